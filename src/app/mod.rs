@@ -1,0 +1,1 @@
+//! F6: configuration, boot, and one file a subcommand.

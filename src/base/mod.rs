@@ -1,0 +1,3 @@
+//! F0: time, timers, slabs, tokens and limits. Nothing here knows SIP.
+
+#![forbid(unsafe_code)]

@@ -1,0 +1,1 @@
+//! F5: journal files and what reads them.

@@ -1,0 +1,1 @@
+//! F5: sockets, source admission, steering and the driver loop.

@@ -1,0 +1,3 @@
+//! F2: who may call where, how often: rules compiled to one immutable set, and the counters they draw on.
+
+#![forbid(unsafe_code)]
