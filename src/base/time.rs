@@ -1,0 +1,109 @@
+//! Points in time, always handed in: nothing below the driver reads a clock.
+
+use std::ops::Add;
+use std::time::Duration;
+
+/// A point on a monotonic clock that also counts while the host sleeps
+/// (`CLOCK_BOOTTIME`), in nanoseconds from an arbitrary origin.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Mono(u64);
+
+impl Mono {
+    /// The clock's origin.
+    pub const ZERO: Self = Self(0);
+
+    /// The point `nanos` nanoseconds after the origin.
+    #[must_use]
+    pub const fn from_nanos(nanos: u64) -> Self {
+        Self(nanos)
+    }
+
+    /// Nanoseconds since the origin.
+    #[must_use]
+    pub const fn as_nanos(self) -> u64 {
+        self.0
+    }
+
+    /// How long after `earlier` this is; zero if it is not after it.
+    #[must_use]
+    pub const fn saturating_since(self, earlier: Self) -> Duration {
+        Duration::from_nanos(self.0.saturating_sub(earlier.0))
+    }
+}
+
+impl Add<Duration> for Mono {
+    type Output = Self;
+
+    /// Saturates at the clock's end, 584 years after its origin.
+    fn add(self, by: Duration) -> Self {
+        let nanos = u64::try_from(by.as_nanos()).unwrap_or(u64::MAX);
+        Self(self.0.saturating_add(nanos))
+    }
+}
+
+/// A point in civil time: microseconds since the Unix epoch, UTC. It may jump;
+/// only records, calendar days and hours are reckoned by it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Wall(i64);
+
+impl Wall {
+    /// The point `micros` microseconds after (or, negative, before) the epoch.
+    #[must_use]
+    pub const fn from_micros(micros: i64) -> Self {
+        Self(micros)
+    }
+
+    /// Microseconds since the epoch.
+    #[must_use]
+    pub const fn as_micros(self) -> i64 {
+        self.0
+    }
+}
+
+impl Add<Duration> for Wall {
+    type Output = Self;
+
+    fn add(self, by: Duration) -> Self {
+        let micros = i64::try_from(by.as_micros()).unwrap_or(i64::MAX);
+        Self(self.0.saturating_add(micros))
+    }
+}
+
+/// What time it is, on both clocks. Every handler is given one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Now {
+    /// For timers and sliding windows.
+    pub mono: Mono,
+    /// For records and the calendar.
+    pub wall: Wall,
+}
+
+impl Add<Duration> for Now {
+    type Output = Self;
+
+    fn add(self, by: Duration) -> Self {
+        Self {
+            mono: self.mono + by,
+            wall: self.wall + by,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn arithmetic_saturates() {
+        let end = Mono::from_nanos(u64::MAX);
+        assert_eq!(end + Duration::from_secs(1), end);
+        assert_eq!(Mono::ZERO.saturating_since(end), Duration::ZERO);
+        let later = Now::default() + Duration::from_millis(2);
+        assert_eq!(later.mono.as_nanos(), 2_000_000);
+        assert_eq!(later.wall.as_micros(), 2_000);
+        assert_eq!(
+            later.mono.saturating_since(Mono::ZERO),
+            Duration::from_millis(2)
+        );
+    }
+}
