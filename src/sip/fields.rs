@@ -8,6 +8,10 @@ use super::message::Message;
 use super::name_addr::NameAddr;
 use super::via::Via;
 
+pub use super::extensions::{
+    MethodSet, RAck, Reason, Refresher, SessionExpires, min_se, privacy, reasons, rseq,
+};
+
 /// The longest Call-ID, in bytes.
 pub const MAX_CALL_ID: usize = 512;
 
@@ -123,7 +127,7 @@ fn cseq(message: &Message) -> Result<CSeq<'_>, Fault> {
     Ok(cseq)
 }
 
-fn cseq_value(text: &[u8]) -> Option<CSeq<'_>> {
+pub(crate) fn cseq_value(text: &[u8]) -> Option<CSeq<'_>> {
     let (number, rest) = lex::number(text).filter(|&(number, _)| number <= MAX_CSEQ)?;
     let method_text = lex::skip_lws(rest);
     let spaced = method_text.len() < rest.len();

@@ -5,6 +5,7 @@
 pub mod draft;
 pub mod echo;
 pub mod error;
+mod extensions;
 pub mod fields;
 pub mod header;
 pub mod host;
