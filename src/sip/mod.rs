@@ -14,6 +14,8 @@ pub mod line;
 pub mod message;
 pub mod name_addr;
 pub mod scan;
+#[cfg(test)]
+mod torture;
 pub mod uri;
 pub mod via;
 
