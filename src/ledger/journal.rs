@@ -126,17 +126,27 @@ impl Journal {
             ),
         };
         tracing::warn!("ledger: {detail}");
-        let mut note = Buffer::new();
-        let record = Record::Note {
+        self.begin(&[Record::Note {
             wall,
             what,
             detail: &detail,
             count: 1,
-        };
-        match note.append(&record) {
-            Ok(()) => self.append(note.bytes()).map_err(Fault::io("write", &path)),
-            Err(_) => Ok(()),
-        }
+        }])
+    }
+
+    /// Appends what stands at the beginning of this life, before any turn.
+    ///
+    /// # Errors
+    /// [`Fault`]: it cannot be written.
+    pub fn begin(&mut self, records: &[Record<'_>]) -> Result<(), Fault> {
+        let path = segment::path(&self.folder, self.sequence);
+        let mut buffer = Buffer::new();
+        records
+            .iter()
+            .try_for_each(|record| buffer.append(record))
+            .map_err(io::Error::other)
+            .and_then(|()| self.append(buffer.bytes()))
+            .map_err(Fault::io("write", &path))
     }
 
     /// What was there before.
