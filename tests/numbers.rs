@@ -24,7 +24,7 @@ fn plan_with(name: &str, more: &str) -> Plan {
     for (key, value) in more.parse::<toml::Table>().unwrap() {
         table.insert(key, value);
     }
-    Plan::new(&spec(&table), Numbering::builtin()).unwrap_or_else(|faults| panic!("{faults:#?}"))
+    Plan::new(spec(&table), Numbering::builtin()).unwrap_or_else(|faults| panic!("{faults:#?}"))
 }
 
 fn plan(name: &str) -> Plan {

@@ -171,8 +171,8 @@ impl Plan {
     /// # Errors
     ///
     /// Every fault of the plan, in the order of its keys.
-    pub fn new(spec: &PlanSpec, numbering: &Numbering) -> Result<Self, Vec<PlanFault>> {
-        check::compile(spec, numbering)
+    pub fn new(spec: PlanSpec, numbering: &Numbering) -> Result<Self, Vec<PlanFault>> {
+        check::compile(&spec, numbering)
     }
 
     /// Its name.

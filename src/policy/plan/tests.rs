@@ -27,7 +27,7 @@ fn jp() -> PlanSpec {
 }
 
 fn read(spec: &PlanSpec, uri: &str) -> Result<String, NotANumberKind> {
-    let plan = Plan::new(spec, Numbering::builtin()).unwrap();
+    let plan = Plan::new(spec.clone(), Numbering::builtin()).unwrap();
     let uri = Uri::parse(uri.as_bytes()).unwrap();
     let reading = plan.read(&uri, Numbering::builtin());
     reading
@@ -39,7 +39,7 @@ fn read(spec: &PlanSpec, uri: &str) -> Result<String, NotANumberKind> {
 fn faults(change: impl FnOnce(&mut PlanSpec)) -> Vec<(&'static str, String)> {
     let mut spec = jp();
     change(&mut spec);
-    let faults = Plan::new(&spec, Numbering::builtin())
+    let faults = Plan::new(spec.clone(), Numbering::builtin())
         .map(|_| ())
         .unwrap_err();
     for fault in &faults {
@@ -249,7 +249,7 @@ fn numbers_dialled_bare_are_read_bare() {
         Ok("+39061234567".into())
     );
     assert_eq!(read(&spec, "sip:112@gw"), Ok("112".into()));
-    let plan = Plan::new(&spec, Numbering::builtin()).unwrap();
+    let plan = Plan::new(spec.clone(), Numbering::builtin()).unwrap();
     let mut out = String::new();
     let number = plan.read(
         &Uri::parse(b"sip:+390612345678@gw").unwrap(),
