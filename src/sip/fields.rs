@@ -6,6 +6,7 @@ use super::lex;
 use super::line::{MAX_METHOD, Method};
 use super::message::Message;
 use super::name_addr::NameAddr;
+use super::uri::Uri;
 use super::via::Via;
 
 pub use super::extensions::{
@@ -141,6 +142,20 @@ pub(crate) fn cseq_value(text: &[u8]) -> Option<CSeq<'_>> {
     })
 }
 
+/// The Request-URI of a request, as one that may be served.
+///
+/// # Errors
+/// A malformed URI, one with headers in it (RFC 3261 §19.1.1), an unknown scheme
+/// ([`FaultKind::UriScheme`], 416); [`FaultKind::RequestLine`] for a response.
+pub fn request_uri(message: &Message) -> Result<Uri<'_>, Fault> {
+    let text = message.uri().ok_or(Fault::new(FaultKind::RequestLine, 0))?;
+    match Uri::parse(text).map_err(|fault| fault.within(message.offset_of(text)))? {
+        Uri::Sip(uri) if uri.headers.is_some() => Err(fault(message, FaultKind::UriHeaders, text)),
+        Uri::Other { .. } => Err(fault(message, FaultKind::UriScheme, text)),
+        uri => Ok(uri),
+    }
+}
+
 /// All hops of all Via fields, topmost first. The first fault of a field ends that
 /// field; offsets count in the field.
 pub fn vias(message: &Message) -> impl Iterator<Item = Result<Via<'_>, Fault>> {
@@ -196,3 +211,6 @@ pub fn option_tags(message: &Message, id: HeaderId) -> impl Iterator<Item = &[u8
         .map(lex::trim_lws)
         .filter(|tag| !tag.is_empty())
 }
+
+#[cfg(test)]
+mod tests;
