@@ -5,7 +5,9 @@
 pub mod draft;
 pub mod echo;
 pub mod error;
+mod extensions;
 pub mod fields;
+pub mod frame;
 pub mod header;
 pub mod host;
 mod lex;
@@ -13,6 +15,8 @@ pub mod line;
 pub mod message;
 pub mod name_addr;
 pub mod scan;
+#[cfg(test)]
+mod torture;
 pub mod uri;
 pub mod via;
 
@@ -20,6 +24,7 @@ pub use draft::{Draft, Packet};
 pub use echo::{Echo, reply_to};
 pub use error::{Fault, FaultKind, Unreadable};
 pub use fields::Essentials;
+pub use frame::{Broken, Frame, Framer};
 pub use header::HeaderId;
 pub use host::Host;
 pub use line::{Method, StartLine, reason_phrase};
