@@ -9,8 +9,6 @@
 use std::fmt;
 use std::sync::LazyLock;
 
-use super::prefix::Trie;
-
 mod class;
 mod load;
 
@@ -74,45 +72,52 @@ pub struct Range {
     pub length: Length,
 }
 
-impl Range {
-    /// No number can exist here.
-    const IMPOSSIBLE: Self = Self {
-        country: None,
-        class: Class::Unassigned,
-        length: Length::Impossible,
-    };
-}
-
 /// The numbering table.
 #[derive(Debug)]
 pub struct Numbering {
     version: Box<str>,
     /// Sorted by country.
     countries: Box<[(Country, Box<str>)]>,
-    ranges: Trie<Node>,
-    profiles: Box<[Assigned]>,
+    /// The first node is where every number starts. Digits behind which all is
+    /// equal lead to the same node.
+    nodes: Box<[Node]>,
+    assigned: Box<[Assigned]>,
 }
 
-/// What is known at one prefix: the calling code, or more digits.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What is known once some digits are read.
+#[derive(Clone, Copy, Debug, Default)]
 struct Node {
-    /// Bit n is set if some number that begins so has n digits.
+    /// The node behind each further digit; 0 where nothing is assigned.
+    next: [u16; 10],
+    /// Bit n is set if some number that begins so has n digits; 0 while the
+    /// calling code is not complete.
     lengths: u16,
-    /// Where its ranges start in `profiles`, and how many they are.
+    /// Where its ranges start in `assigned`, and how many they are.
     first: u16,
     count: u8,
-    /// This is a calling code itself, and no number of it goes on with 0.
+    /// The calling code ends here.
     code: bool,
     /// The country of all numbers that begin so, if it is one.
     country: Option<Country>,
 }
 
 /// Numbers of some lengths that begin alike and are of one country and class.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Assigned {
     lengths: u16,
     class: Class,
     country: Option<Country>,
+}
+
+/// Why no such number can exist.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Impossible {
+    /// No country has the calling code.
+    CallingCode,
+    /// A 0 follows the calling code, and no number of the country begins so.
+    TrunkPrefix,
+    /// No number where these digits fall is so long or so short.
+    Length,
 }
 
 static BUILTIN: LazyLock<Numbering> =
@@ -138,8 +143,8 @@ impl Numbering {
         Self {
             version: "empty".into(),
             countries: Box::default(),
-            ranges: Trie::default(),
-            profiles: Box::default(),
+            nodes: Box::default(),
+            assigned: Box::default(),
         }
     }
 
@@ -155,36 +160,70 @@ impl Numbering {
     /// At most one step a digit; no allocation.
     #[must_use]
     pub fn lookup(&self, digits: &[u8]) -> Range {
-        if digits.len() > Self::MOST_DIGITS || !digits.iter().all(u8::is_ascii_digit) {
-            return Range::IMPOSSIBLE;
-        }
-        let Some((node, depth)) = self.ranges.longest(digits) else {
-            return Range::IMPOSSIBLE;
-        };
-        let length = 1_u16 << digits.len();
+        let (node, rest) = self.walk(digits);
+        let length = 1_u16.checked_shl(u32::try_from(digits.len()).unwrap_or(u32::MAX));
+        let length = length.unwrap_or_default();
         let first = usize::from(node.first);
         let own = self
-            .profiles
+            .assigned
             .get(first..first + usize::from(node.count))
             .unwrap_or_default();
-        if let Some(range) = own.iter().find(|range| range.lengths & length != 0) {
+        if let Some(range) = own.iter().find(|range| range.lengths & length != 0)
+            && rest.iter().all(u8::is_ascii_digit)
+        {
             return Range {
                 country: range.country,
                 class: range.class,
                 length: Length::Ok,
             };
         }
-        if node.lengths & length == 0 || (node.code && digits.get(depth) == Some(&b'0')) {
-            return Range {
-                country: node.country,
-                ..Range::IMPOSSIBLE
-            };
-        }
+        let possible = node.lengths & length != 0
+            && !(node.code && rest.first() == Some(&b'0'))
+            && rest.iter().all(u8::is_ascii_digit);
+        let length = if possible {
+            Length::Ok
+        } else {
+            Length::Impossible
+        };
         Range {
             country: node.country,
             class: Class::Unassigned,
-            length: Length::Ok,
+            length,
         }
+    }
+
+    /// Why the number is impossible; [`Impossible::Length`] also for one that is not.
+    #[must_use]
+    pub fn why_impossible(&self, digits: &[u8]) -> Impossible {
+        let (node, rest) = self.walk(digits);
+        match (node.lengths, node.code, rest.first()) {
+            (0, _, _) => Impossible::CallingCode,
+            (_, true, Some(b'0')) => Impossible::TrunkPrefix,
+            _ => Impossible::Length,
+        }
+    }
+
+    /// Follows the digits as far as numbers are assigned; the node reached, and the rest.
+    fn walk<'d>(&self, digits: &'d [u8]) -> (Node, &'d [u8]) {
+        let Some(mut node) = self.nodes.first() else {
+            return (Node::default(), digits);
+        };
+        let mut rest = digits;
+        while let [digit, behind @ ..] = rest {
+            let next = node
+                .next
+                .get(usize::from(digit.wrapping_sub(b'0')))
+                .copied();
+            let Some(next) = next
+                .filter(|n| *n != 0)
+                .and_then(|n| self.nodes.get(usize::from(n)))
+            else {
+                break;
+            };
+            node = next;
+            rest = behind;
+        }
+        (*node, rest)
     }
 
     /// The digits of the country's calling code ("81").
@@ -211,7 +250,7 @@ impl Numbering {
     /// How many bytes the table takes in memory.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        self.ranges.bytes() + size_of_val(&*self.profiles) + size_of_val(&*self.countries)
+        size_of_val(&*self.nodes) + size_of_val(&*self.assigned) + size_of_val(&*self.countries)
     }
 }
 

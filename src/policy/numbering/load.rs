@@ -3,18 +3,18 @@
 //! Three kinds of line, fields apart by tabs, in this order:
 //!
 //! ```text
-//! version  what it was generated from
-//! code     81   jp                the calling code and its countries, comma-separated
-//! 8150     jp   ip       12       a range: prefix, country or -, class, lengths
+//! version  libphonenumber 9.0.43          what it was generated from
+//! code     81          jp                 a calling code and its countries
+//! 8150[1-9]   jp       ip       12        a range: prefix, country or -, class, lengths
 //! ```
 //!
-//! Ranges are sorted by prefix and do not overlap: every number is in one at
+//! In a prefix `[1-9]` is one of these digits and `x` any. Ranges that begin
+//! alike stand together, and none overlaps another: every number is in one at
 //! most. A length counts all digits, the calling code's too.
 
-use std::collections::HashMap;
+use std::iter;
 
 use super::{Assigned, Class, Country, Node, Numbering};
-use crate::policy::prefix::{InsertError, TrieBuilder};
 
 /// The table's text is not as it must be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,7 +30,7 @@ pub struct TableFault {
 pub enum TableFaultKind {
     /// Too few fields, too many, or a word that is none of the table's.
     Field,
-    /// A prefix that is no digits, or is longer than a number.
+    /// A prefix that is none, or is longer than a number.
     Prefix,
     /// A country that is no country.
     Country,
@@ -40,6 +40,8 @@ pub enum TableFaultKind {
     Lengths,
     /// A range without a calling code above it.
     NoCode,
+    /// A range that overlaps one before it, or stands apart from those that begin alike.
+    Overlap,
     /// The version is missing.
     NoVersion,
     /// More than the table can count.
@@ -50,26 +52,22 @@ pub enum TableFaultKind {
 #[derive(Default)]
 struct Loading {
     version: Option<Box<str>>,
-    countries: Vec<(Country, Box<str>)>,
     codes: Vec<Box<str>>,
-    nodes: HashMap<Box<[u8]>, Growing>,
+    countries: Vec<(Country, Box<str>)>,
+    ranges: Vec<Line>,
+    nodes: Vec<Node>,
+    assigned: Vec<Assigned>,
 }
 
-/// One prefix while the table is read.
-#[derive(Default)]
-struct Growing {
-    lengths: u16,
-    own: Vec<Assigned>,
-    country: Shared,
-}
-
-/// The countries seen under a prefix.
-#[derive(Clone, Copy, Default)]
-enum Shared {
-    #[default]
-    None,
-    One(Option<Country>),
-    Many,
+/// A range's line.
+struct Line {
+    number: usize,
+    /// For each place of the prefix the digits that may stand there, as bits.
+    prefix: [u16; Numbering::MOST_DIGITS],
+    places: usize,
+    /// How many places are the calling code's.
+    code: usize,
+    assigned: Assigned,
 }
 
 impl Numbering {
@@ -77,34 +75,42 @@ impl Numbering {
     ///
     /// # Errors
     ///
-    /// The first line that is wrong, and what is wrong with it.
+    /// A line that is wrong, and what is wrong with it.
     pub fn parse(text: &str) -> Result<Self, TableFault> {
         let mut loading = Loading::default();
-        for (line, fields) in (1..).zip(text.lines()) {
-            if fields.is_empty() || fields.starts_with('#') {
-                continue;
+        for (number, line) in (1..).zip(text.lines()) {
+            if !line.is_empty() && !line.starts_with('#') {
+                loading
+                    .line(number, line)
+                    .map_err(|kind| TableFault { line: number, kind })?;
             }
-            loading
-                .line(fields)
-                .map_err(|kind| TableFault { line, kind })?;
         }
-        loading.finish().map_err(|kind| TableFault {
-            line: text.lines().count(),
-            kind,
+        let ranges = std::mem::take(&mut loading.ranges);
+        loading.node(&ranges, 0)?;
+        loading.countries.sort_unstable();
+        let last = text.lines().count();
+        Ok(Self {
+            version: loading.version.ok_or(TableFault {
+                line: last,
+                kind: TableFaultKind::NoVersion,
+            })?,
+            countries: loading.countries.into_boxed_slice(),
+            nodes: loading.nodes.into_boxed_slice(),
+            assigned: loading.assigned.into_boxed_slice(),
         })
     }
 }
 
 impl Loading {
-    fn line(&mut self, line: &str) -> Result<(), TableFaultKind> {
+    fn line(&mut self, number: usize, line: &str) -> Result<(), TableFaultKind> {
         let mut fields = line.split('\t');
         let mut next = || fields.next().ok_or(TableFaultKind::Field);
         match next()? {
             "version" => self.version = Some(next()?.into()),
             "code" => self.code(next()?, next()?)?,
             prefix => {
-                let (country, class, lengths) = (next()?, next()?, next()?);
-                self.range(prefix, country, class, lengths)?;
+                let fields = (next()?, next()?, next()?);
+                self.range(number, prefix, fields)?;
             }
         }
         if fields.next().is_some() {
@@ -125,86 +131,161 @@ impl Loading {
 
     fn range(
         &mut self,
-        prefix: &str,
-        country: &str,
-        class: &str,
-        lengths: &str,
+        number: usize,
+        text: &str,
+        (country, class, lengths): (&str, &str, &str),
     ) -> Result<(), TableFaultKind> {
         let country = match country {
             "-" => None,
             code => Some(Country::parse(code).ok_or(TableFaultKind::Country)?),
         };
         let class = Class::parse(class).ok_or(TableFaultKind::Class)?;
-        if prefix.len() > Numbering::MOST_DIGITS {
-            return Err(TableFaultKind::Prefix);
+        let mut prefix = [0; Numbering::MOST_DIGITS];
+        let mut places = 0;
+        for digits in places_of(text) {
+            let place = prefix.get_mut(places).ok_or(TableFaultKind::Prefix)?;
+            *place = digits.ok_or(TableFaultKind::Prefix)?;
+            places += 1;
         }
-        let lengths = mask(lengths, prefix.len()).ok_or(TableFaultKind::Lengths)?;
-        let code = self.codes.iter().find(|code| prefix.starts_with(&***code));
+        let lengths = lengths_of(lengths, places).ok_or(TableFaultKind::Lengths)?;
+        let code = self
+            .codes
+            .iter()
+            .map(|c| &**c)
+            .find(|code| text.starts_with(code));
         let code = code.ok_or(TableFaultKind::NoCode)?.len();
-        for end in code..=prefix.len() {
-            let digits = prefix.as_bytes().get(..end).ok_or(TableFaultKind::Prefix)?;
-            let node = self.nodes.entry(digits.into()).or_default();
-            node.lengths |= lengths;
-            node.country = match node.country {
-                Shared::None => Shared::One(country),
-                Shared::One(one) if one == country => Shared::One(one),
-                Shared::One(_) | Shared::Many => Shared::Many,
-            };
-            if end == prefix.len() {
-                node.own.push(Assigned {
-                    lengths,
-                    class,
-                    country,
-                });
-            }
-        }
+        let assigned = Assigned {
+            lengths,
+            class,
+            country,
+        };
+        self.ranges.push(Line {
+            number,
+            prefix,
+            places,
+            code,
+            assigned,
+        });
         Ok(())
     }
 
-    fn finish(mut self) -> Result<Numbering, TableFaultKind> {
-        let mut profiles: Vec<Assigned> = Vec::new();
-        let mut places: HashMap<Vec<Assigned>, u16> = HashMap::new();
-        let mut builder = TrieBuilder::new();
-        let mut nodes: Vec<_> = self.nodes.drain().collect();
-        nodes.sort_by(|a, b| a.0.cmp(&b.0));
-        for (digits, growing) in nodes {
-            let count = u8::try_from(growing.own.len()).map_err(|_| TableFaultKind::TooMuch)?;
-            let fresh = u16::try_from(profiles.len()).map_err(|_| TableFaultKind::TooMuch)?;
-            let first = *places.entry(growing.own.clone()).or_insert_with(|| {
-                profiles.extend_from_slice(&growing.own);
-                fresh
-            });
-            let country = match growing.country {
-                Shared::One(country) => country,
-                Shared::None | Shared::Many => None,
+    /// Adds the node at which these ranges have so many digits behind them.
+    fn node(&mut self, ranges: &[Line], depth: usize) -> Result<u16, TableFault> {
+        let start = ranges
+            .iter()
+            .take_while(|line| line.places == depth)
+            .count();
+        let (own, mut below) = ranges.split_at_checked(start).unwrap_or_default();
+        let number = ranges.first().map_or(0, |line| line.number);
+        let too_much = |_| TableFault {
+            line: number,
+            kind: TableFaultKind::TooMuch,
+        };
+        let place = u16::try_from(self.nodes.len()).map_err(too_much)?;
+        let mut node = Node {
+            first: u16::try_from(self.assigned.len()).map_err(too_much)?,
+            count: u8::try_from(own.len()).map_err(too_much)?,
+            ..Node::of(ranges, depth)
+        };
+        self.assigned.extend(own.iter().map(|line| line.assigned));
+        self.nodes.push(node);
+        while let Some(line) = below.first() {
+            let fault = TableFault {
+                line: line.number,
+                kind: TableFaultKind::Overlap,
             };
-            let code = self.codes.iter().any(|code| code.as_bytes() == &*digits);
-            let node = Node {
-                lengths: growing.lengths,
-                first,
-                count,
-                code,
-                country,
-            };
-            builder.insert(&digits, node).map_err(|fault| match fault {
-                InsertError::NotADigit(_) => TableFaultKind::Prefix,
-                InsertError::Full => TableFaultKind::TooMuch,
-            })?;
+            let digits = line.digits(depth).ok_or(fault)?;
+            let alike = below
+                .iter()
+                .take_while(|l| l.digits(depth) == Some(digits))
+                .count();
+            let (group, behind) = below.split_at_checked(alike).unwrap_or_default();
+            below = behind;
+            let child = self.node(group, depth + 1)?;
+            for (digit, next) in node.next.iter_mut().enumerate() {
+                if digits & (1 << digit) != 0 {
+                    if *next != 0 {
+                        return Err(fault);
+                    }
+                    *next = child;
+                }
+            }
         }
-        self.countries.sort_unstable();
-        Ok(Numbering {
-            version: self.version.ok_or(TableFaultKind::NoVersion)?,
-            countries: self.countries.into_boxed_slice(),
-            ranges: builder.build(),
-            profiles: profiles.into_boxed_slice(),
-        })
+        if let Some(slot) = self.nodes.get_mut(usize::from(place)) {
+            *slot = node;
+        }
+        Ok(place)
     }
 }
 
+impl Line {
+    fn digits(&self, depth: usize) -> Option<u16> {
+        self.prefix
+            .get(depth)
+            .copied()
+            .filter(|_| depth < self.places)
+    }
+}
+
+impl Node {
+    /// What the ranges below a node have in common.
+    fn of(ranges: &[Line], depth: usize) -> Self {
+        let Some(first) = ranges.first().filter(|line| depth >= line.code) else {
+            return Self::default();
+        };
+        let country = first.assigned.country;
+        let one = ranges.iter().all(|line| line.assigned.country == country);
+        Self {
+            lengths: ranges
+                .iter()
+                .fold(0, |bits, line| bits | line.assigned.lengths),
+            code: depth == first.code,
+            country: country.filter(|_| one),
+            ..Self::default()
+        }
+    }
+}
+
+/// The digits that may stand at each place of a prefix, as bits; `None` for what is none.
+fn places_of(prefix: &str) -> impl Iterator<Item = Option<u16>> + '_ {
+    let mut rest = prefix;
+    iter::from_fn(move || {
+        let mut chars = rest.chars();
+        let bits = match chars.next()? {
+            'x' => Some(0x3ff),
+            '[' => {
+                let (inside, behind) = chars.as_str().split_once(']').unwrap_or_default();
+                chars = behind.chars();
+                one_of(inside)
+            }
+            digit => digit.to_digit(10).map(|d| 1 << d),
+        };
+        rest = chars.as_str();
+        Some(bits)
+    })
+}
+
+/// The digits of "02-4" as bits.
+fn one_of(text: &str) -> Option<u16> {
+    let mut bits = 0;
+    let mut chars = text.chars().peekable();
+    while let Some(low) = chars.next() {
+        let low = low.to_digit(10)?;
+        let mut high = low;
+        if chars.next_if_eq(&'-').is_some() {
+            high = chars.next()?.to_digit(10)?;
+        }
+        for digit in low..=high {
+            bits |= 1_u16 << digit;
+        }
+    }
+    Some(bits).filter(|bits| *bits != 0)
+}
+
 /// The lengths "9,11-12" as bits; none may be shorter than the prefix.
-fn mask(lengths: &str, prefix: usize) -> Option<u16> {
+fn lengths_of(text: &str, prefix: usize) -> Option<u16> {
     let mut bits = 0_u16;
-    for part in lengths.split(',') {
+    for part in text.split(',') {
         let (low, high) = part.split_once('-').unwrap_or((part, part));
         let (low, high) = (low.parse::<usize>().ok()?, high.parse::<usize>().ok()?);
         if low < prefix || high < low || high > Numbering::MOST_DIGITS {
