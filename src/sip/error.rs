@@ -135,6 +135,10 @@ fault_kinds! {
     Tag => 400 "a malformed tag",
     /// A URI that has no scheme, or bytes that its scheme does not allow.
     Uri => 400 "a malformed URI",
+    /// A Request-URI of a scheme that is not sip, sips, tel or urn (RFC 3261 §8.2.2.1).
+    UriScheme => 416 "a Request-URI of an unknown scheme",
+    /// A Request-URI with headers (`?`), which must not have any (RFC 3261 §19.1.1).
+    UriHeaders => 400 "a Request-URI with headers in it",
     /// A user or password part that is empty or holds bytes that must be escaped, or a second `@`.
     UserInfo => 400 "a malformed user part in a URI",
     /// A `%` without two hexadecimal digits behind it.

@@ -6,7 +6,12 @@ use super::lex;
 use super::line::{MAX_METHOD, Method};
 use super::message::Message;
 use super::name_addr::NameAddr;
+use super::uri::Uri;
 use super::via::Via;
+
+pub use super::extensions::{
+    MethodSet, RAck, Reason, Refresher, SessionExpires, min_se, privacy, reasons, rseq,
+};
 
 /// The longest Call-ID, in bytes.
 pub const MAX_CALL_ID: usize = 512;
@@ -123,7 +128,7 @@ fn cseq(message: &Message) -> Result<CSeq<'_>, Fault> {
     Ok(cseq)
 }
 
-fn cseq_value(text: &[u8]) -> Option<CSeq<'_>> {
+pub(crate) fn cseq_value(text: &[u8]) -> Option<CSeq<'_>> {
     let (number, rest) = lex::number(text).filter(|&(number, _)| number <= MAX_CSEQ)?;
     let method_text = lex::skip_lws(rest);
     let spaced = method_text.len() < rest.len();
@@ -135,6 +140,20 @@ fn cseq_value(text: &[u8]) -> Option<CSeq<'_>> {
         method: Method::lookup(method_text),
         method_text,
     })
+}
+
+/// The Request-URI of a request, as one that may be served.
+///
+/// # Errors
+/// A malformed URI, one with headers in it (RFC 3261 §19.1.1), an unknown scheme
+/// ([`FaultKind::UriScheme`], 416); [`FaultKind::RequestLine`] for a response.
+pub fn request_uri(message: &Message) -> Result<Uri<'_>, Fault> {
+    let text = message.uri().ok_or(Fault::new(FaultKind::RequestLine, 0))?;
+    match Uri::parse(text).map_err(|fault| fault.within(message.offset_of(text)))? {
+        Uri::Sip(uri) if uri.headers.is_some() => Err(fault(message, FaultKind::UriHeaders, text)),
+        Uri::Other { .. } => Err(fault(message, FaultKind::UriScheme, text)),
+        uri => Ok(uri),
+    }
 }
 
 /// All hops of all Via fields, topmost first. The first fault of a field ends that

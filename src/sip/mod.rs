@@ -5,6 +5,7 @@
 pub mod draft;
 pub mod echo;
 pub mod error;
+mod extensions;
 pub mod fields;
 pub mod header;
 pub mod host;
@@ -13,6 +14,8 @@ pub mod line;
 pub mod message;
 pub mod name_addr;
 pub mod scan;
+#[cfg(test)]
+mod torture;
 pub mod uri;
 pub mod via;
 
