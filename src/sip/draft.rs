@@ -190,3 +190,6 @@ impl fmt::Write for Clean<'_> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

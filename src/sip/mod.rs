@@ -7,12 +7,15 @@ pub mod echo;
 pub mod error;
 mod extensions;
 pub mod fields;
+pub mod frame;
 pub mod header;
 pub mod host;
 mod lex;
 pub mod line;
 pub mod message;
 pub mod name_addr;
+#[cfg(test)]
+mod properties;
 pub mod scan;
 #[cfg(test)]
 mod torture;
@@ -23,6 +26,7 @@ pub use draft::{Draft, Packet};
 pub use echo::{Echo, reply_to};
 pub use error::{Fault, FaultKind, Unreadable};
 pub use fields::Essentials;
+pub use frame::{Broken, Frame, Framer};
 pub use header::HeaderId;
 pub use host::Host;
 pub use line::{Method, StartLine, reason_phrase};
