@@ -11,6 +11,7 @@ use std::sync::LazyLock;
 
 mod class;
 mod load;
+mod under;
 
 pub use class::Class;
 pub use load::{TableFault, TableFaultKind};

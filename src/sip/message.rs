@@ -5,12 +5,13 @@ use super::header::HeaderId;
 use super::line::{Method, StartLine};
 use super::scan::{Head, Slot, Start};
 use bytes::Bytes;
+use std::fmt;
 
 /// A received message. It owns its bytes and an index of the head; nothing is
 /// copied or decoded. Made by [`scan`](super::scan::scan).
 ///
 /// It pins the block its bytes were received in: keep it for one turn only.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Message {
     buf: Bytes,
     head: Head,
@@ -27,6 +28,16 @@ pub struct Field<'m> {
     pub name: &'m [u8],
     /// The value without the white space around it, folds still inside.
     pub value: &'m [u8],
+}
+
+impl fmt::Debug for Message {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Message")
+            .field("bytes", &self.buf)
+            .field("fault", &self.head.fault)
+            .field("body", &(usize::from(self.head.end)..self.body_end))
+            .finish()
+    }
 }
 
 impl Message {

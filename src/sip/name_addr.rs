@@ -186,8 +186,8 @@ fn addr_spec(text: &[u8]) -> Parsed<'_, Unquoted<'_>> {
         .unwrap_or(text.len());
     match text.split_at_checked(end) {
         Some((_, rest @ [b'?', ..])) => flaw(FaultKind::BareAddress, rest),
-        Some((uri, rest)) => Ok((rest, (None, Some(uri)))),
-        None => flaw(FaultKind::NameAddr, text),
+        Some((uri, rest)) if has_scheme(uri) => Ok((rest, (None, Some(uri)))),
+        _ => flaw(FaultKind::NameAddr, text),
     }
 }
 
@@ -217,3 +217,6 @@ fn has_scheme(uri: &[u8]) -> bool {
         None => false,
     }
 }
+
+#[cfg(test)]
+mod tests;

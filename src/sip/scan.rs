@@ -128,6 +128,8 @@ impl Slot {
 pub(crate) struct Head {
     pub(crate) start: Start,
     pub(crate) fault: Option<Fault>,
+    /// The first fault that leaves the message's end uncertain.
+    pub(crate) uncertain: Option<Fault>,
     pub(crate) content_length: Option<u32>,
     /// Behind the empty line.
     pub(crate) end: u16,
@@ -146,6 +148,7 @@ impl Head {
         let mut head = Self {
             start,
             fault,
+            uncertain: None,
             content_length: None,
             end: 0,
             count: 0,
@@ -191,9 +194,14 @@ impl Head {
         slots.iter().filter(move |slot| slot.id == id)
     }
 
-    /// Keeps the first fault.
+    /// Keeps the first fault, and the first that leaves the end uncertain.
+    #[cold]
     pub(crate) fn note(&mut self, kind: FaultKind, at: usize) {
-        self.fault.get_or_insert(Fault::new(kind, at));
+        let fault = Fault::new(kind, at);
+        self.fault.get_or_insert(fault);
+        if kind.breaks_framing() {
+            self.uncertain.get_or_insert(fault);
+        }
     }
 
     /// Indexes the field that starts at `line`; gives where the next one starts. An

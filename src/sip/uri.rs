@@ -147,7 +147,7 @@ fn uri(text: &[u8]) -> Parsed<'_, Uri<'_>> {
 #[inline]
 fn sip(text: &[u8], secure: bool) -> Parsed<'_, Uri<'_>> {
     let (rest, (user, password)) = match memchr::memchr(b'@', text) {
-        Some(at) => userinfo(text, at)?,
+        Some(_) => userinfo(text)?,
         None => (text, (None, None)),
     };
     let (rest, (host, port)) = host::host_port(rest)?;
@@ -177,28 +177,25 @@ fn sip(text: &[u8], secure: bool) -> Parsed<'_, Uri<'_>> {
 
 type UserInfo<'a> = (Option<&'a [u8]>, Option<&'a [u8]>);
 
-/// The part in front of the `@` that stands at offset `at`.
+/// `user [":" password] "@"`, of a text that has an `@`.
 #[inline]
-fn userinfo(text: &[u8], at: usize) -> Parsed<'_, UserInfo<'_>> {
-    let Some((info, [_, after @ ..])) = text.split_at_checked(at) else {
+fn userinfo(text: &[u8]) -> Parsed<'_, UserInfo<'_>> {
+    let rest = escaped_span(text, lex::USER)?;
+    let user = before(text, rest);
+    if user.is_empty() {
         return flaw(FaultKind::UserInfo, text);
-    };
-    let place = |rest: &[u8]| text.get(info.len().saturating_sub(rest.len())..);
-    let (user_end, password) = match escaped_span(info, lex::USER) {
-        Ok(rest @ [b':', password @ ..]) => (rest, Some(password)),
-        Ok(rest) => (rest, None),
-        Err(_) => return flaw(FaultKind::Escape, text),
-    };
-    let unread = match password.map(|password| escaped_span(password, lex::PASSWORD)) {
-        None => user_end,
-        Some(Ok(rest)) => rest,
-        Some(Err(_)) => return flaw(FaultKind::Escape, text),
-    };
-    let user = before(info, user_end);
-    if !unread.is_empty() || user.is_empty() {
-        return flaw(FaultKind::UserInfo, place(unread).unwrap_or(text));
     }
-    Ok((after, (Some(user), password)))
+    let (rest, password) = match rest {
+        [b':', password @ ..] => {
+            let rest = escaped_span(password, lex::PASSWORD)?;
+            (rest, Some(before(password, rest)))
+        }
+        _ => (rest, None),
+    };
+    match rest {
+        [b'@', after @ ..] => Ok((after, (Some(user), password))),
+        _ => flaw(FaultKind::UserInfo, rest),
+    }
 }
 
 /// `*(;name[=value])` of a URI; gives its text from the first semicolon on.
@@ -270,3 +267,6 @@ fn before<'a>(text: &'a [u8], rest: &[u8]) -> &'a [u8] {
     text.get(..text.len().saturating_sub(rest.len()))
         .unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests;

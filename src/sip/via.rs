@@ -186,3 +186,6 @@ impl<'a> Via<'a> {
 fn once<T>(place: &mut Option<T>, value: T) -> Option<()> {
     place.replace(value).is_none().then_some(())
 }
+
+#[cfg(test)]
+mod tests;
