@@ -3,7 +3,7 @@
 use postcard::ser_flavors::Flavor;
 
 use super::Record;
-use super::frame::{self, HEADER, MAX_PAYLOAD, VERSION};
+use super::frame::{self, END, HEADER, MAX_PAYLOAD, VERSION};
 
 /// A record larger than [`MAX_PAYLOAD`]. Nothing of it was kept: what it belongs
 /// to must not be sent.
@@ -53,6 +53,7 @@ impl Buffer {
                 end,
             },
         );
+        self.bytes.push(END);
         let frame = self.bytes.get_mut(start..).unwrap_or_default();
         if encoded.is_ok() && frame::seal(frame) {
             self.records += 1;

@@ -1,9 +1,11 @@
 //! Frames: how records lie in a file, and how damage shows.
 //!
 //! ```text
-//! length u32 LE | CRC-32 u32 LE | payload: version u8, postcard …
+//! length u32 LE | CRC-32 u32 LE | payload: version u8, postcard …, 0xFF
 //! ```
-//! The checksum covers the length and the payload. Eight zero bytes, where a
+//! The checksum covers the length and the payload. The byte at the end is never
+//! zero, so a frame that was written whole and then damaged is not taken for one
+//! whose writing was cut short. Eight zero bytes, where a
 //! frame would begin, end the sequence: segments are preallocated with zeros, and
 //! no frame has length 0.
 
@@ -11,6 +13,9 @@ use super::Record;
 
 /// The payload's first byte. Another one means another encoding.
 pub const VERSION: u8 = 1;
+
+/// The payload's last byte.
+pub(super) const END: u8 = 0xFF;
 
 /// Bytes in front of a payload.
 pub const HEADER: usize = 8;
@@ -114,7 +119,7 @@ pub fn decode(payload: &[u8]) -> Option<Record<'_>> {
         return None;
     }
     match postcard::take_from_bytes(body) {
-        Ok((record, [])) => Some(record),
+        Ok((record, [END])) => Some(record),
         _ => None,
     }
 }
