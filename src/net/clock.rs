@@ -1,9 +1,12 @@
 //! The one place that reads clocks.
 
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use nix::time::{ClockId, clock_gettime};
-use tokio::time::Instant;
+use tokio::time::{Instant, Sleep, sleep};
 
 use crate::base::time::{Mono, Now, Wall};
 
@@ -26,12 +29,43 @@ pub fn mono() -> Mono {
     Mono::from_nanos(u64::try_from(boot.as_nanos()).unwrap_or(u64::MAX))
 }
 
-/// When the runtime's own clock will show what ours shows at `deadline`, but
-/// `longest` from now at the latest: the runtime's clock stands still while
-/// the host sleeps, so that a wait across a sleep would come out too long.
-pub(super) fn runtime_deadline(deadline: Option<Mono>, longest: Duration) -> Instant {
-    let wait = deadline.map_or(longest, |at| at.saturating_since(mono()).min(longest));
-    Instant::now() + wait
+/// Wakes a task at a deadline. Setting it later costs nothing: it then rings
+/// at the earlier time as well, once. Deadlines move later with every message,
+/// and moving the runtime's timer to and fro would cost a system call each time.
+pub(super) struct Alarm {
+    sleep: Pin<Box<Sleep>>,
+    at: Mono,
+    longest: Duration,
+}
+
+impl Alarm {
+    /// An alarm that rings after `longest` at the latest, whatever it is set
+    /// to: the runtime's clock stands still while the host sleeps, so that a
+    /// wait across a sleep comes out too long.
+    pub(super) fn new(longest: Duration) -> Self {
+        Self {
+            sleep: Box::pin(sleep(longest)),
+            at: mono() + longest,
+            longest,
+        }
+    }
+
+    /// Sets it to `deadline`.
+    pub(super) fn set(&mut self, deadline: Option<Mono>) {
+        let now = mono();
+        let last = now + self.longest;
+        let at = deadline.map_or(last, |deadline| deadline.min(last));
+        if at < self.at || self.sleep.is_elapsed() {
+            let wait = at.saturating_since(now);
+            self.sleep.as_mut().reset(Instant::now() + wait);
+            self.at = at;
+        }
+    }
+
+    /// Ready once it has rung; the task is woken then.
+    pub(super) fn poll(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        self.sleep.as_mut().poll(context)
+    }
 }
 
 fn read(clock: ClockId) -> Duration {
@@ -41,6 +75,8 @@ fn read(clock: ClockId) -> Duration {
 
 #[cfg(test)]
 mod tests {
+    use std::future::poll_fn;
+
     use super::*;
 
     #[test]
@@ -57,12 +93,26 @@ mod tests {
     }
 
     #[tokio::test(flavor = "current_thread")]
-    async fn a_wait_has_both_ends() {
-        let longest = Duration::from_secs(1);
-        let before = Instant::now();
-        assert!(runtime_deadline(None, longest) >= before + longest);
-        assert!(runtime_deadline(Some(Mono::ZERO), longest) < before + longest);
-        let far = mono() + Duration::from_secs(3600);
-        assert!(runtime_deadline(Some(far), longest) < before + longest * 2);
+    async fn an_alarm_rings_in_time() {
+        let mut alarm = Alarm::new(Duration::from_millis(50));
+        for (wish, least) in [(Some(5), 5), (Some(1), 1), (Some(9_000), 50), (None, 50)] {
+            let start = mono();
+            alarm.set(wish.map(|wish| start + Duration::from_millis(wish)));
+            poll_fn(|context| alarm.poll(context)).await;
+            let waited = mono().saturating_since(start).as_millis();
+            assert!(
+                (least..least + 2_000).contains(&waited),
+                "{wish:?}: {waited}"
+            );
+        }
+        // Set later, it still rings at the earlier time, and then not again.
+        let start = mono();
+        alarm.set(Some(start + Duration::from_millis(5)));
+        alarm.set(Some(start + Duration::from_millis(30)));
+        for least in [5, 30] {
+            poll_fn(|context| alarm.poll(context)).await;
+            assert!(mono().saturating_since(start) >= Duration::from_millis(least));
+            alarm.set(Some(start + Duration::from_millis(30)));
+        }
     }
 }

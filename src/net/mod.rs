@@ -4,7 +4,12 @@
 
 pub mod clock;
 mod mailbox;
+mod pen;
+mod quarantine;
 mod socket;
+mod stats;
 mod udp;
 
+pub use pen::Journal;
 pub use socket::BindError;
+pub use stats::{Stats, Tally};
