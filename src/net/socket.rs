@@ -1,7 +1,9 @@
 //! Opening the listeners' sockets, and saying what to do when that fails.
 
+use std::fs;
 use std::io;
 use std::net::SocketAddr;
+use std::os::fd::AsRawFd;
 
 use nix::sys::socket::{setsockopt, sockopt};
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
@@ -95,12 +97,29 @@ pub(super) fn receive_buffer(socket: &Socket) -> usize {
     SockRef::from(socket).recv_buffer_size().unwrap_or(0)
 }
 
+/// How many datagrams the kernel dropped because `socket` was not read in time,
+/// as `/proc/net/udp` says; None where it does not say.
+pub(super) fn kernel_drops(socket: &Socket) -> Option<u64> {
+    let link = fs::read_link(format!("/proc/self/fd/{}", socket.as_raw_fd())).ok()?;
+    let link = link.to_str()?;
+    let inode = link.strip_prefix("socket:[")?.strip_suffix(']')?;
+    ["/proc/net/udp", "/proc/net/udp6"]
+        .iter()
+        .find_map(|table| {
+            let table = fs::read_to_string(table).ok()?;
+            table.lines().find_map(|line| {
+                let mut words = line.split_ascii_whitespace();
+                let ours = words.nth(9)? == inode;
+                ours.then(|| words.nth(2)?.parse().ok())?
+            })
+        })
+}
+
 /// Switches path MTU discovery off: with the don't-fragment bit set, an INVITE
 /// larger than the path's MTU is lost wherever ICMP is filtered.
 #[expect(unsafe_code, reason = "neither nix nor socket2 has IP_MTU_DISCOVER")]
 fn allow_fragments(socket: &Socket) -> io::Result<()> {
     use nix::libc;
-    use std::os::fd::AsRawFd;
 
     let dont = libc::IP_PMTUDISC_DONT;
     let size = libc::socklen_t::try_from(size_of_val(&dont)).map_err(io::Error::other)?;
@@ -162,5 +181,20 @@ mod tests {
         let socket = bind("127.0.0.1:0".parse().unwrap()).unwrap();
         // The kernel's default is 208 KiB; any wish beyond it was heard.
         assert!(receive_buffer(&socket) >= 200 << 10);
+    }
+
+    #[test]
+    fn what_the_kernel_dropped_is_known() {
+        for host in ["127.0.0.1:0", "[::1]:0"] {
+            let socket = bind(host.parse().unwrap()).unwrap();
+            assert_eq!(kernel_drops(&socket), Some(0));
+            socket.set_recv_buffer_size(4096).unwrap();
+            let sender = bind(host.parse().unwrap()).unwrap();
+            for _ in 0..20 {
+                sender.send_to(&[0; 1000], &local(&socket).into()).unwrap();
+            }
+            let dropped = kernel_drops(&socket).unwrap();
+            assert!((1..20).contains(&dropped), "{dropped}");
+        }
     }
 }
