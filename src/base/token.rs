@@ -53,7 +53,9 @@ impl Token {
         Self([a, b, c, d, e, f, g, h, i, j])
     }
 
-    fn bits(self) -> u128 {
+    /// The 80 bits, as the low ones: for use as a key.
+    #[must_use]
+    pub fn bits(self) -> u128 {
         let [a, b, c, d, e, f, g, h, i, j] = self.0;
         u128::from_be_bytes([0, 0, 0, 0, 0, 0, a, b, c, d, e, f, g, h, i, j])
     }
