@@ -145,14 +145,53 @@ impl Buckets {
         Self(SipHasher13::new_with_key(&key.to_le_bytes()))
     }
 
+    /// How many bytes a Call-ID of [`Buckets::aim`] has.
+    pub const AIMED_LEN: usize = Token::LEN + 2;
+
     /// The bucket of a Call-ID (compared byte by byte, RFC 3261 §20.8).
+    ///
+    /// A Call-ID of [`Buckets::AIMED_LEN`] bytes that ends in two of a token's
+    /// digits moves its bucket by what they say: that is how [`Buckets::aim`]
+    /// reaches any bucket with one hash.
     #[must_use]
     pub fn bucket(&self, call_id: &[u8]) -> Bucket {
+        let (hashed, moved) = match call_id.split_last_chunk::<2>() {
+            Some((front, [high, low])) if front.len() == Token::LEN => {
+                match (digit(*high), digit(*low)) {
+                    (Some(high), Some(low)) => (front, high << 5 | low),
+                    _ => (call_id, 0),
+                }
+            }
+            _ => (call_id, 0),
+        };
         let mut hash = self.0;
-        hash.write(call_id);
+        hash.write(hashed);
         let low = u128::from(hash.finish128()) % u128::from(Self::COUNT);
-        Bucket(u16::try_from(low).unwrap_or(0))
+        Bucket(u16::try_from(low).unwrap_or(0) ^ moved)
     }
+
+    /// A Call-ID made from `token` that belongs to `bucket`.
+    #[must_use]
+    pub fn aim(&self, token: Token, bucket: Bucket) -> [u8; Self::AIMED_LEN] {
+        let mut call_id = [b'0'; Self::AIMED_LEN];
+        let text = token.text();
+        let moved = self.bucket(&text).0 ^ bucket.0;
+        let ends = [moved >> 5, moved & 31].map(|value| DIGITS.get(usize::from(value)));
+        let digits = text.iter().chain(ends.into_iter().flatten());
+        for (out, byte) in call_id.iter_mut().zip(digits) {
+            *out = *byte;
+        }
+        call_id
+    }
+}
+
+/// What one digit of a token's text is worth.
+fn digit(byte: u8) -> Option<u16> {
+    let byte = byte.to_ascii_lowercase();
+    (0..)
+        .zip(DIGITS)
+        .find(|(_, known)| **known == byte)
+        .map(|(value, _)| value)
 }
 
 impl fmt::Debug for Buckets {
@@ -244,6 +283,16 @@ mod tests {
             prop_assert_eq!(Token::parse(&text), Some(token));
             prop_assert_eq!(Token::parse(&text.to_ascii_uppercase()), Some(token));
             prop_assert_eq!(token.to_string().into_bytes(), text.to_vec());
+        }
+    }
+
+    #[test]
+    fn an_aimed_call_id_hits_its_bucket() {
+        let buckets = Buckets::new(7);
+        let mut mint = Mint::new(9);
+        for index in 0..Buckets::COUNT {
+            let call_id = buckets.aim(mint.token(), Bucket(index));
+            assert_eq!(buckets.bucket(&call_id), Bucket(index));
         }
     }
 }

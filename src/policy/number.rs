@@ -149,6 +149,11 @@ pub struct NotANumber {
     pub at: u16,
 }
 
+/// An offset as [`NotANumber`] keeps it.
+pub(super) fn offset(at: usize) -> u16 {
+    u16::try_from(at).unwrap_or(u16::MAX)
+}
+
 /// Why dialled digits are no number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -159,7 +164,7 @@ pub enum NotANumberKind {
     Empty,
     /// A byte that is no digit: a letter, `*`, `#`, a control byte, a byte above 127.
     NotADigit,
-    /// A `%` that no two hexadecimal digits follow.
+    /// A `%` that no two hexadecimal digits follow, or one in a `tel` URI.
     Escape,
     /// A `+` that is not in front of the number.
     Plus,
@@ -167,8 +172,6 @@ pub enum NotANumberKind {
     Separator,
     /// A password behind the number.
     Password,
-    /// A second `@`.
-    SecondAt,
     /// Headers in the URI.
     Headers,
     /// A parameter of the number that the plan does not list.
@@ -194,6 +197,14 @@ pub enum NotANumberKind {
 }
 
 impl NotANumberKind {
+    /// The fault at this offset.
+    pub(super) fn at(self, at: usize) -> NotANumber {
+        NotANumber {
+            kind: self,
+            at: offset(at),
+        }
+    }
+
     /// The name for the log and the ledger ("not-a-digit").
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -205,7 +216,6 @@ impl NotANumberKind {
             Self::Plus => "plus",
             Self::Separator => "separator",
             Self::Password => "password",
-            Self::SecondAt => "second-at",
             Self::Headers => "uri-headers",
             Self::Parameter => "parameter",
             Self::NoContext => "no-context",
@@ -227,11 +237,10 @@ impl NotANumberKind {
             Self::Scheme => "only sip, sips, tel and urn:service:sos URIs hold a number",
             Self::Empty => "there is no number",
             Self::NotADigit => "a number is made of the digits 0 to 9 alone",
-            Self::Escape => "two hexadecimal digits must follow a %",
+            Self::Escape => "two hexadecimal digits must follow a %, and tel: has no escapes",
             Self::Plus => "a + may only stand in front of the country's code",
             Self::Separator => "separators are for tel: and user=phone, between digits",
             Self::Password => "a number has no password",
-            Self::SecondAt => "a URI has one @",
             Self::Headers => "a URI to call has no headers",
             Self::Parameter => "the dial plan does not allow this parameter of a number",
             Self::NoContext => "a local tel: number needs a phone-context",

@@ -11,6 +11,7 @@ use std::sync::LazyLock;
 
 mod class;
 mod load;
+mod under;
 
 pub use class::Class;
 pub use load::{TableFault, TableFaultKind};
@@ -201,6 +202,21 @@ impl Numbering {
             (_, true, Some(b'0')) => Impossible::TrunkPrefix,
             _ => Impossible::Length,
         }
+    }
+
+    /// Whether assigned numbers begin with these digits (or are begun by them).
+    #[must_use]
+    pub fn is_begun(&self, digits: &[u8]) -> bool {
+        let (node, rest) = self.walk(digits);
+        rest.is_empty() || node.next == [0; 10]
+    }
+
+    /// How many digits the calling code has that the number begins with; 0 for none.
+    #[must_use]
+    pub fn calling_code_length(&self, digits: &[u8]) -> usize {
+        (1..=digits.len())
+            .find(|end| self.walk(digits.get(..*end).unwrap_or_default()).0.code)
+            .unwrap_or(0)
     }
 
     /// Follows the digits as far as numbers are assigned; the node reached, and the rest.

@@ -57,6 +57,17 @@ pub enum Side {
     Callee,
 }
 
+impl Side {
+    /// The other leg.
+    #[must_use]
+    pub const fn other(self) -> Self {
+        match self {
+            Self::Caller => Self::Callee,
+            Self::Callee => Self::Caller,
+        }
+    }
+}
+
 /// Who did something to a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -78,12 +89,18 @@ pub struct Leg<'a> {
     /// The Call-ID.
     #[serde(serialize_with = "encode::bytes")]
     pub call_id: &'a [u8],
-    /// Our own From or To value, tag included.
+    /// Our own URI in From or To.
     #[serde(serialize_with = "encode::bytes")]
-    pub local: &'a [u8],
-    /// The peer's To or From value, with its tag once it has given one.
+    pub local_uri: &'a [u8],
+    /// Our tag.
     #[serde(serialize_with = "encode::bytes")]
-    pub remote: &'a [u8],
+    pub local_tag: &'a [u8],
+    /// The peer's URI in To or From.
+    #[serde(serialize_with = "encode::bytes")]
+    pub remote_uri: &'a [u8],
+    /// The peer's tag; empty until it has given one.
+    #[serde(serialize_with = "encode::bytes")]
+    pub remote_tag: &'a [u8],
     /// The remote target: the Request-URI of the next request.
     #[serde(serialize_with = "encode::bytes")]
     pub target: &'a [u8],
@@ -188,7 +205,7 @@ pub enum Record<'a> {
         wall: Wall,
         /// Where it goes: a carrier's name, or the tenant's on an inbound call.
         peer: &'a str,
-        /// The callee leg; its remote value has no tag yet.
+        /// The callee leg; its peer has given no tag yet.
         leg: Leg<'a>,
         /// The branch of our INVITE's Via, magic cookie included.
         #[serde(serialize_with = "encode::bytes")]

@@ -204,3 +204,129 @@ fn reply_to_via(via: &Via<'_>, from: SocketAddr) -> SocketAddr {
     };
     SocketAddr::new(from.ip(), port)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sip::scan;
+
+    const FROM: &str = "192.0.2.9:40000";
+
+    fn request(via: &str, to: &str) -> Message {
+        let text = format!(
+            "INVITE sip:b@gw SIP/2.0\nv: {via}\nt: {to}\nFrom: A\n <sip:a@pbx> ; tag=f\n\
+             Record-Route: <sip:p>\nVia: SIP/2.0/TCP\n b\ni: 1@pbx\nCSeq: 1\n  INVITE\n\n"
+        );
+        scan(bytes::Bytes::from(text.replace('\n', "\r\n"))).unwrap()
+    }
+
+    /// A response's lines, and where it goes.
+    fn answer(via: &str, to: &str, tag: Option<&str>) -> (Vec<String>, SocketAddr) {
+        let message = request(via, to);
+        let essentials = Essentials::parse(&message).unwrap();
+        let from = FROM.parse().unwrap();
+        let echo = Echo::new(&message, &essentials, from);
+        assert_eq!(
+            Echo::salvage(&message, from),
+            Some((echo.clone(), reply_to(&essentials, from)))
+        );
+        let mut scratch = Vec::new();
+        let draft = echo.response(&mut scratch, 200, b"OK", tag.map(str::as_bytes));
+        let text = String::from_utf8(draft.seal(None).as_ref().to_vec()).unwrap();
+        let lines = text.lines().map(str::to_owned).collect();
+        (lines, reply_to(&essentials, from))
+    }
+
+    #[test]
+    fn a_response_takes_over_what_it_must() {
+        let (lines, to) = answer(
+            "SIP  / 2.0/UDP pbx : 5070;branch = z9hG4bK1;rport;received=1.1.1.1;x=\"\n y\", SIP/2.0/TLS c",
+            "<sip:b@gw>",
+            Some("t g"),
+        );
+        assert_eq!(
+            lines,
+            [
+                "SIP/2.0 200 OK",
+                "Via: SIP  / 2.0/UDP pbx : 5070;branch=z9hG4bK1;x=\" y\";received=192.0.2.9;rport=40000, SIP/2.0/TLS c",
+                "Via: SIP/2.0/TCP b",
+                "From: A <sip:a@pbx> ; tag=f",
+                "To: <sip:b@gw>;tag=t-g",
+                "Call-ID: 1@pbx",
+                "CSeq: 1 INVITE",
+                "Content-Length: 0",
+                "",
+            ]
+        );
+        assert_eq!(to, FROM.parse().unwrap());
+    }
+
+    #[test]
+    fn a_to_tag_is_added_once() {
+        let to = |to, tag| answer("SIP/2.0/UDP pbx", to, tag).0[4].clone();
+        assert_eq!(to("<sip:b@gw>;tag=x", Some("y")), "To: <sip:b@gw>;tag=x");
+        assert_eq!(to("sip:b@gw", None), "To: sip:b@gw");
+        assert_eq!(to("sip:b@gw;a", Some("y")), "To: sip:b@gw;a;tag=y");
+    }
+
+    #[test]
+    fn received_and_rport_say_what_we_saw() {
+        let via = |via| answer(via, "<sip:b@gw>", None).0[1].clone();
+        assert_eq!(via("SIP/2.0/UDP 192.0.2.9"), "Via: SIP/2.0/UDP 192.0.2.9");
+        assert_eq!(
+            via("SIP/2.0/UDP 192.0.2.8;received=192.0.2.9"),
+            "Via: SIP/2.0/UDP 192.0.2.8;received=192.0.2.9"
+        );
+        assert_eq!(
+            via("SIP/2.0/UDP 192.0.2.9;rport=1"),
+            "Via: SIP/2.0/UDP 192.0.2.9;received=192.0.2.9;rport=40000"
+        );
+    }
+
+    #[test]
+    fn answers_go_back_to_their_source() {
+        let to = |via| answer(via, "<sip:b@gw>", None).1.to_string();
+        assert_eq!(to("SIP/2.0/UDP pbx"), "192.0.2.9:5060");
+        assert_eq!(
+            to("SIP/2.0/UDP 198.51.100.7:5070;maddr=198.51.100.8"),
+            "192.0.2.9:5070"
+        );
+        assert_eq!(to("SIP/2.0/UDP pbx:5070;rport"), FROM);
+        assert_eq!(
+            to("SIP/2.0/UDP pbx:5070;received=198.51.100.7"),
+            "192.0.2.9:5070"
+        );
+    }
+
+    #[test]
+    fn the_parts_can_be_asked_for() {
+        let message = request("SIP/2.0/UDP pbx", "<sip:b@gw>");
+        let essentials = Essentials::parse(&message).unwrap();
+        let echo = Echo::new(&message, &essentials, FROM.parse().unwrap());
+        assert_eq!(echo.from(), b"A <sip:a@pbx> ; tag=f");
+        assert_eq!(echo.to(), b"<sip:b@gw>");
+        assert_eq!(
+            (echo.call_id(), echo.cseq()),
+            (b"1@pbx".as_slice(), b"1 INVITE".as_slice())
+        );
+    }
+
+    #[test]
+    fn a_faulty_request_is_answered_as_far_as_it_goes() {
+        let text = "INVITE  sip:b SIP/2.0\r\nv: SIP/2.0/UDP a\r\nt: \"B <sip:b>\r\nf: x\ny\r\n\r\n";
+        let message = scan(bytes::Bytes::from(text)).unwrap();
+        let (echo, _) = Echo::salvage(&message, FROM.parse().unwrap()).unwrap();
+        let mut scratch = Vec::new();
+        let packet = echo
+            .response(&mut scratch, 400, b"Bad Request", Some(b"t"))
+            .seal(None);
+        assert_eq!(
+            String::from_utf8_lossy(packet.as_ref()),
+            "SIP/2.0 400 Bad Request\r\nVia: SIP/2.0/UDP a;received=192.0.2.9\r\n\
+             To: \"B <sip:b>;tag=t\r\nContent-Length: 0\r\n\r\n"
+        );
+        let text = text.replace("SIP/2.0/UDP a", "SIP/2.0/UDP");
+        let message = scan(bytes::Bytes::from(text)).unwrap();
+        assert_eq!(Echo::salvage(&message, FROM.parse().unwrap()), None);
+    }
+}

@@ -211,3 +211,6 @@ pub fn option_tags(message: &Message, id: HeaderId) -> impl Iterator<Item = &[u8
         .map(lex::trim_lws)
         .filter(|tag| !tag.is_empty())
 }
+
+#[cfg(test)]
+mod tests;

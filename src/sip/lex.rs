@@ -275,10 +275,14 @@ pub(crate) fn params(text: &[u8]) -> Parsed<'_, &[u8]> {
 /// another element, which is given.
 #[inline]
 pub(crate) fn list_end(text: &[u8]) -> Parsed<'_, Option<()>> {
-    match skip_lws(text) {
-        [] => Ok((&[], None)),
-        [b',', rest @ ..] => Ok((skip_lws(rest), Some(()))),
-        _ => flaw(FaultKind::List, text),
+    let rest = match skip_lws(text) {
+        [] => return Ok((&[], None)),
+        [b',', rest @ ..] => skip_lws(rest),
+        _ => &[],
+    };
+    match rest {
+        [_, ..] => Ok((rest, Some(()))),
+        [] => flaw(FaultKind::List, text),
     }
 }
 

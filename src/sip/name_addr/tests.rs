@@ -140,7 +140,7 @@ fn lists() {
         read("<sip:a;lr>;x=\",\" ,\r\n \"b,\" <sip:b,c>,sip:d"),
         [good("sip:a;lr"), good("sip:b,c"), good("sip:d")]
     );
-    assert_eq!(read("<sip:a>,"), [good("sip:a"), Err((F::DisplayName, 8))]);
+    assert_eq!(read("<sip:a>,"), [Err((F::List, 7))]);
     assert_eq!(
         read("<sip:a> ,, <sip:b>"),
         [good("sip:a"), Err((F::DisplayName, 9))]

@@ -1,0 +1,429 @@
+//! What is dialled, and the one number that it means: the shipped dial plans
+//! against known cases, evasions, and whatever proptest finds.
+
+#![cfg(test)]
+
+use std::collections::BTreeMap;
+use std::sync::LazyLock;
+
+use proptest::prelude::*;
+use tollgate::policy::number::{Kind, NotANumber, NotANumberKind, Number, Privacy, Reading};
+use tollgate::policy::numbering::{Country, Numbering};
+use tollgate::policy::plan::{BeforeSpec, NumberFormat, Plan, PlanSpec};
+use tollgate::sip::uri::Uri;
+
+#[path = "numbers/cases.rs"]
+mod cases;
+#[path = "numbers/evasions.rs"]
+mod evasions;
+
+/// A shipped plan, with the lists of `more` laid over it.
+fn plan_with(name: &str, more: &str) -> Plan {
+    let file = format!("{}/policies/plans/{name}.toml", env!("CARGO_MANIFEST_DIR"));
+    let mut table: toml::Table = std::fs::read_to_string(file).unwrap().parse().unwrap();
+    for (key, value) in more.parse::<toml::Table>().unwrap() {
+        table.insert(key, value);
+    }
+    Plan::new(spec(&table), Numbering::builtin()).unwrap_or_else(|faults| panic!("{faults:#?}"))
+}
+
+fn plan(name: &str) -> Plan {
+    plan_with(name, "")
+}
+
+fn spec(table: &toml::Table) -> PlanSpec {
+    let at = |path: &[&str]| {
+        let mut value = toml::Value::Table(table.clone());
+        for key in path {
+            value = value.get(key)?.clone();
+        }
+        Some(value)
+    };
+    let text = |path: &[&str]| at(path).map(|v| v.as_str().unwrap().to_owned());
+    let list = |path: &[&str]| -> Vec<String> {
+        let values = at(path)
+            .map(|v| v.as_array().unwrap().clone())
+            .unwrap_or_default();
+        values
+            .iter()
+            .map(|v| v.as_str().unwrap().to_owned())
+            .collect()
+    };
+    let map = |path: &[&str]| -> BTreeMap<String, String> {
+        let values = at(path)
+            .map(|v| v.as_table().unwrap().clone())
+            .unwrap_or_default();
+        values
+            .iter()
+            .map(|(k, v)| (k.clone(), v.as_str().unwrap().to_owned()))
+            .collect()
+    };
+    PlanSpec {
+        name: text(&["name"]).unwrap(),
+        country: text(&["country"]).unwrap_or_default(),
+        before: BeforeSpec {
+            withhold_caller: list(&["before", "withhold_caller"]),
+            show_caller: list(&["before", "show_caller"]),
+            carrier_codes: list(&["before", "carrier_codes"]),
+            ignored: list(&["before", "ignored"]),
+        },
+        international_prefixes: list(&["international", "prefixes"]),
+        national_prefix: text(&["national", "prefix"]),
+        national_optional: at(&["national", "optional"]).is_some_and(|v| v.as_bool().unwrap()),
+        emergency_numbers: list(&["emergency", "numbers"]),
+        emergency_urns: map(&["emergency", "urn"]),
+        services: map(&["services"]),
+        parameters: list(&["parameters", "allowed"]),
+    }
+}
+
+/// Reads a whole URI; what the URI's own grammar refuses is `None`.
+fn read(plan: &Plan, uri: impl AsRef<[u8]>) -> Option<Result<Reading, NotANumber>> {
+    let uri = Uri::parse(uri.as_ref()).ok()?;
+    Some(plan.read(&uri, Numbering::builtin()))
+}
+
+/// "jp.fixed", "emergency", "service.paid"; or the name of the fault.
+fn judged(plan: &Plan, uri: impl AsRef<[u8]>) -> (String, String) {
+    match read(plan, uri) {
+        None => ("-".into(), "uri".into()),
+        Some(Err(fault)) => ("-".into(), fault.kind.as_str().into()),
+        Some(Ok(reading)) => (reading.number.to_string(), place(reading.kind)),
+    }
+}
+
+fn place(kind: Kind) -> String {
+    match kind {
+        Kind::Emergency => "emergency".into(),
+        Kind::Service(class) => class.to_string(),
+        Kind::International { country, class } => {
+            format!("{}.{class}", country.as_ref().map_or("-", Country::as_str))
+        }
+    }
+}
+
+#[test]
+fn what_is_dialled_in_japan_has_one_meaning() {
+    let plan = plan("jp");
+    for (uri, canonical, place) in cases::JP {
+        assert_eq!(
+            judged(&plan, uri),
+            ((*canonical).into(), (*place).into()),
+            "{uri}"
+        );
+    }
+}
+
+#[test]
+fn other_plans_read_their_own_way() {
+    for (name, cases) in [
+        ("gb", cases::GB),
+        ("de", cases::DE),
+        ("nanp", cases::NANP),
+        ("e164", cases::E164),
+    ] {
+        let plan = plan(name);
+        for (uri, canonical, place) in cases {
+            assert_eq!(
+                judged(&plan, uri),
+                ((*canonical).into(), (*place).into()),
+                "{name}: {uri}"
+            );
+        }
+    }
+}
+
+#[test]
+fn no_evasion_is_read_as_a_number() {
+    let plan = plan("jp");
+    assert!(evasions::JP.len() >= 150, "only {}", evasions::JP.len());
+    let wrong: Vec<_> = evasions::JP
+        .iter()
+        .map(|(uri, fault)| (uri.escape_ascii().to_string(), *fault, judged(&plan, uri)))
+        .filter(|(_, fault, found)| *found != ("-".into(), (*fault).into()))
+        .collect();
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+/// Codes in front of the number that the shipped Japanese plan does not take.
+const CARRIERS: &str = "before = { withhold_caller = [\"184\"], show_caller = [\"186\"], \
+    carrier_codes = [\"0033\", \"0041\"], ignored = [\"122\"] }";
+
+#[test]
+fn what_stands_in_front_may_stand_there_once_in_any_order() {
+    let plan = plan_with("jp", CARRIERS);
+    let number = "010442071838750";
+    let parts = ["184", "122", "0033"];
+    for order in [
+        [0, 1, 2],
+        [0, 2, 1],
+        [1, 0, 2],
+        [1, 2, 0],
+        [2, 0, 1],
+        [2, 1, 0],
+    ] {
+        for take in 0..=3 {
+            let before: String = order.iter().take(take).map(|at| parts[*at]).collect();
+            let reading = read(&plan, format!("sip:{before}{number}@gw"))
+                .unwrap()
+                .unwrap();
+            assert_eq!(reading.number.as_str(), "+442071838750", "{before}");
+            let withheld = before.contains("184").then_some(Privacy::Withhold);
+            assert_eq!(reading.privacy, withheld, "{before}");
+            for again in order.iter().take(take) {
+                let uri = format!("sip:{before}{}{number}@gw", parts[*again]);
+                assert_eq!(judged(&plan, &uri).1, "repeated", "{uri}");
+            }
+        }
+    }
+    for (uri, fault) in [
+        ("sip:00330041010442071838750@gw", "repeated"),
+        ("sip:0033184186010442071838750@gw", "shown-and-withheld"),
+        ("sip:184122186010442071838750@gw", "shown-and-withheld"),
+        ("sip:0061010442071838750@gw", "no-prefix"),
+        ("sip:0033@gw", "empty"),
+        ("sip:0033442071838750@gw", "no-prefix"),
+    ] {
+        assert_eq!(judged(&plan, uri), ("-".into(), fault.into()), "{uri}");
+    }
+    for uri in ["sip:0033110@gw", "sip:1220033184110@gw", "sip:122110@gw"] {
+        assert_eq!(judged(&plan, uri).1, "emergency", "{uri}");
+    }
+}
+
+#[test]
+fn privacy_is_what_stood_in_front() {
+    let plan = plan("jp");
+    for (uri, privacy) in [
+        ("sip:0335571234@gw", None),
+        ("sip:1840335571234@gw", Some(Privacy::Withhold)),
+        ("sip:1860335571234@gw", Some(Privacy::Show)),
+        ("sip:184110@gw", Some(Privacy::Withhold)),
+        ("urn:service:sos", None),
+    ] {
+        assert_eq!(read(&plan, uri).unwrap().unwrap().privacy, privacy, "{uri}");
+    }
+}
+
+#[test]
+fn a_parameter_passes_where_the_plan_lists_it() {
+    let plan = plan_with(
+        "jp",
+        "parameters = { allowed = [\"cpc\", \"phone-context\"] }",
+    );
+    for (uri, canonical) in [
+        ("sip:0335571234;cpc=ordinary@gw", "+81335571234"),
+        ("sip:0335571234;CPC=ordinary@gw", "+81335571234"),
+        ("tel:+442071838750;cpc=ordinary", "+442071838750"),
+        ("tel:0335571234;phone-context=+81", "+81335571234"),
+        (
+            "sip:0335571234;phone-context=+81;cpc=x@gw;user=phone",
+            "+81335571234",
+        ),
+        ("tel:104;phone-context=+81", "104"),
+    ] {
+        assert_eq!(judged(&plan, uri).0, canonical, "{uri}");
+    }
+    for (uri, fault) in [
+        ("sip:0335571234;cpc=ordinary;rn=+1@gw", "parameter"),
+        ("tel:0335571234;phone-context=+44", "context"),
+        ("tel:7042;phone-context=+8133557", "context"),
+        ("tel:+81335571234;phone-context=+81", "context"),
+        ("sip:184+81335571234;phone-context=+81@gw", "context"),
+        ("tel:0335571234;cpc=ordinary", "no-context"),
+    ] {
+        assert_eq!(judged(&plan, uri), ("-".into(), fault.into()), "{uri}");
+    }
+}
+
+#[test]
+fn a_fault_says_where() {
+    let plan = plan("jp");
+    for (uri, kind, at) in [
+        ("sip:*010@gw", NotANumberKind::NotADigit, 0),
+        ("sip:0335571234*@gw", NotANumberKind::NotADigit, 10),
+        ("sip:%303%2A@gw", NotANumberKind::NotADigit, 4),
+        ("sip:184186110@gw", NotANumberKind::ShownAndWithheld, 3),
+        ("sip:1840033010@gw", NotANumberKind::NoPrefix, 3),
+        ("sip:+810335571234@gw", NotANumberKind::TrunkPrefix, 3),
+        ("sip:010810335571234@gw", NotANumberKind::TrunkPrefix, 5),
+        ("sip:+44+20@gw", NotANumberKind::Plus, 3),
+        ("sip:0335571234;isub=1@gw", NotANumberKind::Parameter, 11),
+        ("sip:0335571234;@gw", NotANumberKind::Parameter, 11),
+        ("tel:+44;rn=1", NotANumberKind::Parameter, 4),
+        ("sip:0335571234:x@gw", NotANumberKind::Password, 10),
+        ("sip:033557123@gw", NotANumberKind::Length, 9),
+        ("urn:service:sos.-x", NotANumberKind::Urn, 16),
+    ] {
+        let fault = read(&plan, uri).unwrap().unwrap_err();
+        assert_eq!((fault.kind, fault.at), (kind, at), "{uri}");
+        assert!(fault.to_string().starts_with(kind.sentence()));
+    }
+}
+
+fn written(plan: &Plan, number: &str, format: NumberFormat) -> String {
+    let number = match number.strip_prefix('+') {
+        Some(digits) => Number::international(digits.as_bytes()).unwrap(),
+        None => read(plan, number).unwrap().unwrap().number,
+    };
+    let mut out = String::new();
+    plan.write(&number, format, &mut out).unwrap();
+    out
+}
+
+#[test]
+fn the_user_part_is_written_afresh() {
+    use NumberFormat::{E164, International, National};
+    for (name, number, format, text) in [
+        ("jp", "+442071838750", E164, "+442071838750"),
+        ("jp", "+442071838750", National, "010442071838750"),
+        ("jp", "+442071838750", International, "010442071838750"),
+        ("jp", "+81335571234", E164, "+81335571234"),
+        ("jp", "+81335571234", National, "0335571234"),
+        ("jp", "+81335571234", International, "01081335571234"),
+        // 0 and this would be dialled to +1 and +44.
+        ("jp", "+8110123456789", National, "0108110123456789"),
+        ("jp", "+811044207183", National, "010811044207183"),
+        ("jp", "sip:184110@gw", E164, "110"),
+        ("jp", "sip:110@gw", National, "110"),
+        ("jp", "sip:117@gw", International, "117"),
+        ("jp", "urn:service:sos", E164, "110"),
+        ("jp", "urn:service:sos.fire", E164, "119"),
+        ("jp", "urn:service:sos.marine", National, "118"),
+        ("jp", "urn:service:sos.ambulance.x", E164, "119"),
+        ("jp", "urn:service:sos.mountain", E164, "110"),
+        ("gb", "+442071838750", National, "02071838750"),
+        ("gb", "+441481256789", National, "01481256789"),
+        ("nanp", "+12125551234", National, "12125551234"),
+        ("nanp", "+18769221234", National, "18769221234"),
+        ("nanp", "+442071838750", National, "011442071838750"),
+        ("nanp", "urn:service:sos.fire", E164, "911"),
+        ("e164", "+442071838750", National, "+442071838750"),
+        ("e164", "+442071838750", International, "+442071838750"),
+    ] {
+        assert_eq!(
+            written(&plan(name), number, format),
+            text,
+            "{name} {number} {format:?}"
+        );
+    }
+}
+
+#[test]
+fn short_codes_and_urns_are_no_international_numbers() {
+    let plan = plan("jp");
+    let number = |uri: &str| read(&plan, uri).unwrap().unwrap().number;
+    assert_eq!(number("sip:110@gw").international_digits(), None);
+    assert_eq!(
+        number("sip:0335571234@gw").international_digits(),
+        Some(&b"81335571234"[..])
+    );
+    assert!(number("urn:service:sos.fire").is_urn());
+    assert_eq!(
+        plan.number_for_urn(&number("urn:service:sos.fire")),
+        Some("119")
+    );
+    assert_eq!(plan.number_for_urn(&number("sip:110@gw")), None);
+}
+
+/// Text that is nearly something that could be dialled.
+fn dialled() -> impl Strategy<Value = String> {
+    let part = prop_oneof![
+        3 => "[0-9]{1,12}",
+        2 => prop::sample::select(vec![
+            "184", "186", "122", "0033", "010", "00", "0", "+", "+81", "+44", "81", "1", "110",
+            "119", "118", "104", "3", "90", "120", "570", "800",
+        ]).prop_map(str::to_owned),
+        1 => prop::sample::select(vec![
+            "%30", "%2B", "%2A", "%25", "-", "(", ")", ".", ";", "=", "*", "#", "a", ":", ";rn=1",
+            ";phone-context=+81", ";cpc=x",
+        ]).prop_map(str::to_owned),
+    ];
+    prop::collection::vec(part, 0..6).prop_map(|parts| parts.concat())
+}
+
+static PLANS: LazyLock<Vec<Plan>> = LazyLock::new(|| {
+    let mut plans: Vec<_> = ["jp", "gb", "de", "nanp", "e164"]
+        .into_iter()
+        .map(plan)
+        .collect();
+    plans.push(plan_with("jp", CARRIERS));
+    plans
+});
+
+/// What must hold of anything that was read as a number.
+fn check_reading(plan: &Plan, uri: &[u8]) -> Result<(), TestCaseError> {
+    let Some(Ok(reading)) = read(plan, uri) else {
+        return Ok(());
+    };
+    let number = reading.number;
+    let text = number.as_str();
+    match reading.kind {
+        Kind::International { country, class } => {
+            let digits = text.strip_prefix('+').unwrap();
+            prop_assert!((1..=15).contains(&digits.len()), "{}", text);
+            prop_assert!(digits.bytes().all(|b| b.is_ascii_digit()), "{}", text);
+            let range = Numbering::builtin().lookup(digits.as_bytes());
+            prop_assert_eq!((range.country, range.class), (country, class));
+        }
+        Kind::Service(class) => {
+            prop_assert!(class.is_service() && text.bytes().all(|b| b.is_ascii_digit()));
+        }
+        Kind::Emergency if number.is_urn() => prop_assert!(text.starts_with("urn:service:sos")),
+        Kind::Emergency => prop_assert!(text.bytes().all(|b| b.is_ascii_digit())),
+    }
+    // Read again as written, it is the same, in every form.
+    for format in NumberFormat::ALL {
+        let mut user = String::new();
+        plan.write(&number, format, &mut user).unwrap();
+        let again = read(plan, format!("sip:{user}@gw")).unwrap().unwrap();
+        if number.is_urn() {
+            prop_assert_eq!(again.kind, Kind::Emergency);
+        } else {
+            prop_assert_eq!(
+                (again.number, again.kind),
+                (number, reading.kind),
+                "{}",
+                user
+            );
+            prop_assert_eq!(again.privacy, None);
+        }
+    }
+    Ok(())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2_000))]
+
+    #[test]
+    fn what_is_read_is_read_again_as_written(user in dialled(), phone in any::<bool>()) {
+        let phone = if phone { ";user=phone" } else { "" };
+        for plan in &*PLANS {
+            check_reading(plan, format!("sip:{user}@gw{phone}").as_bytes())?;
+            check_reading(plan, format!("tel:{user}").as_bytes())?;
+        }
+    }
+
+    #[test]
+    fn no_bytes_break_the_reader(bytes in prop::collection::vec(any::<u8>(), 0..80)) {
+        let plan = PLANS.first().unwrap();
+        for scheme in ["sip:", "tel:", "urn:service:", ""] {
+            check_reading(plan, &[scheme.as_bytes(), &bytes, b"@gw"].concat())?;
+            check_reading(plan, &[scheme.as_bytes(), &bytes].concat())?;
+        }
+    }
+
+    #[test]
+    fn every_number_of_the_table_is_read_and_written(
+        number in "[1-9][0-9]{6,14}", format in prop::sample::select(&NumberFormat::ALL[..]),
+    ) {
+        for plan in &*PLANS {
+            let canonical = format!("+{number}");
+            check_reading(plan, format!("sip:{canonical}@gw").as_bytes())?;
+            if read(plan, format!("sip:{canonical}@gw")).unwrap().is_ok() {
+                let user = written(plan, &canonical, format);
+                prop_assert_eq!(&judged(plan, format!("sip:{user}@gw")).0, &canonical);
+            }
+        }
+    }
+}
