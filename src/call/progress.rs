@@ -65,6 +65,10 @@ impl Turn<'_> {
 
     fn relayed(&mut self, client: ClientKey, code: u16, arrived: &Arrived<'_>) {
         let Some(exchange) = self.call.exchange_by_client(client) else {
+            let accepted = matches!(code, 200..=299);
+            if accepted && arrived.essentials.cseq.method == Method::Invite {
+                self.hang_up_stray(Side::Callee, arrived);
+            }
             return;
         };
         let open = matches!(exchange.stage, Stage::Open);
@@ -377,6 +381,7 @@ impl Turn<'_> {
             });
             self.call.callee.progress.pending = false;
             self.call.caller.progress.pending = false;
+            self.linger();
         } else if matches!(code, 408 | 481) {
             self.hang_up("dialog-gone");
         }
@@ -445,6 +450,16 @@ impl Turn<'_> {
         });
     }
 
+    /// Keeps the call a while for a fork that answers after all: a proxy behind
+    /// the carrier may pass on a 2xx after any other final response (RFC 3261
+    /// §16.7), and what it opened costs money until it gets its BYE.
+    fn linger(&mut self) {
+        if self.call.linger.is_none() {
+            let (now, wait) = (self.now.mono, self.tools.timers.t1 * 64);
+            self.call.linger = Some(self.tools.schedule(self.key, Alarm::Linger, now, wait));
+        }
+    }
+
     /// No final response came, or the request could not even be sent.
     fn unanswered(&mut self, client: ClientKey) {
         let Some(at) = self
@@ -474,8 +489,7 @@ impl Turn<'_> {
             });
             self.call.callee.progress.pending = false;
             self.call.caller.progress.pending = false;
-            let (now, wait) = (self.now.mono, self.tools.timers.t1 * 64);
-            self.call.linger = Some(self.tools.schedule(self.key, Alarm::Linger, now, wait));
+            self.linger();
         } else if self.call.leg(exchange.from.other()).progress.up {
             self.hang_up("no-response");
         }

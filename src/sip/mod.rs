@@ -14,6 +14,8 @@ mod lex;
 pub mod line;
 pub mod message;
 pub mod name_addr;
+#[cfg(test)]
+mod properties;
 pub mod scan;
 #[cfg(test)]
 mod torture;

@@ -3,7 +3,7 @@
 use crate::base::flow::Flow;
 use crate::base::time::Mono;
 use crate::base::token::Token;
-use crate::sip::{Essentials, HeaderId, Message, Method, Packet, fields};
+use crate::sip::{Essentials, HeaderId, Message, Method, Packet};
 
 use super::super::follow_up;
 use super::super::invite_client::{Event as InviteEvent, InviteClient};
@@ -173,7 +173,7 @@ impl<U: Copy> Table<U> {
             return Matched::Stray;
         };
         // More than our own Via means that it was not meant for us (§8.1.3.3).
-        if fields::vias(msg).nth(1).is_some() {
+        if !msg.all(HeaderId::Via).eq([e.via.text]) {
             return Matched::Stray;
         }
         let Some(key) = self.client_index.get(&id).copied() else {
