@@ -4,9 +4,12 @@ use std::fs;
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::AsRawFd;
+use std::sync::Arc;
 
 use nix::sys::socket::{setsockopt, sockopt};
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
 
 /// How much the kernel is asked to hold of what was received and not yet read,
 /// and of what was sent and has not left: a quarter of a second of 20,000
@@ -89,6 +92,19 @@ fn size_buffers(socket: &Socket) {
     if setsockopt(socket, sockopt::SndBufForce, &KERNEL_BUFFER_BYTES).is_err() {
         let _cut_down = socket.set_send_buffer_size(KERNEL_BUFFER_BYTES);
     }
+}
+
+/// Has the runtime watch `socket` for something to read. Not for room to write:
+/// the kernel would then wake us whenever something that was sent has left.
+///
+/// # Errors
+/// The runtime cannot watch it.
+#[expect(unsafe_code, reason = "tokio cannot see that the socket stays open")]
+pub(super) fn watch(socket: Arc<Socket>) -> io::Result<AsyncFd<Arc<Socket>>> {
+    // SAFETY: the `AsyncFd` holds the `Arc` until it is dropped, and with it
+    // the socket, whose descriptor is open and never changes while it lives.
+    let watched = unsafe { AsyncFd::register_with_interest(socket, Interest::READABLE) };
+    watched.map_err(|error| error.into_parts().1)
 }
 
 /// How many bytes the kernel will hold for `socket`, as it counts them (its

@@ -15,7 +15,8 @@ impl Count {
     }
 
     /// Sets it, where it stands for something that also gets less.
-    pub(super) fn set(&self, value: u64) {
+    pub(super) fn set(&self, value: usize) {
+        let value = u64::try_from(value).unwrap_or(u64::MAX);
         self.0.store(value, Ordering::Relaxed);
     }
 
