@@ -15,3 +15,5 @@ mod check;
 mod folder;
 #[path = "cli/ledger.rs"]
 mod ledger;
+#[path = "cli/run.rs"]
+mod run;

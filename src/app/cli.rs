@@ -42,7 +42,9 @@ Example:
   tollgate run -c /etc/tollgate/tollgate.toml --log json
 
 SIGHUP reads the rules again; if they are broken, the old ones stay in force
-and every fault is logged. SIGTERM and SIGINT end it.
+and every fault is logged. A start with broken rules takes the last good ones,
+if there are any. The first SIGTERM or SIGINT refuses new calls and waits for
+those that are up (stop_after in [run] says how long); the second hangs up.
 Try the configuration first: tollgate check -c FILE")]
     Run(Run),
     /// Validate the configuration and every file it draws in.

@@ -2,9 +2,11 @@
 
 mod check;
 mod cli;
+mod last_good;
 mod ledger;
 mod render;
 mod rules;
+mod run;
 mod sources;
 
 use std::io::{self, Write};
@@ -20,7 +22,7 @@ pub fn main() -> ExitCode {
     let done = match cli::Cli::parse().command {
         cli::Command::Ledger(cli::Ledger::Export(wanted)) => ledger::run(wanted),
         cli::Command::Check(wanted) => check::run(&wanted),
-        cli::Command::Run(_) => Err("there is no driver in this build yet".to_owned()),
+        cli::Command::Run(wanted) => run::run(wanted),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -59,6 +59,11 @@ impl Rules {
     pub(super) fn show_warnings(&self) {
         show(self.set.warnings(), &self.sources);
     }
+
+    /// The same as lines of the log.
+    pub(super) fn log_warnings(&self) {
+        log(self.set.warnings());
+    }
 }
 
 impl Broken {
@@ -72,11 +77,31 @@ impl Broken {
             }
         }
     }
+
+    /// Logs each fault; what is left to say is one line.
+    pub(super) fn log(self) -> String {
+        match self {
+            Self::Unread(text) => text,
+            Self::Faults(faults, sources) => {
+                log(&faults);
+                format!("{}: {}", sources.main.name, tally(&faults))
+            }
+        }
+    }
 }
 
 fn show(faults: &[Diagnostic], sources: &Sources) {
     let styled = stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
     eprint!("{}", render(faults, sources, styled));
+}
+
+fn log(faults: &[Diagnostic]) {
+    for fault in faults {
+        match fault.severity {
+            Severity::Error => tracing::error!("{fault}"),
+            Severity::Warning => tracing::warn!("{fault}"),
+        }
+    }
 }
 
 /// `2 faults, 1 warning`.
