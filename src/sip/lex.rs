@@ -2,6 +2,7 @@
 //! tokens, quoted strings and parameters.
 
 use super::error::{Fault, FaultKind};
+use super::words;
 use nom::IResult;
 
 /// What a parser of this module gives: the rest, and what was read.
@@ -150,6 +151,20 @@ pub(crate) fn span(text: &[u8], class: u16) -> (&[u8], &[u8]) {
         .position(|&byte| !is(byte, class))
         .unwrap_or(text.len());
     text.split_at_checked(end).unwrap_or((text, &[]))
+}
+
+/// Whether `text` may stand between `<>`: visible ASCII without `<`, `>` and `"`.
+#[inline]
+pub(crate) fn is_address(text: &[u8]) -> bool {
+    !text.is_empty() && words::find(text, no_address) == text.len()
+}
+
+/// Flags what may not stand between `<>`.
+#[inline]
+fn no_address(word: u64) -> u64 {
+    // `<` and `>` differ in one bit; so do `"` and a space, which is below anyway.
+    let brackets = words::equal(word | words::repeat(2), b'>');
+    words::below(word, b'!') | words::above_ascii(word) | brackets | words::equal(word, b'"')
 }
 
 /// Whether `text` is a token.
