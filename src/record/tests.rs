@@ -265,6 +265,17 @@ proptest! {
     }
 }
 
+#[test]
+fn what_is_written_ends_before_the_zeros() {
+    for length in [0, 1, 4095, 4096, 4097, 9000] {
+        for zeros in [0, 1, 4095, 4096, 4097, 9000] {
+            let mut bytes = vec![7; length];
+            bytes.resize(length + zeros, 0);
+            assert_eq!(frame::written(&bytes), length, "{length} and {zeros} zeros");
+        }
+    }
+}
+
 fn three() -> (Buffer, Vec<usize>) {
     let mut runner = proptest::test_runner::TestRunner::deterministic();
     let pools: Vec<Pool> = (0..3)
