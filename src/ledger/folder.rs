@@ -55,30 +55,49 @@ impl Ledger {
     /// # Errors
     /// [`Fault`]: the key file cannot be read or written, or is damaged.
     pub fn key(&self) -> Result<u128, Fault> {
-        let path = self.directory.join("key");
-        match std::fs::read_to_string(&path) {
-            Ok(text) => parse_key(&text).ok_or(Fault::Key { path }),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                let key = draw().map_err(Fault::io("read", Path::new("/dev/urandom")))?;
-                self.store_key(&path, key)
-                    .map_err(Fault::io("write", &path))?;
-                Ok(key)
-            }
+        if let Some(bytes) = self.kept(KEY)? {
+            let path = self.directory.join(KEY);
+            return parse_key(&bytes).ok_or(Fault::Key { path });
+        }
+        let key = draw().map_err(Fault::io("read", Path::new("/dev/urandom")))?;
+        self.keep(KEY, format!("{key:032x}\n").as_bytes())?;
+        Ok(key)
+    }
+
+    /// Keeps a file with the ledger, in the place of one kept before: synced, and
+    /// under its name only when whole.
+    ///
+    /// # Errors
+    /// [`Fault`]: it cannot be written. What was kept before is still there.
+    pub fn keep(&self, name: &str, bytes: &[u8]) -> Result<(), Fault> {
+        let path = self.directory.join(name);
+        let new = self.directory.join(format!("{name}.new"));
+        let write = || {
+            let mut file = private().truncate(true).open(&new)?;
+            file.write_all(bytes)?;
+            file.sync_all()?;
+            std::fs::rename(&new, &path)?;
+            File::open(&self.directory)?.sync_all()
+        };
+        write().map_err(Fault::io("write", &path))
+    }
+
+    /// A file kept with the ledger; `None` if there is none of that name.
+    ///
+    /// # Errors
+    /// [`Fault`]: it cannot be read.
+    pub fn kept(&self, name: &str) -> Result<Option<Vec<u8>>, Fault> {
+        let path = self.directory.join(name);
+        match std::fs::read(&path) {
+            Ok(bytes) => Ok(Some(bytes)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(Fault::io("read", &path)(error)),
         }
     }
-
-    /// Synced, and under its name only when whole: a key half written would lose
-    /// every call.
-    fn store_key(&self, path: &Path, key: u128) -> io::Result<()> {
-        let new = self.directory.join("key.new");
-        let mut file = private().truncate(true).open(&new)?;
-        writeln!(file, "{key:032x}")?;
-        file.sync_all()?;
-        std::fs::rename(&new, path)?;
-        File::open(&self.directory)?.sync_all()
-    }
 }
+
+/// The key's file.
+const KEY: &str = "key";
 
 const _: () = assert!(HEADER < 4096);
 
@@ -125,8 +144,8 @@ fn lock(directory: &Path) -> Result<File, Fault> {
     Ok(file)
 }
 
-fn parse_key(text: &str) -> Option<u128> {
-    let digits = text.trim_end();
+fn parse_key(bytes: &[u8]) -> Option<u128> {
+    let digits = std::str::from_utf8(bytes).ok()?.trim_end();
     if digits.len() != 32 || !digits.bytes().all(|byte| byte.is_ascii_hexdigit()) {
         return None;
     }

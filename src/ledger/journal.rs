@@ -289,7 +289,7 @@ fn resume(
                 rest = frame.rest;
             }
             Ok(None) => break 0,
-            Err(Damage::Torn) => break written(rest),
+            Err(Damage::Torn) => break frame::written(rest),
             Err(Damage::Corrupt { skip } | Damage::Unknown { skip, .. }) => {
                 resumed.damaged = true;
                 rest = rest.get(skip..).unwrap_or_default();
@@ -307,12 +307,4 @@ fn resume(
         .map_err(Fault::io("write", &path))?;
     segment::clear_from(&file, at, size).map_err(Fault::io("preallocate", &path))?;
     Ok(Some((file, at)))
-}
-
-/// How many bytes there are before the zeros at the end.
-fn written(bytes: &[u8]) -> usize {
-    bytes
-        .iter()
-        .rposition(|&byte| byte != 0)
-        .map_or(0, |last| last + 1)
 }

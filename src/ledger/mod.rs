@@ -4,6 +4,7 @@
 //! var/ledger/                 0700
 //!   lock                      held while a Tollgate writes; holds its process id
 //!   key                       keeps Call-IDs in their buckets from run to run
+//!   rules.json                the rules that last compiled
 //!   shard-000/                one series of segments for each shard
 //!     00000001.tgj            0600; header, then frames (see `record::frame`), then zeros
 //!     00000002.tgj

@@ -127,6 +127,12 @@ pub fn default_shards() -> u16 {
 /// # Errors
 /// [`RunError`]: something needed to start is missing, or a shard broke down.
 pub fn run(setup: Setup) -> Result<(), RunError> {
+    // Before anyone can see that we are up, and send one.
+    let runtime = new_runtime().map_err(RunError::system("start the signal loop"))?;
+    let signals = {
+        let _within = runtime.enter();
+        control::Signals::listen().map_err(RunError::system("listen for signals"))?
+    };
     let sockets = open_sockets(&setup.rules)?;
     let quarantine = Quarantine::load(&setup.directory)
         .map_err(RunError::system("read the list of messages kept out"))?;
@@ -137,11 +143,6 @@ pub fn run(setup: Setup) -> Result<(), RunError> {
     let shards = u16::try_from(setup.journals.len()).unwrap_or(u16::MAX);
     let mailboxes: Vec<_> = (0..shards).map(|_| Mailbox::new(MAILBOX_LETTERS)).collect();
     let stats: Vec<Arc<Stats>> = (0..shards).map(|_| Arc::default()).collect();
-    let runtime = new_runtime().map_err(RunError::system("start the signal loop"))?;
-    let signals = {
-        let _within = runtime.enter();
-        control::Signals::listen().map_err(RunError::system("listen for signals"))?
-    };
     let jobs = rules::start(Arc::clone(&setup.rules), setup.reload, mailboxes.clone())
         .map_err(RunError::system("start the thread for rules"))?;
     let (exits, exited) = tokio::sync::mpsc::unbounded_channel();

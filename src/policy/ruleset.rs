@@ -201,6 +201,15 @@ impl Longest {
         ring: u32::MAX,
     };
 
+    /// These limits, and `usual` where there is none.
+    pub(super) fn or(self, usual: Self) -> Self {
+        let or = |own, usual| if own == u32::MAX { usual } else { own };
+        Self {
+            call: or(self.call, usual.call),
+            ring: or(self.ring, usual.ring),
+        }
+    }
+
     /// The shorter of both.
     pub(super) fn min(self, other: Self) -> Self {
         Self {
@@ -362,6 +371,12 @@ impl RuleSet {
             .partition_point(|(range, _)| range.order() <= key);
         let (range, tenant) = self.owners.get(behind.checked_sub(1)?)?;
         range.contains(number).then_some(*tenant)
+    }
+
+    /// How many rules there are, over all tenants.
+    #[must_use]
+    pub fn rule_count(&self) -> usize {
+        self.rules.places.len()
     }
 
     /// Where a rule stands and what it says.

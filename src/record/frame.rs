@@ -173,9 +173,18 @@ fn intact(bytes: &[u8]) -> Option<Frame<'_>> {
 }
 
 /// How many bytes there are before the zeros at the end.
-fn written(bytes: &[u8]) -> usize {
-    bytes
-        .iter()
+#[must_use]
+pub fn written(bytes: &[u8]) -> usize {
+    const ZEROS: [u8; 4096] = [0; 4096];
+    // Whole blocks compare much faster than bytes, and a segment's tail is long.
+    let mut left = bytes;
+    while let Some((before, block)) = left.split_last_chunk::<4096>() {
+        if *block != ZEROS {
+            break;
+        }
+        left = before;
+    }
+    left.iter()
         .rposition(|&byte| byte != 0)
         .map_or(0, |last| last + 1)
 }

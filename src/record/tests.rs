@@ -265,6 +265,17 @@ proptest! {
     }
 }
 
+#[test]
+fn what_is_written_ends_before_the_zeros() {
+    for length in [0, 1, 4095, 4096, 4097, 9000] {
+        for zeros in [0, 1, 4095, 4096, 4097, 9000] {
+            let mut bytes = vec![7; length];
+            bytes.resize(length + zeros, 0);
+            assert_eq!(frame::written(&bytes), length, "{length} and {zeros} zeros");
+        }
+    }
+}
+
 fn three() -> (Buffer, Vec<usize>) {
     let mut runner = proptest::test_runner::TestRunner::deterministic();
     let pools: Vec<Pool> = (0..3)
@@ -401,7 +412,7 @@ fn the_encoding_of_version_1_stays() {
     }
     let setup = split(buffer.bytes()).unwrap().unwrap();
     let expected = b"\x01\x03\x05\x02\x02up\x01\x00\x00\x7f\x00\x00\x02\xce\x27\x00\
-        \x01c\x01l\x01r\x01t\x00\x01\xac\x02\x01z\xff";
+        \x01c\x01l\x02lt\x01r\x02rt\x01t\x00\x01\xac\x02\x01z\xff";
     assert_eq!(setup.payload, expected);
     let ended = split(setup.rest).unwrap().unwrap();
     assert_eq!(
