@@ -412,7 +412,7 @@ fn the_encoding_of_version_1_stays() {
     }
     let setup = split(buffer.bytes()).unwrap().unwrap();
     let expected = b"\x01\x03\x05\x02\x02up\x01\x00\x00\x7f\x00\x00\x02\xce\x27\x00\
-        \x01c\x01l\x01r\x01t\x00\x01\xac\x02\x01z\xff";
+        \x01c\x01l\x02lt\x01r\x02rt\x01t\x00\x01\xac\x02\x01z\xff";
     assert_eq!(setup.payload, expected);
     let ended = split(setup.rest).unwrap().unwrap();
     assert_eq!(
