@@ -1,6 +1,7 @@
 //! Requests inside a dialog: those that are carried to the other leg, ACK among
 //! them, and those that Tollgate answers itself.
 
+use crate::base::flow::Flow;
 use crate::base::limits::EXCHANGES_PER_CALL;
 use crate::base::time::Now;
 use crate::base::token::Token;
@@ -46,11 +47,16 @@ impl Calls {
 
 impl Turn<'_> {
     /// RFC 3261 §12.2.2: a dialog is its Call-ID and both tags, and none of
-    /// them may be off.
+    /// them may be off. Nor may it be another peer who knows them.
     fn is_in_dialog(&self, side: Side, arrived: &Arrived<'_>) -> bool {
         let leg = self.call.leg(side);
         let far_tag = arrived.sender_tag();
         let early = side == Side::Callee && self.call.fork(far_tag).is_some();
+        let rules = &self.tools.rules;
+        let peer = |flow: Flow| rules.peer(flow.listener, flow.remote.ip());
+        if peer(arrived.flow) != peer(leg.flow) {
+            return false;
+        }
         leg.call_id() == arrived.essentials.call_id && (leg.far.tag() == far_tag || early)
     }
 
@@ -199,7 +205,7 @@ impl Turn<'_> {
     pub(super) fn send_exchange(
         &mut self,
         mut exchange: Exchange,
-        flow: crate::base::flow::Flow,
+        flow: Flow,
         branch: Token,
         packet: Packet,
     ) {

@@ -228,6 +228,9 @@ impl Calls {
             essentials,
             ..
         } = *arrived;
+        let refused = (message.status() == Some(422))
+            .then(|| self.tools.transactions.request_of(essentials))
+            .flatten();
         let matched = self.tools.transactions.receive_response(
             now.mono,
             message,
@@ -237,7 +240,11 @@ impl Calls {
         match matched {
             Matched::Pass(reply) => {
                 self.turn(reply.owner.call, now, out, |turn| {
-                    turn.reply(&reply, arrived)
+                    let again =
+                        refused.is_some_and(|invite| turn.ask_longer(&reply, &invite, arrived));
+                    if !again {
+                        turn.reply(&reply, arrived);
+                    }
                 });
             }
             Matched::Absorbed => {}

@@ -25,16 +25,15 @@ impl Calls {
         out: &mut Outbox,
     ) {
         let code = if invite.is_some() { 200 } else { 481 };
-        let mut tag = None;
-        if let Some((invite, Some(owner))) = invite {
-            let reason = arrived.message.first(HeaderId::Reason);
-            self.turn(owner.call, now, out, |turn| {
-                tag = Some(turn.call.caller.local_tag);
-                turn.cancelled(invite, reason);
-            });
-        }
+        let owner = invite.and_then(|(_, owner)| owner);
+        let call = owner.and_then(|owner| self.calls.get(owner.call));
+        let tag = call.map(|call| call.caller.local_tag);
         self.tools
             .respond(now, cancel, (code, tag), b"", out, |_| {});
+        if let Some((invite, Some(owner))) = invite {
+            let reason = arrived.message.first(HeaderId::Reason);
+            self.turn(owner.call, now, out, |turn| turn.cancelled(invite, reason));
+        }
     }
 }
 

@@ -18,9 +18,9 @@ mod meter;
 mod pages;
 
 pub use book::Hold;
-pub(super) use book::{Admission, Book, Claim, Claims, Meters, Scope, Subject, Who};
+pub(super) use book::{Admission, Book, Claim, Claims, Meters, Scope, Subject, UsedUp, Who};
+pub(super) use meter::Limits;
 pub use meter::Quantity;
-pub(super) use meter::{Limits, Over};
 
 /// What all books have in common.
 #[derive(Debug, Default)]

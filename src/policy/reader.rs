@@ -156,7 +156,7 @@ impl<'t> Fields<'t> {
     /// Every key of this table with its text, where the keys are names that the
     /// writer chooses.
     pub(super) fn named_texts(&self, faults: &mut Faults<'_>) -> Vec<(At<&'t str>, At<&'t str>)> {
-        let mut named = Vec::with_capacity(self.table.len());
+        let mut named = Vec::with_capacity(self.len());
         for (key, value) in self.table {
             let place = Place::new(self.file, &key.span());
             let key: &'t str = key.get_ref();
@@ -175,6 +175,16 @@ impl<'t> Fields<'t> {
         value.is_some()
     }
 
+    /// Whether the key is there, faulty or not.
+    pub(super) fn has(&self, key: &str) -> bool {
+        self.table.contains_key(key)
+    }
+
+    /// How many keys there are, faulty or not.
+    pub(super) fn len(&self) -> usize {
+        self.table.len()
+    }
+
     /// `value`, or the fault that its key is missing.
     pub(super) fn required<T>(
         &self,
@@ -183,7 +193,7 @@ impl<'t> Fields<'t> {
         example: &str,
         faults: &mut Faults<'_>,
     ) -> Option<T> {
-        if value.is_none() && !self.table.contains_key(key) {
+        if value.is_none() && !self.has(key) {
             let fault = Fault::error(format!("{} is missing", self.shown(key)));
             faults.add(
                 self.place,

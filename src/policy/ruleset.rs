@@ -201,6 +201,15 @@ impl Longest {
         ring: u32::MAX,
     };
 
+    /// These limits, and `usual` where there is none.
+    pub(super) fn or(self, usual: Self) -> Self {
+        let or = |own, usual| if own == u32::MAX { usual } else { own };
+        Self {
+            call: or(self.call, usual.call),
+            ring: or(self.ring, usual.ring),
+        }
+    }
+
     /// The shorter of both.
     pub(super) fn min(self, other: Self) -> Self {
         Self {

@@ -92,7 +92,10 @@ impl Packed {
 
 impl fmt::Debug for Packed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?}", self.number())
+        match self.number() {
+            Some(number) => write!(f, "{number}"),
+            None => f.write_str("nothing"),
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use super::counters::{Admission, Claims, Hold, Over, Quantity, Subject};
+use super::counters::{Admission, Claims, Hold, Quantity, Subject, UsedUp};
 use super::facts::{Caller, Facts, Identity, Presentation};
 use super::matcher::{self, Decision as Matched};
 use super::number::{Kind, NotANumber, Number, Reading};
@@ -354,14 +354,14 @@ impl RuleSet {
         let covers = |subject: &Subject, out: &mut Claims| self.claims(lane, subject, out);
         let (hold, over) = match lane.book.admit(now, &admission, covers) {
             Ok(admitted) => admitted,
-            Err((cap, over)) => return Verdict::Refuse(self.used_up(cap, over, permit.number)),
+            Err(used_up) => return Verdict::Refuse(self.used_up(used_up, permit.number)),
         };
-        let over = over.map(|(cap, over)| self.used_up(cap, over, permit.number));
+        let over = over.map(|used_up| self.used_up(used_up, permit.number));
         let longest = self.longest(lane, &claims);
         Verdict::Allow(Allowed::new(permit, hold, longest, observed.or(over)))
     }
 
-    fn used_up(&self, cap: u32, over: Over, number: Number) -> Refused {
+    fn used_up(&self, UsedUp { cap, over }: UsedUp, number: Number) -> Refused {
         let rule = self
             .caps
             .get(cap as usize)

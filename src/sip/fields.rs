@@ -64,7 +64,7 @@ impl<'m> Essentials<'m> {
         let (from, from_tag) = party(message, HeaderId::From, FaultKind::NoFrom)?;
         let (to, to_tag) = party(message, HeaderId::To, FaultKind::NoTo)?;
         let call_id = mandatory(message, HeaderId::CallId, FaultKind::NoCallId)?;
-        if call_id.len() > MAX_CALL_ID || !lex::all(call_id, lex::VISIBLE) {
+        if call_id.len() > MAX_CALL_ID || !lex::is_visible(call_id) {
             return Err(fault(message, FaultKind::CallId, call_id));
         }
         let cseq = cseq(message)?;
@@ -110,11 +110,7 @@ type Party<'m> = (NameAddr<'m>, Option<&'m [u8]>);
 
 fn party(message: &Message, id: HeaderId, missing: FaultKind) -> Result<Party<'_>, Fault> {
     let text = mandatory(message, id, missing)?;
-    let address = NameAddr::parse(text).map_err(|f| f.within(message.offset_of(text)))?;
-    match address.checked_tag() {
-        Ok(tag) => Ok((address, tag)),
-        Err(kind) => Err(fault(message, kind, address.params)),
-    }
+    NameAddr::parse_tagged(text).map_err(|fault| fault.within(message.offset_of(text)))
 }
 
 fn cseq(message: &Message) -> Result<CSeq<'_>, Fault> {

@@ -1,5 +1,7 @@
 //! Header field names: RFC 3261 §20 and its extensions.
 
+use super::words;
+
 macro_rules! headers {
     ($($(#[doc = $doc:literal])* $id:ident $name:literal $($compact:literal)? $(, $single:ident)?;)+) => {
         /// A header field that Tollgate knows by name.
@@ -146,55 +148,161 @@ headers! {
 /// How many values [`HeaderId`] has, `Other` included.
 pub(crate) const IDS: usize = HeaderId::ALL.len() + 1;
 
-/// Slots of the name table. Its size and [`FACTORS`] are chosen so that no two
+/// The longest name, in words of eight bytes.
+const WORDS: usize = 3;
+
+/// A name as words: the bytes in order, zeros behind them.
+type Words = [u64; WORDS];
+
+/// A known name, for comparing whole words.
+#[derive(Clone, Copy)]
+struct Name {
+    /// The name in lower case.
+    lower: Words,
+    /// The bit that tells upper from lower case, at its letters.
+    case: Words,
+}
+
+/// Slots of the table of names. Its size and [`FACTOR`] are chosen so that no two
 /// names share a slot; the compiler checks that.
 const SLOTS: usize = 256;
 
 /// See [`slot`].
-const FACTORS: (usize, usize, usize, usize) = (3, 141, 19, 203);
+const FACTOR: u64 = 0x4882_dbc8_f75a_3577;
 
-/// Full names by slot.
-static NAMES: [HeaderId; SLOTS] = names();
+/// Which name may stand in a slot.
+static BY_SLOT: [HeaderId; SLOTS] = by_slot();
+
+/// The names in the order of the enum.
+static NAMES: [Name; IDS] = names();
 
 /// Compact forms by the low five bits of their letter.
 static COMPACT: [HeaderId; 32] = compact_forms();
 
 impl HeaderId {
-    /// The header field of this name, in any case, full or compact, without
-    /// white space around it.
+    /// The header field of this name, in any case, full or compact, without white
+    /// space around it.
     #[must_use]
     pub fn lookup(name: &[u8]) -> Self {
-        if let [letter] = name {
-            return COMPACT
-                .get(usize::from(*letter & 0x1f))
-                .copied()
-                .filter(|_| letter.is_ascii_alphabetic())
-                .unwrap_or(Self::Other);
+        match name {
+            [letter] => compact(*letter),
+            _ if name.len() > 8 * WORDS => Self::Other,
+            _ => known(words_of(name)),
         }
-        let found = NAMES.get(slot(name)).copied().unwrap_or(Self::Other);
-        let full = found.name().as_bytes();
-        if name == full || name.eq_ignore_ascii_case(full) {
-            found
+    }
+
+    /// The known header field at the start of a line that goes on for a while, with
+    /// the colon right behind its name; and where the colon is.
+    #[inline]
+    pub(crate) fn at_start(line: &[u8]) -> Option<(Self, usize)> {
+        let [a, b] = line.first_chunk::<16>()?.as_chunks::<8>().0 else {
+            return None;
+        };
+        let (a, b) = (u64::from_le_bytes(*a), u64::from_le_bytes(*b));
+        let (in_a, in_b) = (words::equal(a, b':'), words::equal(b, b':'));
+        if in_a | in_b == 0 {
+            return Self::long_at_start(line);
+        }
+        let (id, colon) = if in_a == 0 {
+            let name = [a, b & words::before(in_b), 0];
+            (known(name), 8 + words::lowest(in_b))
         } else {
-            Self::Other
-        }
+            let colon = words::lowest(in_a);
+            match colon {
+                1 => (compact(*line.first()?), colon),
+                _ => (known([a & words::before(in_a), 0, 0]), colon),
+            }
+        };
+        (id != Self::Other).then_some((id, colon))
+    }
+
+    /// [`Self::at_start`] for names of more than fifteen bytes.
+    fn long_at_start(line: &[u8]) -> Option<(Self, usize)> {
+        let [a, b, c] = line.first_chunk::<24>()?.as_chunks::<8>().0 else {
+            return None;
+        };
+        let [a, b, c] = [a, b, c].map(|word| u64::from_le_bytes(*word));
+        let in_c = words::equal(c, b':');
+        let id = known([a, b, c & words::before(in_c)]);
+        (id != Self::Other).then_some((id, 16 + words::lowest(in_c)))
     }
 }
 
-/// A perfect hash of the known names: of the length and three of the bytes, in
-/// lower case.
-const fn slot(name: &[u8]) -> usize {
-    let length = name.len();
-    let (_, from_middle) = name.split_at(length / 2);
-    let (Some(first), Some(middle), Some(last)) = (name.first(), from_middle.first(), name.last())
-    else {
-        return 0;
-    };
-    let mix = (*first | 0x20) as usize * FACTORS.0
-        + (*last | 0x20) as usize * FACTORS.1
-        + (*middle | 0x20) as usize * FACTORS.2
-        + length * FACTORS.3;
-    mix % SLOTS
+#[inline]
+fn compact(letter: u8) -> HeaderId {
+    COMPACT
+        .get(usize::from(letter & 0x1f))
+        .copied()
+        .filter(|_| letter.is_ascii_alphabetic())
+        .unwrap_or(HeaderId::Other)
+}
+
+#[inline]
+fn known(name: Words) -> HeaderId {
+    let found = BY_SLOT.get(slot(name)).copied();
+    let found = found.unwrap_or(HeaderId::Other);
+    match NAMES.get(found as usize) {
+        Some(Name { lower, case }) if same(name, *lower, *case) => found,
+        _ => HeaderId::Other,
+    }
+}
+
+/// Whether a name, its letters taken as lower case, is `lower`. Word by word: an
+/// array would go through memory to be compared.
+#[inline]
+fn same([a, b, c]: Words, lower: Words, case: Words) -> bool {
+    let [lower_a, lower_b, lower_c] = lower;
+    let [case_a, case_b, case_c] = case;
+    ((a | case_a) ^ lower_a) | ((b | case_b) ^ lower_b) | ((c | case_c) ^ lower_c) == 0
+}
+
+/// A perfect hash of the known names in any case. The first two words tell them apart.
+#[inline]
+#[expect(clippy::cast_possible_truncation, reason = "eight bits are left")]
+const fn slot([a, b, _]: Words) -> usize {
+    let (a, b) = (a | words::repeat(0x20), b | words::repeat(0x20));
+    ((a ^ b.rotate_left(5)).wrapping_mul(FACTOR) >> 56) as usize
+}
+
+/// A name of at most 24 bytes as words.
+const fn words_of(name: &[u8]) -> Words {
+    let mut words = [0; WORDS];
+    let mut rest = name;
+    let mut at = 0;
+    while let Some((first, tail)) = rest.split_first() {
+        let [a, b, c] = &mut words;
+        let word = match at / 8 {
+            0 => a,
+            1 => b,
+            _ => c,
+        };
+        *word |= (*first as u64) << (8 * (at % 8));
+        rest = tail;
+        at += 1;
+    }
+    words
+}
+
+#[expect(clippy::indexing_slicing, reason = "run by the compiler only")]
+const fn names() -> [Name; IDS] {
+    let mut table = [Name {
+        lower: [u64::MAX; WORDS],
+        case: [0; WORDS],
+    }; IDS];
+    let mut at = 0;
+    while at < HeaderId::ALL.len() {
+        let name = words_of(HeaderId::ALL[at].name().as_bytes());
+        let mut word = 0;
+        while word < WORDS {
+            // In a name there are letters, which have the bit 0x40, and hyphens.
+            let case = (name[word] & 0x4040_4040_4040_4040) >> 1;
+            table[at].case[word] = case;
+            table[at].lower[word] = name[word] | case;
+            word += 1;
+        }
+        at += 1;
+    }
+    table
 }
 
 #[expect(
@@ -202,16 +310,15 @@ const fn slot(name: &[u8]) -> usize {
     clippy::panic,
     reason = "run by the compiler only"
 )]
-const fn names() -> [HeaderId; SLOTS] {
+const fn by_slot() -> [HeaderId; SLOTS] {
     let mut table = [HeaderId::Other; SLOTS];
     let mut at = 0;
     while at < HeaderId::ALL.len() {
-        let id = HeaderId::ALL[at];
-        let slot = slot(id.name().as_bytes());
+        let slot = slot(words_of(HeaderId::ALL[at].name().as_bytes()));
         if !matches!(table[slot], HeaderId::Other) {
-            panic!("two header names share a slot: choose other factors");
+            panic!("two header names share a slot: choose another factor");
         }
-        table[slot] = id;
+        table[slot] = HeaderId::ALL[at];
         at += 1;
     }
     table

@@ -63,13 +63,15 @@ pub(crate) fn host(text: &[u8]) -> Parsed<'_, Host<'_>> {
             None => flaw(FaultKind::Host, text),
         };
     }
+    if let Some((address, rest)) = v4_start(text)
+        && !rest.first().is_some_and(|&byte| lex::is(byte, lex::HOST))
+    {
+        return Ok((rest, Host::Ip(IpAddr::V4(address))));
+    }
     let (name, rest) = span(text, lex::HOST);
     match name {
         [] => flaw(FaultKind::Host, text),
-        _ if ends_in_number(name) => match v4(name) {
-            Some(address) => Ok((rest, Host::Ip(IpAddr::V4(address)))),
-            None => flaw(FaultKind::Host, text),
-        },
+        _ if ends_in_number(name) => flaw(FaultKind::Host, text),
         [b'.' | b'-', ..] => flaw(FaultKind::Host, text),
         _ if name.len() > MAX_NAME => flaw(FaultKind::Host, text),
         _ => Ok((rest, Host::Name(name))),
@@ -110,21 +112,31 @@ fn ends_in_number(name: &[u8]) -> bool {
     matches!(last, [b'0', b'x' | b'X', ..]) || last.iter().all(u8::is_ascii_digit)
 }
 
-/// A dotted IPv4 address. Leading zeros are refused: some read them as octal.
-fn v4(text: &[u8]) -> Option<Ipv4Addr> {
-    let mut parts = text.split(|&byte| byte == b'.');
-    let mut octets = [0; 4];
-    for octet in &mut octets {
-        let part = parts.next()?;
-        *octet = match part {
-            [b'0'] => 0,
-            [b'1'..=b'9', ..] if part.len() <= 3 => {
-                u8::try_from(lex::number_up_to(part, 255)?).ok()?
-            }
-            _ => return None,
-        };
-    }
-    parts.next().is_none().then(|| Ipv4Addr::from(octets))
+/// A dotted IPv4 address at the start of `text`. Leading zeros are refused: some read
+/// them as octal.
+#[inline]
+fn v4_start(text: &[u8]) -> Option<(Ipv4Addr, &[u8])> {
+    let (a, rest) = octet(text)?;
+    let (b, rest) = octet(rest.strip_prefix(b".")?)?;
+    let (c, rest) = octet(rest.strip_prefix(b".")?)?;
+    let (d, rest) = octet(rest.strip_prefix(b".")?)?;
+    Some((Ipv4Addr::new(a, b, c, d), rest))
+}
+
+#[inline]
+fn octet(text: &[u8]) -> Option<(u8, &[u8])> {
+    let (value, rest) = match text {
+        [a @ b'1'..=b'9', b @ b'0'..=b'9', c @ b'0'..=b'9', rest @ ..] => {
+            let tens = u16::from(*a - b'0') * 10 + u16::from(*b - b'0');
+            (tens * 10 + u16::from(*c - b'0'), rest)
+        }
+        [a @ b'1'..=b'9', b @ b'0'..=b'9', rest @ ..] => {
+            (u16::from(*a - b'0') * 10 + u16::from(*b - b'0'), rest)
+        }
+        [a @ b'0'..=b'9', rest @ ..] => (u16::from(*a - b'0'), rest),
+        _ => return None,
+    };
+    Some((u8::try_from(value).ok()?, rest))
 }
 
 /// An IPv6 address. The three colons that RFC 3261's grammar let slip in front of
@@ -135,7 +147,7 @@ fn v6(text: &[u8]) -> Option<Ipv6Addr> {
         return Some(address);
     }
     let (head, tail) = text.split_once(":::")?;
-    v4(tail.as_bytes())?;
+    v4_start(tail.as_bytes()).filter(|(_, rest)| rest.is_empty())?;
     let mut buffer = [0; 48];
     let mut length = 0;
     for part in [head, "::", tail] {

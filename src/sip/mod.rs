@@ -21,6 +21,7 @@ pub mod scan;
 mod torture;
 pub mod uri;
 pub mod via;
+mod words;
 
 pub use draft::{Draft, Packet};
 pub use echo::{Echo, reply_to};

@@ -6,12 +6,15 @@
 //! LF that is no line end, NUL, names that are no tokens, second copies of single
 //! fields, and lengths that are no numbers. Values are parsed elsewhere, on demand.
 
-use super::error::{Fault, FaultKind, Unreadable, UnreadableReason};
+use super::error::{Fault, FaultKind, Unreadable};
 use super::header::{self, HeaderId};
 use super::lex;
-use super::line::{MAX_METHOD, Method};
+use super::line::Method;
 use super::message::Message;
+use super::words;
 use bytes::Bytes;
+
+mod start;
 
 /// The most header fields of a message. A message with more has the fault
 /// [`FaultKind::TooManyFields`], and the fields behind are not indexed.
@@ -59,7 +62,6 @@ pub(crate) struct Span {
 }
 
 impl Span {
-    /// Offsets within the window always fit: it has at most [`MAX_HEAD`] bytes.
     #[inline]
     fn new(start: usize, end: usize) -> Self {
         Self {
@@ -75,9 +77,14 @@ impl Span {
     }
 }
 
+/// An offset in the window as it is kept.
 #[inline]
-fn offset(at: usize) -> u16 {
-    u16::try_from(at).unwrap_or(u16::MAX)
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "the window has at most 65,535 bytes"
+)]
+const fn offset(at: usize) -> u16 {
+    at as u16
 }
 
 /// The start line's index.
@@ -144,7 +151,7 @@ impl Head {
     #[inline]
     pub(crate) fn read(buf: &[u8]) -> Result<Self, Unreadable> {
         let text = buf.get(..MAX_HEAD).unwrap_or(buf);
-        let (start, fault, mut at) = start_line(text)?;
+        let (start, fault, mut at) = start::start_line(text)?;
         let mut head = Self {
             start,
             fault,
@@ -157,7 +164,7 @@ impl Head {
         };
         loop {
             if text.get(at..).is_some_and(|rest| rest.starts_with(b"\r\n")) {
-                head.end = offset(at.saturating_add(2));
+                head.end = offset(at + 2);
                 return Ok(head);
             }
             at = match head.field(text, at) {
@@ -209,63 +216,107 @@ impl Head {
     #[inline]
     fn field(&mut self, text: &[u8], line: usize) -> Result<usize, (FaultKind, usize)> {
         let behind = text.get(line..).unwrap_or_default();
+        let Some((id, colon)) = HeaderId::at_start(behind) else {
+            return self.other_field(text, line);
+        };
+        // Nearly always there is one space, and none at the end.
+        let mut start = line + colon + 2;
+        if !matches!(behind.get(colon..), Some([b':', b' ', b'!'..=255, ..])) {
+            start -= 1;
+        }
+        let Line { end, next, folded } = line_end(text, line, start)?;
+        let value = text.get(start..end).unwrap_or_default();
+        let value = match value {
+            [b'!'..=255, .., b'!'..=255] | [b'!'..=255] => value,
+            _ => {
+                let tail = lex::skip_lws(value);
+                start = end - tail.len();
+                lex::trim_lws_end(tail)
+            }
+        };
+        self.enter(id, line, start, value, folded)?;
+        Ok(next)
+    }
+
+    /// [`Self::field`] for a name that is unknown, or has white space behind it, or
+    /// is near the end.
+    #[cold]
+    fn other_field(&mut self, text: &[u8], line: usize) -> Result<usize, (FaultKind, usize)> {
+        let behind = text.get(line..).unwrap_or_default();
         let (name, _) = lex::span(behind, lex::TOKEN);
-        let name_end = line.saturating_add(name.len());
+        let name_end = line + name.len();
         let Line { end, next, folded } = line_end(text, line, name_end)?;
         let field = text.get(name_end..end).unwrap_or_default();
-        let [b':', value @ ..] = skip_wsp(field) else {
+        let ([b':', value @ ..], [_, ..]) = (skip_wsp(field), name) else {
             self.note(FaultKind::HeaderName, name_end);
             return Ok(next);
         };
-        if name.is_empty() {
-            self.note(FaultKind::HeaderName, line);
-            return Ok(next);
-        }
-        let trimmed = lex::skip_lws(value);
-        let start = end.saturating_sub(trimmed.len());
-        let trimmed = lex::trim_lws_end(trimmed);
+        let value = lex::skip_lws(value);
+        let start = end - value.len();
         let id = HeaderId::lookup(name);
+        self.enter(id, line, start, lex::trim_lws_end(value), folded)?;
+        Ok(next)
+    }
+
+    /// Enters a field in the index, and checks what its name alone asks for.
+    #[inline]
+    fn enter(
+        &mut self,
+        id: HeaderId,
+        line: usize,
+        start: usize,
+        value: &[u8],
+        folded: bool,
+    ) -> Result<(), (FaultKind, usize)> {
         let Some(slot) = self.slots.get_mut(usize::from(self.count)) else {
             return Err((FaultKind::TooManyFields, line));
         };
         *slot = Slot {
             line: offset(line),
-            value: Span::new(start, start.saturating_add(trimmed.len())),
+            value: Span::new(start, start + value.len()),
             id,
             folded,
         };
-        self.enter(id, line, trimmed);
-        Ok(next)
-    }
-
-    /// Enters the newest field in the index by name, and checks what its name alone
-    /// asks for.
-    #[inline]
-    fn enter(&mut self, id: HeaderId, line: usize, value: &[u8]) {
-        let at = self.count;
-        self.count = at.saturating_add(1);
         let Some(first) = self.first.get_mut(id as usize) else {
-            return;
+            return Ok(());
         };
         let repeated = *first != NONE;
-        if !repeated {
-            *first = at;
-        }
-        if id == HeaderId::ContentLength {
-            let length = lex::number_up_to(value, u64::from(u32::MAX));
-            let length = length.and_then(|length| u32::try_from(length).ok());
-            if length.is_none() {
-                self.note(FaultKind::ContentLength, line);
-            } else if !repeated {
-                self.content_length = length;
-            } else if length != self.content_length {
-                self.note(FaultKind::ContentLengthConflict, line);
+        if repeated {
+            self.repeated(id, line, value);
+        } else {
+            *first = self.count;
+            if id == HeaderId::ContentLength {
+                self.content_length = length(value);
+                if self.content_length.is_none() {
+                    self.note(FaultKind::ContentLength, line);
+                }
             }
         }
-        if repeated && id.single() {
+        self.count += 1;
+        Ok(())
+    }
+
+    /// Checks a field of an id that was there before.
+    fn repeated(&mut self, id: HeaderId, line: usize, value: &[u8]) {
+        if id == HeaderId::ContentLength {
+            match length(value) {
+                None => self.note(FaultKind::ContentLength, line),
+                length if length != self.content_length => {
+                    self.note(FaultKind::ContentLengthConflict, line);
+                }
+                _ => {}
+            }
+        }
+        if id.single() {
             self.note(FaultKind::Duplicate, line);
         }
     }
+}
+
+/// The value of a Content-Length.
+fn length(value: &[u8]) -> Option<u32> {
+    let length = lex::number_up_to(value, u64::from(u32::MAX))?;
+    u32::try_from(length).ok()
 }
 
 /// Without the spaces and tabs in front.
@@ -293,26 +344,38 @@ fn line_end(text: &[u8], line: usize, from: usize) -> Result<Line, (FaultKind, u
     let mut at = from;
     let mut folded = false;
     loop {
-        let rest = text.get(at..).unwrap_or_default();
-        let Some(found) = memchr::memchr3(b'\r', b'\n', 0, rest) else {
-            return Err((FaultKind::NoEndOfHead, text.len()));
-        };
-        at = at.saturating_add(found);
-        match rest.get(found..).unwrap_or_default() {
+        at = line_break(text, at);
+        match text.get(at..).unwrap_or_default() {
             [b'\r', b'\n', b' ' | b'\t', ..] => {
                 folded = true;
-                at = at.saturating_add(3);
+                at += 3;
             }
             [b'\r', b'\n', ..] => {
                 return Ok(Line {
                     end: at,
-                    next: at.saturating_add(2),
+                    next: at + 2,
                     folded,
                 });
             }
-            [b'\r'] => return Err((FaultKind::NoEndOfHead, text.len())),
+            [] | [b'\r'] => return Err((FaultKind::NoEndOfHead, text.len())),
             [0, ..] => return line_end_with_nul(text, line),
             _ => return Err((FaultKind::BareLineBreak, at)),
+        }
+    }
+}
+
+/// The offset of the first CR, LF or NUL from `from` on, or the end of the text.
+#[inline]
+fn line_break(text: &[u8], from: usize) -> usize {
+    let mut at = from;
+    loop {
+        // All three are below 14, as are the tab and a few bytes seldom seen.
+        at += words::find(text.get(at..).unwrap_or_default(), |word| {
+            words::below(word, 14)
+        });
+        match text.get(at) {
+            Some(b'\r' | b'\n' | 0) | None => return at,
+            Some(_) => at += 1,
         }
     }
 }
@@ -326,14 +389,14 @@ fn line_end_with_nul(text: &[u8], line: usize) -> Result<Line, (FaultKind, usize
     let mut quoted = false;
     let mut folded = false;
     loop {
-        let at = text.len().saturating_sub(rest.len());
+        let at = text.len() - rest.len();
         rest = match rest {
             [b'\r', b'\n', b' ' | b'\t', tail @ ..] => {
                 folded = true;
                 tail
             }
             [b'\r', b'\n', ..] => {
-                let next = at.saturating_add(2);
+                let next = at + 2;
                 return Ok(Line {
                     end: at,
                     next,
@@ -351,104 +414,6 @@ fn line_end_with_nul(text: &[u8], line: usize) -> Result<Line, (FaultKind, usize
             }
         };
     }
-}
-
-/// Indexes the start line; gives its index, its fault, and where the next line starts.
-#[inline]
-fn start_line(text: &[u8]) -> Result<(Start, Option<Fault>, usize), Unreadable> {
-    let unreadable = |reason| Err(Unreadable { reason });
-    let mut rest = text;
-    while let [b'\r', b'\n', tail @ ..] = rest {
-        rest = tail;
-    }
-    if matches!(rest, [] | [b'\r']) {
-        return unreadable(UnreadableReason::Empty);
-    }
-    let at = text.len().saturating_sub(rest.len());
-    let end = memchr::memchr3(b'\r', b'\n', 0, rest).and_then(|end| rest.split_at_checked(end));
-    let Some((line, [b'\r', b'\n', ..])) = end else {
-        return unreadable(UnreadableReason::NotSip);
-    };
-    let next = at.saturating_add(line.len()).saturating_add(2);
-    if line.starts_with(b"SIP/") {
-        return match status_line(line, at) {
-            Some(start) => Ok((start, None, next)),
-            None => unreadable(UnreadableReason::StatusLine),
-        };
-    }
-    match request_line(line, at) {
-        Some((start, fault)) => Ok((start, fault, next)),
-        None => unreadable(UnreadableReason::NotSip),
-    }
-}
-
-/// `SIP/2.0 SP code [SP reason]`, starting at offset `at`. The SP behind the code is
-/// often left out when the reason is empty.
-#[inline]
-fn status_line(line: &[u8], at: usize) -> Option<Start> {
-    let [a @ b'1'..=b'6', b @ b'0'..=b'9', c @ b'0'..=b'9', rest @ ..] =
-        line.strip_prefix(b"SIP/2.0 ")?
-    else {
-        return None;
-    };
-    let reason = match rest {
-        [] => rest,
-        [b' ', reason @ ..] => reason,
-        _ => return None,
-    };
-    let digit = |digit: &u8| u16::from(*digit - b'0');
-    let end = at.saturating_add(line.len());
-    Some(Start::Response {
-        code: digit(a) * 100 + digit(b) * 10 + digit(c),
-        reason: Span::new(end.saturating_sub(reason.len()), end),
-    })
-}
-
-/// `Method SP Request-URI SP SIP/2.0`, starting at offset `at`. Anything that has a
-/// token in front and a version behind is a request, if a faulty one.
-#[inline]
-fn request_line(line: &[u8], at: usize) -> Option<(Start, Option<Fault>)> {
-    let (method_text, rest) = lex::span(line, lex::TOKEN);
-    let is_wsp = |byte: &u8| matches!(byte, b' ' | b'\t');
-    let last = line.iter().rposition(|byte| !is_wsp(byte))?;
-    let trimmed = line.get(..=last)?;
-    let (uri, version) = trimmed.split_at_checked(memchr::memrchr2(b' ', b'\t', trimmed)?)?;
-    let uri = uri.get(method_text.len()..)?;
-    if method_text.is_empty() || !rest.first().is_some_and(is_wsp) || !is_version(version) {
-        return None;
-    }
-    let strict_uri = uri
-        .strip_prefix(b" ")
-        .is_some_and(|uri| lex::all(uri, lex::ADDRESS));
-    let kind = if version.get(1..) != Some(b"SIP/2.0") {
-        Some(FaultKind::Version)
-    } else if !strict_uri || version.first() != Some(&b' ') || trimmed.len() != line.len() {
-        Some(FaultKind::RequestLine)
-    } else if method_text.len() > MAX_METHOD {
-        Some(FaultKind::MethodTooLong)
-    } else {
-        None
-    };
-    let after = lex::skip_lws(uri);
-    let uri_end = at.saturating_add(trimmed.len().saturating_sub(version.len()));
-    let uri_at = uri_end.saturating_sub(after.len());
-    let uri_end = uri_at.saturating_add(lex::trim_lws_end(after).len());
-    let start = Start::Request {
-        method: Method::lookup(method_text),
-        method_text: Span::new(at, at.saturating_add(method_text.len())),
-        uri: Span::new(uri_at, uri_end),
-    };
-    Some((start, kind.map(|kind| Fault::new(kind, uri_at))))
-}
-
-/// White space and `SIP/` digits `.` digits.
-fn is_version(text: &[u8]) -> bool {
-    let numbers = text
-        .get(1..)
-        .and_then(|text| text.strip_prefix(b"SIP/"))
-        .and_then(lex::number)
-        .and_then(|(_, rest)| lex::number(rest.strip_prefix(b".")?));
-    matches!(numbers, Some((_, [])))
 }
 
 #[cfg(test)]

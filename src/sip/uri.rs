@@ -146,9 +146,10 @@ fn uri(text: &[u8]) -> Parsed<'_, Uri<'_>> {
 
 #[inline]
 fn sip(text: &[u8], secure: bool) -> Parsed<'_, Uri<'_>> {
-    let (rest, (user, password)) = match memchr::memchr(b'@', text) {
-        Some(_) => userinfo(text)?,
-        None => (text, (None, None)),
+    let (rest, (user, password)) = match userinfo(text) {
+        Err(error) if memchr::memchr(b'@', text).is_some() => return Err(error),
+        Err(_) => (text, (None, None)),
+        Ok(found) => found,
     };
     let (rest, (host, port)) = host::host_port(rest)?;
     let (rest, params) = uri_params(rest)?;
@@ -177,7 +178,7 @@ fn sip(text: &[u8], secure: bool) -> Parsed<'_, Uri<'_>> {
 
 type UserInfo<'a> = (Option<&'a [u8]>, Option<&'a [u8]>);
 
-/// `user [":" password] "@"`, of a text that has an `@`.
+/// `user [":" password] "@"`. What is taken for that may also be a host.
 #[inline]
 fn userinfo(text: &[u8]) -> Parsed<'_, UserInfo<'_>> {
     let rest = escaped_span(text, lex::USER)?;
@@ -264,8 +265,7 @@ fn escaped_span(text: &[u8], class: u16) -> Result<&[u8], nom::Err<lex::Flaw<'_>
 /// What of `text` stands in front of its tail `rest`.
 #[inline]
 fn before<'a>(text: &'a [u8], rest: &[u8]) -> &'a [u8] {
-    text.get(..text.len().saturating_sub(rest.len()))
-        .unwrap_or_default()
+    text.get(..text.len() - rest.len()).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -127,8 +127,7 @@ fn add(
     longest: Longest,
     faults: &mut Faults<'_>,
 ) {
-    let durations = table.longest_call.is_some() || table.longest_ring.is_some();
-    if table.limits.is_empty() && !durations && !table.pending {
+    if table.is_empty {
         let known: Vec<_> = Quantity::ALL.into_iter().map(Quantity::key).collect();
         let fault = Fault::warning("this cap limits nothing");
         faults.add(

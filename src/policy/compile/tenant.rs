@@ -35,16 +35,9 @@ pub(super) fn tenant(
     lines: &LineIndex,
     faults: &mut Faults<'_>,
 ) {
-    let Some(name) = file.name.filter(|&name| name_is_good(name, faults)) else {
+    let Some((name, id)) = name_and_id(build, file, faults) else {
         return;
     };
-    if let Some(&first) = build.tenant_names.get(name.value) {
-        return named_twice(name, "tenant", first, faults);
-    }
-    let Ok(id) = u32::try_from(build.tenants.len()) else {
-        return;
-    };
-    let id = TenantId(id);
     let plan = plan(build, file, faults);
     tariff(build, file, faults);
     let carriers = carriers(build, file, faults);
@@ -62,22 +55,8 @@ pub(super) fn tenant(
         let place = file.callers.own.first().map_or(name.place, |it| it.place);
         build.owners.extend(own.map(|&range| (range, id, place)));
     }
-    let longest = file
-        .caps
-        .as_ref()
-        .map_or(Longest::NONE, |caps| longest(caps, faults));
-    let longest = Longest {
-        call: if longest.call == u32::MAX {
-            USUAL.call
-        } else {
-            longest.call
-        },
-        ring: if longest.ring == u32::MAX {
-            USUAL.ring
-        } else {
-            longest.ring
-        },
-    };
+    let longest = file.caps.as_ref().map(|caps| longest(caps, faults));
+    let longest = longest.unwrap_or(Longest::NONE).or(USUAL);
     let name_shared: std::sync::Arc<str> = name.value.into();
     let book = build.counters.book(&name_shared);
     let caps = caps::caps(build, file, &book, lines, faults);
@@ -105,6 +84,21 @@ pub(super) fn tenant(
         plan: plan.unwrap_or(0),
         longest,
     });
+}
+
+/// The tenant's name, if it is good and nobody else's, and its number.
+fn name_and_id<'t>(
+    build: &Build<'_>,
+    file: &TenantFile<'t>,
+    faults: &mut Faults<'_>,
+) -> Option<(At<&'t str>, TenantId)> {
+    let name = file.name.filter(|&name| name_is_good(name, faults))?;
+    if let Some(&first) = build.tenant_names.get(name.value) {
+        named_twice(name, "tenant", first, faults);
+        return None;
+    }
+    let id = u32::try_from(build.tenants.len()).ok()?;
+    Some((name, TenantId(id)))
 }
 
 fn plan(build: &Build<'_>, file: &TenantFile<'_>, faults: &mut Faults<'_>) -> Option<u16> {
@@ -212,6 +206,7 @@ fn callers(
         .iter()
         .filter_map(|&text| own_range(build, text, faults))
         .collect();
+    let ranges_read = ranges.len();
     ranges.sort_unstable_by_key(NumberRange::order);
     ranges.dedup_by(|next, kept| {
         let overlaps = kept.overlaps(next);
@@ -233,7 +228,11 @@ fn callers(
         },
     };
     let default = match table.default {
-        Some(text) => default_caller(text, &ranges, faults),
+        Some(text) => {
+            let all_read = ranges_read == table.own.len();
+            default_caller(text, all_read.then_some(&ranges), faults)
+        }
+        None if table.has_default => None,
         // An emergency call shows one of the tenant's numbers in any case.
         None if otherwise == Otherwise::Refuse => ranges.first().map(|range| range.first),
         None => {
@@ -282,7 +281,12 @@ fn own_range(build: &Build<'_>, text: At<&str>, faults: &mut Faults<'_>) -> Opti
     Some(range)
 }
 
-fn default_caller(text: At<&str>, own: &[NumberRange], faults: &mut Faults<'_>) -> Option<Packed> {
+/// The number to show instead; it must be one of `own`, if those could all be read.
+fn default_caller(
+    text: At<&str>,
+    own: Option<&Vec<NumberRange>>,
+    faults: &mut Faults<'_>,
+) -> Option<Packed> {
     let number = match values::number(text.value) {
         Ok(number) => number,
         Err(help) => {
@@ -291,15 +295,16 @@ fn default_caller(text: At<&str>, own: &[NumberRange], faults: &mut Faults<'_>) 
             return None;
         }
     };
-    if own.iter().any(|range| range.contains(number)) {
-        return Some(number);
+    if let Some(own) = own
+        && !own.iter().any(|range| range.contains(number))
+    {
+        let fault = Fault::error(format!("`{number:?}` is not one of `own`"));
+        faults.add(
+            text.place,
+            fault.help("only a number of the tenant's own can be shown"),
+        );
     }
-    let fault = Fault::error(format!("`{number:?}` is not one of `own`"));
-    faults.add(
-        text.place,
-        fault.help("only a number of the tenant's own can be shown"),
-    );
-    None
+    Some(number)
 }
 
 fn inbound(

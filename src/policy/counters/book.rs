@@ -60,6 +60,15 @@ pub(in crate::policy) struct Claim {
     pub cap: u32,
 }
 
+/// A claim that leaves no room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::policy) struct UsedUp {
+    /// The cap, by its user's number.
+    pub cap: u32,
+    /// What of it.
+    pub over: Over,
+}
+
 /// A call's claims: one for the tenant, its caller, its called number, class,
 /// country, country's class and "international", and one a prefix.
 pub(in crate::policy) type Claims = SmallVec<[Claim; 8]>;
@@ -169,7 +178,7 @@ impl Book {
         now: Now,
         call: &Admission<'_>,
         covers: impl Fn(&Subject, &mut Claims),
-    ) -> Result<(Hold, Option<(u32, Over)>), (u32, Over)> {
+    ) -> Result<(Hold, Option<UsedUp>), UsedUp> {
         let confirmation = self.shared.confirmations.load(Ordering::Relaxed);
         let mut pages = lock(&self.pages);
         let moment = pages.moment(now, confirmation, call);

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use smallvec::SmallVec;
 
-use super::book::{Admission, Claims, Meters, Subject, Who};
+use super::book::{Admission, Claims, Meters, Subject, UsedUp, Who};
 use super::day::{CivilClock, Day};
-use super::meter::{Meter, Over};
+use super::meter::Meter;
 use crate::base::time::{Mono, Now, Wall};
 use crate::policy::numbering::{Class, Country};
 use crate::policy::target::{Destination, Packed};
@@ -144,12 +144,15 @@ impl Pages {
     }
 
     /// The first claim that leaves no room.
-    pub(super) fn over(&self, moment: &Moment, call: &Admission<'_>) -> Option<(u32, Over)> {
+    pub(super) fn over(&self, moment: &Moment, call: &Admission<'_>) -> Option<UsedUp> {
         call.claims.iter().find_map(|claim| {
             let place = self.find(claim.meter, &call.subject)?;
             let meter = self.meters.get(place as usize)?;
             let over = meter.check(&claim.limits, moment.mono, moment.wall)?;
-            Some((claim.cap, over))
+            Some(UsedUp {
+                cap: claim.cap,
+                over,
+            })
         })
     }
 

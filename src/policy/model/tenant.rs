@@ -46,6 +46,8 @@ pub(in crate::policy) struct CallersTable<'t> {
     pub otherwise: Option<At<&'t str>>,
     /// `default`
     pub default: Option<At<&'t str>>,
+    /// `default` is there, faulty or not.
+    pub has_default: bool,
 }
 
 /// `[caps]` or one `[[cap]]`.
@@ -61,8 +63,8 @@ pub(in crate::policy) struct CapTable<'t> {
     pub longest_call: Option<At<&'t str>>,
     /// `longest_ring`
     pub longest_ring: Option<At<&'t str>>,
-    /// It has a key that is not enforced yet.
-    pub pending: bool,
+    /// It has no key but `on`.
+    pub is_empty: bool,
 }
 
 /// `[inbound]`: where calls to the tenant's own numbers go.
@@ -161,6 +163,7 @@ fn callers<'t>(root: &mut Fields<'t>, faults: &mut Faults<'_>) -> CallersTable<'
         own: fields.texts("own", faults),
         otherwise: fields.text("otherwise", faults),
         default: fields.text("default", faults),
+        has_default: fields.has("default"),
     };
     fields.required(
         "own",
@@ -187,15 +190,15 @@ fn cap_table<'t>(mut fields: Fields<'t>, narrower: bool, faults: &mut Faults<'_>
     let limits = limits.collect();
     let longest_call = fields.text("longest_call", faults);
     let longest_ring = fields.text("longest_ring", faults);
-    let mut pending = false;
     for key in [
         "money_per_day",
         "money_per_month",
         "numbers_per_day",
         "hours",
     ] {
-        pending |= fields.pending(key, faults);
+        fields.pending(key, faults);
     }
+    let is_empty = fields.len() == usize::from(fields.has("on"));
     fields.close(faults);
     CapTable {
         place,
@@ -203,7 +206,7 @@ fn cap_table<'t>(mut fields: Fields<'t>, narrower: bool, faults: &mut Faults<'_>
         limits,
         longest_call,
         longest_ring,
-        pending,
+        is_empty,
     }
 }
 
