@@ -151,7 +151,7 @@ impl Head {
     #[inline]
     pub(crate) fn read(buf: &[u8]) -> Result<Self, Unreadable> {
         let text = buf.get(..MAX_HEAD).unwrap_or(buf);
-        let (start, fault, mut at) = start::start_line(text)?;
+        let (start, fault, at) = start::start_line(text)?;
         let mut head = Self {
             start,
             fault,
@@ -162,24 +162,16 @@ impl Head {
             first: [NONE; header::IDS],
             slots: [Slot::EMPTY; MAX_FIELDS],
         };
-        loop {
-            if text.get(at..).is_some_and(|rest| rest.starts_with(b"\r\n")) {
-                head.end = offset(at + 2);
-                return Ok(head);
-            }
-            at = match head.field(text, at) {
-                Ok(next) => next,
-                Err((kind, place)) => {
-                    let kind = match kind {
-                        FaultKind::NoEndOfHead if text.len() < buf.len() => FaultKind::HeadTooLong,
-                        kind => kind,
-                    };
-                    head.note(kind, place);
-                    head.end = offset(text.len());
-                    return Ok(head);
-                }
+        let end = head.read_fields(text, at).unwrap_or_else(|(kind, place)| {
+            let kind = match kind {
+                FaultKind::NoEndOfHead if text.len() < buf.len() => FaultKind::HeadTooLong,
+                kind => kind,
             };
-        }
+            head.note(kind, place);
+            text.len()
+        });
+        head.end = offset(end);
+        Ok(head)
     }
 
     #[inline]
@@ -211,37 +203,30 @@ impl Head {
         }
     }
 
-    /// Indexes the field that starts at `line`; gives where the next one starts. An
-    /// error ends the indexing: the rest has no sure meaning.
+    /// Indexes the fields from `at` on; gives where the head ends. An error ends the
+    /// indexing: the rest has no sure meaning.
     #[inline]
-    fn field(&mut self, text: &[u8], line: usize) -> Result<usize, (FaultKind, usize)> {
-        let behind = text.get(line..).unwrap_or_default();
-        let Some((id, colon)) = HeaderId::at_start(behind) else {
-            return self.other_field(text, line);
-        };
-        // Nearly always there is one space, and none at the end.
-        let mut start = line + colon + 2;
-        if !matches!(behind.get(colon..), Some([b':', b' ', b'!'..=255, ..])) {
-            start -= 1;
+    fn read_fields(&mut self, text: &[u8], at: usize) -> Result<usize, (FaultKind, usize)> {
+        let mut rest = text.get(at..).unwrap_or_default();
+        loop {
+            let line = text.len() - rest.len();
+            let next = match plain_field(rest) {
+                Some((id, value, next)) => {
+                    let start = text.len() - value.1.len();
+                    self.enter(id, line, start, value.0, false)?;
+                    rest = next;
+                    continue;
+                }
+                None if rest.starts_with(b"\r\n") => return Ok(line + 2),
+                None => self.field(text, line)?,
+            };
+            rest = text.get(next..).unwrap_or_default();
         }
-        let Line { end, next, folded } = line_end(text, line, start)?;
-        let value = text.get(start..end).unwrap_or_default();
-        let value = match value {
-            [b'!'..=255, .., b'!'..=255] | [b'!'..=255] => value,
-            _ => {
-                let tail = lex::skip_lws(value);
-                start = end - tail.len();
-                lex::trim_lws_end(tail)
-            }
-        };
-        self.enter(id, line, start, value, folded)?;
-        Ok(next)
     }
 
-    /// [`Self::field`] for a name that is unknown, or has white space behind it, or
-    /// is near the end.
-    #[cold]
-    fn other_field(&mut self, text: &[u8], line: usize) -> Result<usize, (FaultKind, usize)> {
+    /// Indexes the field that starts at `line`, whatever it looks like; gives where
+    /// the next one starts.
+    fn field(&mut self, text: &[u8], line: usize) -> Result<usize, (FaultKind, usize)> {
         let behind = text.get(line..).unwrap_or_default();
         let (name, _) = lex::span(behind, lex::TOKEN);
         let name_end = line + name.len();
@@ -311,6 +296,26 @@ impl Head {
             self.note(FaultKind::Duplicate, line);
         }
     }
+}
+
+/// A field as nearly all are: a known name and its colon, perhaps one space, a value
+/// without white space at its ends, in one line. Gives the value, the text from the
+/// value on, and from the next line on.
+#[inline]
+fn plain_field(rest: &[u8]) -> Option<(HeaderId, (&[u8], &[u8]), &[u8])> {
+    // Found first, and without regard to the name, so that the next line need not wait
+    // for it. NUL, LF and CR are below 14, as are the tab and a few bytes seldom seen.
+    let end = words::find(rest, |word| words::below(word, 14));
+    let (line, [b'\r', b'\n', next @ ..]) = rest.split_at_checked(end)? else {
+        return None;
+    };
+    let (id, colon) = HeaderId::at_start(rest)?;
+    let value = match line.get(colon + 1..)? {
+        [b' ', value @ ..] | value => value,
+    };
+    let behind = rest.get(end - value.len()..)?;
+    let plain = matches!(value, [b'!'..=255] | [b'!'..=255, .., b'!'..=255]);
+    (plain && !matches!(next, [b' ' | b'\t', ..])).then_some((id, (value, behind), next))
 }
 
 /// The value of a Content-Length.

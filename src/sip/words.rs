@@ -50,17 +50,33 @@ pub(super) const fn before(flags: u64) -> u64 {
 /// The offset of the first byte of `text` that `flags` flags; its length if none is.
 #[inline]
 pub(super) fn find(text: &[u8], flags: impl Fn(u64) -> u64) -> usize {
-    let (words, tail) = text.as_chunks::<8>();
-    let mut at = 0_usize;
-    for word in words {
+    let (pairs, tail) = text.as_chunks::<16>();
+    let mut at = 0;
+    for pair in pairs {
+        let (a, b) = halves(pair);
+        let (a, b) = (flags(a), flags(b));
+        if a | b != 0 {
+            let (found, base) = if a != 0 { (a, 0) } else { (b, 8) };
+            return at + base + lowest(found);
+        }
+        at += 16;
+    }
+    if let Some((word, tail)) = tail.split_first_chunk::<8>() {
         let found = flags(u64::from_le_bytes(*word));
         if found != 0 {
             return at + lowest(found);
         }
-        at += 8;
+        return at + 8 + lowest(flags(padded(tail))).min(tail.len());
     }
-    let found = lowest(flags(padded(tail)));
-    at + found.min(tail.len())
+    at + lowest(flags(padded(tail))).min(tail.len())
+}
+
+#[inline]
+fn halves(pair: &[u8; 16]) -> (u64, u64) {
+    match pair.as_chunks::<8>().0 {
+        [a, b] => (u64::from_le_bytes(*a), u64::from_le_bytes(*b)),
+        _ => (0, 0),
+    }
 }
 
 /// Fewer than eight bytes as a word, with padding behind them.
