@@ -193,7 +193,7 @@ impl HeaderId {
 
     /// The known header field at the start of a line that goes on for a while, with
     /// the colon right behind its name; and how long the name is.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn at_start(line: &[u8]) -> Option<(Self, usize)> {
         let [a, b] = line.first_chunk::<16>()?.as_chunks::<8>().0 else {
             return None;
@@ -235,7 +235,7 @@ fn compact(letter: u8) -> HeaderId {
 }
 
 /// The header field of a name of this length, and the length.
-#[inline]
+#[inline(always)]
 fn known(name: Words, length: usize) -> Option<(HeaderId, usize)> {
     let &(id, expected) = BY_SLOT.get(slot(name))?;
     let Name { lower, case } = NAMES.get(id as usize)?;

@@ -49,6 +49,11 @@ impl Message {
         }
     }
 
+    /// What the scanner fills in: the bytes, their index, the end of the body.
+    pub(crate) fn parts(&mut self) -> (&Bytes, &mut Head, &mut usize) {
+        (&self.buf, &mut self.head, &mut self.body_end)
+    }
+
     /// The first fault that was found while indexing. What was indexed can be used
     /// to answer the request; a response with a fault is to be dropped.
     #[must_use]

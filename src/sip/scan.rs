@@ -36,22 +36,30 @@ const NONE: u8 = u8::MAX;
 /// # Errors
 /// [`Unreadable`] where there is nothing to answer: only line ends, or a first line
 /// that is not SIP's.
-#[inline]
 pub fn scan(buf: Bytes) -> Result<Message, Unreadable> {
-    let mut head = Head::read(&buf)?;
-    let room = buf.len().saturating_sub(usize::from(head.end));
+    let (start, fault, at) = start::start_line(window(&buf))?;
+    // Made before it is filled, so that it need not be copied when it is.
+    let mut message = Message::new(buf, Head::new(start, fault), 0);
+    let (buf, head, body_end) = message.parts();
+    head.read_fields(buf, at);
+    let head_end = usize::from(head.end);
+    let room = buf.len() - head_end;
     let body = match head.content_length {
         Some(length) => usize::try_from(length).unwrap_or(usize::MAX),
         None => room,
     };
     if body > room {
-        let at = head
-            .first(HeaderId::ContentLength)
-            .map_or(0, |slot| slot.line);
+        let length = head.first(HeaderId::ContentLength);
+        let at = length.map_or(0, |slot| slot.line);
         head.note(FaultKind::ContentLengthBeyond, usize::from(at));
     }
-    let body_end = usize::from(head.end).saturating_add(body.min(room));
-    Ok(Message::new(buf, head, body_end))
+    *body_end = head_end + body.min(room);
+    Ok(message)
+}
+
+/// The part of the received bytes that the head must be in.
+fn window(buf: &[u8]) -> &[u8] {
+    buf.get(..MAX_HEAD).unwrap_or(buf)
 }
 
 /// A stretch of the message, by offsets.
@@ -148,11 +156,17 @@ pub(crate) struct Head {
 
 impl Head {
     /// Indexes the head at the start of `buf`.
-    #[inline]
     pub(crate) fn read(buf: &[u8]) -> Result<Self, Unreadable> {
-        let text = buf.get(..MAX_HEAD).unwrap_or(buf);
-        let (start, fault, at) = start::start_line(text)?;
-        let mut head = Self {
+        let (start, fault, at) = start::start_line(window(buf))?;
+        let mut head = Self::new(start, fault);
+        head.read_fields(buf, at);
+        Ok(head)
+    }
+
+    /// A head without fields yet.
+    #[inline]
+    fn new(start: Start, fault: Option<Fault>) -> Self {
+        Self {
             start,
             fault,
             uncertain: None,
@@ -161,17 +175,22 @@ impl Head {
             count: 0,
             first: [NONE; header::IDS],
             slots: [Slot::EMPTY; MAX_FIELDS],
-        };
-        let end = head.read_fields(text, at).unwrap_or_else(|(kind, place)| {
+        }
+    }
+
+    /// Indexes the fields of `buf` from `at` on.
+    #[inline(always)]
+    fn read_fields(&mut self, buf: &[u8], at: usize) {
+        let text = window(buf);
+        let end = self.index(text, at).unwrap_or_else(|(kind, place)| {
             let kind = match kind {
                 FaultKind::NoEndOfHead if text.len() < buf.len() => FaultKind::HeadTooLong,
                 kind => kind,
             };
-            head.note(kind, place);
+            self.note(kind, place);
             text.len()
         });
-        head.end = offset(end);
-        Ok(head)
+        self.end = offset(end);
     }
 
     #[inline]
@@ -205,8 +224,8 @@ impl Head {
 
     /// Indexes the fields from `at` on; gives where the head ends. An error ends the
     /// indexing: the rest has no sure meaning.
-    #[inline]
-    fn read_fields(&mut self, text: &[u8], at: usize) -> Result<usize, (FaultKind, usize)> {
+    #[inline(always)]
+    fn index(&mut self, text: &[u8], at: usize) -> Result<usize, (FaultKind, usize)> {
         let mut rest = text.get(at..).unwrap_or_default();
         loop {
             let line = text.len() - rest.len();
@@ -244,7 +263,7 @@ impl Head {
     }
 
     /// Enters a field in the index, and checks what its name alone asks for.
-    #[inline]
+    #[inline(always)]
     fn enter(
         &mut self,
         id: HeaderId,
@@ -301,7 +320,7 @@ impl Head {
 /// A field as nearly all are: a known name and its colon, perhaps one space, a value
 /// without white space at its ends, in one line. Gives the value, the text from the
 /// value on, and from the next line on.
-#[inline]
+#[inline(always)]
 fn plain_field(rest: &[u8]) -> Option<(HeaderId, (&[u8], &[u8]), &[u8])> {
     // Found first, and without regard to the name, so that the next line need not wait
     // for it. NUL, LF and CR are below 14, as are the tab and a few bytes seldom seen.
@@ -370,7 +389,7 @@ fn line_end(text: &[u8], line: usize, from: usize) -> Result<Line, (FaultKind, u
 }
 
 /// The offset of the first CR, LF or NUL from `from` on, or the end of the text.
-#[inline]
+#[inline(always)]
 fn line_break(text: &[u8], from: usize) -> usize {
     let mut at = from;
     loop {

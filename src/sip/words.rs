@@ -48,7 +48,7 @@ pub(super) const fn before(flags: u64) -> u64 {
 }
 
 /// The offset of the first byte of `text` that `flags` flags; its length if none is.
-#[inline]
+#[inline(always)]
 pub(super) fn find(text: &[u8], flags: impl Fn(u64) -> u64) -> usize {
     let (pairs, tail) = text.as_chunks::<16>();
     let mut at = 0;
