@@ -35,6 +35,33 @@ pub(super) const fn above_ascii(word: u64) -> u64 {
     (word.wrapping_add(ONES) | word) & HIGHS
 }
 
+/// Flags the bytes that are no letter, no digit, no `-` and no `.`; here every flag is
+/// exact.
+#[inline]
+pub(super) const fn not_plain(word: u64) -> u64 {
+    let low = word & !HIGHS;
+    let small = low | repeat(0x20);
+    let letter = at_least(small, b'a') & !at_least(small, b'z' + 1);
+    // `-`, `.`, `/` and the digits are neighbours; `/` alone is not wanted.
+    let other = at_least(low, b'-') & !at_least(low, b'9' + 1);
+    let no_slash = (low ^ repeat(b'/')).wrapping_add(repeat(0x7f));
+    (word | !(letter | other & no_slash)) & HIGHS
+}
+
+/// Flags the bytes from `limit` on, of a word of ASCII bytes; every flag is exact,
+/// and other bits are left over.
+#[inline]
+const fn at_least(word: u64, limit: u8) -> u64 {
+    word.wrapping_add(repeat(0x80 - limit))
+}
+
+/// Flags the bytes that are no decimal digit.
+#[inline]
+pub(super) const fn not_digit(word: u64) -> u64 {
+    let from_zero = word ^ repeat(b'0');
+    (from_zero.wrapping_add(repeat(0x80 - 10)) | from_zero) & HIGHS
+}
+
 /// The offset of the lowest flag in its word; 8 if there is none.
 #[inline]
 pub(super) const fn lowest(flags: u64) -> usize {
@@ -111,6 +138,9 @@ mod tests {
             prop_assert_eq!(find(&text, |word| below(word, limit)), first(&|b| b < limit));
             prop_assert_eq!(find(&text, |word| equal(word, byte)), first(&|b| b == byte));
             prop_assert_eq!(find(&text, above_ascii), first(&|b| b > 126));
+            let plain = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'.';
+            prop_assert_eq!(find(&text, not_plain), first(&|b| !plain(b)));
+            prop_assert_eq!(find(&text, not_digit), first(&|b| !b.is_ascii_digit()));
             let both = |word| below(word, limit) | equal(word, byte) | above_ascii(word);
             let any = |b| b < limit || b == byte || b > 126;
             prop_assert_eq!(find(&text, both), first(&any));
