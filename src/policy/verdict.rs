@@ -43,6 +43,8 @@ pub enum Reason {
     NoTenant,
     /// Tollgate is being stopped, and lets no new call in.
     Stopping,
+    /// The journal cannot be written, and what cannot be recorded is not let in.
+    JournalFault,
 }
 
 impl Reason {
@@ -62,6 +64,7 @@ impl Reason {
             Self::CalledNotServed => "called-not-served",
             Self::NoTenant => "no-tenant",
             Self::Stopping => "stopping",
+            Self::JournalFault => "journal-fault",
         }
     }
 
@@ -81,6 +84,7 @@ impl Reason {
             Self::CalledNotServed => "the called number is nobody's here",
             Self::NoTenant => "the rules have no such tenant",
             Self::Stopping => "Tollgate is being stopped",
+            Self::JournalFault => "the journal cannot be written",
         }
     }
 
