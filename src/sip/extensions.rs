@@ -3,11 +3,12 @@
 //! Allow as a set.
 
 use super::error::{Fault, FaultKind};
-use super::fields::{Elements, cseq_value, option_tags};
+use super::fields::{Elements, cseq_value};
 use super::header::HeaderId;
 use super::lex::{self, Params};
 use super::line::Method;
 use super::message::Message;
+use super::words;
 
 /// Who refreshes a session (RFC 4028 §4), from the request's point of view.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -176,8 +177,16 @@ impl MethodSet {
     pub fn allow(message: &Message) -> Option<Self> {
         message.first(HeaderId::Allow)?;
         let mut set = Self::default();
-        for name in option_tags(message, HeaderId::Allow) {
-            set.insert(Method::lookup(name));
+        for mut text in message.all(HeaderId::Allow) {
+            while let [first, rest @ ..] = text {
+                if matches!(first, b',' | b' ' | b'\t' | b'\r' | b'\n') {
+                    text = rest;
+                    continue;
+                }
+                let (method, length) = method_at_start(text);
+                set.insert(method);
+                text = text.get(length..).unwrap_or_default();
+            }
         }
         Some(set)
     }
@@ -194,6 +203,22 @@ impl MethodSet {
     pub const fn contains(self, method: Method) -> bool {
         self.0 & (1 << method as u32) != 0
     }
+}
+
+/// The method at the start of a list, and how long its name is.
+#[inline]
+fn method_at_start(text: &[u8]) -> (Method, usize) {
+    let end = |word| words::equal(word, b',') | words::below(word, b'!');
+    if let Some(word) = text.first_chunk().map(|word| u64::from_le_bytes(*word)) {
+        let found = end(word);
+        if found != 0 {
+            let name = word & words::before(found);
+            return (Method::of_word(name), words::lowest(found));
+        }
+    }
+    let length = words::find(text, end);
+    let name = text.get(..length).unwrap_or_default();
+    (Method::lookup(name), length)
 }
 
 impl FromIterator<Method> for MethodSet {
