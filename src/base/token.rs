@@ -44,10 +44,12 @@ impl Token {
             let digit = DIGITS.iter().position(|known| *known == byte)?;
             bits = (bits << 5) | u128::try_from(digit).ok()?;
         }
-        Some(Self::from_low_bits(bits))
+        Some(Self::from_hash(bits))
     }
 
-    fn from_low_bits(bits: u128) -> Self {
+    /// The token of a keyed hash's low 80 bits.
+    #[must_use]
+    pub fn from_hash(bits: u128) -> Self {
         let [.., a, b, c, d, e, f, g, h, i, j] = bits.to_be_bytes();
         Self([a, b, c, d, e, f, g, h, i, j])
     }
@@ -95,7 +97,7 @@ impl Mint {
     pub fn token(&mut self) -> Token {
         let hash = self.hash.hash(&self.minted.to_le_bytes());
         self.minted = self.minted.wrapping_add(1);
-        Token::from_low_bits(u128::from(hash))
+        Token::from_hash(u128::from(hash))
     }
 }
 
@@ -143,12 +145,51 @@ impl Buckets {
         Self(SipHasher13::new_with_key(&key.to_le_bytes()))
     }
 
+    /// How many bytes a Call-ID of [`Buckets::aim`] has.
+    pub const AIMED_LEN: usize = Token::LEN + 2;
+
     /// The bucket of a Call-ID (compared byte by byte, RFC 3261 §20.8).
+    ///
+    /// A Call-ID of [`Buckets::AIMED_LEN`] bytes that ends in two of a token's
+    /// digits moves its bucket by what they say: that is how [`Buckets::aim`]
+    /// reaches any bucket with one hash.
     #[must_use]
     pub fn bucket(&self, call_id: &[u8]) -> Bucket {
-        let low = u128::from(self.0.hash(call_id)) % u128::from(Self::COUNT);
-        Bucket(u16::try_from(low).unwrap_or(0))
+        let (hashed, moved) = match call_id.split_last_chunk::<2>() {
+            Some((front, [high, low])) if front.len() == Token::LEN => {
+                match (digit(*high), digit(*low)) {
+                    (Some(high), Some(low)) => (front, high << 5 | low),
+                    _ => (call_id, 0),
+                }
+            }
+            _ => (call_id, 0),
+        };
+        let low = u128::from(self.0.hash(hashed)) % u128::from(Self::COUNT);
+        Bucket(u16::try_from(low).unwrap_or(0) ^ moved)
     }
+
+    /// A Call-ID made from `token` that belongs to `bucket`.
+    #[must_use]
+    pub fn aim(&self, token: Token, bucket: Bucket) -> [u8; Self::AIMED_LEN] {
+        let mut call_id = [b'0'; Self::AIMED_LEN];
+        let text = token.text();
+        let moved = self.bucket(&text).0 ^ bucket.0;
+        let ends = [moved >> 5, moved & 31].map(|value| DIGITS.get(usize::from(value)));
+        let digits = text.iter().chain(ends.into_iter().flatten());
+        for (out, byte) in call_id.iter_mut().zip(digits) {
+            *out = *byte;
+        }
+        call_id
+    }
+}
+
+/// What one digit of a token's text is worth.
+fn digit(byte: u8) -> Option<u16> {
+    let byte = byte.to_ascii_lowercase();
+    (0..)
+        .zip(DIGITS)
+        .find(|(_, known)| **known == byte)
+        .map(|(value, _)| value)
 }
 
 impl fmt::Debug for Buckets {
@@ -268,6 +309,16 @@ mod tests {
             prop_assert_eq!(Token::parse(&text), Some(token));
             prop_assert_eq!(Token::parse(&text.to_ascii_uppercase()), Some(token));
             prop_assert_eq!(token.to_string().into_bytes(), text.to_vec());
+        }
+    }
+
+    #[test]
+    fn an_aimed_call_id_hits_its_bucket() {
+        let buckets = Buckets::new(7);
+        let mut mint = Mint::new(9);
+        for index in 0..Buckets::COUNT {
+            let call_id = buckets.aim(mint.token(), Bucket(index));
+            assert_eq!(buckets.bucket(&call_id), Bucket(index));
         }
     }
 }

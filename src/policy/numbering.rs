@@ -92,7 +92,7 @@ pub struct Numbering {
 }
 
 /// What is known once some digits are read.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Debug, Default)]
 struct Node {
     /// The node behind each further digit; 0 where nothing is assigned.
     next: [u16; 10],
@@ -107,6 +107,16 @@ struct Node {
     /// The country of all numbers that begin so, if it is one.
     country: Option<Country>,
 }
+
+/// Where no number is.
+static NOWHERE: Node = Node {
+    next: [0; 10],
+    lengths: 0,
+    first: 0,
+    count: 0,
+    code: false,
+    country: None,
+};
 
 /// Numbers of some lengths that begin alike and are of one country and class.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -226,9 +236,9 @@ impl Numbering {
     }
 
     /// Follows the digits as far as numbers are assigned; the node reached, and the rest.
-    fn walk<'d>(&self, digits: &'d [u8]) -> (Node, &'d [u8]) {
+    fn walk<'n, 'd>(&'n self, digits: &'d [u8]) -> (&'n Node, &'d [u8]) {
         let Some(mut node) = self.nodes.first() else {
-            return (Node::default(), digits);
+            return (&NOWHERE, digits);
         };
         let mut rest = digits;
         while let [digit, behind @ ..] = rest {
@@ -245,7 +255,7 @@ impl Numbering {
             node = next;
             rest = behind;
         }
-        (*node, rest)
+        (node, rest)
     }
 
     /// The digits of the country's calling code ("81").

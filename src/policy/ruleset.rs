@@ -384,6 +384,12 @@ impl RuleSet {
         range.contains(number).then_some(*tenant)
     }
 
+    /// How many rules there are, over all tenants.
+    #[must_use]
+    pub fn rule_count(&self) -> usize {
+        self.rules.places.len()
+    }
+
     /// Where a rule stands and what it says.
     #[must_use]
     pub fn rule(&self, id: RuleId) -> RuleRef<'_> {

@@ -40,6 +40,10 @@ pub enum Reason {
     CalledNotServed,
     /// The rules have no such tenant.
     NoTenant,
+    /// Tollgate is being stopped, and lets no new call in.
+    Stopping,
+    /// The journal cannot be written, and what cannot be recorded is not let in.
+    JournalFault,
 }
 
 impl Reason {
@@ -58,6 +62,8 @@ impl Reason {
             Self::CallsPerDay => "calls-per-day",
             Self::CalledNotServed => "called-not-served",
             Self::NoTenant => "no-tenant",
+            Self::Stopping => "stopping",
+            Self::JournalFault => "journal-fault",
         }
     }
 
@@ -76,6 +82,8 @@ impl Reason {
             Self::CallsPerDay => "too many calls today",
             Self::CalledNotServed => "the called number is nobody's here",
             Self::NoTenant => "the rules have no such tenant",
+            Self::Stopping => "Tollgate is being stopped",
+            Self::JournalFault => "the journal cannot be written",
         }
     }
 
@@ -137,6 +145,12 @@ impl Refused {
             unread: Some(unread),
             ..Self::new(Reason::NoSingleMeaning, None, None)
         }
+    }
+
+    /// A refusal for a reason that has nothing to do with the call itself.
+    #[must_use]
+    pub fn because(reason: Reason) -> Self {
+        Self::new(reason, None, None)
     }
 
     fn new(reason: Reason, rule: Option<RuleId>, number: Option<Number>) -> Self {

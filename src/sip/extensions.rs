@@ -3,7 +3,7 @@
 //! Allow as a set.
 
 use super::error::{Fault, FaultKind};
-use super::fields::{cseq_value, option_tags};
+use super::fields::{Elements, cseq_value, option_tags};
 use super::header::HeaderId;
 use super::lex::{self, Params};
 use super::line::Method;
@@ -19,6 +19,14 @@ pub enum Refresher {
 }
 
 impl Refresher {
+    fn lookup(text: &[u8]) -> Option<Self> {
+        match text {
+            _ if is(text, b"uac") => Some(Self::Uac),
+            _ if is(text, b"uas") => Some(Self::Uas),
+            _ => None,
+        }
+    }
+
     /// The value of the `refresher` parameter.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -50,14 +58,15 @@ impl SessionExpires {
             HeaderId::SessionExpires,
             FaultKind::SessionTimer,
             |text| {
-                let (seconds, params) = seconds_and_params(text)?;
-                let refresher = match Params(params).find(|(name, _)| is(name, b"refresher")) {
-                    None => None,
-                    Some((_, Some(who))) if is(who, b"uac") => Some(Refresher::Uac),
-                    Some((_, Some(who))) if is(who, b"uas") => Some(Refresher::Uas),
-                    Some(_) => return None,
-                };
-                Some(Self { seconds, refresher })
+                let mut refresher = None;
+                let mut sound = true;
+                let seconds = seconds(text, |name, value| {
+                    if is(name, b"refresher") {
+                        refresher = value.and_then(Refresher::lookup);
+                        sound = refresher.is_some();
+                    }
+                })?;
+                sound.then_some(Self { seconds, refresher })
             },
         )
     }
@@ -69,7 +78,7 @@ impl SessionExpires {
 /// [`FaultKind::SessionTimer`].
 pub fn min_se(message: &Message) -> Result<Option<u32>, Fault> {
     value(message, HeaderId::MinSe, FaultKind::SessionTimer, |text| {
-        Some(seconds_and_params(text)?.0)
+        seconds(text, |_, _| ())
     })
 }
 
@@ -132,7 +141,7 @@ pub fn reasons(message: &Message) -> impl Iterator<Item = Reason<'_>> {
         std::iter::from_fn(move || {
             let text = lex::skip_lws(rest.take()?);
             let (after, protocol) = lex::token(text, FaultKind::List).ok()?;
-            let (after, params) = lex::params(after).ok()?;
+            let (after, params) = lex::params(after, |_, _| ()).ok()?;
             let (after, more) = lex::list_end(after).ok()?;
             rest = more.map(|()| after);
             let param = |wanted: &[u8]| Params(params).find(|(name, _)| is(name, wanted))?.1;
@@ -149,11 +158,11 @@ pub fn reasons(message: &Message) -> impl Iterator<Item = Reason<'_>> {
 /// The values of Privacy (RFC 3323 §4.2), such as `id` and `none`, in the case
 /// they came in.
 pub fn privacy(message: &Message) -> impl Iterator<Item = &[u8]> {
-    message
-        .all(HeaderId::Privacy)
-        .flat_map(|text| text.split(|&byte| matches!(byte, b';' | b',')))
-        .map(lex::trim_lws)
-        .filter(|value| !value.is_empty())
+    Elements {
+        fields: message.values(HeaderId::Privacy),
+        rest: &[],
+        comma: b';',
+    }
 }
 
 /// A set of the methods that Tollgate knows by name.
@@ -195,8 +204,9 @@ impl FromIterator<Method> for MethodSet {
     }
 }
 
+#[inline(always)]
 fn is(name: &[u8], wanted: &[u8]) -> bool {
-    name.eq_ignore_ascii_case(wanted)
+    name == wanted || name.eq_ignore_ascii_case(wanted)
 }
 
 /// A field that is optional, but not malformed.
@@ -216,11 +226,12 @@ fn value<'m, T>(
 }
 
 /// `delta-seconds *(SEMI generic-param)`, wholly.
-fn seconds_and_params(text: &[u8]) -> Option<(u32, &[u8])> {
+fn seconds<'m>(text: &'m [u8], see: impl FnMut(&'m [u8], Option<&'m [u8]>)) -> Option<u32> {
     let (seconds, rest) = lex::number(text)?;
-    let (rest, params) = lex::params(rest).ok()?;
-    let seconds = u32::try_from(seconds).unwrap_or(u32::MAX);
-    lex::skip_lws(rest).is_empty().then_some((seconds, params))
+    let (rest, _) = lex::params(rest, see).ok()?;
+    lex::skip_lws(rest)
+        .is_empty()
+        .then_some(u32::try_from(seconds).unwrap_or(u32::MAX))
 }
 
 #[cfg(test)]

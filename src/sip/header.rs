@@ -1,5 +1,7 @@
 //! Header field names: RFC 3261 §20 and its extensions.
 
+use super::words;
+
 macro_rules! headers {
     ($($(#[doc = $doc:literal])* $id:ident $name:literal $($compact:literal)? $(, $single:ident)?;)+) => {
         /// A header field that Tollgate knows by name.
@@ -146,72 +148,172 @@ headers! {
 /// How many values [`HeaderId`] has, `Other` included.
 pub(crate) const IDS: usize = HeaderId::ALL.len() + 1;
 
-/// Slots of the name table. Its size and [`FACTORS`] are chosen so that no two
+/// The longest name, in words of eight bytes.
+const WORDS: usize = 3;
+
+/// A name as words: the bytes in order, zeros behind them.
+type Words = [u64; WORDS];
+
+/// A known name, for comparing whole words.
+#[derive(Clone, Copy)]
+struct Name {
+    /// The name in lower case.
+    lower: Words,
+    /// The bit that tells upper from lower case, at its letters.
+    case: Words,
+}
+
+/// Slots of the table of names. Its size and [`FACTOR`] are chosen so that no two
 /// names share a slot; the compiler checks that.
 const SLOTS: usize = 256;
 
 /// See [`slot`].
-const FACTORS: (usize, usize, usize, usize) = (3, 141, 19, 203);
+const FACTOR: u64 = 0x4882_dbc8_f75a_3577;
 
-/// Full names by slot.
-static NAMES: [HeaderId; SLOTS] = names();
+/// Which name may stand in a slot, and its length.
+static BY_SLOT: [(HeaderId, u8); SLOTS] = by_slot();
+
+/// The names in the order of the enum.
+static NAMES: [Name; IDS] = names();
 
 /// Compact forms by the low five bits of their letter.
 static COMPACT: [HeaderId; 32] = compact_forms();
 
 impl HeaderId {
-    /// The header field of this name, in any case, full or compact, without
-    /// white space around it.
+    /// The header field of this name, in any case, full or compact, without white
+    /// space around it.
     #[must_use]
     pub fn lookup(name: &[u8]) -> Self {
-        if let [letter] = name {
-            return COMPACT
-                .get(usize::from(*letter & 0x1f))
-                .copied()
-                .filter(|_| letter.is_ascii_alphabetic())
-                .unwrap_or(Self::Other);
+        match name {
+            [letter] => compact(*letter),
+            _ if name.len() > 8 * WORDS => Self::Other,
+            _ => known(words_of(name), name.len()).map_or(Self::Other, |(id, _)| id),
         }
-        let found = NAMES.get(slot(name)).copied().unwrap_or(Self::Other);
-        let full = found.name().as_bytes();
-        if name == full || name.eq_ignore_ascii_case(full) {
-            found
-        } else {
-            Self::Other
+    }
+
+    /// The known header field at the start of a line that goes on for a while, with
+    /// the colon right behind its name; and how long the name is.
+    #[inline(always)]
+    pub(crate) fn at_start(line: &[u8]) -> Option<(Self, usize)> {
+        let [a, b] = line.first_chunk::<16>()?.as_chunks::<8>().0 else {
+            return None;
+        };
+        let a = u64::from_le_bytes(*a);
+        let found = words::equal(a, b':');
+        if found != 0 {
+            let length = words::lowest(found);
+            return known([a & words::before(found), 0, 0], length);
         }
+        let b = u64::from_le_bytes(*b);
+        let found = words::equal(b, b':');
+        if found == 0 {
+            return Self::long_at_start(line);
+        }
+        let length = 8 + words::lowest(found);
+        known([a, b & words::before(found), 0], length)
+    }
+
+    /// [`Self::at_start`] for names of more than fifteen bytes.
+    fn long_at_start(line: &[u8]) -> Option<(Self, usize)> {
+        let [a, b, c] = line.first_chunk::<24>()?.as_chunks::<8>().0 else {
+            return None;
+        };
+        let [a, b, c] = [a, b, c].map(|word| u64::from_le_bytes(*word));
+        let found = words::equal(c, b':');
+        let length = 16 + words::lowest(found);
+        known([a, b, c & words::before(found)], length)
     }
 }
 
-/// A perfect hash of the known names: of the length and three of the bytes, in
-/// lower case.
-const fn slot(name: &[u8]) -> usize {
-    let length = name.len();
-    let (_, from_middle) = name.split_at(length / 2);
-    let (Some(first), Some(middle), Some(last)) = (name.first(), from_middle.first(), name.last())
-    else {
-        return 0;
-    };
-    let mix = (*first | 0x20) as usize * FACTORS.0
-        + (*last | 0x20) as usize * FACTORS.1
-        + (*middle | 0x20) as usize * FACTORS.2
-        + length * FACTORS.3;
-    mix % SLOTS
+#[inline]
+fn compact(letter: u8) -> HeaderId {
+    COMPACT
+        .get(usize::from(letter & 0x1f))
+        .copied()
+        .filter(|_| letter.is_ascii_alphabetic())
+        .unwrap_or(HeaderId::Other)
+}
+
+/// The header field of a name of this length, and the length.
+#[inline(always)]
+fn known(name: Words, length: usize) -> Option<(HeaderId, usize)> {
+    let &(id, expected) = BY_SLOT.get(slot(name))?;
+    let Name { lower, case } = NAMES.get(id as usize)?;
+    // Word by word: arrays would go through memory to be compared. The words behind
+    // the name are zero, as the length says that they should be.
+    let ([a, b, c], [case_a, case_b, case_c]) = (name, case);
+    let [lower_a, lower_b, lower_c] = lower;
+    let same = a | case_a == *lower_a
+        && (length <= 8 || b | case_b == *lower_b)
+        && (length <= 16 || c | case_c == *lower_c);
+    (same && usize::from(expected) == length).then_some((id, length))
+}
+
+/// A perfect hash of the known names in any case. The first two words tell them apart.
+#[inline]
+#[expect(clippy::cast_possible_truncation, reason = "eight bits are left")]
+const fn slot([a, b, _]: Words) -> usize {
+    let (a, b) = (a | words::repeat(0x20), b | words::repeat(0x20));
+    ((a ^ b.rotate_left(5)).wrapping_mul(FACTOR) >> 56) as usize
+}
+
+/// A name of at most 24 bytes as words.
+const fn words_of(name: &[u8]) -> Words {
+    let mut words = [0; WORDS];
+    let mut rest = name;
+    let mut at = 0;
+    while let Some((first, tail)) = rest.split_first() {
+        let [a, b, c] = &mut words;
+        let word = match at / 8 {
+            0 => a,
+            1 => b,
+            _ => c,
+        };
+        *word |= (*first as u64) << (8 * (at % 8));
+        rest = tail;
+        at += 1;
+    }
+    words
+}
+
+#[expect(clippy::indexing_slicing, reason = "run by the compiler only")]
+const fn names() -> [Name; IDS] {
+    let mut table = [Name {
+        lower: [u64::MAX; WORDS],
+        case: [0; WORDS],
+    }; IDS];
+    let mut at = 0;
+    while at < HeaderId::ALL.len() {
+        let name = words_of(HeaderId::ALL[at].name().as_bytes());
+        let mut word = 0;
+        while word < WORDS {
+            // In a name there are letters, which have the bit 0x40, and hyphens.
+            let case = (name[word] & 0x4040_4040_4040_4040) >> 1;
+            table[at].case[word] = case;
+            table[at].lower[word] = name[word] | case;
+            word += 1;
+        }
+        at += 1;
+    }
+    table
 }
 
 #[expect(
     clippy::indexing_slicing,
     clippy::panic,
+    clippy::cast_possible_truncation,
     reason = "run by the compiler only"
 )]
-const fn names() -> [HeaderId; SLOTS] {
-    let mut table = [HeaderId::Other; SLOTS];
+const fn by_slot() -> [(HeaderId, u8); SLOTS] {
+    let mut table = [(HeaderId::Other, 0); SLOTS];
     let mut at = 0;
     while at < HeaderId::ALL.len() {
-        let id = HeaderId::ALL[at];
-        let slot = slot(id.name().as_bytes());
-        if !matches!(table[slot], HeaderId::Other) {
-            panic!("two header names share a slot: choose other factors");
+        let name = HeaderId::ALL[at].name().as_bytes();
+        let slot = slot(words_of(name));
+        if !matches!(table[slot], (HeaderId::Other, _)) {
+            panic!("two header names share a slot: choose another factor");
         }
-        table[slot] = id;
+        table[slot] = (HeaderId::ALL[at], name.len() as u8);
         at += 1;
     }
     table

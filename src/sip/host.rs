@@ -1,7 +1,7 @@
 //! Hosts and ports (RFC 3261 §25.1, RFC 5118).
 
 use super::error::FaultKind;
-use super::lex::{self, Parsed, flaw, span};
+use super::lex::{self, Parsed, flaw};
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -63,13 +63,15 @@ pub(crate) fn host(text: &[u8]) -> Parsed<'_, Host<'_>> {
             None => flaw(FaultKind::Host, text),
         };
     }
-    let (name, rest) = span(text, lex::HOST);
+    if let Some((address, rest)) = v4_start(text)
+        && !rest.first().is_some_and(|&byte| lex::is(byte, lex::HOST))
+    {
+        return Ok((rest, Host::Ip(IpAddr::V4(address))));
+    }
+    let (name, rest) = lex::long_span(text, lex::HOST);
     match name {
         [] => flaw(FaultKind::Host, text),
-        _ if ends_in_number(name) => match v4(name) {
-            Some(address) => Ok((rest, Host::Ip(IpAddr::V4(address)))),
-            None => flaw(FaultKind::Host, text),
-        },
+        _ if ends_in_number(name) => flaw(FaultKind::Host, text),
         [b'.' | b'-', ..] => flaw(FaultKind::Host, text),
         _ if name.len() > MAX_NAME => flaw(FaultKind::Host, text),
         _ => Ok((rest, Host::Name(name))),
@@ -106,25 +108,41 @@ pub(crate) fn port(text: &[u8]) -> Parsed<'_, u16> {
 /// leading digit, but host names such as `5f3a2b` are in use.)
 fn ends_in_number(name: &[u8]) -> bool {
     let name = name.strip_suffix(b".").unwrap_or(name);
+    if !matches!(name, [.., last] if last.is_ascii_hexdigit() || matches!(last, b'x' | b'X')) {
+        return name.is_empty() || name.ends_with(b".");
+    }
     let last = name.rsplit(|&byte| byte == b'.').next().unwrap_or_default();
-    matches!(last, [b'0', b'x' | b'X', ..]) || last.iter().all(u8::is_ascii_digit)
+    match last {
+        [b'0', b'x' | b'X', hex @ ..] => hex.iter().all(u8::is_ascii_hexdigit),
+        _ => last.iter().all(u8::is_ascii_digit),
+    }
 }
 
-/// A dotted IPv4 address. Leading zeros are refused: some read them as octal.
-fn v4(text: &[u8]) -> Option<Ipv4Addr> {
-    let mut parts = text.split(|&byte| byte == b'.');
-    let mut octets = [0; 4];
-    for octet in &mut octets {
-        let part = parts.next()?;
-        *octet = match part {
-            [b'0'] => 0,
-            [b'1'..=b'9', ..] if part.len() <= 3 => {
-                u8::try_from(lex::number_up_to(part, 255)?).ok()?
-            }
-            _ => return None,
-        };
-    }
-    parts.next().is_none().then(|| Ipv4Addr::from(octets))
+/// A dotted IPv4 address at the start of `text`. Leading zeros are refused: some read
+/// them as octal.
+#[inline]
+fn v4_start(text: &[u8]) -> Option<(Ipv4Addr, &[u8])> {
+    let (a, rest) = octet(text)?;
+    let (b, rest) = octet(rest.strip_prefix(b".")?)?;
+    let (c, rest) = octet(rest.strip_prefix(b".")?)?;
+    let (d, rest) = octet(rest.strip_prefix(b".")?)?;
+    Some((Ipv4Addr::new(a, b, c, d), rest))
+}
+
+#[inline]
+fn octet(text: &[u8]) -> Option<(u8, &[u8])> {
+    let (value, rest) = match text {
+        [a @ b'1'..=b'9', b @ b'0'..=b'9', c @ b'0'..=b'9', rest @ ..] => {
+            let tens = u16::from(*a - b'0') * 10 + u16::from(*b - b'0');
+            (tens * 10 + u16::from(*c - b'0'), rest)
+        }
+        [a @ b'1'..=b'9', b @ b'0'..=b'9', rest @ ..] => {
+            (u16::from(*a - b'0') * 10 + u16::from(*b - b'0'), rest)
+        }
+        [a @ b'0'..=b'9', rest @ ..] => (u16::from(*a - b'0'), rest),
+        _ => return None,
+    };
+    Some((u8::try_from(value).ok()?, rest))
 }
 
 /// An IPv6 address. The three colons that RFC 3261's grammar let slip in front of
@@ -135,7 +153,7 @@ fn v6(text: &[u8]) -> Option<Ipv6Addr> {
         return Some(address);
     }
     let (head, tail) = text.split_once(":::")?;
-    v4(tail.as_bytes())?;
+    v4_start(tail.as_bytes()).filter(|(_, rest)| rest.is_empty())?;
     let mut buffer = [0; 48];
     let mut length = 0;
     for part in [head, "::", tail] {

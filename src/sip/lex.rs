@@ -2,6 +2,7 @@
 //! tokens, quoted strings and parameters.
 
 use super::error::{Fault, FaultKind};
+use super::words;
 use nom::IResult;
 
 /// What a parser of this module gives: the rest, and what was read.
@@ -47,12 +48,8 @@ pub(crate) const HOST: u16 = 1 << 6;
 pub(crate) const VALUE: u16 = 1 << 7;
 /// What a tel number may hold (RFC 3966), without its leading `+`.
 pub(crate) const TEL: u16 = 1 << 8;
-/// What a quoted string may hold unescaped, without a fold's CR and LF.
-pub(crate) const QUOTED: u16 = 1 << 9;
-/// Visible ASCII.
-pub(crate) const VISIBLE: u16 = 1 << 10;
 /// What an address between `<>` may hold: visible, without `<`, `>` and `"`.
-pub(crate) const ADDRESS: u16 = 1 << 11;
+pub(crate) const ADDRESS: u16 = 1 << 9;
 
 /// The classes of each byte.
 static CLASSES: [u16; 256] = classes();
@@ -101,14 +98,8 @@ const fn classes_of(byte: u8) -> u16 {
     if byte.is_ascii_hexdigit() || has(b"*#-.()", byte) {
         set |= TEL;
     }
-    if (byte >= 0x20 && !has(b"\"\\\x7f", byte)) || byte == b'\t' {
-        set |= QUOTED;
-    }
-    if visible {
-        set |= VISIBLE;
-        if !has(b"<>\"", byte) {
-            set |= ADDRESS;
-        }
+    if visible && !has(b"<>\"", byte) {
+        set |= ADDRESS;
     }
     set
 }
@@ -142,6 +133,20 @@ pub(crate) fn all(text: &[u8], class: u16) -> bool {
     !text.is_empty() && text.iter().all(|&byte| is(byte, class))
 }
 
+/// As [`span`], for what is mostly letters, digits, `-` and `.`, which must be in
+/// `class`, and mostly longer than a word or two.
+#[inline(always)]
+pub(crate) fn long_span(text: &[u8], class: u16) -> (&[u8], &[u8]) {
+    let mut end = 0;
+    loop {
+        end += words::find(text.get(end..).unwrap_or_default(), words::not_plain);
+        match text.get(end) {
+            Some(&byte) if is(byte, class) => end += 1,
+            _ => return text.split_at_checked(end).unwrap_or((text, &[])),
+        }
+    }
+}
+
 /// Splits `text` in front of the first byte that is not in `class`.
 #[inline]
 pub(crate) fn span(text: &[u8], class: u16) -> (&[u8], &[u8]) {
@@ -150,6 +155,34 @@ pub(crate) fn span(text: &[u8], class: u16) -> (&[u8], &[u8]) {
         .position(|&byte| !is(byte, class))
         .unwrap_or(text.len());
     text.split_at_checked(end).unwrap_or((text, &[]))
+}
+
+/// Whether `text` may stand between `<>`: visible ASCII without `<`, `>` and `"`.
+#[inline]
+pub(crate) fn is_address(text: &[u8]) -> bool {
+    !text.is_empty() && words::find(text, no_address) == text.len()
+}
+
+/// Whether `text` is visible ASCII, at least a byte of it.
+#[inline]
+pub(crate) fn is_visible(text: &[u8]) -> bool {
+    let hidden = |word| words::below(word, b'!') | words::above_ascii(word);
+    !text.is_empty() && words::find(text, hidden) == text.len()
+}
+
+/// Splits `text` in front of the first byte that may not stand between `<>`.
+#[inline]
+pub(crate) fn address_span(text: &[u8]) -> (&[u8], &[u8]) {
+    let end = words::find(text, no_address);
+    text.split_at_checked(end).unwrap_or((text, &[]))
+}
+
+/// Flags what may not stand between `<>`.
+#[inline]
+fn no_address(word: u64) -> u64 {
+    // `<` and `>` differ in one bit; so do `"` and a space, which is below anyway.
+    let brackets = words::equal(word | words::repeat(2), b'>');
+    words::below(word, b'!') | words::above_ascii(word) | brackets | words::equal(word, b'"')
 }
 
 /// Whether `text` is a token.
@@ -168,7 +201,15 @@ pub(crate) fn token(text: &[u8], kind: FaultKind) -> Parsed<'_, &[u8]> {
 
 /// Without the white space in front; a fold (CRLF and white space) is white space.
 #[inline]
-pub(crate) fn skip_lws(mut text: &[u8]) -> &[u8] {
+pub(crate) fn skip_lws(text: &[u8]) -> &[u8] {
+    match text {
+        [b'!'..=255, ..] | [] => text,
+        [b' ', b'!'..=255, ..] => text.get(1..).unwrap_or_default(),
+        _ => skip_long_lws(text),
+    }
+}
+
+fn skip_long_lws(mut text: &[u8]) -> &[u8] {
     loop {
         match text {
             [b' ' | b'\t', rest @ ..] => text = rest,
@@ -210,15 +251,20 @@ pub(crate) fn quoted(text: &[u8]) -> Parsed<'_, &[u8]> {
     };
     let mut rest = inner;
     loop {
-        rest = span(rest, QUOTED).1;
-        rest = match rest {
+        let plain = words::find(rest, |word| {
+            words::below(word, b' ')
+                | words::equal(word, b'"')
+                | words::equal(word, b'\\')
+                | words::equal(word, 0x7f)
+        });
+        rest = match rest.get(plain..).unwrap_or_default() {
             [b'"', tail @ ..] => {
-                let length = inner.len().saturating_sub(rest.len());
+                let length = inner.len() - tail.len() - 1;
                 return Ok((tail, inner.get(..length).unwrap_or_default()));
             }
             [b'\\', escaped, tail @ ..] if !matches!(escaped, b'\r' | b'\n') => tail,
-            [b'\r', b'\n', b' ' | b'\t', tail @ ..] => tail,
-            _ => return flaw(FaultKind::QuotedString, rest),
+            [b'\r', b'\n', b' ' | b'\t', tail @ ..] | [b'\t', tail @ ..] => tail,
+            rest => return flaw(FaultKind::QuotedString, rest),
         };
     }
 }
@@ -232,7 +278,7 @@ pub(crate) fn param(text: &[u8]) -> Parsed<'_, (&[u8], Option<&[u8]>)> {
     };
     if value.first() == Some(&b'"') {
         let (rest, _) = quoted(value)?;
-        let length = value.len().saturating_sub(rest.len());
+        let length = value.len() - rest.len();
         return Ok((rest, (name, value.get(..length))));
     }
     match span(value, VALUE) {
@@ -256,18 +302,21 @@ impl<'a> Iterator for Params<'a> {
     }
 }
 
-/// Reads `*(;name[=value])` up to a comma or the end; gives its text from the first
+/// Reads `*(;name[=value])`, and shows each to `see`; gives the text from the first
 /// semicolon to the last parameter.
 #[inline]
-pub(crate) fn params(text: &[u8]) -> Parsed<'_, &[u8]> {
+pub(crate) fn params<'a>(
+    text: &'a [u8],
+    mut see: impl FnMut(&'a [u8], Option<&'a [u8]>),
+) -> Parsed<'a, &'a [u8]> {
     let start = skip_lws(text);
     let mut rest = start;
-    let mut end = start;
     while let Some(next) = separator(rest, b';') {
-        rest = param(next)?.0;
-        end = rest;
+        let (behind, (name, value)) = param(next)?;
+        see(name, value);
+        rest = behind;
     }
-    let length = start.len().saturating_sub(end.len());
+    let length = start.len() - rest.len();
     Ok((rest, start.get(..length).unwrap_or_default()))
 }
 
@@ -292,9 +341,10 @@ pub(crate) fn number(text: &[u8]) -> Option<(u64, &[u8])> {
     let mut value: u64 = 0;
     let mut rest = text;
     while let [digit @ b'0'..=b'9', tail @ ..] = rest {
-        value = value
-            .saturating_mul(10)
-            .saturating_add(u64::from(*digit - b'0'));
+        value = match value {
+            0..100_000_000_000_000_000 => value * 10 + u64::from(*digit - b'0'),
+            _ => u64::MAX,
+        };
         rest = tail;
     }
     (rest.len() < text.len()).then_some((value, rest))

@@ -8,6 +8,7 @@ pub mod error;
 mod extensions;
 pub mod fields;
 pub mod frame;
+mod head;
 pub mod header;
 pub mod host;
 mod lex;
@@ -21,6 +22,7 @@ pub mod scan;
 mod torture;
 pub mod uri;
 pub mod via;
+mod words;
 
 pub use draft::{Draft, Packet};
 pub use echo::{Echo, reply_to};

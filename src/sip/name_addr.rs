@@ -27,14 +27,7 @@ impl<'a> NameAddr<'a> {
     /// # Errors
     /// What is wrong first, by its offset in `text`.
     pub fn parse(text: &'a [u8]) -> Result<Self, Fault> {
-        match one(text) {
-            Ok(([], address)) => Ok(address),
-            Ok((rest, _)) => Err(Fault::new(
-                FaultKind::NameAddr,
-                text.len().saturating_sub(rest.len()),
-            )),
-            Err(error) => Err(fault_in(text, error)),
-        }
+        whole(text, |_, _| ())
     }
 
     /// Reads a comma list, lazily. The first fault ends it.
@@ -76,24 +69,42 @@ impl<'a> NameAddr<'a> {
             .filter(|tag| lex::is_token(tag))
     }
 
-    /// The tag, if it is there at all.
+    /// Reads a whole field value as one address with a tag, if it has one.
     ///
     /// # Errors
-    /// [`FaultKind::Tag`] where it is no token, longer than [`MAX_TAG`], or given twice.
-    pub(crate) fn checked_tag(&self) -> Result<Option<&'a [u8]>, FaultKind> {
-        let mut found = None;
-        for (name, value) in Params(self.params) {
-            if !name.eq_ignore_ascii_case(b"tag") {
-                continue;
+    /// As [`Self::parse`], and [`FaultKind::Tag`] where the tag is no token, longer
+    /// than [`MAX_TAG`], or given twice.
+    pub(crate) fn parse_tagged(text: &'a [u8]) -> Result<(Self, Option<&'a [u8]>), Fault> {
+        let mut tag = None;
+        let mut sound = true;
+        let address = whole(text, |name, value| {
+            if name.len() == 3 && name.eq_ignore_ascii_case(b"tag") {
+                sound &= tag.is_none() && value.is_some_and(is_tag);
+                tag = value;
             }
-            match value {
-                Some(tag) if found.is_none() && tag.len() <= MAX_TAG && lex::is_token(tag) => {
-                    found = Some(tag);
-                }
-                _ => return Err(FaultKind::Tag),
-            }
+        })?;
+        if !sound {
+            let at = address.params.as_ptr().addr() - text.as_ptr().addr();
+            return Err(Fault::new(FaultKind::Tag, at));
         }
-        Ok(found)
+        Ok((address, tag))
+    }
+}
+
+fn is_tag(tag: &[u8]) -> bool {
+    tag.len() <= MAX_TAG && lex::is_token(tag)
+}
+
+/// A whole text as one address, its parameters shown to `see`.
+#[inline]
+fn whole<'a>(
+    text: &'a [u8],
+    see: impl FnMut(&'a [u8], Option<&'a [u8]>),
+) -> Result<NameAddr<'a>, Fault> {
+    match one(text, see) {
+        Ok(([], address)) => Ok(address),
+        Ok((rest, _)) => Err(Fault::new(FaultKind::NameAddr, text.len() - rest.len())),
+        Err(error) => Err(fault_in(text, error)),
     }
 }
 
@@ -109,7 +120,7 @@ impl<'a> Iterator for NameAddrs<'a> {
 
     fn next(&mut self) -> Option<Self::Item> {
         let text = self.rest.take()?;
-        let element = one(text).and_then(|(rest, address)| {
+        let element = one(text, |_, _| ()).and_then(|(rest, address)| {
             let (rest, more) = lex::list_end(rest)?;
             Ok((more.map(|()| rest), address))
         });
@@ -125,7 +136,10 @@ impl<'a> Iterator for NameAddrs<'a> {
 
 /// One address, up to a comma or the end.
 #[inline]
-fn one(text: &[u8]) -> Parsed<'_, NameAddr<'_>> {
+fn one<'a>(
+    text: &'a [u8],
+    see: impl FnMut(&'a [u8], Option<&'a [u8]>),
+) -> Parsed<'a, NameAddr<'a>> {
     let text = lex::skip_lws(text);
     let (rest, (display, uri_text)) = match text {
         [b'<', ..] => (text, (None, None)),
@@ -139,7 +153,7 @@ fn one(text: &[u8]) -> Parsed<'_, NameAddr<'_>> {
         Some(uri_text) => (rest, uri_text),
         None => bracketed(rest)?,
     };
-    let (rest, params) = lex::params(rest)?;
+    let (rest, params) = lex::params(rest, see)?;
     let address = NameAddr {
         display,
         uri_text,
@@ -180,10 +194,11 @@ fn unquoted(text: &[u8]) -> Parsed<'_, Unquoted<'_>> {
 /// and what follows are the header field's parameters (RFC 3261 §20.10).
 #[inline]
 fn addr_spec(text: &[u8]) -> Parsed<'_, Unquoted<'_>> {
-    let end = text
+    let address = lex::address_span(text).0;
+    let end = address
         .iter()
-        .position(|&byte| !lex::is(byte, lex::ADDRESS) || matches!(byte, b';' | b',' | b'?'))
-        .unwrap_or(text.len());
+        .position(|byte| matches!(byte, b';' | b',' | b'?'))
+        .unwrap_or(address.len());
     match text.split_at_checked(end) {
         Some((_, rest @ [b'?', ..])) => flaw(FaultKind::BareAddress, rest),
         Some((uri, rest)) if has_scheme(uri) => Ok((rest, (None, Some(uri)))),
@@ -197,7 +212,7 @@ fn bracketed(text: &[u8]) -> Parsed<'_, &[u8]> {
     let [b'<', inner @ ..] = text else {
         return flaw(FaultKind::NameAddr, text);
     };
-    match span(inner, lex::ADDRESS) {
+    match lex::address_span(inner) {
         (uri, [b'>', rest @ ..]) if has_scheme(uri) => Ok((rest, uri)),
         (_, rest) => flaw(FaultKind::NameAddr, rest),
     }
@@ -206,6 +221,9 @@ fn bracketed(text: &[u8]) -> Parsed<'_, &[u8]> {
 /// Whether the text starts as a URI does (RFC 3986 §3.1).
 #[inline]
 fn has_scheme(uri: &[u8]) -> bool {
+    if let [b's', b'i', b'p', b':', _, ..] | [b's', b'i', b'p', b's', b':', _, ..] = uri {
+        return true;
+    }
     let scheme_end =
         |&byte: &u8| !(byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-' | b'.'));
     match uri.iter().position(scheme_end) {

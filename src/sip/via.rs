@@ -100,8 +100,6 @@ fn hop(text: &[u8]) -> Parsed<'_, Via<'_>> {
     let text = lex::skip_lws(text);
     let (rest, transport) = protocol(text)?;
     let (rest, (host, port)) = sent_by(rest)?;
-    let (rest, params) = lex::params(rest)?;
-    let length = text.len().saturating_sub(rest.len());
     let mut via = Via {
         transport,
         host,
@@ -111,20 +109,29 @@ fn hop(text: &[u8]) -> Parsed<'_, Via<'_>> {
         rport: None,
         maddr: None,
         ttl: None,
-        text: lex::trim_lws_end(text.get(..length).unwrap_or_default()),
-        params,
+        text,
+        params: &[],
     };
-    for (name, value) in Params(params) {
-        if via.take(name, value).is_none() {
-            return flaw(FaultKind::Via, text);
-        }
+    let mut sound = true;
+    let (rest, params) = lex::params(rest, |name, value| {
+        sound &= via.take(name, value).is_some();
+    })?;
+    if !sound {
+        return flaw(FaultKind::Via, text);
     }
+    let length = text.len() - rest.len();
+    via.text = lex::trim_lws_end(text.get(..length).unwrap_or_default());
+    via.params = params;
     Ok((rest, via))
 }
 
 /// `SIP/2.0/transport` and the white space behind it; gives the transport.
 #[inline]
 fn protocol(text: &[u8]) -> Parsed<'_, &[u8]> {
+    if let Some(rest) = text.strip_prefix(b"SIP/2.0/UDP ") {
+        let transport = text.get(8..11).unwrap_or_default();
+        return Ok((lex::skip_lws(rest), transport));
+    }
     let rest = match text {
         [b'S' | b's', b'I' | b'i', b'P' | b'p', rest @ ..] => lex::separator(rest, b'/'),
         _ => None,
@@ -160,24 +167,26 @@ impl<'a> Via<'a> {
     /// Notes a parameter; `None` where it is malformed or given twice.
     #[inline]
     fn take(&mut self, name: &[u8], value: Option<&'a [u8]>) -> Option<()> {
-        if name.eq_ignore_ascii_case(b"branch") {
-            let branch = value.filter(|branch| branch.len() <= MAX_BRANCH)?;
-            once(&mut self.branch, lex::is_token(branch).then_some(branch)?)
-        } else if name.eq_ignore_ascii_case(b"rport") {
-            let port = match value {
-                None => None,
-                Some(digits) => Some(u16::try_from(lex::number_up_to(digits, 65_535)?).ok()?),
-            };
-            once(&mut self.rport, port)
-        } else if name.eq_ignore_ascii_case(b"received") {
-            once(&mut self.received, Host::parse(value?)?.ip()?)
-        } else if name.eq_ignore_ascii_case(b"maddr") {
-            once(&mut self.maddr, Host::parse(value?)?)
-        } else if name.eq_ignore_ascii_case(b"ttl") {
-            let ttl = lex::number_up_to(value?, 255)?;
-            once(&mut self.ttl, u8::try_from(ttl).ok()?)
-        } else {
-            Some(())
+        let is = |wanted: &[u8]| name.eq_ignore_ascii_case(wanted);
+        match name.len() {
+            6 if is(b"branch") => {
+                let branch = value.filter(|branch| branch.len() <= MAX_BRANCH)?;
+                once(&mut self.branch, lex::is_token(branch).then_some(branch)?)
+            }
+            5 if is(b"rport") => {
+                let port = match value {
+                    None => None,
+                    Some(digits) => Some(u16::try_from(lex::number_up_to(digits, 65_535)?).ok()?),
+                };
+                once(&mut self.rport, port)
+            }
+            8 if is(b"received") => once(&mut self.received, Host::parse(value?)?.ip()?),
+            5 if is(b"maddr") => once(&mut self.maddr, Host::parse(value?)?),
+            3 if is(b"ttl") => {
+                let ttl = lex::number_up_to(value?, 255)?;
+                once(&mut self.ttl, u8::try_from(ttl).ok()?)
+            }
+            _ => Some(()),
         }
     }
 }

@@ -82,7 +82,7 @@ fn the_end_of_time_is_accepted() {
     let mut wheel = Wheel::new(START);
     let end = Mono::from_nanos(u64::MAX);
     wheel.schedule(end, 1);
-    assert_eq!(drain(&mut wheel, after(1_000_000_000_000)), []);
+    assert!(drain(&mut wheel, after(1_000_000_000_000)).is_empty());
     assert!(wheel.next_deadline().unwrap() <= end);
     let id = wheel.schedule(end, 2);
     assert!(wheel.cancel(id));

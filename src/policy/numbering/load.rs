@@ -53,6 +53,8 @@ pub enum TableFaultKind {
 struct Loading {
     version: Option<Box<str>>,
     codes: Vec<Box<str>>,
+    /// The place in `codes` of the last range's.
+    code: usize,
     countries: Vec<(Country, Box<str>)>,
     ranges: Vec<Line>,
     nodes: Vec<Node>,
@@ -148,12 +150,16 @@ impl Loading {
             places += 1;
         }
         let lengths = lengths_of(lengths, places).ok_or(TableFaultKind::Lengths)?;
-        let code = self
+        // Ranges of a code stand together: mostly it is the last one's.
+        if !self
             .codes
-            .iter()
-            .map(|c| &**c)
-            .find(|code| text.starts_with(code));
-        let code = code.ok_or(TableFaultKind::NoCode)?.len();
+            .get(self.code)
+            .is_some_and(|code| text.starts_with(&**code))
+        {
+            let found = self.codes.iter().position(|code| text.starts_with(&**code));
+            self.code = found.ok_or(TableFaultKind::NoCode)?;
+        }
+        let code = self.codes.get(self.code).map_or(0, |code| code.len());
         let assigned = Assigned {
             lengths,
             class,
@@ -188,7 +194,8 @@ impl Loading {
             ..Node::of(ranges, depth)
         };
         self.assigned.extend(own.iter().map(|line| line.assigned));
-        self.nodes.push(node);
+        // The place is kept: nodes below come behind it.
+        self.nodes.push(Node::default());
         while let Some(line) = below.first() {
             let fault = TableFault {
                 line: line.number,

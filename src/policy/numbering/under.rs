@@ -49,7 +49,7 @@ impl Numbering {
         let (node, rest) = self.walk(digits);
         let longer = u16::MAX.checked_shl(u32::try_from(digits.len()).unwrap_or(u32::MAX));
         let lengths = longer.unwrap_or(0);
-        let mut classes = self.own(&node, lengths);
+        let mut classes = self.own(node, lengths);
         // Digits behind which all is equal share their nodes: each is seen once.
         let mut seen = vec![false; self.nodes.len()];
         let mut open: Vec<u16> = if rest.is_empty() {

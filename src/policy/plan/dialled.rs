@@ -3,6 +3,9 @@
 
 use crate::policy::number::{NotANumber, NotANumberKind, offset};
 
+/// The most digits looked at: a number, and what may stand in front of it.
+const MOST: usize = 48;
+
 /// How the text of a number is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Style {
@@ -14,56 +17,47 @@ pub(super) enum Style {
     Tel,
 }
 
-/// The digits dialled and where each of them stood.
-pub(super) struct Dialled {
-    digits: [u8; Dialled::MOST],
-    places: [u16; Dialled::MOST],
+/// The digits dialled, and the text in which they stood.
+pub(super) struct Dialled<'t> {
+    text: &'t [u8],
+    style: Style,
+    digits: [u8; MOST],
     length: usize,
-    /// The offset behind the text.
-    end: u16,
 }
 
-impl Dialled {
-    /// The most digits looked at: a number, and what may stand in front of it.
-    pub(super) const MOST: usize = 48;
-
-    /// Reads a text; at least one digit.
-    pub(super) fn collect(text: &[u8], style: Style) -> Result<Self, NotANumber> {
+impl<'t> Dialled<'t> {
+    /// Reads a text; it has at least one digit.
+    pub(super) fn collect(text: &'t [u8], style: Style) -> Result<Self, NotANumber> {
         let mut dialled = Self {
-            digits: [0; Self::MOST],
-            places: [0; Self::MOST],
+            text,
+            style,
+            digits: [0; MOST],
             length: 0,
-            end: offset(text.len()),
         };
-        // Nothing but digits so far.
-        let mut plain = true;
-        let mut at = 0;
-        while let Some(&first) = text.get(at) {
-            let (byte, width) = match first {
-                b'%' => (escape(text, at, style)?, 3),
-                byte => (byte, 1),
-            };
-            let kind = match byte {
-                b'0'..=b'9' => None,
-                // What may stand in front of a number may stand in front of its `+`.
-                b'+' if plain && (at == 0 || style != Style::Tel) => None,
-                b'+' => Some(NotANumberKind::Plus),
-                b'-' | b'.' | b'(' | b')' if style == Style::User => {
-                    Some(NotANumberKind::Separator)
-                }
-                b'-' | b'.' | b'(' | b')' => None,
-                _ => Some(NotANumberKind::NotADigit),
-            };
-            if let Some(kind) = kind {
-                return Err(kind.at(at));
-            }
-            plain &= byte.is_ascii_digit();
-            if byte.is_ascii_digit() || byte == b'+' {
-                dialled.push(byte, at)?;
-            }
-            at += width;
+        // Most numbers are digits and nothing else.
+        let digits = text.strip_prefix(b"+").unwrap_or(text);
+        if !digits.is_empty()
+            && digits.iter().all(u8::is_ascii_digit)
+            && let Some(place) = dialled.digits.get_mut(..text.len())
+        {
+            place.copy_from_slice(text);
+            dialled.length = text.len();
+            return Ok(dialled);
         }
-        if dialled.bytes().iter().any(u8::is_ascii_digit) {
+        let mut written = Written {
+            text,
+            at: 0,
+            style,
+            plain: true,
+        };
+        let mut any = false;
+        while let Some((byte, at)) = written.next()? {
+            any |= byte != b'+';
+            let slot = dialled.digits.get_mut(dialled.length);
+            *slot.ok_or(NotANumberKind::Length.at(at))? = byte;
+            dialled.length += 1;
+        }
+        if any {
             Ok(dialled)
         } else {
             Err(NotANumberKind::Empty.at(text.len()))
@@ -76,37 +70,77 @@ impl Dialled {
     }
 
     /// Where the digit of this index stood in the text; behind the last, its end.
+    #[cold]
     pub(super) fn place(&self, index: usize) -> u16 {
-        self.places
-            .get(..self.length)
-            .and_then(|p| p.get(index))
-            .copied()
-            .unwrap_or(self.end)
-    }
-
-    fn push(&mut self, byte: u8, at: usize) -> Result<(), NotANumber> {
-        let slots = (
-            self.digits.get_mut(self.length),
-            self.places.get_mut(self.length),
-        );
-        let (Some(digit), Some(slot)) = slots else {
-            return Err(NotANumberKind::Length.at(at));
+        let mut written = Written {
+            text: self.text,
+            at: 0,
+            style: self.style,
+            plain: true,
         };
-        (*digit, *slot) = (byte, offset(at));
-        self.length += 1;
-        Ok(())
+        let mut place = self.text.len();
+        for _ in 0..=index {
+            place = written
+                .next()
+                .ok()
+                .flatten()
+                .map_or(self.text.len(), |(_, at)| at);
+        }
+        offset(place)
     }
 }
 
-/// The byte that an escape stands for; it is not decoded again.
-fn escape(text: &[u8], at: usize, style: Style) -> Result<u8, NotANumber> {
-    let digits = text.get(at + 1..at + 3).filter(|_| style != Style::Tel);
-    let decoded = digits.and_then(|digits| {
-        let mut value = 0;
-        for &digit in digits {
-            value = value << 4 | char::from(digit).to_digit(16)?;
+/// Goes through the text of a number.
+struct Written<'t> {
+    text: &'t [u8],
+    at: usize,
+    style: Style,
+    /// Nothing but digits so far.
+    plain: bool,
+}
+
+impl Written<'_> {
+    /// The next digit or `+`, and its offset.
+    #[inline]
+    fn next(&mut self) -> Result<Option<(u8, usize)>, NotANumber> {
+        while let Some(&first) = self.text.get(self.at) {
+            let at = self.at;
+            let (byte, width) = if first == b'%' {
+                (self.escape()?, 3)
+            } else {
+                (first, 1)
+            };
+            self.at += width;
+            let plain = self.plain;
+            self.plain &= byte.is_ascii_digit();
+            match byte {
+                b'0'..=b'9' => return Ok(Some((byte, at))),
+                // What may stand in front of a number may stand in front of its `+`.
+                b'+' if plain && (at == 0 || self.style != Style::Tel) => {
+                    return Ok(Some((byte, at)));
+                }
+                b'+' => return Err(NotANumberKind::Plus.at(at)),
+                b'-' | b'.' | b'(' | b')' if self.style != Style::User => {}
+                b'-' | b'.' | b'(' | b')' => return Err(NotANumberKind::Separator.at(at)),
+                _ => return Err(NotANumberKind::NotADigit.at(at)),
+            }
         }
-        u8::try_from(value).ok()
-    });
-    decoded.ok_or(NotANumberKind::Escape.at(at))
+        Ok(None)
+    }
+
+    /// The byte that the escape here stands for; it is not decoded again.
+    #[cold]
+    fn escape(&self) -> Result<u8, NotANumber> {
+        let digits = self.text.get(self.at + 1..self.at + 3);
+        let decoded = digits
+            .filter(|_| self.style != Style::Tel)
+            .and_then(|digits| {
+                let mut value = 0;
+                for &digit in digits {
+                    value = value << 4 | char::from(digit).to_digit(16)?;
+                }
+                u8::try_from(value).ok()
+            });
+        decoded.ok_or(NotANumberKind::Escape.at(self.at))
+    }
 }

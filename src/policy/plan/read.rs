@@ -71,14 +71,17 @@ impl Context {
     fn judge(
         self,
         plan: &Plan,
-        dialled: &Dialled,
+        dialled: &Dialled<'_>,
         reading: Reading,
     ) -> Result<Reading, NotANumber> {
         let Self::Own(at) = self else {
             return Ok(reading);
         };
         let local = !dialled.bytes().contains(&b'+');
-        let listed = plan.parameters.iter().any(|name| &**name == CONTEXT);
+        let listed = plan
+            .parameters
+            .iter()
+            .any(|name| name.eq_ignore_ascii_case(CONTEXT));
         if local && (listed || reading.kind == Kind::Emergency) {
             Ok(reading)
         } else {
@@ -165,7 +168,7 @@ impl Seen {
 /// Reads the digits from the left. Every round takes at least one digit away.
 fn dialled_number(
     plan: &Plan,
-    dialled: &Dialled,
+    dialled: &Dialled<'_>,
     numbering: &Numbering,
 ) -> Result<Reading, NotANumber> {
     let digits = dialled.bytes();
@@ -227,7 +230,7 @@ fn dialled_number(
 /// The international number with this calling code (empty: the digits begin with
 /// it) and the digits from this index on.
 fn international(
-    dialled: &Dialled,
+    dialled: &Dialled<'_>,
     code: &[u8],
     from: usize,
     numbering: &Numbering,

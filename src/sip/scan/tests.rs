@@ -1,4 +1,6 @@
 use super::*;
+use crate::sip::Method;
+use crate::sip::error::UnreadableReason;
 use FaultKind as F;
 
 /// Scans a text whose lines end in `\n`.

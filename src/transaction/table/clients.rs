@@ -161,6 +161,18 @@ impl<U: Copy> Table<U> {
         self.apply_to_client(now, key, &todo, &[], out);
     }
 
+    /// The request that a response answers, while it is kept: an INVITE till its
+    /// final response was taken in.
+    #[must_use]
+    pub fn request_of(&self, e: &Essentials<'_>) -> Option<Packet> {
+        let key = self.client_index.get(&response_id(e)?)?;
+        let client = self.clients.get(*key)?;
+        client
+            .packet
+            .clone()
+            .filter(|_| client.method == e.cseq.method)
+    }
+
     /// Takes a response in. The ACK to a refused INVITE is sent from here.
     pub fn receive_response(
         &mut self,
