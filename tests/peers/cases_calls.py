@@ -96,6 +96,7 @@ def emergency(lab):
     carrier = lab.waiting(lab.carrier(end), 5070)
     lab.pbx(plain_caller(hold=True), number="184110", calls=10, rate=100, hold=500).finish(20, 10)
     carrier.stop(10, 10)
+    lab.closed(emergency=10)
 
 
 @case(needs_tollgate=True)

@@ -25,9 +25,12 @@ def both_hang_up(lab):
             call.caller_asks("BYE")
             call.callee_asks("BYE")
             for end in (pbx, carrier):
-                end.response(200, "BYE")
+                if lab.direct:
+                    end.answer(end.request("BYE"), 200, "OK")
             for end in (pbx, carrier):
-                for message in [message for message in end.pending if message.is_request("BYE")]:
+                end.response(200, "BYE")
+                # Tollgate hung up too, unless the BYE from here came first.
+                for message in end.pending:
                     end.answer(message, 200, "OK")
                 end.pending.clear()
     lab.closed(allow=20, cause="bye")

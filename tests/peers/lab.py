@@ -119,7 +119,7 @@ class Lab:
 
     def waiting(self, process, port):
         """Waits until a program has its port."""
-        address = f"{self.carrier_address if process.name == 'carrier' else self.pbx_address}"
+        address = f"{self.carrier_address if process.name.startswith('carrier') else self.pbx_address}"
         packed = "".join(reversed([f"{int(part):02X}" for part in address.split(".")])) + f":{port:04X}"
         until(lambda: packed in Path("/proc/net/udp").read_text(), 5, f"{process.name} on port {port}", process)
         return process
@@ -147,21 +147,25 @@ class Lab:
         other.stop(10, calls)
         return opener, other
 
-    def closed(self, allow=0, refuse=0, **ends):
-        """Ends Tollgate and settles the books: what was decided, and how every
-        call ended, `answered` of them and `by` and `cause` as given."""
+    def closed(self, **expected):
+        """Ends Tollgate, and settles the books."""
         if self.direct:
             return []
         self.tollgate.stop()
+        return self.settled(**expected)
+
+    def settled(self, allow=0, refuse=0, emergency=0, **ends):
+        """The ledger of a Tollgate that has ended: what was decided, and how
+        every call ended, `answered` of them and `by` and `cause` as given."""
         records = self.tollgate.ledger()
         of = lambda kind: [record for record in records if record["record"] == kind]
         decisions = Counter(record["decision"] for record in of("verdict"))
-        equal(dict(decisions), {key: value for key, value in (("allow", allow), ("refuse", refuse)) if value},
-              "decisions in the ledger")
+        expected = {"allow": allow, "refuse": refuse, "emergency": emergency}
+        equal(dict(decisions), {key: value for key, value in expected.items() if value}, "decisions in the ledger")
         ended = of("ended")
         calls = [record["call"] for record in of("verdict") if record["decision"] != "refuse"]
         equal(sorted(record["call"] for record in ended), sorted(calls), "calls ended in the ledger")
-        answered = ends.pop("answered", allow)
+        answered = ends.pop("answered", allow + emergency)
         equal(sum(record["answered"] for record in ended), answered, "calls answered in the ledger")
         for field, value in ends.items():
             found = Counter(record[field] for record in ended)
