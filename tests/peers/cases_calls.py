@@ -4,7 +4,7 @@ import time
 
 from cases import case
 from process import check, equal
-from scenario import ALLOWED, OWN, Callee, Caller, Check, plain_callee, plain_caller
+from scenario import ALLOWED, Callee, Caller, Check, plain_callee, plain_caller
 
 # What a phone system in the hands of others dials, and what nobody's rules allow.
 FRAUD = [
@@ -106,27 +106,3 @@ def strangers(lab):
     equal(lab.tollgate.options(f"{lab.net}.9", wait=1), [], "answers to a stranger")
     check(lab.tollgate.options(lab.carrier_address), "the carrier's OPTIONS was not answered")
     lab.closed()
-
-
-@case
-def hidden(lab):
-    """What the carrier sees is Tollgate's own, and nothing else of the phone system's."""
-    lab.start()
-    pbx, carrier = lab.outbound(plain_caller(), plain_callee(), 5)
-    lab.closed(allow=5)
-    if lab.direct:
-        return
-    inside = {message.call_id for message in pbx.messages()}
-    for message in carrier.messages(received=True):
-        check(message.call_id not in inside, f"the phone system's Call-ID reached the carrier\n{message.head}")
-        check(lab.pbx_address not in message.head, f"the phone system's address reached the carrier\n{message.head}")
-        for word in ("LabPBX", "X-Inside", "Front Desk", "tag=c"):
-            check(word not in message.head, f"{word} reached the carrier\n{message.head}")
-        equal(len(message.all("Via")), 1, "Via fields at the carrier")
-    for invite in carrier.requests("INVITE"):
-        where = f"sip:{ALLOWED}@{lab.carrier_address}"
-        check(invite.start.startswith(f"INVITE {where}"), f"Request-URI {invite.start}")
-        check(where in invite.first("To"), f"To {invite.first('To')}")
-        check(f"sip:{OWN}@" in invite.first("From"), f"From {invite.first('From')}")
-        check(f"sip:{OWN}@" in invite.first("P-Asserted-Identity"), f"no P-Asserted-Identity\n{invite.head}")
-        check("c=IN IP4" in invite.body, "no session description")

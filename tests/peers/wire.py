@@ -18,6 +18,7 @@ class Wire:
         self.next_hop = (host, int(there))
         self.pending = []
         self.count = 0
+        self.copies = 1
         self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.socket.bind((address, port))
 
@@ -31,7 +32,8 @@ class Wire:
         """A message, sent to the next hop whatever it says."""
         kind = ["Content-Type: application/sdp"] if body else []
         text = "\n".join([*lines, *kind, f"Content-Length: {len(body.encode()) + body.count(chr(10))}", "", body])
-        self.socket.sendto(text.replace("\n", "\r\n").encode(), self.next_hop)
+        for _ in range(self.copies):
+            self.socket.sendto(text.replace("\n", "\r\n").encode(), self.next_hop)
 
     def description(self):
         host, _, port = self.here.partition(":")
@@ -59,12 +61,23 @@ class Wire:
         """The next response with this code, to this method."""
         return self.receive(lambda message: message.is_response(code, method), f"{code} to {method}")
 
-    def answer(self, request, code, phrase, tag="", body=""):
+    def answer(self, request, code, phrase, tag="", body="", headers=()):
         """Answers a request."""
         to = request.first("To") + (f";tag={tag}" if tag and not request.tag("To") else "")
         self.send([f"SIP/2.0 {code} {phrase}", *(f"Via: {via}" for via in request.all("Via")),
                    f"From: {request.first('From')}", f"To: {to}", f"Call-ID: {request.call_id}",
-                   f"CSeq: {request.first('CSeq')}", f"Contact: <sip:{self.here}>"], body)
+                   f"CSeq: {request.first('CSeq')}", f"Contact: <sip:{self.here}>", *headers], body)
+
+    def quiet(self, seconds=0.3):
+        """Nothing more comes, but what repeats or reports progress."""
+        self.pending = [message for message in self.pending if not message.start.startswith("SIP/2.0 1")]
+        self.socket.settimeout(seconds)
+        try:
+            self.pending.append(Message(self.socket.recv(65535).decode()))
+        except TimeoutError:
+            pass
+        if self.pending:
+            raise Failed(f"{self.here} got more than it should\n{self.pending[0].head}")
 
     def ask(self, method, uri, dialog, cseq, body=""):
         """Sends a request of a dialog; returns what another with the same
