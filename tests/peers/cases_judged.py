@@ -56,6 +56,38 @@ def with_user(user):
     return Caller(user=user).invite().ignore(100).ignore(180).expect(200).ack().bye()
 
 
+EVASIONS = [
+    "sip:*01023276123456@{gw}", "sip:+442071838750;rn=+23276123456@{gw}", "sip:+442071838750;isub=23276@{gw}",
+    "sip:+442071838750;phone-context=+232@{gw};user=phone", "sip:+442071838750;postd=pp22@{gw};user=phone",
+    "sip:+442071838750@{gw}?Route=%3Csip:192.0.2.1%3E", "sip:+442071838750,+23276123456@{gw}",
+    "sip:1101@{gw}", "sip:110;phone-context=+232@{gw};user=phone", "tel:+23276123456", "tel:+232-76-123456",
+    "tel:7042;phone-context=+8133557", "tel:7042", "sip:%EF%BC%91%EF%BC%91%EF%BC%90@{gw}", "sip:0%30%310442071838750@{gw}",
+    "sip:%00442071838750@{gw}", "sip:+442071838750%20@{gw}", "sip:+81335571234%0d%0aRoute:x@{gw}", "sip:{gw}",
+    "urn:service:counseling", "sip:+00442071838750@{gw}", "sip:++442071838750@{gw}",
+]
+# What is no URI at all, or of no known kind, has answers of its own.
+NO_URIS = ["sip:１１０@{gw}", "sip:+442071838750@@{gw}", "mailto:x@example.com", "sip:%4@{gw}", "sip:+4420\u200b71838750@{gw}"]
+
+
+@case(needs_tollgate=True)
+def evasions(lab):
+    """One way round the rules after the other: every one refused, none at the carrier."""
+    lab.start()
+    pbx, carrier = wires(lab)
+    with pbx, carrier:
+        for at, form in enumerate(EVASIONS + NO_URIS):
+            uri = form.format(gw=f"{lab.net}.1")
+            dialog = (f"<sip:{OWN}@{pbx.here}>;tag=c{at}", "<sip:+442071838750@gw>", f"evasion{at}@x")
+            pbx.ask("INVITE", uri, dialog, 1, pbx.description())
+            final = pbx.receive(lambda message: message.start > "SIP/2.0 2", f"a final response to {uri}")
+            allowed = ("603",) if form in EVASIONS else ("400", "416", "603")
+            check(final.start.split()[1] in allowed, f"{uri} was answered {final.start}")
+            check(final.call_id == dialog[2], "an answer to another INVITE")
+            pbx.acknowledge(final, uri)
+        carrier.quiet()
+        pbx.quiet()
+
+
 @case(needs_tollgate=True)
 def withheld(lab):
     """184 in front: the carrier is asked to withhold the number, and From is anonymous."""

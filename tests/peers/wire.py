@@ -17,7 +17,7 @@ class Wire:
         host, _, there = next_hop.partition(":")
         self.next_hop = (host, int(there))
         self.pending = []
-        self.count = 0
+        self.via = ""
         self.copies = 1
         self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.socket.bind((address, port))
@@ -79,13 +79,18 @@ class Wire:
         if self.pending:
             raise Failed(f"{self.here} got more than it should\n{self.pending[0].head}")
 
+    def acknowledge(self, refusal, uri):
+        """The ACK to a final response that is no 2xx."""
+        self.send([f"ACK {uri} SIP/2.0", f"Via: {self.via}", "Max-Forwards: 70", f"From: {refusal.first('From')}",
+                   f"To: {refusal.first('To')}", f"Call-ID: {refusal.call_id}",
+                   f"CSeq: {refusal.first('CSeq').split()[0]} ACK"])
+
     def ask(self, method, uri, dialog, cseq, body=""):
-        """Sends a request of a dialog; returns what another with the same
-        transaction, its CANCEL or ACK, is made from."""
-        self.count += 1
+        """Sends a request of a dialog."""
         near, far, call_id = dialog
+        self.via = f"SIP/2.0/UDP {self.here};branch=z9hG4bK{time.monotonic_ns()};rport"
         lines = [f"{method} {uri} SIP/2.0",
-                 f"Via: SIP/2.0/UDP {self.here};branch=z9hG4bK{self.count}x{time.monotonic_ns()};rport",
+                 f"Via: {self.via}",
                  "Max-Forwards: 70", f"From: {near}", f"To: {far}", f"Call-ID: {call_id}", f"CSeq: {cseq} {method}",
                  f"Contact: <sip:{self.here}>"]
         self.send(lines, body)
