@@ -37,7 +37,7 @@ class Tollgate(Process):
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_text(Template(source.read_text()).substitute(rules, net=lab.net))
         self.config = self.home / "tollgate.toml"
-        super().__init__(lab, "tollgate", [PROGRAM, "run", "-c", self.config])
+        super().__init__(lab, "tollgate", [PROGRAM, "run", "--preview", "-c", self.config])
         until(self.answers, 10, "Tollgate answering OPTIONS", self)
 
     def answers(self):
@@ -69,8 +69,13 @@ class Tollgate(Process):
         """SIGTERM, and the end in good order."""
         check(self.running(), f"Tollgate has died\n{self.tail(30)}")
         self.signal(signal.SIGTERM)
+        self.ended_well(seconds)
+
+    def ended_well(self, seconds=10):
+        """It ends by itself, with nothing left over and nothing to complain of."""
         equal(self.wait(seconds), 0, f"Tollgate's exit code\n{self.tail()}")
-        check("panicked" not in self.text(), f"Tollgate panicked\n{self.tail(30)}")
+        for word in ("panicked", "not given back", "defect"):
+            check(word not in self.text(), f"Tollgate's log says {word!r}\n{self.tail(30)}")
 
     def ledger(self):
         """The records, once it has ended."""
