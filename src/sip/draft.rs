@@ -1,0 +1,219 @@
+//! Writing messages: straight into a scratch buffer, in one pass.
+
+use super::header::HeaderId;
+use super::lex;
+use super::message::Message;
+use std::fmt::{self, Write as _};
+use std::sync::Arc;
+
+/// A finished message, ready to be sent. Clones share its bytes, so that a
+/// retransmission costs nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Packet(Arc<[u8]>);
+
+impl Packet {
+    /// How long it is, in bytes.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether it is empty; one made by [`Draft::seal`] never is.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl AsRef<[u8]> for Packet {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+/// A message being written. It starts with nothing but its start line: what is not
+/// put or kept is not sent. No value can end its line: a CR, LF or NUL becomes a space.
+/// Content-Length is written by [`seal`](Self::seal), and ignored elsewhere.
+#[derive(Debug)]
+#[must_use = "a draft is sent only once sealed"]
+pub struct Draft<'b> {
+    out: &'b mut Vec<u8>,
+}
+
+impl<'b> Draft<'b> {
+    /// Starts a request in `scratch`, whose old content is dropped. Bytes of the
+    /// URI that would break the line are escaped, those of the method become `-`.
+    pub fn request(scratch: &'b mut Vec<u8>, method: &[u8], uri: &[u8]) -> Self {
+        scratch.clear();
+        scratch.extend(method.iter().map(|&byte| token_byte(byte)));
+        scratch.push(b' ');
+        for &byte in uri {
+            match lex::is(byte, lex::ADDRESS) {
+                true => scratch.push(byte),
+                false => append(scratch, format_args!("%{byte:02X}")),
+            }
+        }
+        scratch.extend_from_slice(b" SIP/2.0\r\n");
+        Self { out: scratch }
+    }
+
+    /// Starts a response in `scratch`, whose old content is dropped.
+    pub fn response(scratch: &'b mut Vec<u8>, code: u16, reason: &[u8]) -> Self {
+        scratch.clear();
+        scratch.extend_from_slice(b"SIP/2.0 ");
+        append(scratch, format_args!("{code:03} "));
+        append_clean(scratch, reason);
+        scratch.extend_from_slice(b"\r\n");
+        Self { out: scratch }
+    }
+
+    /// Adds a field.
+    pub fn put(&mut self, id: HeaderId, value: &[u8]) -> &mut Self {
+        self.put_named(id.name().as_bytes(), value)
+    }
+
+    /// Adds a field with a formatted value: `put_args(id, format_args!(…))`.
+    pub fn put_args(&mut self, id: HeaderId, value: fmt::Arguments<'_>) -> &mut Self {
+        if !matches!(id, HeaderId::ContentLength | HeaderId::Other) {
+            self.name(id.name().as_bytes());
+            append(self.out, value);
+            self.out.extend_from_slice(b"\r\n");
+        }
+        self
+    }
+
+    /// Adds a field by its name. Bytes that no name may hold become `-`; without a
+    /// name nothing is added.
+    pub fn put_named(&mut self, name: &[u8], value: &[u8]) -> &mut Self {
+        if !name.is_empty() && HeaderId::lookup(name) != HeaderId::ContentLength {
+            self.name(name);
+            append_clean(self.out, value);
+            self.out.extend_from_slice(b"\r\n");
+        }
+        self
+    }
+
+    /// Adds a field whose value is `parts` in a row.
+    pub fn put_parts(&mut self, id: HeaderId, parts: &[&[u8]]) -> &mut Self {
+        self.put_joined(id, b"", parts)
+    }
+
+    /// Adds a field with a comma-separated list.
+    pub fn put_list(&mut self, id: HeaderId, values: &[&[u8]]) -> &mut Self {
+        self.put_joined(id, b", ", values)
+    }
+
+    fn put_joined(&mut self, id: HeaderId, between: &[u8], parts: &[&[u8]]) -> &mut Self {
+        if !matches!(id, HeaderId::ContentLength | HeaderId::Other) {
+            self.name(id.name().as_bytes());
+            for (at, part) in parts.iter().enumerate() {
+                if at > 0 {
+                    self.out.extend_from_slice(between);
+                }
+                append_clean(self.out, part);
+            }
+            self.out.extend_from_slice(b"\r\n");
+        }
+        self
+    }
+
+    /// Adds every field of this id that the message has, under its full name, folds
+    /// replaced by a space. For [`HeaderId::Other`] nothing is added.
+    pub fn keep(&mut self, message: &Message, id: HeaderId) -> &mut Self {
+        if !matches!(id, HeaderId::ContentLength | HeaderId::Other) {
+            for slot in message.slots_of(id) {
+                self.name(id.name().as_bytes());
+                let value = slot.value(message.bytes());
+                match slot.folded {
+                    true => append_unfolded(self.out, value),
+                    false => self.out.extend_from_slice(value),
+                }
+                self.out.extend_from_slice(b"\r\n");
+            }
+        }
+        self
+    }
+
+    /// Ends the message: Content-Length, the empty line, the body.
+    pub fn seal(self, content: Option<&[u8]>) -> Packet {
+        let content = content.unwrap_or_default();
+        append(self.out, format_args!("Content-Length: {}", content.len()));
+        self.out.extend_from_slice(b"\r\n\r\n");
+        self.out.extend_from_slice(content);
+        Packet(Arc::from(self.out.as_slice()))
+    }
+
+    fn name(&mut self, name: &[u8]) {
+        self.token(name).out.extend_from_slice(b": ");
+    }
+
+    /// Adds whole lines that were made clean before.
+    pub(crate) fn lines(&mut self, lines: &[u8]) -> &mut Self {
+        self.out.extend_from_slice(lines);
+        self
+    }
+
+    /// Adds a token within a line; bytes that no token may hold become `-`.
+    pub(crate) fn token(&mut self, token: &[u8]) -> &mut Self {
+        self.out.extend(token.iter().map(|&byte| token_byte(byte)));
+        self
+    }
+}
+
+fn token_byte(byte: u8) -> u8 {
+    if lex::is(byte, lex::TOKEN) {
+        byte
+    } else {
+        b'-'
+    }
+}
+
+/// A byte that may stand within a line.
+fn line_byte(byte: u8) -> u8 {
+    match byte {
+        b'\r' | b'\n' | 0 => b' ',
+        _ => byte,
+    }
+}
+
+/// Appends a value; what could end the line becomes spaces.
+pub(crate) fn append_clean(out: &mut Vec<u8>, value: &[u8]) {
+    match memchr::memchr3(b'\r', b'\n', 0, value) {
+        None => out.extend_from_slice(value),
+        Some(_) => out.extend(value.iter().map(|&byte| line_byte(byte))),
+    }
+}
+
+/// Appends a received value, each fold (with the white space around it) as one
+/// space. A NUL stays: the scanner let it pass as part of a quoted pair.
+pub(crate) fn append_unfolded(out: &mut Vec<u8>, value: &[u8]) {
+    let mut rest = value;
+    while let Some(at) = memchr::memchr2(b'\r', b'\n', rest) {
+        let (line, tail) = rest.split_at_checked(at).unwrap_or((rest, &[]));
+        out.extend_from_slice(lex::trim_lws_end(line));
+        out.push(b' ');
+        rest = tail;
+        while let [b'\r' | b'\n' | b' ' | b'\t', tail @ ..] = rest {
+            rest = tail;
+        }
+    }
+    out.extend_from_slice(rest);
+}
+
+/// Appends formatted text; what could end the line becomes spaces.
+pub(crate) fn append(out: &mut Vec<u8>, text: fmt::Arguments<'_>) {
+    // Writing to a `Vec` cannot fail, and a `Display` that fails leaves its value short.
+    let _ = Clean(out).write_fmt(text);
+}
+
+struct Clean<'b>(&'b mut Vec<u8>);
+
+impl fmt::Write for Clean<'_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        append_clean(self.0, text.as_bytes());
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;

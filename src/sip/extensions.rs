@@ -1,0 +1,322 @@
+//! Values of the extensions that a call uses: session timers (RFC 4028), reliable
+//! provisional responses (RFC 3262), Reason (RFC 3326), Privacy (RFC 3323), and
+//! Allow as a set.
+
+use super::error::{Fault, FaultKind};
+use super::fields::{cseq_value, option_tags};
+use super::header::HeaderId;
+use super::lex::{self, Params};
+use super::line::Method;
+use super::message::Message;
+
+/// Who refreshes a session (RFC 4028 §4), from the request's point of view.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refresher {
+    /// The sender of the request.
+    Uac,
+    /// The receiver of the request.
+    Uas,
+}
+
+impl Refresher {
+    fn lookup(text: &[u8]) -> Option<Self> {
+        match text {
+            _ if is(text, b"uac") => Some(Self::Uac),
+            _ if is(text, b"uas") => Some(Self::Uas),
+            _ => None,
+        }
+    }
+
+    /// The value of the `refresher` parameter.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Uac => "uac",
+            Self::Uas => "uas",
+        }
+    }
+}
+
+/// Session-Expires (RFC 4028 §4).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SessionExpires {
+    /// How long the session lasts without a refresh, in seconds; 2^32-1 for anything
+    /// longer.
+    pub seconds: u32,
+    /// Who refreshes it, if that is said.
+    pub refresher: Option<Refresher>,
+}
+
+impl SessionExpires {
+    /// Reads it; `None` if there is none.
+    ///
+    /// # Errors
+    /// [`FaultKind::SessionTimer`].
+    pub fn of(message: &Message) -> Result<Option<Self>, Fault> {
+        value(
+            message,
+            HeaderId::SessionExpires,
+            FaultKind::SessionTimer,
+            |text| {
+                let mut refresher = None;
+                let mut sound = true;
+                let seconds = seconds(text, |name, value| {
+                    if is(name, b"refresher") {
+                        refresher = value.and_then(Refresher::lookup);
+                        sound = refresher.is_some();
+                    }
+                })?;
+                sound.then_some(Self { seconds, refresher })
+            },
+        )
+    }
+}
+
+/// Min-SE in seconds (RFC 4028 §5); `None` if there is none.
+///
+/// # Errors
+/// [`FaultKind::SessionTimer`].
+pub fn min_se(message: &Message) -> Result<Option<u32>, Fault> {
+    value(message, HeaderId::MinSe, FaultKind::SessionTimer, |text| {
+        seconds(text, |_, _| ())
+    })
+}
+
+/// RAck (RFC 3262 §7.2): which provisional response a PRACK acknowledges.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RAck {
+    /// The response's RSeq.
+    pub rseq: u32,
+    /// The response's CSeq number.
+    pub cseq: u32,
+    /// The response's CSeq method.
+    pub method: Method,
+}
+
+impl RAck {
+    /// Reads it; `None` if there is none.
+    ///
+    /// # Errors
+    /// [`FaultKind::Reliable`].
+    pub fn of(message: &Message) -> Result<Option<Self>, Fault> {
+        value(message, HeaderId::RAck, FaultKind::Reliable, |text| {
+            let (rseq, rest) = lex::number(text)?;
+            let cseq = cseq_value(lex::skip_lws(rest))?;
+            let spaced = matches!(rest.first(), Some(b' ' | b'\t' | b'\r'));
+            spaced.then_some(Self {
+                rseq: u32::try_from(rseq).ok()?,
+                cseq: cseq.number,
+                method: cseq.method,
+            })
+        })
+    }
+}
+
+/// RSeq (RFC 3262 §7.1), 1 to 2^32-1; `None` if there is none.
+///
+/// # Errors
+/// [`FaultKind::Reliable`].
+pub fn rseq(message: &Message) -> Result<Option<u32>, Fault> {
+    value(message, HeaderId::RSeq, FaultKind::Reliable, |text| {
+        let number = lex::number_up_to(text, u64::from(u32::MAX))?;
+        u32::try_from(number).ok().filter(|&number| number != 0)
+    })
+}
+
+/// One value of Reason (RFC 3326).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reason<'m> {
+    /// The name space of the cause, such as `SIP` or `Q.850`.
+    pub protocol: &'m [u8],
+    /// The cause, where it is a number below 65,536.
+    pub cause: Option<u16>,
+    /// The text with its quotes.
+    pub text: Option<&'m [u8]>,
+}
+
+/// The values of Reason in order, up to the first that is malformed.
+pub fn reasons(message: &Message) -> impl Iterator<Item = Reason<'_>> {
+    message.all(HeaderId::Reason).flat_map(|text| {
+        let mut rest = Some(text);
+        std::iter::from_fn(move || {
+            let text = lex::skip_lws(rest.take()?);
+            let (after, protocol) = lex::token(text, FaultKind::List).ok()?;
+            let (after, params) = lex::params(after, |_, _| ()).ok()?;
+            let (after, more) = lex::list_end(after).ok()?;
+            rest = more.map(|()| after);
+            let param = |wanted: &[u8]| Params(params).find(|(name, _)| is(name, wanted))?.1;
+            let cause = param(b"cause").and_then(|cause| lex::number_up_to(cause, 65_535));
+            Some(Reason {
+                protocol,
+                cause: cause.and_then(|cause| u16::try_from(cause).ok()),
+                text: param(b"text"),
+            })
+        })
+    })
+}
+
+/// The values of Privacy (RFC 3323 §4.2), such as `id` and `none`, in the case
+/// they came in.
+pub fn privacy(message: &Message) -> impl Iterator<Item = &[u8]> {
+    message
+        .all(HeaderId::Privacy)
+        .flat_map(|text| text.split(|&byte| matches!(byte, b';' | b',')))
+        .map(lex::trim_lws)
+        .filter(|value| !value.is_empty())
+}
+
+/// A set of the methods that Tollgate knows by name.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct MethodSet(u32);
+
+impl MethodSet {
+    /// The methods of Allow (RFC 3261 §20.5); `None` without an Allow, which says
+    /// nothing about what is allowed.
+    #[must_use]
+    pub fn allow(message: &Message) -> Option<Self> {
+        message.first(HeaderId::Allow)?;
+        let mut set = Self::default();
+        for name in option_tags(message, HeaderId::Allow) {
+            set.insert(Method::lookup(name));
+        }
+        Some(set)
+    }
+
+    /// Adds a method; [`Method::Other`] is never in a set.
+    pub fn insert(&mut self, method: Method) {
+        if method != Method::Other {
+            self.0 |= 1 << method as u32;
+        }
+    }
+
+    /// Whether the method is in the set.
+    #[must_use]
+    pub const fn contains(self, method: Method) -> bool {
+        self.0 & (1 << method as u32) != 0
+    }
+}
+
+impl FromIterator<Method> for MethodSet {
+    fn from_iter<I: IntoIterator<Item = Method>>(methods: I) -> Self {
+        let mut set = Self::default();
+        methods.into_iter().for_each(|method| set.insert(method));
+        set
+    }
+}
+
+fn is(name: &[u8], wanted: &[u8]) -> bool {
+    name.eq_ignore_ascii_case(wanted)
+}
+
+/// A field that is optional, but not malformed.
+fn value<'m, T>(
+    message: &'m Message,
+    id: HeaderId,
+    kind: FaultKind,
+    read: impl FnOnce(&'m [u8]) -> Option<T>,
+) -> Result<Option<T>, Fault> {
+    let Some(text) = message.first(id) else {
+        return Ok(None);
+    };
+    match read(text) {
+        Some(value) => Ok(Some(value)),
+        None => Err(Fault::new(kind, message.offset_of(text))),
+    }
+}
+
+/// `delta-seconds *(SEMI generic-param)`, wholly.
+fn seconds<'m>(text: &'m [u8], see: impl FnMut(&'m [u8], Option<&'m [u8]>)) -> Option<u32> {
+    let (seconds, rest) = lex::number(text)?;
+    let (rest, _) = lex::params(rest, see).ok()?;
+    lex::skip_lws(rest)
+        .is_empty()
+        .then_some(u32::try_from(seconds).unwrap_or(u32::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sip::scan;
+
+    fn with(fields: &str) -> Message {
+        let text = format!("PRACK sip:a SIP/2.0\r\n{fields}\r\n\r\n");
+        scan(bytes::Bytes::from(text)).unwrap()
+    }
+
+    #[test]
+    fn session_timers() {
+        let read = |text: &str| SessionExpires::of(&with(text));
+        let timer = |seconds, refresher| Ok(Some(SessionExpires { seconds, refresher }));
+        assert_eq!(read("A: b"), Ok(None));
+        assert_eq!(read("x: 90"), timer(90, None));
+        assert_eq!(
+            read("Session-Expires: 1800 ; refresher = UAS;a"),
+            timer(1800, Some(Refresher::Uas))
+        );
+        assert_eq!(read("x: 99999999999"), timer(u32::MAX, None));
+        for bad in [
+            "x:",
+            "x: a",
+            "x: 90 90",
+            "x: 90;refresher=me",
+            "x: 90;refresher",
+        ] {
+            assert_eq!(
+                read(bad).unwrap_err().kind,
+                FaultKind::SessionTimer,
+                "{bad}"
+            );
+        }
+        assert_eq!(min_se(&with("Min-SE: 0090")), Ok(Some(90)));
+        assert!(min_se(&with("Min-SE: -90")).is_err());
+    }
+
+    #[test]
+    fn reliable_responses() {
+        let read = |text: &str| RAck::of(&with(text)).ok().flatten();
+        let rack = RAck {
+            rseq: 776_656,
+            cseq: 1,
+            method: Method::Invite,
+        };
+        assert_eq!(read("RAck: 776656 1 INVITE"), Some(rack));
+        assert_eq!(read("RAck: 776656 \r\n 1  INVITE"), Some(rack));
+        for bad in ["RAck: 1 INVITE", "RAck: 4294967296 1 INVITE", "RAck: 1 1"] {
+            assert_eq!(read(bad), None, "{bad}");
+        }
+        assert_eq!(rseq(&with("RSeq: 4294967295")), Ok(Some(u32::MAX)));
+        assert!(rseq(&with("RSeq: 0")).is_err());
+        assert!(rseq(&with("RSeq: 4294967296")).is_err());
+    }
+
+    #[test]
+    fn reasons_in_a_list() {
+        let message =
+            with("Reason: Q.850 ;cause=16;text=\"a, b\", SIP;cause=200\r\nReason: X;cause=a");
+        let found: Vec<_> = reasons(&message)
+            .map(|reason| (reason.protocol, reason.cause, reason.text))
+            .collect();
+        let expected: [(&[u8], _, Option<&[u8]>); 3] = [
+            (b"Q.850", Some(16), Some(b"\"a, b\"")),
+            (b"SIP", Some(200), None),
+            (b"X", None, None),
+        ];
+        assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn sets_of_words() {
+        let message = with("Privacy: id; critical\r\nAllow: INVITE,ACK ,\r\n BYE\r\nAllow: FOO");
+        assert_eq!(
+            privacy(&message).collect::<Vec<_>>(),
+            [b"id".as_slice(), b"critical"]
+        );
+        let allowed = MethodSet::allow(&message).unwrap();
+        let expected: MethodSet = [Method::Invite, Method::Ack, Method::Bye]
+            .into_iter()
+            .collect();
+        assert_eq!(allowed, expected);
+        assert!(!allowed.contains(Method::Other) && !allowed.contains(Method::Update));
+        assert_eq!(MethodSet::allow(&with("A: b")), None);
+    }
+}

@@ -1,0 +1,212 @@
+//! Typed header field values, and the set that every message must have.
+
+use super::error::{Fault, FaultKind};
+use super::header::HeaderId;
+use super::lex;
+use super::line::{MAX_METHOD, Method};
+use super::message::Message;
+use super::name_addr::NameAddr;
+use super::uri::Uri;
+use super::via::Via;
+
+pub use super::extensions::{
+    MethodSet, RAck, Reason, Refresher, SessionExpires, min_se, privacy, reasons, rseq,
+};
+
+/// The longest Call-ID, in bytes.
+pub const MAX_CALL_ID: usize = 512;
+
+/// The greatest CSeq number (RFC 3261 §8.1.1.5: below 2^31).
+const MAX_CSEQ: u64 = (1 << 31) - 1;
+
+/// CSeq (RFC 3261 §20.16).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CSeq<'m> {
+    /// The sequence number, below 2^31.
+    pub number: u32,
+    /// The method.
+    pub method: Method,
+    /// The method as received.
+    pub method_text: &'m [u8],
+}
+
+/// What every message must have (RFC 3261 §8.1.1), checked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Essentials<'m> {
+    /// The topmost Via.
+    pub via: Via<'m>,
+    /// From.
+    pub from: NameAddr<'m>,
+    /// The From tag; only RFC 2543 callers have none.
+    pub from_tag: Option<&'m [u8]>,
+    /// To.
+    pub to: NameAddr<'m>,
+    /// The To tag: there inside a dialog, and in responses.
+    pub to_tag: Option<&'m [u8]>,
+    /// Call-ID.
+    pub call_id: &'m [u8],
+    /// CSeq. In a request, its method is the request's.
+    pub cseq: CSeq<'m>,
+    /// Max-Forwards, which RFC 2543 callers leave out.
+    pub max_forwards: Option<u8>,
+}
+
+impl<'m> Essentials<'m> {
+    /// Reads and checks them all. Does not look at [`Message::fault`], nor at the
+    /// Request-URI.
+    ///
+    /// # Errors
+    /// The first that is missing or malformed, with its offset in the message; a
+    /// response with a fault is to be dropped, a request to be answered with
+    /// [`FaultKind::status`].
+    pub fn parse(message: &'m Message) -> Result<Self, Fault> {
+        let via = top_via(message)?;
+        let (from, from_tag) = party(message, HeaderId::From, FaultKind::NoFrom)?;
+        let (to, to_tag) = party(message, HeaderId::To, FaultKind::NoTo)?;
+        let call_id = mandatory(message, HeaderId::CallId, FaultKind::NoCallId)?;
+        if call_id.len() > MAX_CALL_ID || !lex::is_visible(call_id) {
+            return Err(fault(message, FaultKind::CallId, call_id));
+        }
+        let cseq = cseq(message)?;
+        let max_forwards = match message.first(HeaderId::MaxForwards) {
+            None => None,
+            Some(text) => match lex::number_up_to(text, 255).map(u8::try_from) {
+                Some(Ok(hops)) => Some(hops),
+                _ => return Err(fault(message, FaultKind::MaxForwards, text)),
+            },
+        };
+        Ok(Self {
+            via,
+            from,
+            from_tag,
+            to,
+            to_tag,
+            call_id,
+            cseq,
+            max_forwards,
+        })
+    }
+}
+
+/// A fault at the start of `part`, a slice of the message.
+fn fault(message: &Message, kind: FaultKind, part: &[u8]) -> Fault {
+    Fault::new(kind, message.offset_of(part))
+}
+
+fn mandatory(message: &Message, id: HeaderId, missing: FaultKind) -> Result<&[u8], Fault> {
+    message.first(id).ok_or(Fault::new(missing, 0))
+}
+
+fn top_via(message: &Message) -> Result<Via<'_>, Fault> {
+    let text = mandatory(message, HeaderId::Via, FaultKind::NoVia)?;
+    match Via::parse_list(text).next() {
+        Some(Ok(via)) => Ok(via),
+        Some(Err(fault)) => Err(fault.within(message.offset_of(text))),
+        None => Err(fault(message, FaultKind::Via, text)),
+    }
+}
+
+type Party<'m> = (NameAddr<'m>, Option<&'m [u8]>);
+
+fn party(message: &Message, id: HeaderId, missing: FaultKind) -> Result<Party<'_>, Fault> {
+    let text = mandatory(message, id, missing)?;
+    NameAddr::parse_tagged(text).map_err(|fault| fault.within(message.offset_of(text)))
+}
+
+fn cseq(message: &Message) -> Result<CSeq<'_>, Fault> {
+    let text = mandatory(message, HeaderId::CSeq, FaultKind::NoCSeq)?;
+    let Some(cseq) = cseq_value(text) else {
+        return Err(fault(message, FaultKind::CSeq, text));
+    };
+    if message.method().is_some() && cseq.method_text != message.method_text() {
+        return Err(fault(message, FaultKind::CSeqMethod, cseq.method_text));
+    }
+    Ok(cseq)
+}
+
+pub(crate) fn cseq_value(text: &[u8]) -> Option<CSeq<'_>> {
+    let (number, rest) = lex::number(text).filter(|&(number, _)| number <= MAX_CSEQ)?;
+    let method_text = lex::skip_lws(rest);
+    let spaced = method_text.len() < rest.len();
+    if !spaced || method_text.len() > MAX_METHOD || !lex::is_token(method_text) {
+        return None;
+    }
+    Some(CSeq {
+        number: u32::try_from(number).ok()?,
+        method: Method::lookup(method_text),
+        method_text,
+    })
+}
+
+/// The Request-URI of a request, as one that may be served.
+///
+/// # Errors
+/// A malformed URI, one with headers in it (RFC 3261 §19.1.1), an unknown scheme
+/// ([`FaultKind::UriScheme`], 416); [`FaultKind::RequestLine`] for a response.
+pub fn request_uri(message: &Message) -> Result<Uri<'_>, Fault> {
+    let text = message.uri().ok_or(Fault::new(FaultKind::RequestLine, 0))?;
+    match Uri::parse(text).map_err(|fault| fault.within(message.offset_of(text)))? {
+        Uri::Sip(uri) if uri.headers.is_some() => Err(fault(message, FaultKind::UriHeaders, text)),
+        Uri::Other { .. } => Err(fault(message, FaultKind::UriScheme, text)),
+        uri => Ok(uri),
+    }
+}
+
+/// All hops of all Via fields, topmost first. The first fault of a field ends that
+/// field; offsets count in the field.
+pub fn vias(message: &Message) -> impl Iterator<Item = Result<Via<'_>, Fault>> {
+    message.all(HeaderId::Via).flat_map(Via::parse_list)
+}
+
+/// The one Contact of a request or response that makes or refreshes a dialog
+/// (RFC 3261 §8.1.1.8, §12.1.1). `None` if there is none.
+///
+/// # Errors
+/// A malformed Contact, or [`FaultKind::Contacts`] where there is more than one.
+pub fn contact(message: &Message) -> Result<Option<NameAddr<'_>>, Fault> {
+    let mut found = addresses(message, HeaderId::Contact);
+    let Some(first) = found.next().transpose()? else {
+        return Ok(None);
+    };
+    match found.next() {
+        None => Ok(Some(first)),
+        Some(_) => Err(fault(message, FaultKind::Contacts, first.uri_text)),
+    }
+}
+
+/// All addresses of all fields of this id, in order: Contact, Route, Record-Route,
+/// P-Asserted-Identity, Diversion and the like. The first fault of a field ends
+/// that field; its offset counts in the message.
+pub fn addresses(
+    message: &Message,
+    id: HeaderId,
+) -> impl Iterator<Item = Result<NameAddr<'_>, Fault>> {
+    message.all(id).flat_map(move |text| {
+        let base = message.offset_of(text);
+        NameAddr::parse_list(text).map(move |item| item.map_err(|fault| fault.within(base)))
+    })
+}
+
+/// The Route set in order (RFC 3261 §20.34).
+pub fn routes(message: &Message) -> impl Iterator<Item = Result<NameAddr<'_>, Fault>> {
+    addresses(message, HeaderId::Route)
+}
+
+/// The Record-Route set in order (RFC 3261 §20.30).
+pub fn record_routes(message: &Message) -> impl Iterator<Item = Result<NameAddr<'_>, Fault>> {
+    addresses(message, HeaderId::RecordRoute)
+}
+
+/// The elements of a comma list of words over all fields of this id, such as the
+/// option tags of Supported and Require, the methods of Allow. Empty elements are
+/// left out; nothing else is checked.
+pub fn option_tags(message: &Message, id: HeaderId) -> impl Iterator<Item = &[u8]> {
+    message
+        .all(id)
+        .flat_map(|text| text.split(|&byte| byte == b','))
+        .map(lex::trim_lws)
+        .filter(|tag| !tag.is_empty())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,165 @@
+//! A received message: its bytes, and where in them everything is.
+
+use super::error::Fault;
+use super::header::HeaderId;
+use super::line::{Method, StartLine};
+use super::scan::{Head, Slot, Start};
+use bytes::Bytes;
+use std::fmt;
+
+/// A received message. It owns its bytes and an index of the head; nothing is
+/// copied or decoded. Made by [`scan`](super::scan::scan).
+///
+/// It pins the block its bytes were received in: keep it for one turn only.
+#[derive(Clone)]
+pub struct Message {
+    buf: Bytes,
+    head: Head,
+    /// Where the body ends; what is behind it in `buf` was never looked at.
+    body_end: usize,
+}
+
+/// One header field.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Field<'m> {
+    /// Which field it is.
+    pub id: HeaderId,
+    /// The name as received, without white space.
+    pub name: &'m [u8],
+    /// The value without the white space around it, folds still inside.
+    pub value: &'m [u8],
+}
+
+impl fmt::Debug for Message {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Message")
+            .field("bytes", &self.buf)
+            .field("fault", &self.head.fault)
+            .field("body", &(usize::from(self.head.end)..self.body_end))
+            .finish()
+    }
+}
+
+impl Message {
+    pub(crate) fn new(buf: Bytes, head: Head, body_end: usize) -> Self {
+        Self {
+            buf,
+            head,
+            body_end,
+        }
+    }
+
+    /// The first fault that was found while indexing. What was indexed can be used
+    /// to answer the request; a response with a fault is to be dropped.
+    #[must_use]
+    pub fn fault(&self) -> Option<Fault> {
+        self.head.fault
+    }
+
+    /// The start line.
+    #[must_use]
+    pub fn start(&self) -> StartLine<'_> {
+        match self.head.start {
+            Start::Request { method, uri, .. } => StartLine::Request {
+                method,
+                uri: uri.of(&self.buf),
+            },
+            Start::Response { code, reason } => StartLine::Response {
+                code,
+                reason: reason.of(&self.buf),
+            },
+        }
+    }
+
+    /// The request's method; `None` for a response.
+    #[must_use]
+    pub fn method(&self) -> Option<Method> {
+        match self.head.start {
+            Start::Request { method, .. } => Some(method),
+            Start::Response { .. } => None,
+        }
+    }
+
+    /// The request's method as received; empty for a response.
+    #[must_use]
+    pub fn method_text(&self) -> &[u8] {
+        match self.head.start {
+            Start::Request { method_text, .. } => method_text.of(&self.buf),
+            Start::Response { .. } => &[],
+        }
+    }
+
+    /// The Request-URI as received; `None` for a response.
+    #[must_use]
+    pub fn uri(&self) -> Option<&[u8]> {
+        match self.head.start {
+            Start::Request { uri, .. } => Some(uri.of(&self.buf)),
+            Start::Response { .. } => None,
+        }
+    }
+
+    /// The status code, 100 to 699; `None` for a request.
+    #[must_use]
+    pub fn status(&self) -> Option<u16> {
+        match self.head.start {
+            Start::Request { .. } => None,
+            Start::Response { code, .. } => Some(code),
+        }
+    }
+
+    /// The value of the first field of this id, without the white space around it,
+    /// folds (CRLF and white space) still inside. `None` if there is no such field,
+    /// and for [`HeaderId::Other`].
+    #[inline]
+    #[must_use]
+    pub fn first(&self, id: HeaderId) -> Option<&[u8]> {
+        Some(self.head.first(id)?.value(&self.buf))
+    }
+
+    /// The values of all fields of this id, in order.
+    #[inline]
+    pub fn all(&self, id: HeaderId) -> impl Iterator<Item = &[u8]> {
+        self.slots_of(id).map(|slot| slot.value(&self.buf))
+    }
+
+    /// All header fields in order.
+    pub fn fields(&self) -> impl Iterator<Item = Field<'_>> {
+        self.head.slots().iter().map(|slot| Field {
+            id: slot.id,
+            name: slot.name(&self.buf),
+            value: slot.value(&self.buf),
+        })
+    }
+
+    /// The body: as long as Content-Length says, or up to the end of the datagram.
+    #[must_use]
+    pub fn body(&self) -> &[u8] {
+        self.buf
+            .get(usize::from(self.head.end)..self.body_end)
+            .unwrap_or_default()
+    }
+
+    /// The bytes as received, with what may stand behind the body.
+    #[must_use]
+    pub fn bytes(&self) -> &Bytes {
+        &self.buf
+    }
+
+    /// The Call-ID; empty if there is none.
+    #[inline]
+    #[must_use]
+    pub fn call_id(&self) -> &[u8] {
+        self.first(HeaderId::CallId).unwrap_or_default()
+    }
+
+    /// Where `part`, a slice of this message, stands in its bytes.
+    pub(crate) fn offset_of(&self, part: &[u8]) -> usize {
+        part.as_ptr()
+            .addr()
+            .saturating_sub(self.buf.as_ptr().addr())
+    }
+
+    pub(crate) fn slots_of(&self, id: HeaderId) -> impl Iterator<Item = &Slot> {
+        self.head.slots_of(id)
+    }
+}

@@ -1,0 +1,240 @@
+//! Addresses in header fields: `name-addr` and `addr-spec` with their parameters
+//! (RFC 3261 §20.10, §25.1).
+
+use super::error::{Fault, FaultKind};
+use super::lex::{self, Params, Parsed, fault_in, flaw, span};
+use super::uri::Uri;
+
+/// The longest tag, in bytes.
+pub const MAX_TAG: usize = 512;
+
+/// One address of a From, To, Contact, Route, P-Asserted-Identity and the like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NameAddr<'a> {
+    /// The display name: what is between the quotes, escapes undecoded, or the
+    /// unquoted tokens. `None` if there is none; may be empty between quotes.
+    pub display: Option<&'a [u8]>,
+    /// The URI as received, without its angle brackets.
+    pub uri_text: &'a [u8],
+    /// The header field parameters, from the first `;` on; empty if there are none.
+    pub params: &'a [u8],
+}
+
+impl<'a> NameAddr<'a> {
+    /// Reads a whole field value as one address. The URI between the brackets is
+    /// looked at only so far as that it has a scheme and no spaces.
+    ///
+    /// # Errors
+    /// What is wrong first, by its offset in `text`.
+    pub fn parse(text: &'a [u8]) -> Result<Self, Fault> {
+        whole(text, |_, _| ())
+    }
+
+    /// Reads a comma list, lazily. The first fault ends it.
+    #[must_use]
+    pub fn parse_list(text: &'a [u8]) -> NameAddrs<'a> {
+        NameAddrs {
+            whole: text,
+            rest: Some(text),
+        }
+    }
+
+    /// The URI, parsed.
+    ///
+    /// # Errors
+    /// As [`Uri::parse`]; offsets count in [`uri_text`](Self::uri_text).
+    pub fn uri(&self) -> Result<Uri<'a>, Fault> {
+        Uri::parse(self.uri_text)
+    }
+
+    /// The header field parameter of this name (any case): `None` if absent,
+    /// `Some(None)` without a value. A quoted value keeps its quotes.
+    #[must_use]
+    pub fn param(&self, name: &[u8]) -> Option<Option<&'a [u8]>> {
+        Params(self.params)
+            .find(|(found, _)| found.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value)
+    }
+
+    /// The header field parameters in their order.
+    pub fn params(&self) -> impl Iterator<Item = (&'a [u8], Option<&'a [u8]>)> + use<'a> {
+        Params(self.params)
+    }
+
+    /// The tag (RFC 3261 §19.3), if it is a token.
+    #[must_use]
+    pub fn tag(&self) -> Option<&'a [u8]> {
+        self.param(b"tag")
+            .flatten()
+            .filter(|tag| lex::is_token(tag))
+    }
+
+    /// Reads a whole field value as one address with a tag, if it has one.
+    ///
+    /// # Errors
+    /// As [`Self::parse`], and [`FaultKind::Tag`] where the tag is no token, longer
+    /// than [`MAX_TAG`], or given twice.
+    pub(crate) fn parse_tagged(text: &'a [u8]) -> Result<(Self, Option<&'a [u8]>), Fault> {
+        let mut tag = None;
+        let mut sound = true;
+        let address = whole(text, |name, value| {
+            if name.len() == 3 && name.eq_ignore_ascii_case(b"tag") {
+                sound &= tag.is_none() && value.is_some_and(is_tag);
+                tag = value;
+            }
+        })?;
+        if !sound {
+            let at = address.params.as_ptr().addr() - text.as_ptr().addr();
+            return Err(Fault::new(FaultKind::Tag, at));
+        }
+        Ok((address, tag))
+    }
+}
+
+fn is_tag(tag: &[u8]) -> bool {
+    tag.len() <= MAX_TAG && lex::is_token(tag)
+}
+
+/// A whole text as one address, its parameters shown to `see`.
+#[inline]
+fn whole<'a>(
+    text: &'a [u8],
+    see: impl FnMut(&'a [u8], Option<&'a [u8]>),
+) -> Result<NameAddr<'a>, Fault> {
+    match one(text, see) {
+        Ok(([], address)) => Ok(address),
+        Ok((rest, _)) => Err(Fault::new(FaultKind::NameAddr, text.len() - rest.len())),
+        Err(error) => Err(fault_in(text, error)),
+    }
+}
+
+/// Iterates over the addresses of a comma list.
+#[derive(Clone, Debug)]
+pub struct NameAddrs<'a> {
+    whole: &'a [u8],
+    rest: Option<&'a [u8]>,
+}
+
+impl<'a> Iterator for NameAddrs<'a> {
+    type Item = Result<NameAddr<'a>, Fault>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let text = self.rest.take()?;
+        let element = one(text, |_, _| ()).and_then(|(rest, address)| {
+            let (rest, more) = lex::list_end(rest)?;
+            Ok((more.map(|()| rest), address))
+        });
+        match element {
+            Ok((rest, address)) => {
+                self.rest = rest;
+                Some(Ok(address))
+            }
+            Err(error) => Some(Err(fault_in(self.whole, error))),
+        }
+    }
+}
+
+/// One address, up to a comma or the end.
+#[inline]
+fn one<'a>(
+    text: &'a [u8],
+    see: impl FnMut(&'a [u8], Option<&'a [u8]>),
+) -> Parsed<'a, NameAddr<'a>> {
+    let text = lex::skip_lws(text);
+    let (rest, (display, uri_text)) = match text {
+        [b'<', ..] => (text, (None, None)),
+        [b'"', ..] => {
+            let (rest, display) = lex::quoted(text)?;
+            (lex::skip_lws(rest), (Some(display), None))
+        }
+        _ => unquoted(text)?,
+    };
+    let (rest, uri_text) = match uri_text {
+        Some(uri_text) => (rest, uri_text),
+        None => bracketed(rest)?,
+    };
+    let (rest, params) = lex::params(rest, see)?;
+    let address = NameAddr {
+        display,
+        uri_text,
+        params,
+    };
+    match lex::skip_lws(rest) {
+        rest @ ([] | [b',', ..]) => Ok((rest, address)),
+        _ => flaw(FaultKind::NameAddr, rest),
+    }
+}
+
+type Unquoted<'a> = (Option<&'a [u8]>, Option<&'a [u8]>);
+
+/// What starts without a quote or bracket: an unquoted display name, whose bracket
+/// is left to be read, or an address without brackets.
+#[inline]
+fn unquoted(text: &[u8]) -> Parsed<'_, Unquoted<'_>> {
+    let mut rest = text;
+    loop {
+        let after = span(rest, lex::TOKEN).1;
+        let spaced = lex::skip_lws(after);
+        match spaced {
+            [b'<', ..] => {
+                let length = text.len().saturating_sub(after.len());
+                let display = text.get(..length).unwrap_or_default();
+                return Ok((spaced, (Some(lex::trim_lws_end(display)), None)));
+            }
+            _ if spaced.len() < after.len() && after.len() < rest.len() => rest = spaced,
+            [b':', ..] if after.len() < text.len() && rest.len() == text.len() => {
+                return addr_spec(text);
+            }
+            _ => return flaw(FaultKind::DisplayName, after),
+        }
+    }
+}
+
+/// An address without brackets: it ends at the first semicolon, comma or space,
+/// and what follows are the header field's parameters (RFC 3261 §20.10).
+#[inline]
+fn addr_spec(text: &[u8]) -> Parsed<'_, Unquoted<'_>> {
+    let address = lex::address_span(text).0;
+    let end = address
+        .iter()
+        .position(|byte| matches!(byte, b';' | b',' | b'?'))
+        .unwrap_or(address.len());
+    match text.split_at_checked(end) {
+        Some((_, rest @ [b'?', ..])) => flaw(FaultKind::BareAddress, rest),
+        Some((uri, rest)) if has_scheme(uri) => Ok((rest, (None, Some(uri)))),
+        _ => flaw(FaultKind::NameAddr, text),
+    }
+}
+
+/// `<addr-spec>`, without white space inside; gives what is between the brackets.
+#[inline]
+fn bracketed(text: &[u8]) -> Parsed<'_, &[u8]> {
+    let [b'<', inner @ ..] = text else {
+        return flaw(FaultKind::NameAddr, text);
+    };
+    match lex::address_span(inner) {
+        (uri, [b'>', rest @ ..]) if has_scheme(uri) => Ok((rest, uri)),
+        (_, rest) => flaw(FaultKind::NameAddr, rest),
+    }
+}
+
+/// Whether the text starts as a URI does (RFC 3986 §3.1).
+#[inline]
+fn has_scheme(uri: &[u8]) -> bool {
+    if let [b's', b'i', b'p', b':', _, ..] | [b's', b'i', b'p', b's', b':', _, ..] = uri {
+        return true;
+    }
+    let scheme_end =
+        |&byte: &u8| !(byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-' | b'.'));
+    match uri.iter().position(scheme_end) {
+        Some(at) => {
+            uri.first().is_some_and(u8::is_ascii_alphabetic)
+                && uri.get(at) == Some(&b':')
+                && uri.len() > at.saturating_add(1)
+        }
+        None => false,
+    }
+}
+
+#[cfg(test)]
+mod tests;
