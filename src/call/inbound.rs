@@ -42,8 +42,7 @@ impl Calls {
             }
         };
         let (Some(tenant), Some(carrier)) = (rules.tenant(id), rules.carrier(carrier)) else {
-            self.answer(now, server, 603, out, |_| {});
-            return;
+            return self.answer(now, server, 603, out, |_| {});
         };
         let reference = self.tools.number_call();
         let call_id = self.tools.mint_call_id(arrived.essentials.call_id);

@@ -7,12 +7,14 @@
 //!
 //! - `open`: the callee's INVITE, from what `outbound` or `inbound` decided
 //! - `progress`: what is answered to a request that was carried over
+//! - `accept`: a 2xx to an INVITE, and its ACK
 //! - `midcall`: requests inside the dialogs, ACK among them
 //! - `teardown`: BYE, CANCEL, limits, and when a call is over
 //! - `refresh`: session timers
 
 #![forbid(unsafe_code)]
 
+mod accept;
 #[expect(clippy::module_inception, reason = "the room's central type")]
 mod call;
 mod inbound;
@@ -86,6 +88,12 @@ impl Calls {
     /// the old ones.
     pub(crate) fn swap_rules(&mut self, rules: Arc<RuleSet>) -> Arc<RuleSet> {
         std::mem::replace(&mut self.tools.rules, rules)
+    }
+
+    /// A To tag for an answer that is given and forgotten: the same one if the
+    /// request comes again (RFC 3261 §8.2.7).
+    pub(crate) fn stateless_tag(&self, message: &Message) -> Token {
+        self.tools.tag_of(message.bytes())
     }
 
     pub(crate) fn drain(&mut self) {
@@ -185,6 +193,8 @@ impl Calls {
         match message.uri().map(Uri::parse) {
             Some(Ok(Uri::Other { .. })) => return Some(416),
             Some(Ok(_)) => {}
+            // Whatever a caller dials is judged, and its refusal recorded.
+            Some(Err(_)) if essentials.cseq.method == Method::Invite => {}
             Some(Err(_)) | None => return Some(400),
         }
         if essentials.max_forwards == Some(0) {

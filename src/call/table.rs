@@ -153,6 +153,11 @@ impl Tools {
         keyed128(self.key, &[call_id, from_tag])
     }
 
+    /// A tag made from a message alone.
+    pub(super) fn tag_of(&self, message: &[u8]) -> Token {
+        Token::from_hash(keyed128(self.key, &[b"stateless", message]))
+    }
+
     pub(super) fn by_origin(&self, origin: u128) -> Option<CallKey> {
         self.origins.get(&origin).copied()
     }

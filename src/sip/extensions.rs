@@ -3,7 +3,7 @@
 //! Allow as a set.
 
 use super::error::{Fault, FaultKind};
-use super::fields::{cseq_value, option_tags};
+use super::fields::{Elements, cseq_value, option_tags};
 use super::header::HeaderId;
 use super::lex::{self, Params};
 use super::line::Method;
@@ -158,11 +158,11 @@ pub fn reasons(message: &Message) -> impl Iterator<Item = Reason<'_>> {
 /// The values of Privacy (RFC 3323 §4.2), such as `id` and `none`, in the case
 /// they came in.
 pub fn privacy(message: &Message) -> impl Iterator<Item = &[u8]> {
-    message
-        .all(HeaderId::Privacy)
-        .flat_map(|text| text.split(|&byte| matches!(byte, b';' | b',')))
-        .map(lex::trim_lws)
-        .filter(|value| !value.is_empty())
+    Elements {
+        fields: message.values(HeaderId::Privacy),
+        rest: &[],
+        comma: b';',
+    }
 }
 
 /// A set of the methods that Tollgate knows by name.
@@ -204,8 +204,9 @@ impl FromIterator<Method> for MethodSet {
     }
 }
 
+#[inline(always)]
 fn is(name: &[u8], wanted: &[u8]) -> bool {
-    name.eq_ignore_ascii_case(wanted)
+    name == wanted || name.eq_ignore_ascii_case(wanted)
 }
 
 /// A field that is optional, but not malformed.

@@ -133,10 +133,10 @@ pub(crate) fn all(text: &[u8], class: u16) -> bool {
     !text.is_empty() && text.iter().all(|&byte| is(byte, class))
 }
 
-/// Splits `text` in front of the first byte that is not in `class`. Letters, digits,
-/// `-` and `.` are in every class that this is used for.
-#[inline]
-pub(crate) fn span(text: &[u8], class: u16) -> (&[u8], &[u8]) {
+/// As [`span`], for what is mostly letters, digits, `-` and `.`, which must be in
+/// `class`, and mostly longer than a word or two.
+#[inline(always)]
+pub(crate) fn long_span(text: &[u8], class: u16) -> (&[u8], &[u8]) {
     let mut end = 0;
     loop {
         end += words::find(text.get(end..).unwrap_or_default(), words::not_plain);
@@ -145,6 +145,16 @@ pub(crate) fn span(text: &[u8], class: u16) -> (&[u8], &[u8]) {
             _ => return text.split_at_checked(end).unwrap_or((text, &[])),
         }
     }
+}
+
+/// Splits `text` in front of the first byte that is not in `class`.
+#[inline]
+pub(crate) fn span(text: &[u8], class: u16) -> (&[u8], &[u8]) {
+    let end = text
+        .iter()
+        .position(|&byte| !is(byte, class))
+        .unwrap_or(text.len());
+    text.split_at_checked(end).unwrap_or((text, &[]))
 }
 
 /// Whether `text` may stand between `<>`: visible ASCII without `<`, `>` and `"`.
