@@ -144,8 +144,7 @@ def retransmitted(lab):
 
 @case(needs_tollgate=True)
 def guessed(lab):
-    """Requests into a live call with a wrong tag, or from the wrong side, are
-    481 and change nothing."""
+    """Requests into a live call with a wrong tag, or from the wrong side: 481, no more."""
     lab.start()
     pbx, carrier = wires(lab)
     with pbx, carrier:
@@ -198,7 +197,7 @@ def methods(lab):
 
 @case(needs_tollgate=True)
 def longer_interval(lab):
-    """The carrier wants longer session intervals (422): Tollgate asks again, and the caller learns nothing."""
+    """The carrier wants a longer session interval (422): Tollgate asks again by itself."""
     lab.start(calls_at_once=1)
     pbx, carrier = wires(lab)
     with pbx, carrier:
