@@ -13,7 +13,7 @@ ABROAD = "+23276123456"
 
 @case(needs_tollgate=True)
 def sigterm(lab):
-    """SIGTERM with 50 calls up: no new ones, these go on to their end, exit 0."""
+    """SIGTERM with 50 calls up: no new ones but emergencies, these go on to their end, exit 0."""
     lab.start()
     carrier = lab.waiting(lab.carrier(plain_callee()), 5070)
     pbx = lab.pbx(plain_caller(hold=True), number=ALLOWED, calls=50, rate=100, hold=4000)
@@ -21,11 +21,12 @@ def sigterm(lab):
     lab.tollgate.signal(signal.SIGTERM)
     time.sleep(0.5)
     lab.pbx(refused_caller(), name="late", port=5081, number=ALLOWED, calls=5, rate=100).finish(10, 5)
+    lab.pbx(plain_caller(), name="emergency", port=5082, number="110", calls=2).finish(10, 2)
     check(lab.tollgate.running(), f"Tollgate ended with calls up\n{lab.tollgate.tail()}")
     pbx.finish(20, 50)
     lab.tollgate.ended_well()
-    carrier.stop(10, 50)
-    lab.settled(allow=50, refuse=5, answered=50, by="caller", cause="bye")
+    carrier.stop(10, 52)
+    lab.settled(allow=50, refuse=5, emergency=2, by="caller", cause="bye")
 
 
 @case(needs_tollgate=True)
