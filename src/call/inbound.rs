@@ -29,10 +29,10 @@ impl Calls {
         out: &mut Outbox,
     ) {
         let rules = Arc::clone(&self.tools.rules);
-        let ruling = match arrived.message.uri().map(Uri::parse) {
-            _ if self.draining => Inbound::Refuse(Refused::because(Reason::Stopping)),
-            Some(Ok(uri)) => rules.judge_inbound(&uri),
-            _ => Inbound::Refuse(Refused::because(Reason::NoSingleMeaning)),
+        let ruling = match (self.closed(), arrived.message.uri().map(Uri::parse)) {
+            (Some(reason), _) => Inbound::Refuse(Refused::because(reason)),
+            (None, Some(Ok(uri))) => rules.judge_inbound(&uri),
+            (None, _) => Inbound::Refuse(Refused::because(Reason::NoSingleMeaning)),
         };
         let (id, number, to) = match ruling {
             Inbound::Deliver { tenant, number, to } => (tenant, number, to),

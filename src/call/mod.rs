@@ -33,7 +33,7 @@ use std::sync::Arc;
 
 use crate::base::time::{Mono, Now};
 use crate::base::token::Token;
-use crate::policy::{Peer, RuleSet};
+use crate::policy::{Peer, Reason, RuleSet};
 use crate::record::Side;
 use crate::sip::draft::Draft;
 use crate::sip::fields::Essentials;
@@ -58,6 +58,8 @@ pub(crate) struct Calls {
     tools: Tools,
     /// No new calls but emergency ones.
     draining: bool,
+    /// Nothing can be recorded: no new calls but emergency ones either.
+    unrecorded: bool,
     expired: Vec<Expired<call::Owner>>,
 }
 
@@ -76,6 +78,7 @@ impl Calls {
             calls: crate::base::slab::Slab::new(crate::base::limits::CALLS_PER_SHARD),
             tools: Tools::new(config, start),
             draining: false,
+            unrecorded: false,
             expired: Vec::new(),
         }
     }
@@ -98,6 +101,19 @@ impl Calls {
 
     pub(crate) fn drain(&mut self) {
         self.draining = true;
+    }
+
+    pub(crate) fn trust_journal(&mut self, trusted: bool) {
+        self.unrecorded = !trusted;
+    }
+
+    /// Why no new call is let in now, if none is.
+    fn closed(&self) -> Option<Reason> {
+        match (self.draining, self.unrecorded) {
+            (true, _) => Some(Reason::Stopping),
+            (false, true) => Some(Reason::JournalFault),
+            (false, false) => None,
+        }
     }
 
     pub(crate) fn counts(&self) -> Counts {

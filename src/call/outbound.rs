@@ -44,10 +44,12 @@ impl Calls {
             return;
         };
         let rules = &self.tools.rules;
-        let stopping = self.draining && !matches!(rules.decide(&facts), Ruling::Emergency(_));
-        let verdict = match stopping {
-            true => Verdict::Refuse(Refused::because(Reason::Stopping)),
-            false => rules.judge(&facts, now),
+        let closed = self
+            .closed()
+            .filter(|_| !matches!(rules.decide(&facts), Ruling::Emergency(_)));
+        let verdict = match closed {
+            Some(reason) => Verdict::Refuse(Refused::because(reason)),
+            None => rules.judge(&facts, now),
         };
         let (decision, allowed) = match verdict {
             Verdict::Refuse(refused) => {

@@ -312,12 +312,22 @@ impl Turn<'_> {
         true
     }
 
-    /// No request of a peer's stays without a final response.
+    /// No request of a peer's stays without a final response, and no INVITE of
+    /// ours open: only its CANCEL gives it an end.
     fn answer_what_is_left(&mut self) {
         let exchanges = std::mem::take(&mut self.call.exchanges);
         for exchange in &exchanges {
-            if let (Stage::Open, Some(server)) = (&exchange.stage, exchange.server) {
+            if !matches!(exchange.stage, Stage::Open) {
+                continue;
+            }
+            if let Some(server) = exchange.server {
                 self.respond(server, (481, exchange.tag), b"", |_| {});
+            }
+            if let Some(client) = exchange.client {
+                let transmits = &mut self.out.transmits;
+                self.tools
+                    .transactions
+                    .cancel(self.now.mono, client, None, transmits);
             }
         }
         self.call.exchanges = exchanges;
