@@ -302,6 +302,7 @@ impl Turn<'_> {
         let closed = [&self.call.caller, &self.call.callee]
             .into_iter()
             .all(|leg| leg.progress.is_closed());
+        self.tools.note_over(self.call, closed);
         // Until the INVITE's transaction ends, another fork may answer.
         let answerable = |exchange: &Exchange| exchange.opening && exchange.client.is_some();
         let awaited = self.call.exchanges.iter().any(answerable);
