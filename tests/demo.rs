@@ -1,5 +1,7 @@
 //! `tollgate demo`, run as anyone would, without a terminal.
 
+#![cfg(test)]
+
 use std::fs;
 use std::io::Read;
 use std::path::PathBuf;
