@@ -44,10 +44,12 @@ impl Token {
             let digit = DIGITS.iter().position(|known| *known == byte)?;
             bits = (bits << 5) | u128::try_from(digit).ok()?;
         }
-        Some(Self::from_low_bits(bits))
+        Some(Self::from_hash(bits))
     }
 
-    fn from_low_bits(bits: u128) -> Self {
+    /// The token of a keyed hash's low 80 bits.
+    #[must_use]
+    pub fn from_hash(bits: u128) -> Self {
         let [.., a, b, c, d, e, f, g, h, i, j] = bits.to_be_bytes();
         Self([a, b, c, d, e, f, g, h, i, j])
     }
@@ -95,7 +97,7 @@ impl Mint {
     pub fn token(&mut self) -> Token {
         let hash = self.hash.hash(&self.minted.to_le_bytes());
         self.minted = self.minted.wrapping_add(1);
-        Token::from_low_bits(u128::from(hash))
+        Token::from_hash(u128::from(hash))
     }
 }
 

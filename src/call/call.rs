@@ -80,21 +80,46 @@ pub(super) struct Exchange {
 pub(super) enum Stage {
     /// No final response yet.
     Open,
-    /// A 2xx to an INVITE went to the requester, whose ACK is awaited.
-    Unacked {
-        /// Until the next copy of the 2xx.
-        interval: Duration,
-        /// When to stop sending copies.
-        timer: TimerId,
-        /// The copies stop here: 64*T1 after the first.
-        until: Mono,
+    /// A 2xx to an INVITE came, and went to the requester.
+    Answered {
+        /// The copies that the requester gets until its ACK comes.
+        unacked: Option<Resend>,
+        /// The ACK to who answered, once it was sent: for when the 2xx is seen
+        /// again.
+        ack: Option<Packet>,
     },
-    /// The requester's ACK was carried on. Kept to answer a 2xx seen again,
-    /// until the client transaction ends.
-    Acked(Packet),
     /// The requester was answered otherwise (CANCEL, a BYE, a limit); what the
     /// other leg still says to the request is dealt with by Tollgate alone.
     Abandoned,
+}
+
+/// A 2xx that has no ACK yet (RFC 3261 §13.3.1.4).
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Resend {
+    /// The time from the last copy to the next.
+    pub(super) interval: Duration,
+    /// Runs to the next copy.
+    pub(super) timer: TimerId,
+    /// The copies stop here: 64*T1 after the first.
+    pub(super) until: Mono,
+}
+
+impl Exchange {
+    /// The requester has its 2xx, and has not acknowledged it.
+    pub(super) fn is_unacked(&self) -> bool {
+        matches!(
+            &self.stage,
+            Stage::Answered {
+                unacked: Some(_),
+                ..
+            }
+        )
+    }
+
+    /// Another one of its kind would collide with it.
+    pub(super) fn is_under_way(&self) -> bool {
+        matches!(self.stage, Stage::Open) || self.is_unacked()
+    }
 }
 
 /// An early dialog with one of the callee's forks, and the tag under which the
@@ -147,6 +172,8 @@ pub(crate) struct Call {
     /// (RFC 3261 §15: no BYE by the UAS before that).
     pub(super) bye_after_ack: bool,
     pub(super) answered: Option<Now>,
+    /// Nothing is owed on either leg; it only waits for stray responses.
+    pub(super) over: bool,
     /// The end is in the journal.
     pub(super) reported: bool,
     /// Key to what the INVITE came from: see `Tools::origin`.
@@ -187,8 +214,8 @@ impl Call {
     pub(super) fn timers(&self) -> impl Iterator<Item = TimerId> {
         let sessions =
             [&self.caller, &self.callee].map(|leg| leg.session.map(|session| session.timer));
-        let resends = self.exchanges.iter().map(|exchange| match exchange.stage {
-            Stage::Unacked { timer, .. } => Some(timer),
+        let resends = self.exchanges.iter().map(|exchange| match &exchange.stage {
+            Stage::Answered { unacked, .. } => unacked.map(|resend| resend.timer),
             _ => None,
         });
         [self.limit, self.linger]
@@ -202,6 +229,20 @@ impl Call {
     pub(super) fn was_opened_by(&self, cseq: u32) -> bool {
         let opening = self.exchanges.iter().find(|exchange| exchange.opening);
         opening.is_some_and(|exchange| exchange.server_cseq == cseq)
+    }
+
+    /// Stops the copies of a 2xx; the timer is the caller's to cancel.
+    pub(super) fn stop_resending(&mut self, at: usize) -> Option<TimerId> {
+        match &mut self.exchanges.get_mut(at)?.stage {
+            Stage::Answered { unacked, .. } => Some(unacked.take()?.timer),
+            _ => None,
+        }
+    }
+
+    /// Drops the exchanges that nobody waits for any more.
+    pub(super) fn drop_settled(&mut self) {
+        self.exchanges
+            .retain(|exchange| exchange.client.is_some() || exchange.is_under_way());
     }
 
     pub(super) fn exchange_by_client(&mut self, key: ClientKey) -> Option<&mut Exchange> {

@@ -29,10 +29,10 @@ impl Calls {
         out: &mut Outbox,
     ) {
         let rules = Arc::clone(&self.tools.rules);
-        let ruling = match arrived.message.uri().map(Uri::parse) {
-            _ if self.draining => Inbound::Refuse(Refused::because(Reason::Stopping)),
-            Some(Ok(uri)) => rules.judge_inbound(&uri),
-            _ => Inbound::Refuse(Refused::because(Reason::NoSingleMeaning)),
+        let ruling = match (self.closed(), arrived.message.uri().map(Uri::parse)) {
+            (Some(reason), _) => Inbound::Refuse(Refused::because(reason)),
+            (None, Some(Ok(uri))) => rules.judge_inbound(&uri),
+            (None, _) => Inbound::Refuse(Refused::because(Reason::NoSingleMeaning)),
         };
         let (id, number, to) = match ruling {
             Inbound::Deliver { tenant, number, to } => (tenant, number, to),
@@ -42,8 +42,7 @@ impl Calls {
             }
         };
         let (Some(tenant), Some(carrier)) = (rules.tenant(id), rules.carrier(carrier)) else {
-            self.answer(now, server, 603, out, |_| {});
-            return;
+            return self.answer(now, server, 603, out, |_| {});
         };
         let reference = self.tools.number_call();
         let call_id = self.tools.mint_call_id(arrived.essentials.call_id);

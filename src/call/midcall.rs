@@ -10,7 +10,7 @@ use crate::sip::draft::Packet;
 use crate::sip::fields::RAck;
 use crate::sip::header::HeaderId;
 use crate::sip::line::Method;
-use crate::transaction::{ClientKey, Origin, ServerKey, Transmit};
+use crate::transaction::ServerKey;
 
 use super::call::{Exchange, Owner, Role, Stage};
 use super::refresh::{self, Offer};
@@ -67,6 +67,10 @@ impl Turn<'_> {
             role: Role::Relay,
         };
         self.tools.transactions.set_owner(server, owner);
+        if self.call.leg(side).progress.is_closed() {
+            self.refuse(server, side, 481);
+            return;
+        }
         if !self.call.leg_mut(side).admit_cseq(cseq) {
             self.refuse(server, side, 500);
             return;
@@ -94,10 +98,11 @@ impl Turn<'_> {
     /// Offers must not cross (RFC 3261 §14.2, RFC 3311 §5.2). The code to turn
     /// a second one away with, if one is under way.
     fn collision(&self, side: Side, method: Method) -> Option<u16> {
-        let under_way = self.call.exchanges.iter().find(|exchange| {
-            exchange.method == method
-                && matches!(exchange.stage, Stage::Open | Stage::Unacked { .. })
-        });
+        let under_way = self
+            .call
+            .exchanges
+            .iter()
+            .find(|exchange| exchange.method == method && exchange.is_under_way());
         match under_way {
             Some(exchange) if exchange.from == side => Some(500),
             Some(_) => Some(491),
@@ -246,102 +251,5 @@ impl Turn<'_> {
             remote: leg.remote_cseq.unwrap_or(0),
         };
         self.out.journal(&record);
-    }
-
-    /// The requester's ACK to a 2xx: carried on, with its body if it has one
-    /// (the answer to an offer that came in the 2xx, RFC 3261 §13.2.1).
-    fn acknowledged(&mut self, side: Side, arrived: &Arrived<'_>) {
-        let cseq = arrived.essentials.cseq.number;
-        let unacked = self.call.exchanges.iter().find(|exchange| {
-            exchange.from == side
-                && exchange.server_cseq == cseq
-                && matches!(exchange.stage, Stage::Unacked { .. })
-        });
-        let Some(exchange) = unacked else {
-            return;
-        };
-        let (client, at, opening) = (exchange.client, exchange.client_cseq, exchange.opening);
-        if let Stage::Unacked { timer, .. } = exchange.stage {
-            self.tools.wheel.cancel(timer);
-        }
-        if let Some(server) = exchange.server {
-            self.tools.transactions.acknowledged(server);
-        }
-        let packet = self.ack_packet(side.other(), at, Some(arrived));
-        if !arrived.message.body().is_empty() {
-            self.remember_description(side.other(), arrived.message.body());
-        }
-        self.send_ack(side.other(), packet.clone());
-        self.settle_unacked(side, cseq, client, packet);
-        if opening && std::mem::take(&mut self.call.bye_after_ack) {
-            self.send_bye(side, None);
-        }
-    }
-
-    /// The exchange's ACK is sent: it is kept as long as the 2xx may come again.
-    fn settle_unacked(
-        &mut self,
-        side: Side,
-        server_cseq: u32,
-        client: Option<ClientKey>,
-        packet: Packet,
-    ) {
-        let find = |exchange: &Exchange| {
-            exchange.from == side
-                && exchange.server_cseq == server_cseq
-                && matches!(exchange.stage, Stage::Unacked { .. })
-        };
-        if client.is_none() {
-            self.call.exchanges.retain(|exchange| !find(exchange));
-        } else if let Some(exchange) = self.call.exchanges.iter_mut().find(|known| find(known)) {
-            exchange.stage = Stage::Acked(packet);
-        }
-    }
-
-    /// Acknowledges a 2xx on our own account and keeps the ACK.
-    pub(super) fn acknowledge(&mut self, client: ClientKey, side: Side, cseq: u32) {
-        let packet = self.ack_packet(side, cseq, None);
-        self.send_ack(side, packet.clone());
-        if let Some(exchange) = self.call.exchange_by_client(client) {
-            exchange.stage = Stage::Acked(packet);
-        }
-    }
-
-    /// The ACK to a 2xx: a request of its own, in the dialog (RFC 3261
-    /// §13.2.2.4).
-    fn ack_packet(&mut self, side: Side, cseq: u32, from: Option<&Arrived<'_>>) -> Packet {
-        let leg = self.call.leg(side);
-        let ends = Ends {
-            leg,
-            local_tag: leg.local_tag,
-            far: &leg.far,
-            here: self.tools.here.at(leg.flow.listener),
-        };
-        let max_forwards = from.map_or(super::MAX_FORWARDS, Arrived::forwards);
-        let branch = self.tools.mint.token();
-        let head = Head {
-            method: b"ACK",
-            cseq,
-            branch,
-            max_forwards,
-        };
-        let mut draft = topology::request(&mut self.tools.scratch, &ends, &head);
-        match from {
-            Some(arrived) => {
-                topology::carry(&mut draft, arrived.message);
-                draft.seal(Some(arrived.message.body()))
-            }
-            None => draft.seal(None),
-        }
-    }
-
-    pub(super) fn send_ack(&mut self, side: Side, packet: Packet) {
-        let leg = self.call.leg(side);
-        let flow = topology::next_hop(&self.tools.rules, leg.flow, &leg.far);
-        self.out.transmits.push(Transmit {
-            flow,
-            packet,
-            origin: Origin::Stateless,
-        });
     }
 }

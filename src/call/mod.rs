@@ -7,12 +7,14 @@
 //!
 //! - `open`: the callee's INVITE, from what `outbound` or `inbound` decided
 //! - `progress`: what is answered to a request that was carried over
+//! - `accept`: a 2xx to an INVITE, and its ACK
 //! - `midcall`: requests inside the dialogs, ACK among them
 //! - `teardown`: BYE, CANCEL, limits, and when a call is over
 //! - `refresh`: session timers
 
 #![forbid(unsafe_code)]
 
+mod accept;
 #[expect(clippy::module_inception, reason = "the room's central type")]
 mod call;
 mod inbound;
@@ -31,7 +33,7 @@ use std::sync::Arc;
 
 use crate::base::time::{Mono, Now};
 use crate::base::token::Token;
-use crate::policy::{Peer, RuleSet};
+use crate::policy::{Peer, Reason, RuleSet};
 use crate::record::Side;
 use crate::sip::draft::Draft;
 use crate::sip::fields::Essentials;
@@ -56,6 +58,8 @@ pub(crate) struct Calls {
     tools: Tools,
     /// No new calls but emergency ones.
     draining: bool,
+    /// Nothing can be recorded: no new calls but emergency ones either.
+    unrecorded: bool,
     expired: Vec<Expired<call::Owner>>,
 }
 
@@ -74,6 +78,7 @@ impl Calls {
             calls: crate::base::slab::Slab::new(crate::base::limits::CALLS_PER_SHARD),
             tools: Tools::new(config, start),
             draining: false,
+            unrecorded: false,
             expired: Vec::new(),
         }
     }
@@ -88,8 +93,27 @@ impl Calls {
         std::mem::replace(&mut self.tools.rules, rules)
     }
 
+    /// A To tag for an answer that is given and forgotten: the same one if the
+    /// request comes again (RFC 3261 §8.2.7).
+    pub(crate) fn stateless_tag(&self, message: &Message) -> Token {
+        self.tools.tag_of(message.bytes())
+    }
+
     pub(crate) fn drain(&mut self) {
         self.draining = true;
+    }
+
+    pub(crate) fn trust_journal(&mut self, trusted: bool) {
+        self.unrecorded = !trusted;
+    }
+
+    /// Why no new call is let in now, if none is.
+    fn closed(&self) -> Option<Reason> {
+        match (self.draining, self.unrecorded) {
+            (true, _) => Some(Reason::Stopping),
+            (false, true) => Some(Reason::JournalFault),
+            (false, false) => None,
+        }
     }
 
     pub(crate) fn counts(&self) -> Counts {
@@ -185,6 +209,8 @@ impl Calls {
         match message.uri().map(Uri::parse) {
             Some(Ok(Uri::Other { .. })) => return Some(416),
             Some(Ok(_)) => {}
+            // Whatever a caller dials is judged, and its refusal recorded.
+            Some(Err(_)) if essentials.cseq.method == Method::Invite => {}
             Some(Err(_)) | None => return Some(400),
         }
         if essentials.max_forwards == Some(0) {

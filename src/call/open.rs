@@ -6,9 +6,10 @@ use smallvec::{SmallVec, smallvec};
 
 use crate::base::flow::Flow;
 use crate::base::time::Now;
-use crate::base::token::Buckets;
+use crate::base::token::{Buckets, Token};
 use crate::policy::Hold;
 use crate::record::{CallRef, Direction, Party, Record, Side};
+use crate::sip::draft::Packet;
 use crate::sip::fields::MethodSet;
 use crate::sip::header::HeaderId;
 use crate::sip::line::Method;
@@ -96,6 +97,7 @@ impl Opening<'_> {
             strays: Vec::new(),
             bye_after_ack: false,
             answered: None,
+            over: false,
             reported: false,
             origin: tools.origin(essentials.call_id, arrived.sender_tag()),
         }
@@ -154,38 +156,7 @@ impl Turn<'_> {
             .respond(self.now, server, (100, None), b"", self.out, |_| {});
 
         let branch = self.tools.mint.token();
-        let (message, body) = (arrived.message, arrived.message.body());
-        let leg = &self.call.callee;
-        let session = refresh::wanted(self.call.carrier_side() == Side::Callee);
-        let ends = Ends {
-            leg,
-            local_tag: leg.local_tag,
-            far: &leg.far,
-            here: self.tools.here.at(leg.flow.listener),
-        };
-        let head = Head {
-            method: b"INVITE",
-            cseq: leg.local_cseq,
-            branch,
-            max_forwards: arrived.forwards(),
-        };
-        let mut draft = topology::request(&mut self.tools.scratch, &ends, &head);
-        topology::put_contact(&mut draft, ends.here);
-        topology::carry(&mut draft, message);
-        topology::put_allow(&mut draft, self.call.caller.allow);
-        topology::carry_tags(&mut draft, message, HeaderId::Supported, true);
-        refresh::put_request(&mut draft, session);
-        if let Some(identity) = opening.identity {
-            draft.put_parts(HeaderId::PAssertedIdentity, &[b"<", identity, b">"]);
-        }
-        if let Some(privacy) = opening.privacy {
-            draft.put(HeaderId::Privacy, privacy);
-        }
-        let packet = draft.seal(Some(body));
-        if !body.is_empty() {
-            self.call.callee.description = Some(body.into());
-        }
-
+        let packet = self.invite_packet(branch, arrived, opening);
         self.journal_setup(opening, &branch.text());
         let flow = self.call.callee.flow;
         let (now, transmits) = (self.now.mono, &mut self.out.transmits);
@@ -217,6 +188,47 @@ impl Turn<'_> {
             .tools
             .schedule(self.key, Alarm::Ring, now, opening.ring);
         self.call.limit = Some(ring);
+    }
+
+    /// The INVITE, with what the caller's may say of itself.
+    fn invite_packet(
+        &mut self,
+        branch: Token,
+        arrived: &Arrived<'_>,
+        opening: &Opening<'_>,
+    ) -> Packet {
+        let (message, body) = (arrived.message, arrived.message.body());
+        let leg = &self.call.callee;
+        let session = refresh::wanted(self.call.carrier_side() == Side::Callee);
+        let ends = Ends {
+            leg,
+            local_tag: leg.local_tag,
+            far: &leg.far,
+            here: self.tools.here.at(leg.flow.listener),
+        };
+        let head = Head {
+            method: b"INVITE",
+            cseq: leg.local_cseq,
+            branch,
+            max_forwards: arrived.forwards(),
+        };
+        let mut draft = topology::request(&mut self.tools.scratch, &ends, &head);
+        topology::put_contact(&mut draft, ends.here);
+        topology::carry(&mut draft, message);
+        topology::put_allow(&mut draft, self.call.caller.allow);
+        topology::carry_tags(&mut draft, message, HeaderId::Supported, true);
+        refresh::put_request(&mut draft, session);
+        if let Some(identity) = opening.identity {
+            draft.put_parts(HeaderId::PAssertedIdentity, &[b"<", identity, b">"]);
+        }
+        if let Some(privacy) = opening.privacy {
+            draft.put(HeaderId::Privacy, privacy);
+        }
+        let packet = draft.seal(Some(body));
+        if !body.is_empty() {
+            self.call.callee.description = Some(body.into());
+        }
+        packet
     }
 
     fn journal_setup(&mut self, opening: &Opening<'_>, branch: &[u8]) {

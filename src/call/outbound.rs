@@ -9,7 +9,7 @@ use crate::base::time::Now;
 use crate::policy::number::Number;
 use crate::policy::{
     Allowed, Carrier, Decision as Ruling, Facts, Permit, Presentation, Reason, Refused, RuleId,
-    RuleSet, TenantId, Verdict,
+    RuleSet, Tenant, TenantId, Verdict,
 };
 use crate::record::{CallRef, Decision, Direction, Record};
 use crate::sip::draft::Draft;
@@ -34,15 +34,22 @@ impl Calls {
         arrived: &Arrived<'_>,
         out: &mut Outbox,
     ) {
-        let Some(facts) = facts(tenant, arrived) else {
+        let Some(uri) = arrived.message.uri().and_then(|uri| Uri::parse(uri).ok()) else {
+            let refused = Refused::because(Reason::NoSingleMeaning);
+            self.refuse_call(now, Some(tenant), server, &refused, arrived, out);
+            return;
+        };
+        let Some(facts) = facts(tenant, uri, arrived) else {
             self.answer(now, server, 400, out, |_| {});
             return;
         };
         let rules = &self.tools.rules;
-        let stopping = self.draining && !matches!(rules.decide(&facts), Ruling::Emergency(_));
-        let verdict = match stopping {
-            true => Verdict::Refuse(Refused::because(Reason::Stopping)),
-            false => rules.judge(&facts, now),
+        let closed = self
+            .closed()
+            .filter(|_| !matches!(rules.decide(&facts), Ruling::Emergency(_)));
+        let verdict = match closed {
+            Some(reason) => Verdict::Refuse(Refused::because(reason)),
+            None => rules.judge(&facts, now),
         };
         let (decision, allowed) = match verdict {
             Verdict::Refuse(refused) => {
@@ -86,27 +93,14 @@ impl Calls {
             &allowed.permit,
             self.tools.here.at(carrier.listener),
         );
-        let (permit, observed) = (&allowed.permit, allowed.observed.as_ref());
-        Judged {
+        let judged = Through {
             call: reference,
-            tenant: &tenant.name,
-            direction: Direction::Outbound,
+            tenant,
             decision,
-            number: Some(&permit.number),
-            caller: permit.caller.number.as_bytes(),
-            rule: observed.map_or(permit.rule, |refused| refused.rule),
-            observed,
             call_id: &call_id,
-            carrier: &carrier.name,
-        }
-        .journal(now, &rules, arrived, out);
-        out.events.push(Event::Allowed {
-            call: reference,
-            tenant: Arc::clone(&tenant.name),
-            number: permit.number,
-            emergency,
-            observed: observed.map(|refused| refused.reason),
-        });
+            carrier,
+        };
+        judged.announce(now, &rules, &allowed, arrived, out);
         let privacy: Option<&[u8]> = match allowed.permit.presentation {
             Presentation::Unstated => None,
             Presentation::Show => Some(b"none"),
@@ -188,7 +182,7 @@ fn put_rejected(draft: &mut Draft<'_>, code: &str) {
 
 /// What the rules look at. `None` where an address does not parse, or there are
 /// several where there may be one.
-fn facts<'m>(tenant: TenantId, arrived: &Arrived<'m>) -> Option<Facts<'m>> {
+fn facts<'m>(tenant: TenantId, request_uri: Uri<'m>, arrived: &Arrived<'m>) -> Option<Facts<'m>> {
     let message = arrived.message;
     let one = |id| -> Option<Option<NameAddr<'m>>> {
         let mut addresses = fields::addresses(message, id);
@@ -198,7 +192,7 @@ fn facts<'m>(tenant: TenantId, arrived: &Arrived<'m>) -> Option<Facts<'m>> {
     };
     Some(Facts {
         tenant,
-        request_uri: Uri::parse(message.uri()?).ok()?,
+        request_uri,
         pai: one(HeaderId::PAssertedIdentity)?,
         ppi: one(HeaderId::PPreferredIdentity)?,
         from: arrived.essentials.from,
@@ -248,6 +242,48 @@ impl Uris {
             from,
             identity,
         }
+    }
+}
+
+/// A call that goes to a carrier, for the journal and the log.
+struct Through<'a> {
+    call: CallRef,
+    tenant: &'a Tenant,
+    decision: Decision,
+    call_id: &'a [u8],
+    carrier: &'a Carrier,
+}
+
+impl Through<'_> {
+    fn announce(
+        self,
+        now: Now,
+        rules: &RuleSet,
+        allowed: &Allowed,
+        arrived: &Arrived<'_>,
+        out: &mut Outbox,
+    ) {
+        let (permit, observed) = (&allowed.permit, allowed.observed.as_ref());
+        Judged {
+            call: self.call,
+            tenant: &self.tenant.name,
+            direction: Direction::Outbound,
+            decision: self.decision,
+            number: Some(&permit.number),
+            caller: permit.caller.number.as_bytes(),
+            rule: observed.map_or(permit.rule, |refused| refused.rule),
+            observed,
+            call_id: self.call_id,
+            carrier: &self.carrier.name,
+        }
+        .journal(now, rules, arrived, out);
+        out.events.push(Event::Allowed {
+            call: self.call,
+            tenant: Arc::clone(&self.tenant.name),
+            number: permit.number,
+            emergency: self.decision == Decision::Emergency,
+            observed: observed.map(|refused| refused.reason),
+        });
     }
 }
 

@@ -11,11 +11,10 @@ use crate::sip::line::Method;
 use crate::transaction::{ClientKey, Expired, Reply, ServerKey};
 
 use super::call::{Alarm, Ending, Fork, Owner, Role, Stage};
-use super::leg::{Far, Progress};
 use super::open::own_failure;
 use super::refresh;
 use super::topology;
-use super::{Arrived, Calls, Event, Outbox, Turn};
+use super::{Arrived, Calls, Outbox, Turn};
 
 impl Calls {
     /// A response that no transaction waits for. Only a 2xx to an INVITE
@@ -39,10 +38,13 @@ impl Calls {
         if let Some((key, side)) = self.tools.by_tag(arrived.sender_tag()) {
             self.turn(key, now, out, |turn| {
                 let leg = turn.call.leg(side);
-                let ours = leg.call_id() == essentials.call_id;
-                let known = leg.progress.up && Some(leg.far.tag()) == essentials.to_tag;
-                if ours && !known {
-                    turn.hang_up_stray(side, arrived);
+                if leg.call_id() != essentials.call_id {
+                    return;
+                }
+                let known = Some(leg.far.tag()) == essentials.to_tag;
+                match known {
+                    true => turn.acknowledge_again(side, essentials.cseq.number),
+                    false => turn.hang_up_stray(side, arrived),
                 }
             });
         }
@@ -93,7 +95,7 @@ impl Turn<'_> {
 
     /// Our tag towards the requester: the leg's, or while the call is being
     /// set up the one that stands for the answering fork.
-    fn dialog_tag(&mut self, requester: Side, arrived: &Arrived<'_>) -> Token {
+    pub(super) fn dialog_tag(&mut self, requester: Side, arrived: &Arrived<'_>) -> Token {
         let base = self.call.leg(requester).local_tag;
         let early = requester == Side::Caller && self.call.caller.progress.pending;
         let Some(far_tag) = arrived.essentials.to_tag.filter(|_| early) else {
@@ -127,7 +129,7 @@ impl Turn<'_> {
     }
 
     /// Passes a response on to who asked.
-    fn pass(
+    pub(super) fn pass(
         &mut self,
         server: ServerKey,
         to: Side,
@@ -172,138 +174,6 @@ impl Turn<'_> {
             .respond(self.now.mono, server, code, packet, transmits);
     }
 
-    /// A 2xx to an INVITE.
-    fn accepted(&mut self, client: ClientKey, code: u16, arrived: &Arrived<'_>) {
-        let Some(exchange) = self.call.exchange_by_client(client) else {
-            return;
-        };
-        match exchange.stage {
-            Stage::Open if exchange.opening => self.answered(client, code, arrived),
-            Stage::Open => self.changed(client, code, arrived),
-            Stage::Abandoned => self.answered_too_late(client, arrived),
-            Stage::Unacked { .. } | Stage::Acked(_) => self.accepted_again(client, arrived),
-        }
-    }
-
-    /// The callee answers: both dialogs are up.
-    fn answered(&mut self, client: ClientKey, code: u16, arrived: &Arrived<'_>) {
-        let tag = self.dialog_tag(Side::Caller, arrived);
-        self.confirm_callee(arrived);
-        self.keep_fork(tag);
-        self.call.caller.progress = Progress {
-            pending: false,
-            up: true,
-            byes: 0,
-        };
-        self.call.answered = Some(self.now);
-        if let Some(ring) = self.call.limit.take() {
-            self.tools.wheel.cancel(ring);
-        }
-        let longest = self.call.longest;
-        let limit = self
-            .tools
-            .schedule(self.key, Alarm::Longest, self.now.mono, longest);
-        self.call.limit = Some(limit);
-
-        self.session_agreed(Side::Callee, arrived.message);
-        let Some(exchange) = self.call.exchange_by_client(client) else {
-            return;
-        };
-        let (server, offer) = (exchange.server, exchange.offer);
-        self.session_granted(Side::Caller, offer);
-        self.journal_answered();
-        self.out.events.push(Event::Answered {
-            call: self.call.reference,
-        });
-        if let Some(server) = server {
-            self.pass_accepted(client, server, Side::Caller, (code, tag), arrived);
-        }
-    }
-
-    /// Takes the dialog that a 2xx confirms for the callee's.
-    fn confirm_callee(&mut self, arrived: &Arrived<'_>) {
-        let tag = arrived.essentials.to_tag.unwrap_or_default();
-        let leg = &mut self.call.callee;
-        let asked = std::mem::take(&mut leg.far);
-        leg.far = match topology::far_of(arrived.message, tag, true) {
-            Ok(far) if !far.target().is_empty() => far,
-            // Without a Contact that can be read, what was asked still works.
-            _ => Far::new(tag, asked.target(), b""),
-        };
-        leg.progress = Progress {
-            pending: false,
-            up: true,
-            byes: leg.progress.byes,
-        };
-    }
-
-    /// Of all early dialogs with the caller, the one with this tag goes on.
-    fn keep_fork(&mut self, tag: Token) {
-        let base = std::mem::replace(&mut self.call.caller.local_tag, tag);
-        let forks = std::mem::take(&mut self.call.forks);
-        for other in forks.iter().map(|fork| fork.local_tag).chain([base]) {
-            if other != tag {
-                self.tools.forget_tag(other);
-            }
-        }
-    }
-
-    fn journal_answered(&mut self) {
-        let call = &*self.call;
-        let tags = [&call.caller, &call.callee].map(|leg| leg.local_tag.text());
-        let [caller_tag, callee_tag] = &tags;
-        let session = call.leg(call.carrier_side()).session;
-        let record = Record::Answered {
-            call: call.reference,
-            wall: self.now.wall,
-            ends_by: self.now.wall + call.longest,
-            session_expires: session.map_or(0, |session| session.seconds()),
-            caller: call.caller.as_record(caller_tag),
-            callee: call.callee.as_record(callee_tag),
-        };
-        self.out.journal(&record);
-    }
-
-    /// Passes a 2xx to an INVITE on, and repeats it until the ACK
-    /// (RFC 3261 §13.3.1.4).
-    fn pass_accepted(
-        &mut self,
-        client: ClientKey,
-        server: ServerKey,
-        to: Side,
-        (code, tag): (u16, Token),
-        arrived: &Arrived<'_>,
-    ) {
-        self.pass(server, to, (code, tag), arrived);
-        let (interval, now) = (self.tools.timers.t1, self.now.mono);
-        let timer = self
-            .tools
-            .schedule(self.key, Alarm::Resend(server), now, interval);
-        let until = now + self.tools.timers.t1 * 64;
-        if let Some(exchange) = self.call.exchange_by_client(client) {
-            exchange.stage = Stage::Unacked {
-                interval,
-                timer,
-                until,
-            };
-        }
-    }
-
-    /// A 2xx to an INVITE inside the dialog.
-    fn changed(&mut self, client: ClientKey, code: u16, arrived: &Arrived<'_>) {
-        let Some(exchange) = self.call.exchange_by_client(client) else {
-            return;
-        };
-        let (from, server, offer) = (exchange.from, exchange.server, exchange.offer);
-        self.refresh_target(from.other(), arrived.message);
-        self.session_agreed(from.other(), arrived.message);
-        self.session_granted(from, offer);
-        let tag = self.call.leg(from).local_tag;
-        if let Some(server) = server {
-            self.pass_accepted(client, server, from, (code, tag), arrived);
-        }
-    }
-
     /// A peer says where it wants to be reached from now on (RFC 3261 §12.2).
     pub(super) fn refresh_target(&mut self, side: Side, message: &crate::sip::message::Message) {
         let Ok(Some(contact)) = fields::contact(message) else {
@@ -316,43 +186,6 @@ impl Turn<'_> {
                 target: contact.uri_text,
             };
             self.out.journal(&record);
-        }
-    }
-
-    /// A 2xx after the requester was already told otherwise.
-    fn answered_too_late(&mut self, client: ClientKey, arrived: &Arrived<'_>) {
-        let Some(exchange) = self.call.exchange_by_client(client) else {
-            return;
-        };
-        let (opening, side, cseq) = (
-            exchange.opening,
-            exchange.from.other(),
-            exchange.client_cseq,
-        );
-        if opening {
-            self.confirm_callee(arrived);
-        }
-        self.acknowledge(client, side, cseq);
-        if opening {
-            self.hang_up_leg(Side::Callee);
-        }
-    }
-
-    /// A 2xx seen again: our ACK was lost, or has not been possible yet, or
-    /// another fork answered as well.
-    fn accepted_again(&mut self, client: ClientKey, arrived: &Arrived<'_>) {
-        let Some(exchange) = self.call.exchange_by_client(client) else {
-            return;
-        };
-        let (side, opening) = (exchange.from.other(), exchange.opening);
-        let acknowledged = match &exchange.stage {
-            Stage::Acked(packet) => Some(packet.clone()),
-            _ => None,
-        };
-        if opening && Some(self.call.callee.far.tag()) != arrived.essentials.to_tag {
-            self.hang_up_stray(Side::Callee, arrived);
-        } else if let Some(packet) = acknowledged {
-            self.send_ack(side, packet);
         }
     }
 
@@ -441,13 +274,10 @@ impl Turn<'_> {
 
     /// The client transaction of an exchange is over: a 2xx is not seen again.
     fn forget_client(&mut self, client: ClientKey) {
-        self.call.exchanges.retain(|exchange| {
-            if exchange.client == Some(client) {
-                exchange.client = None;
-            }
-            exchange.client.is_some()
-                || matches!(exchange.stage, Stage::Open | Stage::Unacked { .. })
-        });
+        if let Some(exchange) = self.call.exchange_by_client(client) {
+            exchange.client = None;
+        }
+        self.call.drop_settled();
     }
 
     /// Keeps the call a while for a fork that answers after all: a proxy behind

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use crate::base::token::Token;
 use crate::record::Side;
 use crate::sip::draft::{Draft, Packet};
 use crate::sip::fields::{Essentials, Refresher, SessionExpires, min_se};
@@ -232,10 +233,11 @@ impl Turn<'_> {
             self.hang_up("session-expired");
             return;
         }
-        let busy = self.call.exchanges.iter().any(|exchange| {
-            exchange.method != Method::Info
-                && matches!(exchange.stage, Stage::Open | Stage::Unacked { .. })
-        });
+        let busy = self
+            .call
+            .exchanges
+            .iter()
+            .any(|exchange| exchange.method != Method::Info && exchange.is_under_way());
         if busy {
             self.prolong(side, Some(AGAIN));
         } else if leg.takes(Method::Update) || leg.description.is_none() {
@@ -300,14 +302,18 @@ impl Turn<'_> {
         let Some(exchange) = self.call.exchange_by_client(client) else {
             return;
         };
-        let (method, cseq) = (exchange.method, exchange.client_cseq);
-        if let Stage::Acked(packet) = &exchange.stage {
-            let packet = packet.clone();
-            self.send_ack(side, packet);
+        if let Stage::Answered { ack, .. } = &exchange.stage {
+            if let Some(packet) = ack.clone() {
+                self.send_ack(side, packet);
+            }
             return;
         }
-        if method == Method::Invite && code < 300 {
-            self.acknowledge(client, side, cseq);
+        if exchange.method == Method::Invite && code < 300 {
+            exchange.stage = Stage::Answered {
+                unacked: None,
+                ack: None,
+            };
+            self.acknowledge(side);
         } else {
             self.call
                 .exchanges
@@ -364,33 +370,11 @@ impl Turn<'_> {
         let branch = self.tools.mint.token();
         let cseq = self.call.callee.next_cseq();
         self.journal_cseq(Side::Callee);
-        let leg = &self.call.callee;
-        let ends = Ends {
-            leg,
-            local_tag: leg.local_tag,
-            far: &leg.far,
-            here: self.tools.here.at(leg.flow.listener),
-        };
-        let max_forwards = forwards(&invite);
-        let head = Head {
-            method: b"INVITE",
-            cseq,
-            branch,
-            max_forwards,
-        };
-        let mut draft = topology::request(&mut self.tools.scratch, &ends, &head);
-        for field in invite.fields().filter(|field| !AFRESH.contains(&field.id)) {
-            draft.put_named(field.name, field.value);
-        }
-        draft.put_args(
-            HeaderId::SessionExpires,
-            format_args!("{least};refresher=uac"),
-        );
-        draft.put_args(HeaderId::MinSe, format_args!("{least}"));
-        let packet = draft.seal(Some(invite.body()));
+        let packet = self.invite_again(&invite, branch, least);
+        let flow = self.call.callee.flow;
         let client = self.tools.transactions.request(
             self.now.mono,
-            leg.flow,
+            flow,
             Method::Invite,
             branch,
             packet,
@@ -405,6 +389,34 @@ impl Turn<'_> {
             exchange.client_cseq = cseq;
         }
         client.is_some()
+    }
+
+    /// An INVITE of ours once more, with another session interval.
+    fn invite_again(&mut self, invite: &Message, branch: Token, interval: u32) -> Packet {
+        let leg = &self.call.callee;
+        let ends = Ends {
+            leg,
+            local_tag: leg.local_tag,
+            far: &leg.far,
+            here: self.tools.here.at(leg.flow.listener),
+        };
+        let max_forwards = forwards(invite);
+        let head = Head {
+            method: b"INVITE",
+            cseq: leg.local_cseq,
+            branch,
+            max_forwards,
+        };
+        let mut draft = topology::request(&mut self.tools.scratch, &ends, &head);
+        for field in invite.fields().filter(|field| !AFRESH.contains(&field.id)) {
+            draft.put_named(field.name, field.value);
+        }
+        draft.put_args(
+            HeaderId::SessionExpires,
+            format_args!("{interval};refresher=uac"),
+        );
+        draft.put_args(HeaderId::MinSe, format_args!("{interval}"));
+        draft.seal(Some(invite.body()))
     }
 
     /// An UPDATE without a body asks for nothing but a refresh of this leg.

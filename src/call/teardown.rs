@@ -1,7 +1,5 @@
 //! How calls end: BYE, CANCEL, limits, and giving back what a call held.
 
-use std::time::Duration;
-
 use crate::base::limits::STRAYS_PER_CALL;
 use crate::base::time::Now;
 use crate::record::{Party, Record, Side};
@@ -9,7 +7,7 @@ use crate::sip::header::HeaderId;
 use crate::sip::line::Method;
 use crate::transaction::{Origin, ServerKey, Transmit};
 
-use super::call::{Alarm, Ending, Owner, Role, Stage};
+use super::call::{Alarm, Ending, Exchange, Owner, Role, Stage};
 use super::leg::Far;
 use super::topology::{self, Ends, Head};
 use super::{Arrived, Calls, Event, Outbox, Turn};
@@ -28,6 +26,7 @@ impl Calls {
         let owner = invite.and_then(|(_, owner)| owner);
         let call = owner.and_then(|owner| self.calls.get(owner.call));
         let tag = call.map(|call| call.caller.local_tag);
+        let tag = Some(tag.unwrap_or_else(|| self.tools.mint.token()));
         self.tools
             .respond(now, cancel, (code, tag), b"", out, |_| {});
         if let Some((invite, Some(owner))) = invite {
@@ -169,32 +168,13 @@ impl Turn<'_> {
         if !self.call.leg(side).progress.up {
             return;
         }
-        let mut unacked = None;
-        for exchange in &self.call.exchanges {
-            if let Stage::Unacked { .. } = exchange.stage {
-                if exchange.from == side && exchange.opening {
-                    self.call.bye_after_ack = true;
-                    return;
-                }
-                if exchange.from != side {
-                    unacked = exchange.client.map(|client| (client, exchange.client_cseq));
-                }
-            }
+        let waits = |exchange: &Exchange| exchange.opening && exchange.is_unacked();
+        if side == Side::Caller && self.call.exchanges.iter().any(waits) {
+            self.call.bye_after_ack = true;
+            return;
         }
-        if let Some((client, cseq)) = unacked {
-            self.stop_resending(client);
-            self.acknowledge(client, side, cseq);
-        }
+        self.acknowledge(side);
         self.send_bye(side, reason);
-    }
-
-    fn stop_resending(&mut self, client: crate::transaction::ClientKey) {
-        if let Some(exchange) = self.call.exchange_by_client(client)
-            && let Stage::Unacked { timer, .. } = exchange.stage
-        {
-            exchange.stage = Stage::Abandoned;
-            self.tools.wheel.cancel(timer);
-        }
     }
 
     pub(super) fn send_bye(&mut self, side: Side, reason: Option<&[u8]>) {
@@ -282,7 +262,8 @@ impl Turn<'_> {
         });
         let known = self.call.strays.iter().any(|stray| stray.tag() == tag);
         if !known && self.call.strays.len() < STRAYS_PER_CALL {
-            self.bye_to(side, &far, cseq.saturating_add(1), None);
+            let cseq = self.call.leg_mut(side).next_cseq();
+            self.bye_to(side, &far, cseq, None);
             self.call.strays.push(far);
         }
     }
@@ -309,57 +290,6 @@ impl Turn<'_> {
         }
     }
 
-    /// Another copy of a 2xx, or the end of waiting for its ACK.
-    fn resend(&mut self, server: ServerKey) {
-        let (now, t2) = (self.now.mono, self.tools.timers.t2);
-        let Some(exchange) = self.call.exchange_by_server(server) else {
-            return;
-        };
-        let Stage::Unacked {
-            interval, until, ..
-        } = exchange.stage
-        else {
-            return;
-        };
-        if now >= until {
-            self.never_acknowledged(server);
-            return;
-        }
-        let interval: Duration = (interval * 2).min(t2);
-        let due = interval.min(until.saturating_since(now));
-        let timer = self
-            .tools
-            .schedule(self.key, Alarm::Resend(server), now, due);
-        if let Some(exchange) = self.call.exchange_by_server(server) {
-            exchange.stage = Stage::Unacked {
-                interval,
-                timer,
-                until,
-            };
-        }
-        self.tools
-            .transactions
-            .resend_2xx(now, server, &mut self.out.transmits);
-    }
-
-    /// RFC 3261 §13.3.1.4: no ACK for 64*T1, so the dialog is ended.
-    fn never_acknowledged(&mut self, server: ServerKey) {
-        let Some(exchange) = self.call.exchange_by_server(server) else {
-            return;
-        };
-        exchange.stage = Stage::Abandoned;
-        let (client, cseq, side) = (exchange.client, exchange.client_cseq, exchange.from.other());
-        match client {
-            Some(client) => self.acknowledge(client, side, cseq),
-            None => self
-                .call
-                .exchanges
-                .retain(|exchange| exchange.server != Some(server)),
-        }
-        self.call.bye_after_ack = false;
-        self.hang_up("no-ack");
-    }
-
     /// After each step: gives back what the call held once the carrier's leg is
     /// closed, and says whether the call is over.
     pub(super) fn settle(&mut self) -> bool {
@@ -372,19 +302,33 @@ impl Turn<'_> {
         let closed = [&self.call.caller, &self.call.callee]
             .into_iter()
             .all(|leg| leg.progress.is_closed());
-        if !closed || self.call.linger.is_some() {
+        self.tools.note_over(self.call, closed);
+        // Until the INVITE's transaction ends, another fork may answer.
+        let answerable = |exchange: &Exchange| exchange.opening && exchange.client.is_some();
+        let awaited = self.call.exchanges.iter().any(answerable);
+        if !closed || awaited || self.call.linger.is_some() {
             return false;
         }
         self.answer_what_is_left();
         true
     }
 
-    /// No request of a peer's stays without a final response.
+    /// No request of a peer's stays without a final response, and no INVITE of
+    /// ours open: only its CANCEL gives it an end.
     fn answer_what_is_left(&mut self) {
         let exchanges = std::mem::take(&mut self.call.exchanges);
         for exchange in &exchanges {
-            if let (Stage::Open, Some(server)) = (&exchange.stage, exchange.server) {
+            if !matches!(exchange.stage, Stage::Open) {
+                continue;
+            }
+            if let Some(server) = exchange.server {
                 self.respond(server, (481, exchange.tag), b"", |_| {});
+            }
+            if let Some(client) = exchange.client {
+                let transmits = &mut self.out.transmits;
+                self.tools
+                    .transactions
+                    .cancel(self.now.mono, client, None, transmits);
             }
         }
         self.call.exchanges = exchanges;

@@ -85,11 +85,16 @@ fn line(entry: &Entry<'_>, record: &Record<'_>) -> String {
         .strip_prefix("{\"")
         .and_then(|text| text.split_once("\":{"))
         .and_then(|(kind, fields)| Some((kind, fields.strip_suffix("}}")?)));
-    match fields {
-        Some((kind, fields)) => {
-            format!(r#"{{"shard":{},"record":"{kind}",{fields}}}"#, entry.shard)
+    let shard = entry.shard;
+    match (fields, record) {
+        // This one names its shard itself.
+        (Some((kind, fields)), Record::Started { .. }) => {
+            format!(r#"{{"record":"{kind}",{fields}}}"#)
         }
-        None => format!(r#"{{"shard":{},"record":"unprintable"}}"#, entry.shard),
+        (Some((kind, fields)), _) => {
+            format!(r#"{{"shard":{shard},"record":"{kind}",{fields}}}"#)
+        }
+        (None, _) => format!(r#"{{"shard":{shard},"record":"unprintable"}}"#),
     }
 }
 

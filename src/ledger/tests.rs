@@ -400,6 +400,7 @@ fn an_export_is_lines_of_json() {
     assert_eq!(verdict["source"], "127.0.0.3:5060");
     assert_eq!(verdict["received_uri"]["hex"], "7369703aff4078");
     assert_eq!(verdict["rules_hash8"], "0102030405060708");
+    assert_eq!(verdict["call"], 1);
     assert_eq!(lines[1]["record"], "ended");
     assert_eq!(lines[1]["by"], "caller");
     assert_eq!(lines[6]["record"], "damage");
@@ -448,4 +449,32 @@ fn damage_in_an_old_segment_does_not_hide_what_follows() {
     let damaged = |text: &&String| text.starts_with("!Corrupt");
     assert_eq!(found.iter().filter(damaged).count(), 1);
     assert!(found[99].ends_with("99"));
+}
+
+/// Two fields of one name would leave it to the reader which of them counts.
+#[test]
+fn no_line_names_a_field_twice() {
+    let folder = Temporary::new();
+    let ledger = Ledger::open(&folder.ledger()).unwrap();
+    let mut journal = Journal::open(&ledger, 7, at(0)).unwrap();
+    journal
+        .begin(&[Record::Started {
+            wall: at(1),
+            shard: 7,
+            shards: 8,
+            program: "p",
+            boot: "b",
+        }])
+        .unwrap();
+    call(&mut journal, 1, "acme", Decision::Allow);
+    let mut out = Vec::new();
+    let mut reader = Reader::open(&folder.ledger()).unwrap();
+    let _ = export(&mut reader, &Filter::default(), &mut out).unwrap();
+    for line in String::from_utf8(out).unwrap().lines() {
+        assert_eq!(line.matches(r#""shard":7"#).count(), 1, "{line}");
+        let value: serde_json::Value = serde_json::from_str(line).unwrap();
+        let fields = value.as_object().unwrap().len();
+        let hex = usize::from(line.contains("received_uri"));
+        assert_eq!(line.matches("\":").count(), fields + hex, "{line}");
+    }
 }

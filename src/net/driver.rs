@@ -142,9 +142,10 @@ impl Driver {
     /// Lets no new call in while the journal cannot be trusted.
     fn tend_journal(&mut self, now: Now) {
         self.pen.tend(now.mono);
-        if !self.pen.is_trusted() && !self.closed {
-            self.closed = true;
-            self.desk.command(now, Command::Drain);
+        let trusted = self.pen.is_trusted();
+        if trusted == self.closed {
+            self.closed = !trusted;
+            self.desk.command(now, Command::Journal { trusted });
         }
     }
 

@@ -106,10 +106,11 @@ impl RunError {
 }
 
 /// How many shards serve this machine best: one for every two cores. A message
-/// that reaches another shard than its call's wakes a second thread, which costs
-/// a third of what the message costs otherwise, and the more shards there are,
-/// the more messages do; one shard alone carries some thousands of calls a
-/// second. The other cores are for the kernel's share, which is the larger one.
+/// that reaches another shard than its call's wakes a second thread, and the
+/// more shards there are, the more messages do (at 1,000 calls a second two
+/// shards took 193 to 213 µs of processor time a call, one 172, and a relay that
+/// looks at nothing 104 to 119). One carries some thousands of calls a second;
+/// and the kernel, whose share is the larger, needs cores too.
 #[must_use]
 pub fn default_shards() -> u16 {
     let cores = thread::available_parallelism().map_or(1, usize::from);
@@ -126,6 +127,15 @@ pub fn default_shards() -> u16 {
 /// # Errors
 /// [`RunError`]: something needed to start is missing, or a shard broke down.
 pub fn run(setup: Setup) -> Result<(), RunError> {
+    run_until(setup, std::future::pending())
+}
+
+/// [`run`], which `stop` also ends, as a first SIGTERM would. The signals still
+/// count.
+///
+/// # Errors
+/// As [`run`].
+pub fn run_until(setup: Setup, stop: impl Future<Output = ()>) -> Result<(), RunError> {
     // Before anyone can see that we are up, and send one.
     let runtime = new_runtime().map_err(RunError::system("start the signal loop"))?;
     let signals = {
@@ -171,7 +181,7 @@ pub fn run(setup: Setup) -> Result<(), RunError> {
     }
     drop(setup.rules);
     let control = control::Control::new(mailboxes, stats, jobs, exited, sockets, setup.stop_after);
-    runtime.block_on(control.serve(signals))?;
+    runtime.block_on(control.serve(signals, stop))?;
     for thread in threads {
         // What a thread had to say, it said through `exits`.
         let _said = thread.join();

@@ -18,7 +18,11 @@ mod meter;
 mod pages;
 
 pub use book::Hold;
-pub(super) use book::{Admission, Book, Claim, Claims, Meters, Scope, Subject, UsedUp, Who};
+pub(super) use book::{
+    Admission, Book, Claim, Claims, Measure, Meters, Scope, Subject, UsedUp, Who,
+};
+use day::CivilClock;
+pub(super) use day::Zone;
 pub(super) use meter::Limits;
 pub use meter::Quantity;
 
@@ -27,8 +31,8 @@ pub use meter::Quantity;
 struct Shared {
     /// Holds that were dropped without being released.
     leaked: AtomicU64,
-    /// How often someone said that the wall clock is right.
-    confirmations: AtomicU64,
+    /// The wall clock, as far as it is believed.
+    clock: CivilClock,
     /// How many rule sets were numbered.
     versions: AtomicU64,
 }
@@ -78,7 +82,7 @@ impl Counters {
     /// not believed: calendar days go on by the old reckoning until this is
     /// called.
     pub fn confirm_clock(&self) {
-        self.shared.confirmations.fetch_add(1, Ordering::Relaxed);
+        self.shared.clock.confirm();
     }
 
     /// Forgets the books of tenants that no rule set has any more and that count

@@ -5,7 +5,6 @@ use super::number::{Number, Privacy};
 use super::plan::Plan;
 use super::ruleset::{Lane, Otherwise, RuleSet, TenantId};
 use super::target::Packed;
-use crate::sip::host::Host;
 use crate::sip::name_addr::NameAddr;
 use crate::sip::uri::Uri;
 
@@ -58,31 +57,46 @@ impl Facts<'_> {
         }
     }
 
-    /// The number that the phone system gives as the caller's: what it asserts,
-    /// else prefers, else says in From.
-    fn caller(&self, plan: &Plan, rules: &RuleSet) -> Option<Packed> {
-        let address = self
-            .pai
+    /// Where the phone system says who is calling: in what it asserts, else
+    /// prefers, else in From.
+    fn caller(&self) -> &NameAddr<'_> {
+        self.pai
             .as_ref()
             .or(self.ppi.as_ref())
-            .unwrap_or(&self.from);
-        let uri = address.uri().ok()?;
-        let reading = plan.read(&uri, rules.numbering()).ok()?;
-        Packed::of(&reading.number)
+            .unwrap_or(&self.from)
     }
+}
+
+/// What is in front of the `@` of a sip URI, and what is behind it, with all that
+/// may be in them: for a quick look at what nearly always is plain.
+fn user_and_rest(uri: &[u8]) -> Option<(&[u8], &[u8])> {
+    let rest = match uri {
+        [b's' | b'S', b'i' | b'I', b'p' | b'P', b':', rest @ ..]
+        | [
+            b's' | b'S',
+            b'i' | b'I',
+            b'p' | b'P',
+            b's' | b'S',
+            b':',
+            rest @ ..,
+        ] => rest,
+        _ => return None,
+    };
+    let (user, rest) = match rest.iter().position(|byte| *byte == b'@') {
+        Some(at) => rest.split_at_checked(at)?,
+        None => (&[][..], rest),
+    };
+    Some((user, rest.strip_prefix(b"@").unwrap_or(rest)))
 }
 
 /// Whether a From says that it says nothing (RFC 3323 §4.1.1.3).
 fn is_anonymous(from: &NameAddr<'_>) -> bool {
-    let Ok(Uri::Sip(uri)) = from.uri() else {
+    const HOST: &[u8] = b"anonymous.invalid";
+    let Some((user, rest)) = user_and_rest(from.uri_text) else {
         return false;
     };
-    let user = uri.user.unwrap_or_default();
-    let host = match uri.host {
-        Host::Name(name) => name,
-        Host::Ip(_) => b"",
-    };
-    user.eq_ignore_ascii_case(b"anonymous") || host.eq_ignore_ascii_case(b"anonymous.invalid")
+    let host = rest.get(..HOST.len()).unwrap_or_default();
+    user.eq_ignore_ascii_case(b"anonymous") || host.eq_ignore_ascii_case(HOST)
 }
 
 /// Who is calling, as far as the tenant's numbers go.
@@ -99,8 +113,13 @@ pub(super) struct Identity {
 impl RuleSet {
     /// The number to show for a call.
     pub(super) fn identify(&self, lane: &Lane, plan: &Plan, facts: &Facts<'_>) -> Identity {
-        let given = facts.caller(plan, self);
-        match given.filter(|&number| self.owns(lane, number)) {
+        let address = facts.caller();
+        let own = |number: &Packed| self.owns(lane, *number);
+        let given = self
+            .plain_caller(lane, address)
+            .filter(own)
+            .or_else(|| self.read_caller(plan, address).filter(own));
+        match given {
             Some(number) => Identity {
                 number,
                 replaced: false,
@@ -112,5 +131,24 @@ impl RuleSet {
                 refused: lane.otherwise == Otherwise::Refuse,
             },
         }
+    }
+
+    /// A caller's number written with `+`, or behind the national prefix, and
+    /// with nothing else to it. That it is read without the plan cannot make it
+    /// another's: it only counts if it is the tenant's own.
+    fn plain_caller(&self, lane: &Lane, address: &NameAddr<'_>) -> Option<Packed> {
+        let (user, _) = user_and_rest(address.uri_text)?;
+        if let Some(digits) = user.strip_prefix(b"+") {
+            return Packed::international(digits);
+        }
+        let home = self.homes.get(usize::from(lane.plan))?;
+        let digits = user.strip_prefix(home.prefix.as_deref()?)?;
+        Packed::joined(&home.code, digits)
+    }
+
+    /// A caller's number as the plan reads it.
+    fn read_caller(&self, plan: &Plan, address: &NameAddr<'_>) -> Option<Packed> {
+        let reading = plan.read(&address.uri().ok()?, self.numbering()).ok()?;
+        Packed::of(&reading.number)
     }
 }

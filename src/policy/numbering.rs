@@ -33,6 +33,12 @@ impl Country {
         }
     }
 
+    /// The code's two letters in one word.
+    #[must_use]
+    pub(super) const fn word(self) -> u16 {
+        u16::from_be_bytes(self.0)
+    }
+
     /// The code in lower case.
     #[must_use]
     pub fn as_str(&self) -> &str {

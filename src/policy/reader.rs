@@ -180,6 +180,12 @@ impl<'t> Fields<'t> {
         self.table.contains_key(key)
     }
 
+    /// Where the key's value stands, if it is there.
+    pub(super) fn place_of(&self, key: &str) -> Option<Place> {
+        let value = self.table.get(key)?;
+        Some(Place::new(self.file, &value.span()))
+    }
+
     /// How many keys there are, faulty or not.
     pub(super) fn len(&self) -> usize {
         self.table.len()

@@ -1,18 +1,17 @@
 //! The compiled rules: one immutable set, shared by all shards and swapped whole.
 
+use std::hint::black_box;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::tz::TimeZone;
-
-use super::counters::{Book, Claim, Claims, Limits, Meters, Quantity, Subject};
+use super::counters::{Book, Claim, Claims, Measure, Quantity, Subject, Zone};
 use super::diagnostic::Diagnostic;
 use super::number::Number;
-use super::numbering::Numbering;
+use super::numbering::{Country, Numbering};
 use super::peers::Peers;
 use super::plan::{NumberFormat, Plan};
-use super::table::{Entry, Table};
+use super::table::{Entry, Kinds, Table};
 use super::target::Packed;
 use super::values::NumberRange;
 use crate::base::flow::{ListenerId, Transport};
@@ -166,25 +165,38 @@ pub(super) enum Otherwise {
 #[repr(align(64))]
 pub(super) struct Lane {
     pub book: Arc<Book>,
-    /// Its destination rules, in [`RuleSet::destinations`].
-    pub destinations: Part,
-    /// Its caps on targets, in [`RuleSet::cap_targets`].
-    pub cap_targets: Part,
-    /// Its numbers, in [`RuleSet::own`].
+    /// Its numbers, its destination rules, its caps on targets: side by side in
+    /// [`RuleSet::entries`].
     pub own: Part,
+    pub destinations: Part,
+    pub cap_targets: Part,
     /// The number to show instead.
     pub default: Packed,
     /// Its caps on all calls, on each caller, on each called number: so many
     /// from here on in [`RuleSet::caps`].
     pub wide_caps: u32,
-    pub wide_count: u8,
-    pub otherwise: Otherwise,
-    pub mode: Mode,
     /// The rule about callers.
     pub callers: RuleId,
+    /// In seconds, as in [`Longest`].
+    pub longest_call: u32,
+    pub longest_ring: u16,
     pub zone: u16,
     pub plan: u16,
-    pub longest: Longest,
+    pub wide_count: u8,
+    pub destination_kinds: Kinds,
+    pub cap_kinds: Kinds,
+    pub otherwise: Otherwise,
+    pub mode: Mode,
+}
+
+/// What a plan calls home.
+#[derive(Clone, Debug)]
+pub(super) struct Home {
+    pub country: Option<Country>,
+    /// The country's calling code; empty without a country.
+    pub code: Box<[u8]>,
+    /// What numbers of the country are dialled behind, if they are.
+    pub prefix: Option<Box<[u8]>>,
 }
 
 /// How long calls may take, in seconds.
@@ -224,8 +236,7 @@ const _: () = assert!(size_of::<Lane>() == 64, "a lane is one cache line");
 /// A cap, ready to be claimed.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Cap {
-    pub meter: Meters,
-    pub limits: Limits,
+    pub measure: Measure,
     /// The rule of the first quantity it limits; the others' follow.
     pub first_rule: u32,
     pub longest: Longest,
@@ -235,7 +246,7 @@ impl Cap {
     /// The rule that limits `quantity`.
     pub(super) fn rule(&self, quantity: Quantity) -> RuleId {
         let before = Quantity::ALL.into_iter().take_while(|it| *it != quantity);
-        let limited = before.filter(|it| self.limits.on(*it) < u32::MAX).count();
+        let limited = before.filter(|it| self.measure.limits.has(*it)).count();
         RuleId(
             self.first_rule
                 .saturating_add(u32::try_from(limited).unwrap_or(0)),
@@ -264,13 +275,13 @@ pub struct RuleSet {
     pub(super) peers: Peers,
     pub(super) numbering: &'static Numbering,
     pub(super) plans: Vec<Plan>,
-    pub(super) zones: Vec<TimeZone>,
+    /// Of each plan.
+    pub(super) homes: Vec<Home>,
+    pub(super) zones: Vec<Zone>,
     pub(super) tenants: Vec<Tenant>,
     pub(super) lanes: Vec<Lane>,
-    pub(super) destinations: Vec<Entry>,
-    pub(super) cap_targets: Vec<Entry>,
+    pub(super) entries: Vec<Entry>,
     pub(super) caps: Vec<Cap>,
-    pub(super) own: Vec<NumberRange>,
     /// Whose numbers these are, for inbound calls; sorted, without overlap.
     pub(super) owners: Vec<(NumberRange, TenantId)>,
     pub(super) rules: Rules,
@@ -397,29 +408,68 @@ impl RuleSet {
 
     /// Whether the number is one of the tenant's own.
     pub(super) fn owns(&self, lane: &Lane, number: Packed) -> bool {
-        let own = lane.own.of(&self.own);
+        let own = lane.own.of(&self.entries);
         let key = (number.length(), number);
-        let behind = own.partition_point(|range| range.order() <= key);
-        let range = behind.checked_sub(1).and_then(|at| own.get(at));
-        range.is_some_and(|range| range.contains(number))
+        let behind = own.partition_point(|entry| entry.as_range().order() <= key);
+        let entry = behind.checked_sub(1).and_then(|at| own.get(at));
+        entry.is_some_and(|entry| entry.as_range().contains(number))
+    }
+
+    /// Has the processor fetch all that judging a call of this tenant will read,
+    /// at once and while the number is read: with very many tenants most of it
+    /// is in no cache, and fetching it bit by bit would take longer than all
+    /// else together.
+    pub(super) fn warm(&self, lane: &Lane) {
+        /// Entries on a cache line.
+        const STEP: usize = 64 / size_of::<Entry>();
+        lane.book.warm();
+        let all = Part {
+            end: lane.cap_targets.end,
+            ..lane.own
+        };
+        for entry in all.of(&self.entries).iter().step_by(STEP).take(8) {
+            black_box(entry.value);
+        }
+        for cap in (lane.wide_caps..).take(2) {
+            black_box(self.caps.get(cap as usize).map(|it| it.first_rule));
+        }
+    }
+
+    /// The tenant's destination rules.
+    pub(super) fn destinations_of(&self, lane: &Lane) -> Table<'_> {
+        Table::new(lane.destinations.of(&self.entries), lane.destination_kinds)
     }
 
     /// Every cap that covers a call.
-    pub(super) fn claims(&self, lane: &Lane, subject: &Subject, out: &mut Claims) {
-        let claim = |cap: u32, it: &Cap| Claim {
-            meter: it.meter,
-            limits: it.limits,
-            cap,
+    pub(super) fn claims<'r>(&'r self, lane: &Lane, subject: &Subject, out: &mut Claims<'r>) {
+        let claim = |cap: u32| {
+            let it = self.caps.get(cap as usize)?;
+            Some(Claim {
+                measure: &it.measure,
+                cap,
+            })
         };
-        let wide = (lane.wide_caps..).take(lane.wide_count.into());
-        let wide = wide.filter_map(|cap| Some((cap, self.caps.get(cap as usize)?)));
-        out.extend(wide.map(|(cap, it)| claim(cap, it)));
-        let plan = self.plans.get(usize::from(lane.plan));
-        let home = plan.and_then(Plan::country);
-        let table = Table(lane.cap_targets.of(&self.cap_targets));
-        for entry in table.covering(&subject.to, home) {
-            let cap = self.caps.get(entry.value as usize);
-            out.extend(cap.map(|it| claim(entry.value, it)));
+        for cap in (lane.wide_caps..).take(lane.wide_count.into()) {
+            out.extend(claim(cap));
+        }
+        if lane.cap_kinds == Kinds::default() {
+            return;
+        }
+        let home = self
+            .homes
+            .get(usize::from(lane.plan))
+            .and_then(|it| it.country);
+        let table = Table::new(lane.cap_targets.of(&self.entries), lane.cap_kinds);
+        table.covering(&subject.to, home, |entry| out.extend(claim(entry.value)));
+    }
+}
+
+impl Lane {
+    /// How long its calls may take.
+    pub(super) fn longest(&self) -> Longest {
+        Longest {
+            call: self.longest_call,
+            ring: self.longest_ring.into(),
         }
     }
 }

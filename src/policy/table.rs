@@ -7,6 +7,7 @@
 
 use super::numbering::Country;
 use super::target::{Destination, Packed, Target};
+use super::values::NumberRange;
 
 /// One target, and what it stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,6 +22,12 @@ pub(super) struct Entry {
 }
 
 const NONE: u32 = u32::MAX;
+
+/// The upper and the lower half of a word.
+fn halves(word: u64) -> (u32, u32) {
+    let half = |word: u64| u32::try_from(word & u64::from(u32::MAX)).unwrap_or_default();
+    (half(word >> 32), half(word))
+}
 
 /// Four bits that a user of the table keeps with an entry. Their meaning is the
 /// user's.
@@ -57,6 +64,24 @@ impl Entry {
         }
     }
 
+    /// A range of numbers, to lie beside the entries of the same tenant.
+    pub(super) fn range(range: NumberRange) -> Self {
+        let (high, low) = halves(range.last.word());
+        Self {
+            word: range.first.word(),
+            up: high,
+            value: low,
+        }
+    }
+
+    /// The range that it is.
+    pub(super) fn as_range(&self) -> NumberRange {
+        NumberRange {
+            first: Packed::from_word(self.word),
+            last: Packed::from_word(u64::from(self.up) << 32 | u64::from(self.value)),
+        }
+    }
+
     /// The flags it was given.
     pub(super) fn flags(&self) -> Flags {
         Flags(u8::try_from(self.word & 0xF).unwrap_or_default())
@@ -68,14 +93,35 @@ impl Entry {
     }
 }
 
+/// The kinds of target that a table has: what is not there need not be looked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Kinds(u8);
+
+impl Kinds {
+    /// The bit of a target's kind, by its word.
+    const fn bit(word: u64) -> u8 {
+        if is_prefix(word) {
+            1
+        } else {
+            1_u8.wrapping_shl(Target::kind(word))
+        }
+    }
+
+    fn has(self, word: u64) -> bool {
+        self.0 & Self::bit(word) != 0
+    }
+}
+
 /// Sorts the entries of one tenant and links its prefixes. Every target may be
-/// there once.
-pub(super) fn arrange(entries: &mut [Entry]) {
+/// there once. Returns the kinds of target among them.
+pub(super) fn arrange(entries: &mut [Entry]) -> Kinds {
     entries.sort_unstable_by_key(|entry| entry.word);
+    let mut kinds = 0;
     // Prefixes that begin the one at hand, the longest last.
     let mut open: Vec<(u64, u32)> = Vec::new();
     for (at, entry) in (0_u32..).zip(entries.iter_mut()) {
         let word = entry.target();
+        kinds |= Kinds::bit(word);
         if !is_prefix(word) {
             continue;
         }
@@ -88,62 +134,74 @@ pub(super) fn arrange(entries: &mut [Entry]) {
         entry.up = open.last().map_or(NONE, |&(_, up)| up);
         open.push((word, at));
     }
+    Kinds(kinds)
 }
 
 /// Whether a target's word is that of a prefix: the first digit is in it.
-fn is_prefix(word: u64) -> bool {
+const fn is_prefix(word: u64) -> bool {
     word >> 60 != 0
 }
 
 /// One tenant's arranged entries.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Table<'t>(pub(super) &'t [Entry]);
+pub(super) struct Table<'t> {
+    entries: &'t [Entry],
+    kinds: Kinds,
+}
 
 impl<'t> Table<'t> {
+    /// Arranged entries, and which kinds of target are among them.
+    pub(super) fn new(entries: &'t [Entry], kinds: Kinds) -> Self {
+        Self { entries, kinds }
+    }
+
     /// The entry of exactly this target.
     pub(super) fn exact(&self, target: Target) -> Option<&'t Entry> {
         let word = target.word();
-        let at = self.0.partition_point(|entry| entry.target() < word);
-        self.0.get(at).filter(|entry| entry.target() == word)
+        if !self.kinds.has(word) {
+            return None;
+        }
+        let at = self.entries.partition_point(|entry| entry.target() < word);
+        self.entries.get(at).filter(|entry| entry.target() == word)
     }
 
     /// The prefixes that these digits begin with, the longest first.
     pub(super) fn prefixes(&self, digits: Packed) -> Prefixes<'t> {
-        let next = if digits.is_short() {
+        let word = digits.word();
+        let next = if digits.is_short() || !self.kinds.has(word) {
             None
         } else {
-            let word = digits.word();
-            let behind = self.0.partition_point(|entry| entry.target() <= word);
+            let behind = self.entries.partition_point(|entry| entry.target() <= word);
             // Every entry between the longest such prefix and the number itself
             // begins with that prefix, so that it is above the last of them.
-            behind.checked_sub(1).and_then(|at| self.0.get(at))
+            behind.checked_sub(1).and_then(|at| self.entries.get(at))
         };
         Prefixes {
-            table: self.0,
+            table: self.entries,
             next,
             digits,
         }
     }
 
-    /// Every entry that covers the destination, whatever its class, the more
-    /// specific first. `home` is the plan's country.
+    /// Finds every entry that covers the destination, whatever its class, the
+    /// more specific first. `home` is the plan's country.
     pub(super) fn covering(
         &self,
         to: &Destination,
         home: Option<Country>,
-    ) -> impl Iterator<Item = &'t Entry> + use<'t> {
-        let in_country = to.country.map(|it| Target::CountryClass(it, to.class));
-        let others = [
-            in_country,
-            to.country.map(Target::Country),
-            Some(Target::Class(to.class)),
-            to.is_abroad(home).then_some(Target::International),
-            Some(Target::Any),
-        ];
-        let table = *self;
-        let others = others.into_iter().flatten();
-        let others = others.filter_map(move |target| table.exact(target));
-        self.prefixes(to.digits).chain(others)
+        mut found: impl FnMut(&'t Entry),
+    ) {
+        self.prefixes(to.digits).for_each(&mut found);
+        let mut look = |target| self.exact(target).into_iter().for_each(&mut found);
+        if let Some(country) = to.country {
+            look(Target::CountryClass(country, to.class));
+            look(Target::Country(country));
+        }
+        look(Target::Class(to.class));
+        if to.is_abroad(home) {
+            look(Target::International);
+        }
+        look(Target::Any);
     }
 }
 
@@ -191,8 +249,8 @@ mod tests {
                 .collect();
             entries.push(Entry::new(Target::Any, Flags::NONE, 999));
             entries.push(Entry::new(Target::International, Flags::NONE, 999));
-            arrange(&mut entries);
-            let found: Vec<u32> = Table(&entries).prefixes(packed(&number)).map(|e| e.value).collect();
+            let kinds = arrange(&mut entries);
+            let found: Vec<u32> = Table::new(&entries, kinds).prefixes(packed(&number)).map(|e| e.value).collect();
             let mut expected: Vec<(usize, u32)> = prefixes.iter().zip(0..)
                 .filter(|(digits, _)| number.starts_with(digits.as_str()))
                 .map(|(digits, value)| (digits.len(), value))
@@ -206,9 +264,9 @@ mod tests {
     #[test]
     fn a_short_code_begins_with_no_prefix() {
         let mut entries = [Entry::new(Target::Prefix(packed("1")), Flags::NONE, 1)];
-        arrange(&mut entries);
+        let kinds = arrange(&mut entries);
         let short = super::super::number::Number::short(b"104").unwrap();
-        let table = Table(&entries);
+        let table = Table::new(&entries, kinds);
         assert_eq!(table.prefixes(Packed::of(&short).unwrap()).count(), 0);
         assert_eq!(table.prefixes(packed("104")).count(), 1);
     }

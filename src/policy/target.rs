@@ -21,17 +21,25 @@ impl Packed {
 
     /// At most 15 ASCII digits of an international number, without the `+`.
     pub(super) fn international(digits: &[u8]) -> Option<Self> {
-        if digits.is_empty() || digits.len() > Numbering::MOST_DIGITS {
+        Self::joined(b"", digits)
+    }
+
+    /// The same, of a calling code and what is behind it.
+    pub(super) fn joined(code: &[u8], behind: &[u8]) -> Option<Self> {
+        let length = code.len() + behind.len();
+        if !(1..=Numbering::MOST_DIGITS).contains(&length) {
             return None;
         }
-        let mut word = 0;
-        let mut shift = u64::BITS;
-        for digit in digits {
-            let value = digit.checked_sub(b'0').filter(|&value| value < 10)?;
-            shift -= 4;
-            word |= u64::from(value + 1) << shift;
+        let mut word = 0_u64;
+        let mut wrong = false;
+        for part in [code, behind] {
+            for digit in part {
+                let value = digit.wrapping_sub(b'0');
+                wrong |= value > 9;
+                word = word << 4 | u64::from(value.wrapping_add(1));
+            }
         }
-        Some(Self(word))
+        (!wrong).then_some(Self(word << (4 * (16 - length))))
     }
 
     /// A canonical number; `None` for a URN.
@@ -120,10 +128,7 @@ impl Target {
     /// A word that sorts targets: prefixes by their digits, behind all others.
     /// The lowest 4 bits are clear; no two targets have the same word.
     pub(super) fn word(self) -> u64 {
-        let pair = |country: Country| match country.as_str().as_bytes() {
-            &[a, b] => u64::from(a) << 8 | u64::from(b),
-            _ => 0,
-        };
+        let pair = |country: Country| u64::from(country.word());
         let parts = |kind: u64, country: u64, class: u64| kind << 56 | country << 16 | class << 4;
         match self {
             Self::Prefix(digits) => digits.word(),
@@ -133,6 +138,12 @@ impl Target {
             Self::International => parts(4, 0, 0),
             Self::Any => parts(5, 0, 0),
         }
+    }
+
+    /// The kind of target that a word is of, 1 to 5; nothing for a prefix's.
+    pub(super) const fn kind(word: u64) -> u32 {
+        // Shifted so far that it fits.
+        (word >> 56 & 0x7) as u32
     }
 
     /// Reads what a rule names.

@@ -3,14 +3,13 @@
 use std::fmt;
 use std::time::Duration;
 
-use super::counters::{Admission, Claims, Hold, Quantity, Subject, UsedUp};
+use super::counters::{Admission, Claims, Hold, Quantity, Subject, UsedUp, Zone};
 use super::facts::{Caller, Facts, Identity, Presentation};
 use super::matcher::{self, Decision as Matched};
-use super::number::{Kind, NotANumber, Number, Reading};
+use super::number::{Kind, NotANumber, NotANumberKind, Number, Reading};
 use super::numbering::{Class, Country};
 use super::plan::Plan;
 use super::ruleset::{Delivery, Lane, Longest, Mode, RuleId, RuleSet, TenantId};
-use super::table::Table;
 use super::target::Destination;
 use crate::base::time::Now;
 use crate::sip::uri::Uri;
@@ -43,6 +42,8 @@ pub enum Reason {
     NoTenant,
     /// Tollgate is being stopped, and lets no new call in.
     Stopping,
+    /// The journal cannot be written, and what cannot be recorded is not let in.
+    JournalFault,
 }
 
 impl Reason {
@@ -62,6 +63,7 @@ impl Reason {
             Self::CalledNotServed => "called-not-served",
             Self::NoTenant => "no-tenant",
             Self::Stopping => "stopping",
+            Self::JournalFault => "journal-fault",
         }
     }
 
@@ -81,6 +83,7 @@ impl Reason {
             Self::CalledNotServed => "the called number is nobody's here",
             Self::NoTenant => "the rules have no such tenant",
             Self::Stopping => "Tollgate is being stopped",
+            Self::JournalFault => "the journal cannot be written",
         }
     }
 
@@ -141,6 +144,13 @@ impl Refused {
     #[must_use]
     pub fn because(reason: Reason) -> Self {
         Self::new(reason, None, None)
+    }
+
+    fn unread(unread: NotANumber) -> Self {
+        Self {
+            unread: Some(unread),
+            ..Self::new(Reason::NoSingleMeaning, None, None)
+        }
     }
 
     fn new(reason: Reason, rule: Option<RuleId>, number: Option<Number>) -> Self {
@@ -210,40 +220,98 @@ pub enum Inbound {
     Refuse(Refused),
 }
 
+/// What a call is judged by.
+struct Tenancy<'r> {
+    lane: &'r Lane,
+    plan: &'r Plan,
+    zone: &'r Zone,
+}
+
+/// What the destination rules say.
+#[derive(Clone, Copy)]
+enum Ruling {
+    Allow(RuleId),
+    Refuse(Reason, Option<RuleId>),
+}
+
+/// A call that was read and matched, in few bytes.
+struct Considered {
+    reading: Reading,
+    identity: Identity,
+    /// What caps look at, and what the rules say; nothing of both in an emergency.
+    ruled: Option<(Subject, Ruling)>,
+}
+
 impl RuleSet {
     /// What the rules say of a call, without looking at counters or touching
     /// them. Allocates nothing.
     #[must_use]
     pub fn decide(&self, facts: &Facts<'_>) -> Decision {
-        let Some((lane, plan)) = self.lane_and_plan(facts.tenant) else {
+        let Some(tenancy) = self.tenancy(facts.tenant) else {
             return Decision::Refuse(Refused::new(Reason::NoTenant, None, None), None);
         };
-        self.decide_in(lane, plan, facts).0
+        let considered = match self.consider(&tenancy, facts) {
+            Ok(considered) => considered,
+            Err(unread) => return Decision::Refuse(Refused::unread(unread), None),
+        };
+        let mut permit = permit(&considered, facts);
+        match considered.ruled {
+            None => Decision::Emergency(permit),
+            Some((_, Ruling::Allow(rule))) => {
+                permit.rule = Some(rule);
+                Decision::Allow(permit)
+            }
+            Some((_, Ruling::Refuse(reason, rule))) => {
+                let refused = Refused::new(reason, rule, Some(permit.number));
+                Decision::Refuse(refused, Some(permit))
+            }
+        }
     }
 
     /// Judges a call: reads it, matches it, and takes its places under all caps
     /// or none. Allocates nothing once the tenant's counters have grown.
     #[must_use]
     pub fn judge(&self, facts: &Facts<'_>, now: Now) -> Verdict {
-        let Some((lane, plan)) = self.lane_and_plan(facts.tenant) else {
+        let Some(tenancy) = self.tenancy(facts.tenant) else {
             return Verdict::Refuse(Refused::new(Reason::NoTenant, None, None));
         };
-        let (decision, subject) = self.decide_in(lane, plan, facts);
-        let (permit, observed) = match decision {
-            Decision::Emergency(permit) => {
-                let allowed = Allowed::new(permit, Hold::nothing(), lane.longest, None);
-                return Verdict::Emergency(allowed);
-            }
-            Decision::Allow(permit) => (permit, None),
-            Decision::Refuse(refused, Some(permit)) if lane.mode == Mode::Observe => {
-                (permit, Some(refused))
-            }
-            Decision::Refuse(refused, _) => return Verdict::Refuse(refused),
+        let lane = tenancy.lane;
+        self.warm(lane);
+        let considered = match self.consider(&tenancy, facts) {
+            Ok(considered) => considered,
+            Err(unread) => return Verdict::Refuse(Refused::unread(unread)),
         };
-        match subject {
-            Some(subject) => self.admit(lane, permit, observed, &subject, now),
-            None => Verdict::Refuse(Refused::new(Reason::NoSingleMeaning, None, None)),
+        let number = considered.reading.number;
+        let Some((subject, ruling)) = &considered.ruled else {
+            return Verdict::Emergency(Allowed {
+                permit: permit(&considered, facts),
+                hold: Hold::nothing(),
+                observed: None,
+                longest_call: seconds(lane.longest().call),
+                longest_ring: seconds(lane.longest().ring),
+            });
+        };
+        let (rule, observed) = match *ruling {
+            Ruling::Allow(rule) => (Some(rule), None),
+            Ruling::Refuse(reason, rule) => (None, Some(Refused::new(reason, rule, Some(number)))),
+        };
+        if let (Some(refused), Mode::Enforce) = (observed, lane.mode) {
+            return Verdict::Refuse(refused);
         }
+        let (hold, over, longest) = match self.admit(&tenancy, subject, now) {
+            Ok(admitted) => admitted,
+            Err(used_up) => return Verdict::Refuse(self.used_up(used_up, number)),
+        };
+        Verdict::Allow(Allowed {
+            permit: Permit {
+                rule,
+                ..permit(&considered, facts)
+            },
+            hold,
+            observed: observed.or_else(|| over.map(|it| self.used_up(it, number))),
+            longest_call: seconds(longest.call),
+            longest_ring: seconds(longest.ring),
+        })
     }
 
     /// Judges a call that comes from a carrier: whose number is called, and where
@@ -278,140 +346,116 @@ impl RuleSet {
         Inbound::Refuse(refused)
     }
 
-    fn lane_and_plan(&self, tenant: TenantId) -> Option<(&Lane, &Plan)> {
-        self.lane(tenant).zip(self.plan(tenant))
+    fn tenancy(&self, tenant: TenantId) -> Option<Tenancy<'_>> {
+        let lane = self.lane(tenant)?;
+        Some(Tenancy {
+            lane,
+            plan: self.plans.get(usize::from(lane.plan))?,
+            zone: self.zones.get(usize::from(lane.zone))?,
+        })
     }
 
-    /// The decision, and what caps look at, if the number can be read and is
-    /// no emergency.
-    fn decide_in(
+    /// Reads a call and matches it against the destinations.
+    fn consider(
         &self,
-        lane: &Lane,
-        plan: &Plan,
+        &Tenancy { lane, plan, .. }: &Tenancy<'_>,
         facts: &Facts<'_>,
-    ) -> (Decision, Option<Subject>) {
-        let reading = match plan.read(&facts.request_uri, self.numbering) {
-            Ok(reading) => reading,
-            Err(unread) => {
-                let mut refused = Refused::new(Reason::NoSingleMeaning, None, None);
-                refused.unread = Some(unread);
-                return (Decision::Refuse(refused, None), None);
-            }
-        };
+    ) -> Result<Considered, NotANumber> {
+        let reading = plan.read(&facts.request_uri, self.numbering)?;
         let identity = self.identify(lane, plan, facts);
-        let Some(mut permit) = permit(&reading, &identity, facts) else {
-            let refused = Refused::new(Reason::NoTenant, None, Some(reading.number));
-            return (Decision::Refuse(refused, None), None);
-        };
         if reading.kind == Kind::Emergency {
-            return (Decision::Emergency(permit), None);
+            return Ok(Considered {
+                reading,
+                identity,
+                ruled: None,
+            });
         }
-        let Some(to) = Destination::of(&reading) else {
-            let refused = Refused::new(Reason::NoSingleMeaning, None, None);
-            return (Decision::Refuse(refused, None), None);
-        };
-        let subject = Some(Subject {
-            to,
-            caller: identity.number,
-        });
-        let refuse = |reason, rule| {
-            let refused = Refused::new(reason, rule, Some(reading.number));
-            (Decision::Refuse(refused, Some(permit)), subject)
-        };
-        let rules = Table(lane.destinations.of(&self.destinations));
-        match matcher::decide(rules, &to, plan.country()) {
-            Matched::Uncovered => refuse(Reason::DestinationNotAllowed, None),
-            Matched::Deny(rule) => refuse(Reason::DestinationDenied, Some(RuleId(rule))),
+        let to = Destination::of(&reading).ok_or(NotANumber {
+            kind: NotANumberKind::Length,
+            at: 0,
+        })?;
+        let ruling = match matcher::decide(self.destinations_of(lane), &to, plan.country()) {
+            Matched::Uncovered => Ruling::Refuse(Reason::DestinationNotAllowed, None),
+            Matched::Deny(rule) => Ruling::Refuse(Reason::DestinationDenied, Some(RuleId(rule))),
             Matched::Allow(_) if identity.refused => {
-                refuse(Reason::CallerNotOwn, Some(lane.callers))
+                Ruling::Refuse(Reason::CallerNotOwn, Some(lane.callers))
             }
-            Matched::Allow(rule) => {
-                permit.rule = Some(RuleId(rule));
-                (Decision::Allow(permit), subject)
-            }
-        }
+            Matched::Allow(rule) => Ruling::Allow(RuleId(rule)),
+        };
+        let caller = identity.number;
+        Ok(Considered {
+            reading,
+            identity,
+            ruled: Some((Subject { to, caller }, ruling)),
+        })
     }
 
-    /// Takes the call's places under all caps that cover it.
+    /// Takes the call's places under all caps that cover it; what it holds, what
+    /// would have refused it in observe mode, and how long it may take.
     fn admit(
         &self,
-        lane: &Lane,
-        permit: Permit,
-        observed: Option<Refused>,
+        tenancy: &Tenancy<'_>,
         subject: &Subject,
         now: Now,
-    ) -> Verdict {
+    ) -> Result<(Hold, Option<UsedUp>, Longest), UsedUp> {
+        let lane = tenancy.lane;
         let mut claims = Claims::new();
         self.claims(lane, subject, &mut claims);
-        let utc = jiff::tz::TimeZone::UTC;
         let admission = Admission {
             subject: *subject,
             claims: &claims,
             version: self.version,
-            zone: self.zones.get(usize::from(lane.zone)).unwrap_or(&utc),
+            zone: tenancy.zone,
             regardless: lane.mode == Mode::Observe,
         };
-        let covers = |subject: &Subject, out: &mut Claims| self.claims(lane, subject, out);
-        let (hold, over) = match lane.book.admit(now, &admission, covers) {
-            Ok(admitted) => admitted,
-            Err(used_up) => return Verdict::Refuse(self.used_up(used_up, permit.number)),
-        };
-        let over = over.map(|used_up| self.used_up(used_up, permit.number));
-        let longest = self.longest(lane, &claims);
-        Verdict::Allow(Allowed::new(permit, hold, longest, observed.or(over)))
+        let (hold, over) = lane.book.admit(now, &admission, |subject, out| {
+            self.claims(lane, subject, out);
+        })?;
+        let caps = claims.iter();
+        let caps = caps.filter_map(|claim| self.caps.get(claim.cap as usize));
+        // The shortest of what the tenant and its narrower caps allow.
+        let longest = caps.fold(lane.longest(), |longest, cap| longest.min(cap.longest));
+        Ok((hold, over, longest))
     }
 
     fn used_up(&self, UsedUp { cap, over }: UsedUp, number: Number) -> Refused {
-        let rule = self
-            .caps
-            .get(cap as usize)
-            .map(|cap| cap.rule(over.quantity));
+        let cap = self.caps.get(cap as usize);
+        let rule = cap.map(|cap| cap.rule(over.quantity));
         Refused {
             value: over.value.into(),
             threshold: over.threshold.into(),
             ..Refused::new(Reason::used_up(over.quantity), rule, Some(number))
         }
     }
-
-    /// The shortest of what the tenant and its narrower caps allow.
-    fn longest(&self, lane: &Lane, claims: &Claims) -> Longest {
-        let caps = claims
-            .iter()
-            .filter_map(|claim| self.caps.get(claim.cap as usize));
-        caps.fold(lane.longest, |longest, cap| longest.min(cap.longest))
-    }
 }
 
-impl Allowed {
-    fn new(permit: Permit, hold: Hold, longest: Longest, observed: Option<Refused>) -> Self {
-        Self {
-            permit,
-            hold,
-            observed,
-            longest_call: Duration::from_secs(longest.call.into()),
-            longest_ring: Duration::from_secs(longest.ring.into()),
-        }
-    }
+fn seconds(seconds: u32) -> Duration {
+    Duration::from_secs(seconds.into())
 }
 
 /// The call as it would leave.
-fn permit(reading: &Reading, identity: &Identity, facts: &Facts<'_>) -> Option<Permit> {
+fn permit(considered: &Considered, facts: &Facts<'_>) -> Permit {
+    let Considered {
+        reading, identity, ..
+    } = considered;
     let (country, class) = match reading.kind {
         Kind::International { country, class } => (country, Some(class)),
         Kind::Service(class) => (None, Some(class)),
         Kind::Emergency => (None, None),
     };
-    Some(Permit {
+    Permit {
         number: reading.number,
         class,
         country,
         caller: Caller {
-            number: identity.number.number()?,
+            // Compiled rules have a number to show. Were there none, an emergency
+            // call must leave all the same.
+            number: identity.number.number().unwrap_or(reading.number),
             replaced: identity.replaced,
         },
         presentation: facts.presentation(reading.privacy),
         rule: None,
-    })
+    }
 }
 
 #[cfg(test)]

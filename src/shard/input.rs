@@ -41,6 +41,12 @@ pub enum Command {
     Rules(Arc<RuleSet>),
     /// Let no new call in, except to emergency numbers.
     Drain,
+    /// Whether the journal can be trusted. While it cannot, no new call is let
+    /// in, except to emergency numbers.
+    Journal {
+        /// It can.
+        trusted: bool,
+    },
     /// Hang up every call.
     HangUpAll,
 }

@@ -63,6 +63,7 @@ impl Shard {
                 out.retired.push(self.calls.swap_rules(rules));
             }
             Input::Command(Command::Drain) => self.calls.drain(),
+            Input::Command(Command::Journal { trusted }) => self.calls.trust_journal(trusted),
             Input::Command(Command::HangUpAll) => self.calls.hang_up_all(now, out),
         }
     }

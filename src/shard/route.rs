@@ -32,7 +32,7 @@ pub(super) fn message(
                 flow,
                 fault: fault.kind.as_str(),
             });
-            refuse(flow, message, fault, out);
+            refuse(calls, flow, message, fault, out);
             return;
         }
     };
@@ -49,7 +49,7 @@ pub(super) fn message(
 
 /// Answers a malformed request and forgets it. A malformed response is
 /// dropped, and so is an ACK, which nothing may answer (RFC 3261 §8.2.6, §17).
-fn refuse(flow: Flow, message: &Message, fault: Fault, out: &mut Outbox) {
+fn refuse(calls: &Calls, flow: Flow, message: &Message, fault: Fault, out: &mut Outbox) {
     if matches!(message.method(), None | Some(Method::Ack)) {
         return;
     }
@@ -58,7 +58,8 @@ fn refuse(flow: Flow, message: &Message, fault: Fault, out: &mut Outbox) {
     };
     let code = fault.kind.status();
     let mut scratch = Vec::new();
-    let draft = echo.response(&mut scratch, code, reason_phrase(code), None);
+    let tag = calls.stateless_tag(message).text();
+    let draft = echo.response(&mut scratch, code, reason_phrase(code), Some(&tag));
     out.transmits.push(Transmit {
         flow: Flow { remote: to, ..flow },
         packet: draft.seal(None),

@@ -121,13 +121,9 @@ impl<'b> Draft<'b> {
     /// replaced by a space. For [`HeaderId::Other`] nothing is added.
     pub fn keep(&mut self, message: &Message, id: HeaderId) -> &mut Self {
         if !matches!(id, HeaderId::ContentLength | HeaderId::Other) {
-            for slot in message.slots_of(id) {
+            for value in message.values(id) {
                 self.name(id.name().as_bytes());
-                let value = slot.value(message.bytes());
-                match slot.folded {
-                    true => append_unfolded(self.out, value),
-                    false => self.out.extend_from_slice(value),
-                }
+                append_unfolded(self.out, value);
                 self.out.extend_from_slice(b"\r\n");
             }
         }

@@ -4,10 +4,11 @@ use super::error::{Fault, FaultKind};
 use super::header::HeaderId;
 use super::lex;
 use super::line::{MAX_METHOD, Method};
-use super::message::Message;
-use super::name_addr::NameAddr;
+use super::message::{Message, Values};
+use super::name_addr::{NameAddr, NameAddrs};
 use super::uri::Uri;
 use super::via::Via;
+use super::words;
 
 pub use super::extensions::{
     MethodSet, RAck, Reason, Refresher, SessionExpires, min_se, privacy, reasons, rseq,
@@ -181,10 +182,35 @@ pub fn addresses(
     message: &Message,
     id: HeaderId,
 ) -> impl Iterator<Item = Result<NameAddr<'_>, Fault>> {
-    message.all(id).flat_map(move |text| {
-        let base = message.offset_of(text);
-        NameAddr::parse_list(text).map(move |item| item.map_err(|fault| fault.within(base)))
-    })
+    Addresses {
+        message,
+        fields: message.values(id),
+        field: None,
+    }
+}
+
+struct Addresses<'m> {
+    message: &'m Message,
+    fields: Values<'m>,
+    /// The field that is being read, and where it stands.
+    field: Option<(NameAddrs<'m>, usize)>,
+}
+
+impl<'m> Iterator for Addresses<'m> {
+    type Item = Result<NameAddr<'m>, Fault>;
+
+    #[inline]
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            if let Some((addresses, base)) = &mut self.field
+                && let Some(address) = addresses.next()
+            {
+                return Some(address.map_err(|fault| fault.within(*base)));
+            }
+            let text = self.fields.next()?;
+            self.field = Some((NameAddr::parse_list(text), self.message.offset_of(text)));
+        }
+    }
 }
 
 /// The Route set in order (RFC 3261 §20.34).
@@ -201,11 +227,39 @@ pub fn record_routes(message: &Message) -> impl Iterator<Item = Result<NameAddr<
 /// option tags of Supported and Require, the methods of Allow. Empty elements are
 /// left out; nothing else is checked.
 pub fn option_tags(message: &Message, id: HeaderId) -> impl Iterator<Item = &[u8]> {
-    message
-        .all(id)
-        .flat_map(|text| text.split(|&byte| byte == b','))
-        .map(lex::trim_lws)
-        .filter(|tag| !tag.is_empty())
+    Elements {
+        fields: message.values(id),
+        rest: &[],
+        comma: b',',
+    }
+}
+
+/// Iterates over what stands between the commas (or another byte) of all fields of
+/// one id, without white space and without what is empty.
+pub(crate) struct Elements<'m> {
+    pub(crate) fields: Values<'m>,
+    pub(crate) rest: &'m [u8],
+    pub(crate) comma: u8,
+}
+
+impl<'m> Iterator for Elements<'m> {
+    type Item = &'m [u8];
+
+    #[inline]
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            while self.rest.is_empty() {
+                self.rest = self.fields.next()?;
+            }
+            let end = words::find_near(self.rest, |word| words::equal(word, self.comma));
+            let (element, rest) = self.rest.split_at_checked(end)?;
+            self.rest = rest.get(1..).unwrap_or_default();
+            let element = lex::trim_lws(element);
+            if !element.is_empty() {
+                return Some(element);
+            }
+        }
+    }
 }
 
 #[cfg(test)]

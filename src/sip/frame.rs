@@ -3,8 +3,9 @@
 //! would let a second message hide in the body of the first.
 
 use super::error::{Fault, FaultKind, Unreadable};
+use super::head::Head;
 use super::message::Message;
-use super::scan::{Head, MAX_HEAD};
+use super::scan::MAX_HEAD;
 use bytes::{Buf as _, BytesMut};
 use std::fmt;
 
@@ -130,7 +131,7 @@ impl Framer {
         self.searched = 0;
         let end = from.saturating_add(found).saturating_add(4);
         let head = self.head()?;
-        if usize::from(head.end) != end {
+        if head.end() != end {
             return Err(broken(FaultKind::NoEndOfHead));
         }
         let length = head

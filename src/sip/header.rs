@@ -170,8 +170,8 @@ const SLOTS: usize = 256;
 /// See [`slot`].
 const FACTOR: u64 = 0x4882_dbc8_f75a_3577;
 
-/// Which name may stand in a slot.
-static BY_SLOT: [HeaderId; SLOTS] = by_slot();
+/// Which name may stand in a slot, and its length.
+static BY_SLOT: [(HeaderId, u8); SLOTS] = by_slot();
 
 /// The names in the order of the enum.
 static NAMES: [Name; IDS] = names();
@@ -187,33 +187,30 @@ impl HeaderId {
         match name {
             [letter] => compact(*letter),
             _ if name.len() > 8 * WORDS => Self::Other,
-            _ => known(words_of(name)),
+            _ => known(words_of(name), name.len()).map_or(Self::Other, |(id, _)| id),
         }
     }
 
     /// The known header field at the start of a line that goes on for a while, with
-    /// the colon right behind its name; and where the colon is.
-    #[inline]
+    /// the colon right behind its name; and how long the name is.
+    #[inline(always)]
     pub(crate) fn at_start(line: &[u8]) -> Option<(Self, usize)> {
         let [a, b] = line.first_chunk::<16>()?.as_chunks::<8>().0 else {
             return None;
         };
-        let (a, b) = (u64::from_le_bytes(*a), u64::from_le_bytes(*b));
-        let (in_a, in_b) = (words::equal(a, b':'), words::equal(b, b':'));
-        if in_a | in_b == 0 {
+        let a = u64::from_le_bytes(*a);
+        let found = words::equal(a, b':');
+        if found != 0 {
+            let length = words::lowest(found);
+            return known([a & words::before(found), 0, 0], length);
+        }
+        let b = u64::from_le_bytes(*b);
+        let found = words::equal(b, b':');
+        if found == 0 {
             return Self::long_at_start(line);
         }
-        let (id, colon) = if in_a == 0 {
-            let name = [a, b & words::before(in_b), 0];
-            (known(name), 8 + words::lowest(in_b))
-        } else {
-            let colon = words::lowest(in_a);
-            match colon {
-                1 => (compact(*line.first()?), colon),
-                _ => (known([a & words::before(in_a), 0, 0]), colon),
-            }
-        };
-        (id != Self::Other).then_some((id, colon))
+        let length = 8 + words::lowest(found);
+        known([a, b & words::before(found), 0], length)
     }
 
     /// [`Self::at_start`] for names of more than fifteen bytes.
@@ -222,9 +219,9 @@ impl HeaderId {
             return None;
         };
         let [a, b, c] = [a, b, c].map(|word| u64::from_le_bytes(*word));
-        let in_c = words::equal(c, b':');
-        let id = known([a, b, c & words::before(in_c)]);
-        (id != Self::Other).then_some((id, 16 + words::lowest(in_c)))
+        let found = words::equal(c, b':');
+        let length = 16 + words::lowest(found);
+        known([a, b, c & words::before(found)], length)
     }
 }
 
@@ -237,23 +234,19 @@ fn compact(letter: u8) -> HeaderId {
         .unwrap_or(HeaderId::Other)
 }
 
-#[inline]
-fn known(name: Words) -> HeaderId {
-    let found = BY_SLOT.get(slot(name)).copied();
-    let found = found.unwrap_or(HeaderId::Other);
-    match NAMES.get(found as usize) {
-        Some(Name { lower, case }) if same(name, *lower, *case) => found,
-        _ => HeaderId::Other,
-    }
-}
-
-/// Whether a name, its letters taken as lower case, is `lower`. Word by word: an
-/// array would go through memory to be compared.
-#[inline]
-fn same([a, b, c]: Words, lower: Words, case: Words) -> bool {
+/// The header field of a name of this length, and the length.
+#[inline(always)]
+fn known(name: Words, length: usize) -> Option<(HeaderId, usize)> {
+    let &(id, expected) = BY_SLOT.get(slot(name))?;
+    let Name { lower, case } = NAMES.get(id as usize)?;
+    // Word by word: arrays would go through memory to be compared. The words behind
+    // the name are zero, as the length says that they should be.
+    let ([a, b, c], [case_a, case_b, case_c]) = (name, case);
     let [lower_a, lower_b, lower_c] = lower;
-    let [case_a, case_b, case_c] = case;
-    ((a | case_a) ^ lower_a) | ((b | case_b) ^ lower_b) | ((c | case_c) ^ lower_c) == 0
+    let same = a | case_a == *lower_a
+        && (length <= 8 || b | case_b == *lower_b)
+        && (length <= 16 || c | case_c == *lower_c);
+    (same && usize::from(expected) == length).then_some((id, length))
 }
 
 /// A perfect hash of the known names in any case. The first two words tell them apart.
@@ -308,17 +301,19 @@ const fn names() -> [Name; IDS] {
 #[expect(
     clippy::indexing_slicing,
     clippy::panic,
+    clippy::cast_possible_truncation,
     reason = "run by the compiler only"
 )]
-const fn by_slot() -> [HeaderId; SLOTS] {
-    let mut table = [HeaderId::Other; SLOTS];
+const fn by_slot() -> [(HeaderId, u8); SLOTS] {
+    let mut table = [(HeaderId::Other, 0); SLOTS];
     let mut at = 0;
     while at < HeaderId::ALL.len() {
-        let slot = slot(words_of(HeaderId::ALL[at].name().as_bytes()));
-        if !matches!(table[slot], HeaderId::Other) {
+        let name = HeaderId::ALL[at].name().as_bytes();
+        let slot = slot(words_of(name));
+        if !matches!(table[slot], (HeaderId::Other, _)) {
             panic!("two header names share a slot: choose another factor");
         }
-        table[slot] = HeaderId::ALL[at];
+        table[slot] = (HeaderId::ALL[at], name.len() as u8);
         at += 1;
     }
     table

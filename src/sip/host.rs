@@ -1,7 +1,7 @@
 //! Hosts and ports (RFC 3261 §25.1, RFC 5118).
 
 use super::error::FaultKind;
-use super::lex::{self, Parsed, flaw, span};
+use super::lex::{self, Parsed, flaw};
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -68,7 +68,7 @@ pub(crate) fn host(text: &[u8]) -> Parsed<'_, Host<'_>> {
     {
         return Ok((rest, Host::Ip(IpAddr::V4(address))));
     }
-    let (name, rest) = span(text, lex::HOST);
+    let (name, rest) = lex::long_span(text, lex::HOST);
     match name {
         [] => flaw(FaultKind::Host, text),
         _ if ends_in_number(name) => flaw(FaultKind::Host, text),
@@ -108,8 +108,14 @@ pub(crate) fn port(text: &[u8]) -> Parsed<'_, u16> {
 /// leading digit, but host names such as `5f3a2b` are in use.)
 fn ends_in_number(name: &[u8]) -> bool {
     let name = name.strip_suffix(b".").unwrap_or(name);
+    if !matches!(name, [.., last] if last.is_ascii_hexdigit() || matches!(last, b'x' | b'X')) {
+        return name.is_empty() || name.ends_with(b".");
+    }
     let last = name.rsplit(|&byte| byte == b'.').next().unwrap_or_default();
-    matches!(last, [b'0', b'x' | b'X', ..]) || last.iter().all(u8::is_ascii_digit)
+    match last {
+        [b'0', b'x' | b'X', hex @ ..] => hex.iter().all(u8::is_ascii_hexdigit),
+        _ => last.iter().all(u8::is_ascii_digit),
+    }
 }
 
 /// A dotted IPv4 address at the start of `text`. Leading zeros are refused: some read

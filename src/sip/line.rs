@@ -29,6 +29,16 @@ macro_rules! methods {
                 }
             }
 
+            /// The method of a name of at most eight bytes, given as a word with
+            /// zeros behind it.
+            pub(crate) const fn of_word(name: u64) -> Self {
+                $(const $name: u64 = words::of($text.as_bytes());)+
+                match name {
+                    $($name => Self::$name,)+
+                    _ => Self::Other,
+                }
+            }
+
             /// The name as it is written; empty for [`Self::Other`].
             #[must_use]
             pub const fn as_str(self) -> &'static str {
@@ -46,6 +56,8 @@ macro_rules! methods {
     reason = "the constants of the macro carry the variants' names"
 )]
 mod method {
+    use crate::sip::words;
+
     methods! {
         Invite "INVITE" "RFC 3261 §13",
         Ack "ACK" "RFC 3261 §13",
@@ -104,6 +116,34 @@ pub const fn reason_phrase(code: u16) -> &'static [u8] {
         302 => b"Moved Temporarily",
         305 => b"Use Proxy",
         380 => b"Alternative Service",
+        400..=499 => request_failure(code),
+        500 => b"Server Internal Error",
+        501 => b"Not Implemented",
+        502 => b"Bad Gateway",
+        503 => b"Service Unavailable",
+        504 => b"Server Time-out",
+        505 => b"Version Not Supported",
+        513 => b"Message Too Large",
+        580 => b"Precondition Failure",
+        600 => b"Busy Everywhere",
+        603 => b"Decline",
+        604 => b"Does Not Exist Anywhere",
+        606 => b"Not Acceptable",
+        607 => b"Unwanted",
+        608 => b"Rejected",
+        _ => match code / 100 {
+            1 => b"Progress",
+            2 => b"OK",
+            3 => b"Redirection",
+            5 => b"Server Failure",
+            _ => b"Global Failure",
+        },
+    }
+}
+
+/// The phrase of a code from 400 to 499.
+const fn request_failure(code: u16) -> &'static [u8] {
+    match code {
         400 => b"Bad Request",
         401 => b"Unauthorized",
         402 => b"Payment Required",
@@ -139,28 +179,7 @@ pub const fn reason_phrase(code: u16) -> &'static [u8] {
         491 => b"Request Pending",
         493 => b"Undecipherable",
         494 => b"Security Agreement Required",
-        500 => b"Server Internal Error",
-        501 => b"Not Implemented",
-        502 => b"Bad Gateway",
-        503 => b"Service Unavailable",
-        504 => b"Server Time-out",
-        505 => b"Version Not Supported",
-        513 => b"Message Too Large",
-        580 => b"Precondition Failure",
-        600 => b"Busy Everywhere",
-        603 => b"Decline",
-        604 => b"Does Not Exist Anywhere",
-        606 => b"Not Acceptable",
-        607 => b"Unwanted",
-        608 => b"Rejected",
-        _ => match code / 100 {
-            1 => b"Progress",
-            2 => b"OK",
-            3 => b"Redirection",
-            4 => b"Request Failure",
-            5 => b"Server Failure",
-            _ => b"Global Failure",
-        },
+        _ => b"Request Failure",
     }
 }
 

@@ -1,9 +1,9 @@
 //! A received message: its bytes, and where in them everything is.
 
 use super::error::Fault;
+use super::head::{Head, Slots, Start};
 use super::header::HeaderId;
 use super::line::{Method, StartLine};
-use super::scan::{Head, Slot, Start};
 use bytes::Bytes;
 use std::fmt;
 
@@ -35,7 +35,7 @@ impl fmt::Debug for Message {
         f.debug_struct("Message")
             .field("bytes", &self.buf)
             .field("fault", &self.head.fault)
-            .field("body", &(usize::from(self.head.end)..self.body_end))
+            .field("body", &(self.head.end()..self.body_end))
             .finish()
     }
 }
@@ -47,6 +47,11 @@ impl Message {
             head,
             body_end,
         }
+    }
+
+    /// What the scanner fills in: the bytes, their index, the end of the body.
+    pub(crate) fn parts(&mut self) -> (&Bytes, &mut Head, &mut usize) {
+        (&self.buf, &mut self.head, &mut self.body_end)
     }
 
     /// The first fault that was found while indexing. What was indexed can be used
@@ -119,7 +124,7 @@ impl Message {
     /// The values of all fields of this id, in order.
     #[inline]
     pub fn all(&self, id: HeaderId) -> impl Iterator<Item = &[u8]> {
-        self.slots_of(id).map(|slot| slot.value(&self.buf))
+        self.values(id)
     }
 
     /// All header fields in order.
@@ -135,7 +140,7 @@ impl Message {
     #[must_use]
     pub fn body(&self) -> &[u8] {
         self.buf
-            .get(usize::from(self.head.end)..self.body_end)
+            .get(self.head.end()..self.body_end)
             .unwrap_or_default()
     }
 
@@ -159,7 +164,28 @@ impl Message {
             .saturating_sub(self.buf.as_ptr().addr())
     }
 
-    pub(crate) fn slots_of(&self, id: HeaderId) -> impl Iterator<Item = &Slot> {
-        self.head.slots_of(id)
+    /// As [`Self::all`], by name.
+    #[inline]
+    pub(crate) fn values(&self, id: HeaderId) -> Values<'_> {
+        Values {
+            slots: self.head.slots_of(id),
+            buf: &self.buf,
+        }
+    }
+}
+
+/// Iterates over the values of all fields of one id.
+#[derive(Clone, Debug)]
+pub(crate) struct Values<'m> {
+    slots: Slots<'m>,
+    buf: &'m [u8],
+}
+
+impl<'m> Iterator for Values<'m> {
+    type Item = &'m [u8];
+
+    #[inline]
+    fn next(&mut self) -> Option<Self::Item> {
+        Some(self.slots.next()?.value(self.buf))
     }
 }

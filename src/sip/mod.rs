@@ -8,6 +8,7 @@ pub mod error;
 mod extensions;
 pub mod fields;
 pub mod frame;
+mod head;
 pub mod header;
 pub mod host;
 mod lex;

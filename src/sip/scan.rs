@@ -6,10 +6,10 @@
 //! LF that is no line end, NUL, names that are no tokens, second copies of single
 //! fields, and lengths that are no numbers. Values are parsed elsewhere, on demand.
 
-use super::error::{Fault, FaultKind, Unreadable};
-use super::header::{self, HeaderId};
+use super::error::{FaultKind, Unreadable};
+use super::head::Head;
+use super::header::HeaderId;
 use super::lex;
-use super::line::Method;
 use super::message::Message;
 use super::words;
 use bytes::Bytes;
@@ -24,9 +24,6 @@ pub const MAX_FIELDS: usize = 64;
 /// [`FaultKind::HeadTooLong`].
 pub const MAX_HEAD: usize = 65_535;
 
-/// In [`Head::first`]: no such field.
-const NONE: u8 = u8::MAX;
-
 /// Indexes a datagram as one message.
 ///
 /// A message with a fault still comes out, so that a request can be answered: ask
@@ -36,216 +33,82 @@ const NONE: u8 = u8::MAX;
 /// # Errors
 /// [`Unreadable`] where there is nothing to answer: only line ends, or a first line
 /// that is not SIP's.
-#[inline]
 pub fn scan(buf: Bytes) -> Result<Message, Unreadable> {
-    let mut head = Head::read(&buf)?;
-    let room = buf.len().saturating_sub(usize::from(head.end));
+    let (start, fault, at) = start::start_line(window(&buf))?;
+    // Made before it is filled, so that it need not be copied when it is.
+    let mut message = Message::new(buf, Head::new(start, fault), 0);
+    let (buf, head, body_end) = message.parts();
+    head.read_fields(buf, at);
+    let head_end = head.end();
+    let room = buf.len() - head_end;
     let body = match head.content_length {
         Some(length) => usize::try_from(length).unwrap_or(usize::MAX),
         None => room,
     };
     if body > room {
-        let at = head
-            .first(HeaderId::ContentLength)
-            .map_or(0, |slot| slot.line);
-        head.note(FaultKind::ContentLengthBeyond, usize::from(at));
+        head.note(FaultKind::ContentLengthBeyond, head_end);
     }
-    let body_end = usize::from(head.end).saturating_add(body.min(room));
-    Ok(Message::new(buf, head, body_end))
+    *body_end = head_end + body.min(room);
+    Ok(message)
 }
 
-/// A stretch of the message, by offsets.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Span {
-    start: u16,
-    end: u16,
-}
-
-impl Span {
-    #[inline]
-    fn new(start: usize, end: usize) -> Self {
-        Self {
-            start: offset(start),
-            end: offset(end),
-        }
-    }
-
-    #[inline]
-    pub(crate) fn of(self, buf: &[u8]) -> &[u8] {
-        buf.get(usize::from(self.start)..usize::from(self.end))
-            .unwrap_or_default()
-    }
-}
-
-/// An offset in the window as it is kept.
-#[inline]
-#[expect(
-    clippy::cast_possible_truncation,
-    reason = "the window has at most 65,535 bytes"
-)]
-const fn offset(at: usize) -> u16 {
-    at as u16
-}
-
-/// The start line's index.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Start {
-    Request {
-        method: Method,
-        method_text: Span,
-        uri: Span,
-    },
-    Response {
-        code: u16,
-        reason: Span,
-    },
-}
-
-/// One header field's index.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Slot {
-    line: u16,
-    value: Span,
-    pub(crate) id: HeaderId,
-    /// Whether there is a fold somewhere in the field.
-    pub(crate) folded: bool,
-}
-
-impl Slot {
-    const EMPTY: Self = Self {
-        line: 0,
-        value: Span { start: 0, end: 0 },
-        id: HeaderId::Other,
-        folded: false,
-    };
-
-    #[inline]
-    pub(crate) fn value<'m>(&self, buf: &'m [u8]) -> &'m [u8] {
-        self.value.of(buf)
-    }
-
-    pub(crate) fn name<'m>(&self, buf: &'m [u8]) -> &'m [u8] {
-        let line = buf.get(usize::from(self.line)..).unwrap_or_default();
-        lex::span(line, lex::TOKEN).0
-    }
-}
-
-/// The index of a message's head.
-#[derive(Clone, Debug)]
-pub(crate) struct Head {
-    pub(crate) start: Start,
-    pub(crate) fault: Option<Fault>,
-    /// The first fault that leaves the message's end uncertain.
-    pub(crate) uncertain: Option<Fault>,
-    pub(crate) content_length: Option<u32>,
-    /// Behind the empty line.
-    pub(crate) end: u16,
-    count: u8,
-    /// By [`HeaderId`]: the first slot, or [`NONE`].
-    first: [u8; header::IDS],
-    slots: [Slot; MAX_FIELDS],
+/// The part of the received bytes that the head must be in.
+fn window(buf: &[u8]) -> &[u8] {
+    buf.get(..MAX_HEAD).unwrap_or(buf)
 }
 
 impl Head {
     /// Indexes the head at the start of `buf`.
-    #[inline]
     pub(crate) fn read(buf: &[u8]) -> Result<Self, Unreadable> {
-        let text = buf.get(..MAX_HEAD).unwrap_or(buf);
-        let (start, fault, mut at) = start::start_line(text)?;
-        let mut head = Self {
-            start,
-            fault,
-            uncertain: None,
-            content_length: None,
-            end: 0,
-            count: 0,
-            first: [NONE; header::IDS],
-            slots: [Slot::EMPTY; MAX_FIELDS],
-        };
-        loop {
-            if text.get(at..).is_some_and(|rest| rest.starts_with(b"\r\n")) {
-                head.end = offset(at + 2);
-                return Ok(head);
-            }
-            at = match head.field(text, at) {
-                Ok(next) => next,
-                Err((kind, place)) => {
-                    let kind = match kind {
-                        FaultKind::NoEndOfHead if text.len() < buf.len() => FaultKind::HeadTooLong,
-                        kind => kind,
-                    };
-                    head.note(kind, place);
-                    head.end = offset(text.len());
-                    return Ok(head);
-                }
+        let (start, fault, at) = start::start_line(window(buf))?;
+        let mut head = Self::new(start, fault);
+        head.read_fields(buf, at);
+        Ok(head)
+    }
+
+    /// Indexes the fields of `buf` from `at` on.
+    #[inline(always)]
+    fn read_fields(&mut self, buf: &[u8], at: usize) {
+        let text = window(buf);
+        let end = self.index(text, at).unwrap_or_else(|(kind, place)| {
+            let kind = match kind {
+                FaultKind::NoEndOfHead if text.len() < buf.len() => FaultKind::HeadTooLong,
+                kind => kind,
             };
+            self.note(kind, place);
+            text.len()
+        });
+        self.end_at(end);
+    }
+
+    /// Indexes the fields from `at` on; gives where the head ends. An error ends the
+    /// indexing: the rest has no sure meaning.
+    #[inline(always)]
+    fn index(&mut self, text: &[u8], at: usize) -> Result<usize, (FaultKind, usize)> {
+        let mut rest = text.get(at..).unwrap_or_default();
+        loop {
+            let line = text.len() - rest.len();
+            let next = match plain_field(rest) {
+                Some((id, value, next)) => {
+                    let start = text.len() - value.1.len();
+                    self.enter(id, line, start, value.0)?;
+                    rest = next;
+                    continue;
+                }
+                None if rest.starts_with(b"\r\n") => return Ok(line + 2),
+                None => self.field(text, line)?,
+            };
+            rest = text.get(next..).unwrap_or_default();
         }
     }
 
-    #[inline]
-    pub(crate) fn slots(&self) -> &[Slot] {
-        self.slots
-            .get(..usize::from(self.count))
-            .unwrap_or_default()
-    }
-
-    #[inline]
-    pub(crate) fn first(&self, id: HeaderId) -> Option<&Slot> {
-        self.slots_of(id).next()
-    }
-
-    #[inline]
-    pub(crate) fn slots_of(&self, id: HeaderId) -> impl Iterator<Item = &Slot> {
-        let from = self.first.get(id as usize).copied().unwrap_or(NONE);
-        let slots = self.slots().get(usize::from(from)..).unwrap_or_default();
-        slots.iter().filter(move |slot| slot.id == id)
-    }
-
-    /// Keeps the first fault, and the first that leaves the end uncertain.
-    #[cold]
-    pub(crate) fn note(&mut self, kind: FaultKind, at: usize) {
-        let fault = Fault::new(kind, at);
-        self.fault.get_or_insert(fault);
-        if kind.breaks_framing() {
-            self.uncertain.get_or_insert(fault);
-        }
-    }
-
-    /// Indexes the field that starts at `line`; gives where the next one starts. An
-    /// error ends the indexing: the rest has no sure meaning.
-    #[inline]
+    /// Indexes the field that starts at `line`, whatever it looks like; gives where
+    /// the next one starts.
     fn field(&mut self, text: &[u8], line: usize) -> Result<usize, (FaultKind, usize)> {
-        let behind = text.get(line..).unwrap_or_default();
-        let Some((id, colon)) = HeaderId::at_start(behind) else {
-            return self.other_field(text, line);
-        };
-        // Nearly always there is one space, and none at the end.
-        let mut start = line + colon + 2;
-        if !matches!(behind.get(colon..), Some([b':', b' ', b'!'..=255, ..])) {
-            start -= 1;
-        }
-        let Line { end, next, folded } = line_end(text, line, start)?;
-        let value = text.get(start..end).unwrap_or_default();
-        let value = match value {
-            [b'!'..=255, .., b'!'..=255] | [b'!'..=255] => value,
-            _ => {
-                let tail = lex::skip_lws(value);
-                start = end - tail.len();
-                lex::trim_lws_end(tail)
-            }
-        };
-        self.enter(id, line, start, value, folded)?;
-        Ok(next)
-    }
-
-    /// [`Self::field`] for a name that is unknown, or has white space behind it, or
-    /// is near the end.
-    #[cold]
-    fn other_field(&mut self, text: &[u8], line: usize) -> Result<usize, (FaultKind, usize)> {
         let behind = text.get(line..).unwrap_or_default();
         let (name, _) = lex::span(behind, lex::TOKEN);
         let name_end = line + name.len();
-        let Line { end, next, folded } = line_end(text, line, name_end)?;
+        let Line { end, next } = line_end(text, line, name_end)?;
         let field = text.get(name_end..end).unwrap_or_default();
         let ([b':', value @ ..], [_, ..]) = (skip_wsp(field), name) else {
             self.note(FaultKind::HeaderName, name_end);
@@ -254,69 +117,29 @@ impl Head {
         let value = lex::skip_lws(value);
         let start = end - value.len();
         let id = HeaderId::lookup(name);
-        self.enter(id, line, start, lex::trim_lws_end(value), folded)?;
+        self.enter(id, line, start, lex::trim_lws_end(value))?;
         Ok(next)
-    }
-
-    /// Enters a field in the index, and checks what its name alone asks for.
-    #[inline]
-    fn enter(
-        &mut self,
-        id: HeaderId,
-        line: usize,
-        start: usize,
-        value: &[u8],
-        folded: bool,
-    ) -> Result<(), (FaultKind, usize)> {
-        let Some(slot) = self.slots.get_mut(usize::from(self.count)) else {
-            return Err((FaultKind::TooManyFields, line));
-        };
-        *slot = Slot {
-            line: offset(line),
-            value: Span::new(start, start + value.len()),
-            id,
-            folded,
-        };
-        let Some(first) = self.first.get_mut(id as usize) else {
-            return Ok(());
-        };
-        let repeated = *first != NONE;
-        if repeated {
-            self.repeated(id, line, value);
-        } else {
-            *first = self.count;
-            if id == HeaderId::ContentLength {
-                self.content_length = length(value);
-                if self.content_length.is_none() {
-                    self.note(FaultKind::ContentLength, line);
-                }
-            }
-        }
-        self.count += 1;
-        Ok(())
-    }
-
-    /// Checks a field of an id that was there before.
-    fn repeated(&mut self, id: HeaderId, line: usize, value: &[u8]) {
-        if id == HeaderId::ContentLength {
-            match length(value) {
-                None => self.note(FaultKind::ContentLength, line),
-                length if length != self.content_length => {
-                    self.note(FaultKind::ContentLengthConflict, line);
-                }
-                _ => {}
-            }
-        }
-        if id.single() {
-            self.note(FaultKind::Duplicate, line);
-        }
     }
 }
 
-/// The value of a Content-Length.
-fn length(value: &[u8]) -> Option<u32> {
-    let length = lex::number_up_to(value, u64::from(u32::MAX))?;
-    u32::try_from(length).ok()
+/// A field as nearly all are: a known name and its colon, perhaps one space, a value
+/// without white space at its ends, in one line. Gives the value, the text from the
+/// value on, and from the next line on.
+#[inline(always)]
+fn plain_field(rest: &[u8]) -> Option<(HeaderId, (&[u8], &[u8]), &[u8])> {
+    // Found first, and without regard to the name, so that the next line need not wait
+    // for it. NUL, LF and CR are below 14, as are the tab and a few bytes seldom seen.
+    let end = words::find(rest, |word| words::below(word, 14));
+    let (line, [b'\r', b'\n', next @ ..]) = rest.split_at_checked(end)? else {
+        return None;
+    };
+    let (id, colon) = HeaderId::at_start(rest)?;
+    let value = match line.get(colon + 1..)? {
+        [b' ', value @ ..] | value => value,
+    };
+    let behind = rest.get(end - value.len()..)?;
+    let plain = matches!(value, [b'!'..=255] | [b'!'..=255, .., b'!'..=255]);
+    (plain && !matches!(next, [b' ' | b'\t', ..])).then_some((id, (value, behind), next))
 }
 
 /// Without the spaces and tabs in front.
@@ -334,27 +157,22 @@ struct Line {
     end: usize,
     /// Behind its CRLF.
     next: usize,
-    /// Whether it has folds.
-    folded: bool,
 }
 
 /// Finds the end of the line that starts at `line`, searching from `from` on.
 #[inline]
 fn line_end(text: &[u8], line: usize, from: usize) -> Result<Line, (FaultKind, usize)> {
     let mut at = from;
-    let mut folded = false;
     loop {
         at = line_break(text, at);
         match text.get(at..).unwrap_or_default() {
             [b'\r', b'\n', b' ' | b'\t', ..] => {
-                folded = true;
                 at += 3;
             }
             [b'\r', b'\n', ..] => {
                 return Ok(Line {
                     end: at,
                     next: at + 2,
-                    folded,
                 });
             }
             [] | [b'\r'] => return Err((FaultKind::NoEndOfHead, text.len())),
@@ -365,7 +183,7 @@ fn line_end(text: &[u8], line: usize, from: usize) -> Result<Line, (FaultKind, u
 }
 
 /// The offset of the first CR, LF or NUL from `from` on, or the end of the text.
-#[inline]
+#[inline(always)]
 fn line_break(text: &[u8], from: usize) -> usize {
     let mut at = from;
     loop {
@@ -387,21 +205,13 @@ fn line_end_with_nul(text: &[u8], line: usize) -> Result<Line, (FaultKind, usize
     let whole = text.get(line..).unwrap_or_default();
     let mut rest = whole;
     let mut quoted = false;
-    let mut folded = false;
     loop {
         let at = text.len() - rest.len();
         rest = match rest {
-            [b'\r', b'\n', b' ' | b'\t', tail @ ..] => {
-                folded = true;
-                tail
-            }
+            [b'\r', b'\n', b' ' | b'\t', tail @ ..] => tail,
             [b'\r', b'\n', ..] => {
                 let next = at + 2;
-                return Ok(Line {
-                    end: at,
-                    next,
-                    folded,
-                });
+                return Ok(Line { end: at, next });
             }
             [] | [b'\r'] => return Err((FaultKind::NoEndOfHead, text.len())),
             [b'\r' | b'\n', ..] => return Err((FaultKind::BareLineBreak, at)),

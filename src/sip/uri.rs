@@ -3,6 +3,7 @@
 use super::error::{Fault, FaultKind};
 use super::host::{self, Host};
 use super::lex::{self, Parsed, fault_in, flaw, span};
+use super::words;
 
 /// A URI, by scheme. Nothing is decoded: escapes stay as they were received.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -127,7 +128,7 @@ fn find<'a>(params: &'a [u8], name: &[u8]) -> Option<Option<&'a [u8]>> {
         .map(|(_, value)| value)
 }
 
-#[inline]
+#[inline(always)]
 fn uri(text: &[u8]) -> Parsed<'_, Uri<'_>> {
     match text {
         [b's' | b'S', b'i' | b'I', b'p' | b'P', b':', rest @ ..] => sip(rest, false),
@@ -144,7 +145,7 @@ fn uri(text: &[u8]) -> Parsed<'_, Uri<'_>> {
     }
 }
 
-#[inline]
+#[inline(always)]
 fn sip(text: &[u8], secure: bool) -> Parsed<'_, Uri<'_>> {
     let (rest, (user, password)) = match userinfo(text) {
         Err(error) if memchr::memchr(b'@', text).is_some() => return Err(error),
@@ -181,6 +182,15 @@ type UserInfo<'a> = (Option<&'a [u8]>, Option<&'a [u8]>);
 /// `user [":" password] "@"`. What is taken for that may also be a host.
 #[inline]
 fn userinfo(text: &[u8]) -> Parsed<'_, UserInfo<'_>> {
+    // Nearly always it is a number.
+    let digits = text.strip_prefix(b"+").unwrap_or(text);
+    let end = words::find(digits, words::not_digit);
+    if end > 0
+        && let Some([b'@', after @ ..]) = digits.get(end..)
+    {
+        let user = text.get(..text.len() - after.len() - 1);
+        return Ok((after, (user, None)));
+    }
     let rest = escaped_span(text, lex::USER)?;
     let user = before(text, rest);
     if user.is_empty() {

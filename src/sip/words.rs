@@ -17,6 +17,21 @@ pub(super) const fn repeat(byte: u8) -> u64 {
     ONES.wrapping_mul(byte as u64)
 }
 
+/// The first eight bytes of a text as a word, zeros behind them.
+pub(super) const fn of(text: &[u8]) -> u64 {
+    let mut word = 0;
+    let mut rest = text;
+    let mut at = 0;
+    while let Some((first, tail)) = rest.split_first()
+        && at < 8
+    {
+        word |= (*first as u64) << (8 * at);
+        rest = tail;
+        at += 1;
+    }
+    word
+}
+
 /// Flags the bytes below `limit`, which is at most 128.
 #[inline]
 pub(super) const fn below(word: u64, limit: u8) -> u64 {
@@ -43,16 +58,23 @@ pub(super) const fn not_plain(word: u64) -> u64 {
     let small = low | repeat(0x20);
     let letter = at_least(small, b'a') & !at_least(small, b'z' + 1);
     // `-`, `.`, `/` and the digits are neighbours; `/` alone is not wanted.
-    let rest = at_least(low, b'-') & !at_least(low, b'9' + 1);
-    let slash = !(low ^ repeat(b'/')).wrapping_add(repeat(0x7f));
-    (word | !(letter | rest & !slash)) & HIGHS
+    let other = at_least(low, b'-') & !at_least(low, b'9' + 1);
+    let no_slash = (low ^ repeat(b'/')).wrapping_add(repeat(0x7f));
+    (word | !(letter | other & no_slash)) & HIGHS
 }
 
 /// Flags the bytes from `limit` on, of a word of ASCII bytes; every flag is exact,
-/// and bits beside the flags are left over.
+/// and other bits are left over.
 #[inline]
 const fn at_least(word: u64, limit: u8) -> u64 {
     word.wrapping_add(repeat(0x80 - limit))
+}
+
+/// Flags the bytes that are no decimal digit.
+#[inline]
+pub(super) const fn not_digit(word: u64) -> u64 {
+    let from_zero = word ^ repeat(b'0');
+    (from_zero.wrapping_add(repeat(0x80 - 10)) | from_zero) & HIGHS
 }
 
 /// The offset of the lowest flag in its word; 8 if there is none.
@@ -67,20 +89,51 @@ pub(super) const fn before(flags: u64) -> u64 {
     ((flags & flags.wrapping_neg()) >> 7).wrapping_sub(1)
 }
 
+/// As [`find`], for what is mostly within eight bytes.
+#[inline(always)]
+pub(super) fn find_near(text: &[u8], flags: impl Fn(u64) -> u64) -> usize {
+    match text.split_first_chunk::<8>() {
+        Some((word, rest)) => {
+            let found = flags(u64::from_le_bytes(*word));
+            match found {
+                0 => 8 + find(rest, flags),
+                _ => lowest(found),
+            }
+        }
+        None => lowest(flags(padded(text))).min(text.len()),
+    }
+}
+
 /// The offset of the first byte of `text` that `flags` flags; its length if none is.
-#[inline]
+#[inline(always)]
 pub(super) fn find(text: &[u8], flags: impl Fn(u64) -> u64) -> usize {
-    let (words, tail) = text.as_chunks::<8>();
-    let mut at = 0_usize;
-    for word in words {
+    let (pairs, tail) = text.as_chunks::<16>();
+    let mut at = 0;
+    for pair in pairs {
+        let (a, b) = halves(pair);
+        let (a, b) = (flags(a), flags(b));
+        if a | b != 0 {
+            let (found, base) = if a != 0 { (a, 0) } else { (b, 8) };
+            return at + base + lowest(found);
+        }
+        at += 16;
+    }
+    if let Some((word, tail)) = tail.split_first_chunk::<8>() {
         let found = flags(u64::from_le_bytes(*word));
         if found != 0 {
             return at + lowest(found);
         }
-        at += 8;
+        return at + 8 + lowest(flags(padded(tail))).min(tail.len());
     }
-    let found = lowest(flags(padded(tail)));
-    at + found.min(tail.len())
+    at + lowest(flags(padded(tail))).min(tail.len())
+}
+
+#[inline]
+fn halves(pair: &[u8; 16]) -> (u64, u64) {
+    match pair.as_chunks::<8>().0 {
+        [a, b] => (u64::from_le_bytes(*a), u64::from_le_bytes(*b)),
+        _ => (0, 0),
+    }
 }
 
 /// Fewer than eight bytes as a word, with padding behind them.
@@ -117,14 +170,11 @@ mod tests {
             prop_assert_eq!(find(&text, above_ascii), first(&|b| b > 126));
             let plain = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'.';
             prop_assert_eq!(find(&text, not_plain), first(&|b| !plain(b)));
-            for byte in 0..=255_u8 {
-                let flags = not_plain(u64::from_le_bytes([byte, b'a', byte, b'a', b'a', byte, 0, byte]));
-                prop_assert_eq!(flags & 0x80 == 0, plain(byte));
-                prop_assert_eq!(flags >> 56 == 0, plain(byte));
-            }
+            prop_assert_eq!(find(&text, not_digit), first(&|b| !b.is_ascii_digit()));
             let both = |word| below(word, limit) | equal(word, byte) | above_ascii(word);
             let any = |b| b < limit || b == byte || b > 126;
             prop_assert_eq!(find(&text, both), first(&any));
+            prop_assert_eq!(find_near(&text, both), first(&any));
         }
     }
 }

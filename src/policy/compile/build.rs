@@ -6,17 +6,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ipnet::IpNet;
-use jiff::tz::{TimeZone, TimeZoneDatabase};
+use jiff::tz::TimeZoneDatabase;
 
 use super::main::{LEDGER, STOP_AFTER};
 use crate::base::flow::ListenerId;
-use crate::policy::counters::Counters;
+use crate::policy::counters::{Counters, Zone};
 use crate::policy::diagnostic::{At, Fault, Faults, LineIndex, Place, nearest};
 use crate::policy::numbering::Numbering;
 use crate::policy::peers::Peers;
 use crate::policy::plan::Plan;
 use crate::policy::ruleset::{
-    Cap, Carrier, CarrierId, Lane, Listener, Peer, RuleId, RuleSet, Rules, Run, Tenant, TenantId,
+    Cap, Carrier, CarrierId, Home, Lane, Listener, Peer, RuleId, RuleSet, Rules, Run, Tenant,
+    TenantId,
 };
 use crate::policy::table::Entry;
 use crate::policy::values::{self, NumberRange};
@@ -35,18 +36,17 @@ pub(super) struct Build<'z> {
     /// Carriers by name; none for one that has no effect yet.
     pub carrier_names: BTreeMap<String, (Place, Option<CarrierId>)>,
     pub plans: Vec<Plan>,
+    pub homes: Vec<Home>,
     pub plan_names: BTreeMap<String, (Place, Option<u16>)>,
     pub tariffs: BTreeSet<String>,
-    zones: Vec<TimeZone>,
+    zones: Vec<Zone>,
     zone_places: BTreeMap<String, u16>,
     claims: BTreeMap<IpNet, (Peer, Place)>,
     pub tenants: Vec<Tenant>,
     pub tenant_names: BTreeMap<Arc<str>, Place>,
     pub lanes: Vec<Lane>,
-    pub destinations: Vec<Entry>,
-    pub cap_targets: Vec<Entry>,
+    pub entries: Vec<Entry>,
     pub caps: Vec<Cap>,
-    pub own: Vec<NumberRange>,
     pub owners: Vec<(NumberRange, TenantId, Place)>,
     rules: Rules,
     texts: BTreeMap<Box<str>, u32>,
@@ -73,6 +73,7 @@ impl<'z> Build<'z> {
             carriers: Vec::new(),
             carrier_names: BTreeMap::new(),
             plans: Vec::new(),
+            homes: Vec::new(),
             plan_names: BTreeMap::new(),
             tariffs: BTreeSet::new(),
             zones: Vec::new(),
@@ -81,10 +82,8 @@ impl<'z> Build<'z> {
             tenants: Vec::new(),
             tenant_names: BTreeMap::new(),
             lanes: Vec::new(),
-            destinations: Vec::new(),
-            cap_targets: Vec::new(),
+            entries: Vec::new(),
             caps: Vec::new(),
-            own: Vec::new(),
             owners: Vec::new(),
             rules: Rules::default(),
             texts: BTreeMap::new(),
@@ -132,7 +131,7 @@ impl<'z> Build<'z> {
             return None;
         };
         let place = u16::try_from(self.zones.len()).ok()?;
-        self.zones.push(zone);
+        self.zones.push(Zone::new(zone));
         self.zone_places.insert(name.value.to_owned(), place);
         Some(place)
     }
@@ -237,13 +236,12 @@ impl<'z> Build<'z> {
             peers: Peers::new(self.claims.into_iter().map(|(net, (peer, _))| (net, peer))),
             numbering: self.numbering,
             plans: self.plans,
+            homes: self.homes,
             zones: self.zones,
             tenants: self.tenants,
             lanes: self.lanes,
-            destinations: self.destinations,
-            cap_targets: self.cap_targets,
+            entries: self.entries,
             caps: self.caps,
-            own: self.own,
             owners: self
                 .owners
                 .into_iter()

@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::build::Build;
-use super::tenant::longest;
-use crate::policy::counters::{Book, Limits, Meters, Quantity, Scope, Who};
+use super::tenant::{Arranged, arrange, longest};
+use crate::policy::counters::{Book, Limits, Measure, Meters, Quantity, Scope, Who};
 use crate::policy::diagnostic::{At, Fault, Faults, LineIndex};
 use crate::policy::model::{CapTable, TenantFile};
-use crate::policy::ruleset::{Cap, Longest, Part};
-use crate::policy::table::{self, Entry, Flags};
+use crate::policy::ruleset::{Cap, Longest};
+use crate::policy::table::{Entry, Flags};
 use crate::policy::target::Target;
 
 /// The most calls that a sliding window can be told to allow: so many times are
@@ -43,7 +43,7 @@ impl On {
 pub(super) struct TenantCaps {
     pub wide: u32,
     pub wide_count: u8,
-    pub targets: Part,
+    pub targets: Arranged,
 }
 
 /// One scope's limits, each with its place.
@@ -74,7 +74,7 @@ pub(super) fn caps(
     }
     let wide = u32::try_from(build.caps.len()).unwrap_or(u32::MAX);
     let mut wide_count = 0;
-    let start = build.cap_targets.len();
+    let start = build.entries.len();
     for draft in drafts.into_values() {
         let at = u32::try_from(build.caps.len()).unwrap_or(u32::MAX);
         let Some(cap) = cap(build, &draft, book, lines, faults) else {
@@ -83,16 +83,13 @@ pub(super) fn caps(
         build.caps.push(cap);
         match draft.on {
             On::All | On::Each(_) => wide_count += 1,
-            On::To(target) => build.cap_targets.push(Entry::new(target, Flags::NONE, at)),
+            On::To(target) => build.entries.push(Entry::new(target, Flags::NONE, at)),
         }
-    }
-    if let Some(own) = build.cap_targets.get_mut(start..) {
-        table::arrange(own);
     }
     TenantCaps {
         wide,
         wide_count,
-        targets: Part::new(start, build.cap_targets.len()),
+        targets: arrange(&mut build.entries, start),
     }
 }
 
@@ -191,8 +188,10 @@ fn cap(
         On::To(target) => fixed(Scope::To(target)),
     };
     let mut cap = Cap {
-        meter: Meters::Fixed(u32::MAX),
-        limits: Limits::NONE,
+        measure: Measure {
+            meter: Meters::Fixed(u32::MAX),
+            limits: Limits::NONE,
+        },
         first_rule: u32::MAX,
         longest: draft.longest,
     };
@@ -206,11 +205,12 @@ fn cap(
         let text = format!("{heading} {quantity} = {}", count.value);
         let id = build.rule(count.place, lines, text);
         cap.first_rule = cap.first_rule.min(id.0);
-        cap.limits
+        cap.measure
+            .limits
             .set(quantity, u32::try_from(count.value).unwrap_or(u32::MAX));
     }
     if let Ok(meter) = meter {
-        cap.meter = meter;
+        cap.measure.meter = meter;
         return Some(cap);
     }
     let place = draft

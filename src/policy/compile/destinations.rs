@@ -1,11 +1,10 @@
 //! `[destinations]`: where a tenant may call.
 
 use super::build::Build;
+use super::tenant::{Arranged, arrange};
 use crate::policy::diagnostic::{At, Fault, Faults, LineIndex};
 use crate::policy::matcher::{self, DestinationRule};
 use crate::policy::model::TenantFile;
-use crate::policy::ruleset::Part;
-use crate::policy::table;
 use crate::policy::target::Target;
 
 /// Takes a tenant's destinations into the set.
@@ -14,7 +13,7 @@ pub(super) fn destinations(
     file: &TenantFile<'_>,
     lines: &LineIndex,
     faults: &mut Faults<'_>,
-) -> Part {
+) -> Arranged {
     let mut rules = Vec::with_capacity(file.allow.len() + file.deny.len());
     read(build, &file.allow, false, &mut rules, faults);
     read(build, &file.deny, true, &mut rules, faults);
@@ -40,18 +39,15 @@ pub(super) fn destinations(
             Fault::warning(title).label("has no effect").help(help),
         );
     });
-    let start = build.destinations.len();
+    let start = build.entries.len();
     for rule in rules {
         let verb = if rule.value.deny { "deny" } else { "allow" };
         let text = format!("{verb} \"{}\"", rule.value.target);
         let id = build.rule(rule.place, lines, text);
         let entry = matcher::entry(rule.value, id.0, build.numbering);
-        build.destinations.push(entry);
+        build.entries.push(entry);
     }
-    if let Some(own) = build.destinations.get_mut(start..) {
-        table::arrange(own);
-    }
-    Part::new(start, build.destinations.len())
+    arrange(&mut build.entries, start)
 }
 
 fn read(

@@ -14,6 +14,7 @@ use crate::policy::numbering::Length;
 use crate::policy::ruleset::{
     CarrierId, Delivery, Lane, Longest, Mode, Otherwise, Part, Peer, RuleId, Tenant, TenantId,
 };
+use crate::policy::table::{self, Entry, Kinds};
 use crate::policy::target::Packed;
 use crate::policy::values::{self, Endpoint, NumberRange, Scheme};
 
@@ -51,9 +52,11 @@ pub(super) fn tenant(
         .as_ref()
         .and_then(|table| inbound(build, table, faults));
     if inbound.is_some() {
-        let own = callers.own.of(&build.own).iter();
+        let own = callers.own.of(&build.entries).iter();
         let place = file.callers.own.first().map_or(name.place, |it| it.place);
-        build.owners.extend(own.map(|&range| (range, id, place)));
+        build
+            .owners
+            .extend(own.map(|entry| (entry.as_range(), id, place)));
     }
     let longest = file.caps.as_ref().map(|caps| longest(caps, faults));
     let longest = longest.unwrap_or(Longest::NONE).or(USUAL);
@@ -71,8 +74,10 @@ pub(super) fn tenant(
     });
     build.lanes.push(Lane {
         book,
-        destinations,
-        cap_targets: caps.targets,
+        destinations: destinations.part,
+        destination_kinds: destinations.kinds,
+        cap_targets: caps.targets.part,
+        cap_kinds: caps.targets.kinds,
         own: callers.own,
         default: callers.default,
         wide_caps: caps.wide,
@@ -82,8 +87,26 @@ pub(super) fn tenant(
         callers: callers.rule,
         zone: zone.unwrap_or(0),
         plan: plan.unwrap_or(0),
-        longest,
+        longest_call: longest.call,
+        longest_ring: u16::try_from(longest.ring).unwrap_or(u16::MAX),
     });
+}
+
+/// A tenant's arranged entries: which part of all, and of which kinds.
+#[derive(Clone, Copy)]
+pub(super) struct Arranged {
+    pub part: Part,
+    pub kinds: Kinds,
+}
+
+/// Arranges the entries from `start` on.
+pub(super) fn arrange(entries: &mut [Entry], start: usize) -> Arranged {
+    let part = Part::new(start, entries.len());
+    let own = entries.get_mut(start..);
+    Arranged {
+        part,
+        kinds: own.map(table::arrange).unwrap_or_default(),
+    }
 }
 
 /// The tenant's name, if it is good and nobody else's, and its number.
@@ -215,6 +238,11 @@ fn callers(
         }
         overlaps
     });
+    if let (true, Some(place)) = (table.own.is_empty(), table.own_place) {
+        let fault = Fault::error("the tenant has no number of its own");
+        let help = "write those it may show: every call shows one, emergency calls too";
+        faults.add(place, fault.help(help));
+    }
     let otherwise = match table.otherwise {
         None => Otherwise::Replace,
         Some(text) => match text.value {
@@ -248,10 +276,10 @@ fn callers(
     let place = table.otherwise.map_or(file.place, |it| it.place);
     let verb = table.otherwise.map_or("replace", |it| it.value);
     let rule = build.rule(place, lines, format!("[callers] otherwise = \"{verb}\""));
-    let start = build.own.len();
-    build.own.extend(ranges);
+    let start = build.entries.len();
+    build.entries.extend(ranges.into_iter().map(Entry::range));
     Callers {
-        own: Part::new(start, build.own.len()),
+        own: Part::new(start, build.entries.len()),
         otherwise,
         default: default.unwrap_or_default(),
         rule,

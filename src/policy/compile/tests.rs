@@ -327,6 +327,11 @@ fn callers_are_checked() {
     let refuse =
         faults(|text| text.replace("default = \"+81335570000\"", "otherwise = \"refuse\""));
     assert_eq!(refuse, [""; 0]);
+    let nobody = faults(|text| {
+        let text = text.replace("\"+81335570000..+81335570099\"", "");
+        text.replace("default = \"+81335570000\"", "otherwise = \"refuse\"")
+    });
+    assert_has(&nobody[0], &["t/0.toml:9:7", "no number of its own"]);
 }
 
 #[test]

@@ -1,11 +1,12 @@
 //! One tenant's counters behind one lock.
 
+use std::hint::black_box;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 
-use jiff::tz::TimeZone;
 use smallvec::SmallVec;
 
+use super::day::Zone;
 use super::meter::{Limits, Over};
 use super::pages::Pages;
 use super::{Shared, lock};
@@ -49,13 +50,20 @@ pub(in crate::policy) enum Meters {
     Each(Who),
 }
 
-/// One scope that covers a call, and what is allowed there.
+/// A scope, and what is allowed there.
 #[derive(Clone, Copy, Debug)]
-pub(in crate::policy) struct Claim {
+pub(in crate::policy) struct Measure {
     /// Where it is counted.
     pub meter: Meters,
     /// What is allowed.
     pub limits: Limits,
+}
+
+/// One scope that covers a call.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::policy) struct Claim<'r> {
+    /// Where it is counted, and what is allowed there.
+    pub measure: &'r Measure,
     /// The cap, by its user's number.
     pub cap: u32,
 }
@@ -71,7 +79,7 @@ pub(in crate::policy) struct UsedUp {
 
 /// A call's claims: one for the tenant, its caller, its called number, class,
 /// country, country's class and "international", and one a prefix.
-pub(in crate::policy) type Claims = SmallVec<[Claim; 8]>;
+pub(in crate::policy) type Claims<'r> = SmallVec<[Claim<'r>; 8]>;
 
 /// What caps look at in a call.
 #[derive(Clone, Copy, Debug)]
@@ -96,11 +104,11 @@ pub(in crate::policy) struct Admission<'a> {
     /// What it is.
     pub subject: Subject,
     /// What covers it.
-    pub claims: &'a [Claim],
+    pub claims: &'a [Claim<'a>],
     /// The number of the rule set that says so.
     pub version: u64,
     /// The tenant's time zone there.
-    pub zone: &'a TimeZone,
+    pub zone: &'a Zone,
     /// Let it in even when a cap is used up.
     pub regardless: bool,
 }
@@ -111,9 +119,12 @@ pub(in crate::policy) struct TooManyScopes;
 
 /// One tenant's counters.
 #[derive(Debug)]
+#[repr(C)]
 pub(in crate::policy) struct Book {
-    pages: Mutex<Pages>,
     shared: Arc<Shared>,
+    pages: Mutex<Pages>,
+    /// Nothing; to be read where the book ends: see [`Book::warm`].
+    end: u64,
 }
 
 /// What a call holds in the counters of its tenant. Whoever keeps the call keeps
@@ -149,9 +160,15 @@ impl Drop for Hold {
 impl Book {
     pub(super) fn new(shared: Arc<Shared>) -> Self {
         Self {
-            pages: Mutex::default(),
             shared,
+            pages: Mutex::default(),
+            end: 0,
         }
+    }
+
+    /// Has the processor fetch the book's memory, while there is other work to do.
+    pub(in crate::policy) fn warm(&self) {
+        black_box((Arc::as_ptr(&self.shared), self.end));
     }
 
     /// The place of the meter of a scope, which stays the same for good.
@@ -173,15 +190,16 @@ impl Book {
     /// # Errors
     ///
     /// The cap that is used up.
-    pub(in crate::policy) fn admit(
+    pub(in crate::policy) fn admit<'r>(
         self: &Arc<Self>,
         now: Now,
         call: &Admission<'_>,
-        covers: impl Fn(&Subject, &mut Claims),
+        covers: impl Fn(&Subject, &mut Claims<'r>),
     ) -> Result<(Hold, Option<UsedUp>), UsedUp> {
-        let confirmation = self.shared.confirmations.load(Ordering::Relaxed);
+        let wall = self.shared.clock.read(now);
+        let day_end = call.zone.day_end(wall);
         let mut pages = lock(&self.pages);
-        let moment = pages.moment(now, confirmation, call);
+        let moment = pages.moment(now.mono, wall, day_end);
         pages.catch_up(&moment, call.version, covers);
         let over = pages.over(&moment, call);
         if let Some(over) = over

@@ -3,7 +3,6 @@
 
 use std::collections::VecDeque;
 use std::fmt;
-use std::time::Duration;
 
 use crate::base::time::{Mono, Wall};
 
@@ -43,16 +42,6 @@ impl Quantity {
             Self::PerDay => "calls_per_day",
         }
     }
-
-    /// The length of a sliding window; none for what is not counted by one.
-    const fn span(self) -> Option<Duration> {
-        match self {
-            Self::PerSecond => Some(Duration::from_secs(1)),
-            Self::PerMinute => Some(Duration::from_secs(60)),
-            Self::PerHour => Some(Duration::from_secs(3_600)),
-            Self::AtOnce | Self::PerDay => None,
-        }
-    }
 }
 
 impl fmt::Display for Quantity {
@@ -61,36 +50,70 @@ impl fmt::Display for Quantity {
     }
 }
 
-/// How much of each quantity is allowed. `u32::MAX` stands for no limit, which
-/// no count here reaches.
+/// The windows that slide, and how long they are in nanoseconds.
+const WINDOWS: [(Quantity, u64); 3] = [
+    (Quantity::PerSecond, 1_000_000_000),
+    (Quantity::PerMinute, 60_000_000_000),
+    (Quantity::PerHour, LONGEST),
+];
+
+/// The longest window in nanoseconds.
+const LONGEST: u64 = 3_600_000_000_000;
+
+/// No limit. No count here reaches it.
+const UNLIMITED: u32 = u32::MAX;
+
+/// How much of each quantity is allowed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::policy) struct Limits([u32; Quantity::ALL.len()]);
+pub(in crate::policy) struct Limits {
+    at_once: u32,
+    /// In the order of [`WINDOWS`].
+    windows: [u32; WINDOWS.len()],
+    per_day: u32,
+    /// The largest limit of a window: so many times must be remembered. Zero if
+    /// no window is limited.
+    keep: u32,
+    /// The longest window that is limited: so far back they must be.
+    reach: u64,
+}
 
 impl Limits {
     /// No limit on anything.
-    pub(in crate::policy) const NONE: Self = Self([u32::MAX; Quantity::ALL.len()]);
-
-    /// The limit on `quantity`; `u32::MAX` where there is none.
-    pub(in crate::policy) fn on(&self, quantity: Quantity) -> u32 {
-        self.0.get(quantity as usize).copied().unwrap_or(u32::MAX)
-    }
+    pub(in crate::policy) const NONE: Self = Self {
+        at_once: UNLIMITED,
+        windows: [UNLIMITED; WINDOWS.len()],
+        per_day: UNLIMITED,
+        keep: 0,
+        reach: 0,
+    };
 
     /// Sets the limit on `quantity`.
     pub(in crate::policy) fn set(&mut self, quantity: Quantity, limit: u32) {
-        if let Some(slot) = self.0.get_mut(quantity as usize) {
-            *slot = limit;
+        match quantity {
+            Quantity::AtOnce => self.at_once = limit,
+            Quantity::PerDay => self.per_day = limit,
+            _ => {
+                let windows = self.windows.iter_mut().zip(WINDOWS);
+                for (slot, (of, span)) in windows.filter(|(_, (of, _))| *of == quantity) {
+                    debug_assert_eq!(of, quantity);
+                    *slot = limit;
+                    self.keep = self.keep.max(limit);
+                    self.reach = self.reach.max(span);
+                }
+            }
         }
     }
 
-    /// What a meter under these limits has to remember: so many times of
-    /// admission at most, and none older than so long.
-    fn memory(&self) -> Option<(usize, Duration)> {
-        let windows = Quantity::ALL.into_iter().filter_map(|quantity| {
-            let limit = self.on(quantity);
-            let span = quantity.span().filter(|_| limit < u32::MAX)?;
-            Some((limit as usize, span))
-        });
-        windows.reduce(|a, b| (a.0.max(b.0), a.1.max(b.1)))
+    /// Whether there is a limit on `quantity`.
+    pub(in crate::policy) fn has(&self, quantity: Quantity) -> bool {
+        let limit = match quantity {
+            Quantity::AtOnce => self.at_once,
+            Quantity::PerSecond => self.windows[0],
+            Quantity::PerMinute => self.windows[1],
+            Quantity::PerHour => self.windows[2],
+            Quantity::PerDay => self.per_day,
+        };
+        limit != UNLIMITED
     }
 }
 
@@ -122,49 +145,46 @@ pub(super) struct Meter {
     /// no day twice.
     day_end: Wall,
     /// When the last calls were let in, oldest first: as many as the largest
-    /// window limit needs, and nothing that no window reaches.
+    /// window limit needs. It grows only where none of them is out of every
+    /// window's reach.
     times: VecDeque<u64>,
 }
 
 impl Meter {
     /// The first of `limits` that leaves no room for another call.
     pub(super) fn check(&self, limits: &Limits, now: Mono, wall: Wall) -> Option<Over> {
-        Quantity::ALL.into_iter().find_map(|quantity| {
-            let threshold = limits.on(quantity);
-            if threshold == u32::MAX || self.has_room(quantity, threshold, now, wall) {
-                return None;
-            }
+        let over = |quantity, value, threshold| {
             Some(Over {
                 quantity,
-                value: self.value(quantity, now, wall),
+                value,
                 threshold,
             })
-        })
-    }
-
-    fn has_room(&self, quantity: Quantity, limit: u32, now: Mono, wall: Wall) -> bool {
-        match quantity.span() {
-            None => self.value(quantity, now, wall) < limit,
-            Some(span) => {
+        };
+        if self.live >= limits.at_once {
+            return over(Quantity::AtOnce, self.live, limits.at_once);
+        }
+        if limits.keep > 0 {
+            for ((quantity, span), limit) in WINDOWS.into_iter().zip(limits.windows) {
                 let nth_last = self.times.len().checked_sub(limit as usize);
-                let time = nth_last.and_then(|i| self.times.get(i));
-                time.is_none_or(|&t| now.saturating_since(Mono::from_nanos(t)) >= span)
+                let time = nth_last.and_then(|at| self.times.get(at));
+                if time.is_some_and(|&time| is_within(time, now, span)) {
+                    return over(quantity, self.within(now, span), limit);
+                }
             }
         }
+        let today = if wall < self.day_end { self.today } else { 0 };
+        if today >= limits.per_day {
+            return over(Quantity::PerDay, today, limits.per_day);
+        }
+        None
     }
 
-    /// How many calls count towards `quantity` now, as far as remembered.
-    pub(super) fn value(&self, quantity: Quantity, now: Mono, wall: Wall) -> u32 {
-        match quantity.span() {
-            None if quantity == Quantity::AtOnce => self.live,
-            None if wall >= self.day_end => 0,
-            None => self.today,
-            Some(span) => {
-                let out = |&t: &u64| now.saturating_since(Mono::from_nanos(t)) >= span;
-                let within = self.times.len() - self.times.partition_point(out);
-                u32::try_from(within).unwrap_or(u32::MAX)
-            }
-        }
+    /// How many calls were let in within `span`, as far as remembered.
+    fn within(&self, now: Mono, span: u64) -> u32 {
+        let before = self
+            .times
+            .partition_point(|&time| !is_within(time, now, span));
+        u32::try_from(self.times.len() - before).unwrap_or(u32::MAX)
     }
 
     /// Counts a call let in at `now`, on the day that ends at `day_end`.
@@ -175,14 +195,17 @@ impl Meter {
         }
         self.day_end = self.day_end.max(day_end);
         self.today = self.today.saturating_add(1);
-        let Some((most, longest)) = limits.memory() else {
+        if limits.keep == 0 {
             return;
-        };
-        let stale = |&t: &u64| now.saturating_since(Mono::from_nanos(t)) >= longest;
-        while self.times.front().is_some_and(stale) || self.times.len() > most {
-            self.times.pop_front();
         }
-        if self.times.len() == most {
+        // Stale times do no harm. They are looked at when room is needed, so that
+        // most calls write here without reading.
+        if self.times.len() == self.times.capacity() {
+            let stale = |&time: &u64| !is_within(time, now, limits.reach);
+            let count = self.times.partition_point(stale);
+            self.times.drain(..count);
+        }
+        while self.times.len() >= limits.keep as usize {
             self.times.pop_front();
         }
         self.times.push_back(now.as_nanos());
@@ -206,11 +229,16 @@ impl Meter {
     /// Whether nothing that was counted matters any more, so that forgetting
     /// the meter changes no answer.
     pub(super) fn is_at_rest(&self, now: Mono, wall: Wall) -> bool {
-        let longest = Quantity::PerHour.span().unwrap_or_default();
         let last = self.times.back();
-        let quiet = |&t: &u64| now.saturating_since(Mono::from_nanos(t)) >= longest;
-        self.live == 0 && wall >= self.day_end && last.is_none_or(quiet)
+        let counts = last.is_some_and(|&time| is_within(time, now, LONGEST));
+        self.live == 0 && wall >= self.day_end && !counts
     }
+}
+
+/// Whether a span of this length that ends now, with what comes now in it, holds
+/// `time`.
+fn is_within(time: u64, now: Mono, span: u64) -> bool {
+    now.as_nanos().saturating_sub(time) < span
 }
 
 #[cfg(test)]

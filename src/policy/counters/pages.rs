@@ -7,7 +7,6 @@ use std::time::Duration;
 use smallvec::SmallVec;
 
 use super::book::{Admission, Claims, Meters, Subject, UsedUp, Who};
-use super::day::{CivilClock, Day};
 use super::meter::Meter;
 use crate::base::time::{Mono, Now, Wall};
 use crate::policy::numbering::{Class, Country};
@@ -33,26 +32,33 @@ const fn shared_word(who: Who) -> u64 {
     }
 }
 
-/// A live call, or a place where one can be put.
-#[derive(Debug)]
+/// A live call, or a place where one can be put: one cache line, and nothing to
+/// drop, so that it is written without being read.
+#[derive(Clone, Copy, Debug)]
+#[repr(align(64))]
 enum Place {
     Call(Live),
-    /// The next free place, if there is one.
-    Free(Option<u32>),
+    Free,
 }
 
+const _: () = assert!(size_of::<Place>() == 64, "a place is one cache line");
+
 /// What is known of a call that lives.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 struct Live {
     called: Packed,
     caller: Packed,
-    country: Option<Country>,
-    class: Class,
     /// The latest rule set by which it is counted.
     version: u64,
-    /// The meters in which it holds a place.
-    meters: SmallVec<[u32; 6]>,
+    /// The meters in which it holds a place; [`NOWHERE`] behind the last. Where
+    /// there are more, they are in [`Pages::more`].
+    meters: [u32; 8],
+    country: Option<Country>,
+    class: Class,
 }
+
+/// No meter's place.
+const NOWHERE: u32 = u32::MAX;
 
 impl Live {
     fn subject(&self) -> Subject {
@@ -76,9 +82,21 @@ pub(super) struct Moment {
 }
 
 /// The inside of a book.
+///
+/// What every call touches stands together, in front.
 #[derive(Debug, Default)]
+#[repr(C)]
 pub(super) struct Pages {
-    meters: Vec<Meter>,
+    meters: SmallVec<[Meter; 2]>,
+    calls: Vec<Place>,
+    /// Places among `calls` that are free.
+    free: SmallVec<[u32; 4]>,
+    /// The latest time that any shard has come with.
+    latest: Mono,
+    /// The latest rule set seen.
+    version: u64,
+    /// A live call is not counted by that rule set yet.
+    behind: bool,
     /// Meters that stand for nothing, to be used again.
     spare: Vec<u32>,
     /// The meter of each scope that rules name, by the scope's word.
@@ -88,28 +106,19 @@ pub(super) struct Pages {
     keys: BTreeMap<(Who, Packed), u32>,
     /// When `keys` was last searched for what no longer matters.
     searched: Option<Mono>,
-    calls: Vec<Place>,
-    free: Option<u32>,
-    /// The latest time that any shard has come with.
-    latest: Mono,
-    clock: CivilClock,
-    day: Day,
-    /// The latest rule set seen.
-    version: u64,
-    /// A live call is not counted by that rule set yet.
-    behind: bool,
+    /// Meters of calls that hold more places than fit into their record.
+    more: BTreeMap<u32, Vec<u32>>,
 }
 
 impl Pages {
     /// What time it is. Shards read the clock one behind the other, and may come
     /// here in another order: the latest time counts.
-    pub(super) fn moment(&mut self, now: Now, confirmation: u64, call: &Admission<'_>) -> Moment {
-        self.latest = self.latest.max(now.mono);
-        let wall = self.clock.read(now, confirmation);
+    pub(super) fn moment(&mut self, now: Mono, wall: Wall, day_end: Wall) -> Moment {
+        self.latest = self.latest.max(now);
         Moment {
             mono: self.latest,
             wall,
-            day_end: self.day.end(wall, call.zone, call.version),
+            day_end,
         }
     }
 
@@ -131,7 +140,8 @@ impl Pages {
         if let Some(place) = self.spare.pop() {
             return Some(place);
         }
-        let place = u32::try_from(self.meters.len()).ok()?;
+        let place = u32::try_from(self.meters.len()).ok();
+        let place = place.filter(|&place| place != NOWHERE)?;
         self.meters.push(Meter::default());
         Some(place)
     }
@@ -146,9 +156,9 @@ impl Pages {
     /// The first claim that leaves no room.
     pub(super) fn over(&self, moment: &Moment, call: &Admission<'_>) -> Option<UsedUp> {
         call.claims.iter().find_map(|claim| {
-            let place = self.find(claim.meter, &call.subject)?;
+            let place = self.find(claim.measure.meter, &call.subject)?;
             let meter = self.meters.get(place as usize)?;
-            let over = meter.check(&claim.limits, moment.mono, moment.wall)?;
+            let over = meter.check(&claim.measure.limits, moment.mono, moment.wall)?;
             Some(UsedUp {
                 cap: claim.cap,
                 over,
@@ -222,55 +232,80 @@ impl Pages {
 
     /// Counts a call under all its claims; the place of its record.
     pub(super) fn take(&mut self, moment: &Moment, call: &Admission<'_>) -> u32 {
-        let mut meters = SmallVec::new();
+        let at = self.free.pop().unwrap_or_else(|| {
+            self.calls.push(Place::Free);
+            u32::try_from(self.calls.len() - 1).unwrap_or(u32::MAX)
+        });
+        let mut meters = [NOWHERE; 8];
+        let mut free = meters.iter_mut();
         for claim in call.claims {
-            let place = self.find_or_open(claim.meter, &call.subject, moment);
+            let place = self.find_or_open(claim.measure.meter, &call.subject, moment);
             let meter = place.and_then(|at| self.meters.get_mut(at as usize));
-            if let (Some(place), Some(meter)) = (place, meter) {
-                meter.take(&claim.limits, moment.mono, moment.wall, moment.day_end);
-                meters.push(place);
+            let (Some(place), Some(meter)) = (place, meter) else {
+                continue;
+            };
+            let limits = &claim.measure.limits;
+            meter.take(limits, moment.mono, moment.wall, moment.day_end);
+            match free.next() {
+                Some(slot) => *slot = place,
+                None => self.more.entry(at).or_default().push(place),
             }
         }
         let Subject { to, caller } = call.subject;
-        self.put(Live {
-            called: to.digits,
-            caller,
-            country: to.country,
-            class: to.class,
-            version: call.version,
-            meters,
-        })
-    }
-
-    fn put(&mut self, live: Live) -> u32 {
-        let call = Place::Call(live);
-        if let Some(at) = self.free
-            && let Some(place) = self.calls.get_mut(at as usize)
-            && let Place::Free(next) = *place
-        {
-            *place = call;
-            self.free = next;
-            return at;
+        if let Some(place) = self.calls.get_mut(at as usize) {
+            *place = Place::Call(Live {
+                called: to.digits,
+                caller,
+                version: call.version,
+                meters,
+                country: to.country,
+                class: to.class,
+            });
         }
-        let at = u32::try_from(self.calls.len()).unwrap_or(u32::MAX);
-        self.calls.push(call);
         at
     }
 
     /// Gives back what the call recorded at `at` holds.
     pub(super) fn release(&mut self, now: Now, at: u32) {
         self.latest = self.latest.max(now.mono);
-        let Some(place @ Place::Call(_)) = self.calls.get_mut(at as usize) else {
+        let Some(place) = self.calls.get_mut(at as usize) else {
             return;
         };
-        let Place::Call(live) = mem::replace(place, Place::Free(self.free)) else {
+        let Place::Call(live) = mem::replace(place, Place::Free) else {
             return;
         };
-        self.free = Some(at);
-        for meter in live.meters {
+        self.free.push(at);
+        let mut leave = |meter: u32| {
             if let Some(meter) = self.meters.get_mut(meter as usize) {
                 meter.leave();
             }
+        };
+        live.meters
+            .into_iter()
+            .take_while(|&it| it != NOWHERE)
+            .for_each(&mut leave);
+        if !self.more.is_empty() {
+            self.more.remove(&at).into_iter().flatten().for_each(leave);
+        }
+    }
+
+    /// Has the call recorded at `at` hold a place in a meter, if it holds none there.
+    fn join(&mut self, at: u32, place: u32) {
+        let (call, meter) = (
+            self.calls.get_mut(at as usize),
+            self.meters.get_mut(place as usize),
+        );
+        let (Some(Place::Call(live)), Some(meter)) = (call, meter) else {
+            return;
+        };
+        let held = |held: &Vec<u32>| held.contains(&place);
+        if live.meters.contains(&place) || self.more.get(&at).is_some_and(held) {
+            return;
+        }
+        meter.join();
+        match live.meters.iter_mut().find(|slot| **slot == NOWHERE) {
+            Some(slot) => *slot = place,
+            None => self.more.entry(at).or_default().push(place),
         }
     }
 
@@ -279,11 +314,11 @@ impl Pages {
     ///
     /// For a moment after a change shards still judge by the earlier rules; what
     /// they let in is caught up with at the next call judged by the newer.
-    pub(super) fn catch_up(
+    pub(super) fn catch_up<'r>(
         &mut self,
         moment: &Moment,
         version: u64,
-        covers: impl Fn(&Subject, &mut Claims),
+        covers: impl Fn(&Subject, &mut Claims<'r>),
     ) {
         if version == self.version && !self.behind {
             return;
@@ -293,27 +328,20 @@ impl Pages {
             return;
         }
         let mut claims = Claims::new();
-        for at in 0..self.calls.len() {
-            let subject = match self.calls.get(at) {
-                Some(Place::Call(live)) if live.version < version => live.subject(),
+        for at in 0..u32::try_from(self.calls.len()).unwrap_or(u32::MAX) {
+            let subject = match self.calls.get_mut(at as usize) {
+                Some(Place::Call(live)) if live.version < version => {
+                    live.version = version;
+                    live.subject()
+                }
                 _ => continue,
             };
             claims.clear();
             covers(&subject, &mut claims);
             for claim in &claims {
-                let Some(place) = self.find_or_open(claim.meter, &subject, moment) else {
-                    continue;
-                };
-                let (call, meter) = (self.calls.get_mut(at), self.meters.get_mut(place as usize));
-                if let (Some(Place::Call(live)), Some(meter)) = (call, meter)
-                    && !live.meters.contains(&place)
-                {
-                    meter.join();
-                    live.meters.push(place);
+                if let Some(place) = self.find_or_open(claim.measure.meter, &subject, moment) {
+                    self.join(at, place);
                 }
-            }
-            if let Some(Place::Call(live)) = self.calls.get_mut(at) {
-                live.version = version;
             }
         }
         self.version = version;

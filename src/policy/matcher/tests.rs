@@ -141,8 +141,8 @@ fn compiled(lines: &[Line], to: &Destination, home: Option<Country>) -> &'static
         .zip(0..)
         .map(|(rule, at)| entry(rule.value, at, numbering))
         .collect();
-    super::super::table::arrange(&mut entries);
-    match decide(Table(&entries), to, home) {
+    let kinds = super::super::table::arrange(&mut entries);
+    match decide(Table::new(&entries, kinds), to, home) {
         Decision::Allow(_) => "allow",
         Decision::Deny(_) => "deny",
         Decision::Uncovered => "uncovered",

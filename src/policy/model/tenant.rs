@@ -42,6 +42,8 @@ pub(in crate::policy) struct TenantFile<'t> {
 pub(in crate::policy) struct CallersTable<'t> {
     /// `own`
     pub own: Vec<At<&'t str>>,
+    /// Where `own` stands, if it is there.
+    pub own_place: Option<Place>,
     /// `otherwise`
     pub otherwise: Option<At<&'t str>>,
     /// `default`
@@ -160,6 +162,7 @@ fn callers<'t>(root: &mut Fields<'t>, faults: &mut Faults<'_>) -> CallersTable<'
         return CallersTable::default();
     };
     let table = CallersTable {
+        own_place: fields.place_of("own"),
         own: fields.texts("own", faults),
         otherwise: fields.text("otherwise", faults),
         default: fields.text("default", faults),

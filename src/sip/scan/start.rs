@@ -1,9 +1,10 @@
 //! The start line (RFC 3261 §7.1, §7.2).
 
 use super::super::error::{Fault, FaultKind, Unreadable, UnreadableReason};
+use super::super::head::{Span, Start};
 use super::super::lex;
 use super::super::line::{MAX_METHOD, Method};
-use super::{Span, Start, line_break};
+use super::line_break;
 
 /// Indexes the start line; gives its index, its fault, and where the next line starts.
 #[inline]

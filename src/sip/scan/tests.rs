@@ -1,4 +1,5 @@
 use super::*;
+use crate::sip::Method;
 use crate::sip::error::UnreadableReason;
 use FaultKind as F;
 

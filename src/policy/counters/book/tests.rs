@@ -1,5 +1,7 @@
 use std::time::Duration;
 
+use jiff::tz::TimeZone;
+
 use super::*;
 use crate::base::time::{Mono, Wall};
 use crate::policy::counters::pages::KEYS_MAX;
@@ -37,36 +39,34 @@ fn at(seconds: u64) -> Now {
 struct Rules {
     version: u64,
     book: Arc<Book>,
-    caps: Vec<(Scope, u32, Limits)>,
+    caps: Vec<(Scope, Measure)>,
 }
 
 impl Rules {
     fn new(version: u64, book: &Arc<Book>, caps: &[(Scope, Limits)]) -> Self {
-        let place = |scope: Scope| book.meter(scope).unwrap();
+        let measure = |scope: Scope, limits| Measure {
+            meter: Meters::Fixed(book.meter(scope).unwrap()),
+            limits,
+        };
         Self {
             version,
             book: Arc::clone(book),
             caps: caps
                 .iter()
-                .map(|&(scope, limits)| (scope, place(scope), limits))
+                .map(|&(scope, limits)| (scope, measure(scope, limits)))
                 .collect(),
         }
     }
 
-    fn claims(&self, subject: &Subject, out: &mut Claims) {
-        for (cap, (scope, place, limits)) in (0..).zip(&self.caps) {
+    fn claims<'r>(&'r self, subject: &Subject, out: &mut Claims<'r>) {
+        for (cap, (scope, measure)) in (0..).zip(&self.caps) {
             let covered = match scope {
                 Scope::Tenant => true,
                 Scope::To(Target::Country(country)) => subject.to.country == Some(*country),
                 Scope::To(other) => panic!("{other:?}"),
             };
             if covered {
-                let meter = Meters::Fixed(*place);
-                out.push(Claim {
-                    meter,
-                    limits: *limits,
-                    cap,
-                });
+                out.push(Claim { measure, cap });
             }
         }
     }
@@ -78,11 +78,13 @@ impl Rules {
             subject,
             claims: &claims,
             version: self.version,
-            zone: &TimeZone::UTC,
+            zone: &Zone::new(TimeZone::UTC),
             regardless: false,
         };
-        let covers = |subject: &Subject, out: &mut Claims| self.claims(subject, out);
-        self.book.admit(now, &call, covers).map(|(hold, _)| hold)
+        let admitted = self
+            .book
+            .admit(now, &call, |subject, out| self.claims(subject, out));
+        admitted.map(|(hold, _)| hold)
     }
 }
 
@@ -170,20 +172,22 @@ fn a_reload_resets_nothing_and_a_new_live_cap_counts_what_lives() {
 fn numbers_beyond_the_limit_share_one_counter() {
     let counters = Counters::new();
     let book = counters.book(&"acme".into());
-    let two = limits(&[(Quantity::PerHour, 2)]);
+    let measure = Measure {
+        meter: Meters::Each(Who::Called),
+        limits: limits(&[(Quantity::PerHour, 2)]),
+    };
     let admit = |now: Now, called: u32| {
         let digits = (10_000_000 + called).to_string();
         let subject = subject(&digits, "us");
         let claims = [Claim {
-            meter: Meters::Each(Who::Called),
-            limits: two,
+            measure: &measure,
             cap: 7,
         }];
         let call = Admission {
             subject,
             claims: &claims,
             version: 1,
-            zone: &TimeZone::UTC,
+            zone: &Zone::new(TimeZone::UTC),
             regardless: false,
         };
         match book.admit(now, &call, |_, _| {}) {
