@@ -62,7 +62,7 @@ pub(crate) struct Case {
 }
 
 /// Header fields that an answer of Tollgate's own may have.
-const OF_ANSWERS: [&str; 12] = [
+pub(crate) const OF_ANSWERS: [&str; 12] = [
     "Via",
     "From",
     "To",
@@ -78,7 +78,7 @@ const OF_ANSWERS: [&str; 12] = [
 ];
 
 /// Header fields that may be in an INVITE that Tollgate sends.
-const OF_INVITES: [&str; 24] = [
+pub(crate) const OF_INVITES: [&str; 24] = [
     "Via",
     "Max-Forwards",
     "From",
@@ -234,7 +234,7 @@ fn is_carried(world: &impl World, case: &Case, invite: &Heard, number: &str) -> 
 }
 
 /// A message that has every part it must have, and no fault.
-fn sound(bytes: &[u8]) -> Result<Message, String> {
+pub(crate) fn sound(bytes: &[u8]) -> Result<Message, String> {
     let message = scan(Bytes::copy_from_slice(bytes)).map_err(|fault| fault.to_string())?;
     same("a fault", &message.fault(), &None)?;
     Essentials::parse(&message).map_err(|fault| fault.to_string())?;
@@ -277,7 +277,7 @@ fn confirm(world: &mut impl World, case: &Case, answer: &Heard) -> Result<(), St
 }
 
 /// Every header field has one of these names.
-fn only(bytes: &[u8], names: &[&str]) -> Result<(), String> {
+pub(crate) fn only(bytes: &[u8], names: &[&str]) -> Result<(), String> {
     for field in text::fields(bytes) {
         let name = text::name_of(field);
         if !names.iter().any(|known| known.as_bytes() == name) {

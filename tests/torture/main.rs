@@ -18,6 +18,7 @@
 mod core;
 mod corpus;
 mod expect;
+mod generated;
 mod places;
 mod rfc;
 mod strangers;
@@ -211,6 +212,34 @@ fn streams_read_the_same_however_they_are_cut() {
     none_fails(&all_cases(&core), |case| {
         streams::agree(&case.name, &case.bytes)
     });
+}
+
+/// Makes one message after the other, those of the corpus with transactions of
+/// their own.
+fn originals<W: World>(world: &W) -> impl Fn(usize) -> Case + use<W> {
+    let (places, entries, rfc) = (world.places(), corpus::read(), rfc_cases(world));
+    move |number| {
+        let all = entries.len() + rfc.len();
+        let at = number % all;
+        match entries.get(at) {
+            Some(entry) => entry.case(places, u32::try_from(number / all).unwrap()),
+            None => rfc[at - entries.len()].clone(),
+        }
+    }
+}
+
+#[test]
+fn generated_messages_do_no_harm() {
+    let mut core = Core::new();
+    let (original, count) = (originals(&core), strangers::flood_length());
+    generated::do_no_harm(&mut core, original, count, Core::rest);
+}
+
+#[test]
+fn generated_messages_do_no_harm_over_udp() {
+    let mut wire = Wire::start();
+    let (original, count) = (originals(&wire), strangers::flood_length() / 10);
+    generated::do_no_harm(&mut wire, original, count, |_| ());
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Who is nobody's peer hears nothing, whatever it sends, however often.
 
 use crate::core::Core;
+use crate::generated::{Random, change};
 use crate::places::Party;
 use crate::wire::Wire;
 use crate::world::World;
@@ -21,29 +22,17 @@ pub(crate) fn flood_length() -> usize {
 
 /// The messages in turn, and between them what was never meant as one.
 fn datagrams(messages: &[Vec<u8>]) -> impl Iterator<Item = Vec<u8>> {
-    let mut state: u64 = 0x9e37_79b9_7f4a_7c15;
-    let mut random = move || {
-        // xorshift64
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        state
-    };
+    let mut random = Random::new();
     (0_usize..).map(move |number| {
         let mut bytes = messages[number % messages.len()].clone();
-        let places = bytes.len().max(1) as u64;
         match number / messages.len() % 4 {
             0 => {}
-            1 => bytes.truncate(usize::try_from(random() % places).unwrap()),
-            2 => bytes = random().to_le_bytes().repeat(1 + number % 50),
-            _ => {
-                for _ in 0..8 {
-                    let at = usize::try_from(random() % places).unwrap();
-                    if let Some(byte) = bytes.get_mut(at) {
-                        *byte = random().to_le_bytes()[0];
-                    }
-                }
-            }
+            1 => bytes = random.next().to_le_bytes().repeat(1 + number % 50),
+            _ => change(
+                &mut bytes,
+                &messages[random.below(messages.len())],
+                &mut random,
+            ),
         }
         bytes
     })

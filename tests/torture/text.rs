@@ -16,6 +16,12 @@ pub(crate) fn fields(bytes: &[u8]) -> Vec<&[u8]> {
     fields
 }
 
+/// The body: what stands behind the first empty line.
+pub(crate) fn body(bytes: &[u8]) -> &[u8] {
+    let end = find(bytes, b"\r\n\r\n").map_or(bytes.len(), |at| at + 4);
+    &bytes[end..]
+}
+
 /// The values of the fields of this name or compact form.
 pub(crate) fn values<'b>(bytes: &'b [u8], name: &str) -> Vec<&'b [u8]> {
     let fields = fields(bytes).into_iter();
