@@ -51,6 +51,7 @@ pub(super) fn run() -> Result<(), String> {
     };
     let mut stage = Stage::set()?;
     let mut screen = Screen::new();
+    screen.below(&report::begin(&stage.places))?;
     let interrupted = stage.play(&runtime, &mut interrupts, &mut screen);
     let ended = stage.clear();
     let tally = stage.tally();
@@ -67,7 +68,7 @@ pub(super) fn run() -> Result<(), String> {
     if !faults.is_empty() {
         return Err(faults.join("; "));
     }
-    screen.below(&report::next(&stage.places))
+    screen.below(&report::next())
 }
 
 /// The three, at work.

@@ -49,7 +49,7 @@ pub(super) struct Counted {
     pub(super) failure: Option<String>,
     /// The last refusals: what was dialled, and why not.
     pub(super) recent: VecDeque<(String, String)>,
-    /// Of all attack and flood calls, how many ended in any way.
+    /// How long it has been at work.
     pub(super) elapsed: Duration,
 }
 

@@ -21,7 +21,7 @@ impl Tally {
         let Self { pbx, bill } = self;
         let reached = bill.attack();
         let failed = pbx.ordinary.made - pbx.ordinary.done;
-        let lost = pbx.attack.lost + pbx.flood.lost;
+        let lost = pbx.flood.lost + pbx.attack.made - pbx.attack.refused;
         let over = bill.flood() > A_MINUTE || bill.flood_peak > AT_ONCE;
         let why = pbx.failure.as_deref().unwrap_or("not over");
         let differ = bill.ordinary() != pbx.ordinary.done || bill.flood() != pbx.flood.done;
@@ -34,10 +34,7 @@ impl Tally {
                 failed > 0,
                 format!("{failed} ordinary calls failed; the first: {why}"),
             ),
-            (
-                lost > 0,
-                format!("{lost} attack calls were neither refused nor answered"),
-            ),
+            (lost > 0, format!("{lost} attack calls were not refused")),
             (over, "the flood went over its cap".to_owned()),
             (
                 differ,
@@ -113,27 +110,31 @@ impl Tally {
     /// What it came to, in lines of 40 columns.
     pub(super) fn summary(&self, judged: u64) -> Vec<Line> {
         let Self { pbx, bill } = self;
+        let title = |text: String| Line(Tone::Title, text);
+        let empty = || Line(Tone::Plain, String::new());
         let mut lines = vec![
-            Line(Tone::Plain, String::new()),
-            Line(
-                Tone::Title,
-                format!("Counted in {:.1} s", pbx.elapsed.as_secs_f32()),
-            ),
+            empty(),
+            title("Each way of dialling:      made  refused".into()),
+        ];
+        let forms = FORMS.iter().zip(&pbx.forms);
+        lines.extend(forms.map(|(form, ended)| form_row(form.name, ended)));
+        lines.extend(past(judged));
+        // What matters most comes last: a low terminal shows only the end.
+        let seconds = pbx.elapsed.as_secs_f32();
+        let failed = pbx.ordinary.made - pbx.ordinary.done;
+        let most = bill.flood_peak;
+        lines.extend([
+            empty(),
+            title(format!("Counted in {seconds:.1} s, at both ends")),
             row("ordinary calls made", pbx.ordinary.made),
-            verdict(
-                "ordinary calls that failed",
-                pbx.ordinary.made - pbx.ordinary.done,
-            ),
+            verdict("ordinary calls that failed", failed),
             row("attack calls made", pbx.attack.made),
             row("attack calls refused", pbx.attack.refused),
             verdict("attack calls that reached the carrier", bill.attack()),
             Line(Tone::Plain, flood(pbx, bill)),
             Line(
                 Tone::Faint,
-                format!(
-                    "  its cap: {AT_ONCE} at once, {A_MINUTE} a minute; most: {}",
-                    bill.flood_peak
-                ),
+                format!("  cap {AT_ONCE} at once, {A_MINUTE}/min; most at once: {most}"),
             ),
             Line(
                 Tone::Plain,
@@ -143,16 +144,7 @@ impl Tally {
                 Tone::Good,
                 money("the attack did cost", bill.attack() * YEN),
             ),
-            Line(Tone::Plain, String::new()),
-            Line(
-                Tone::Title,
-                "Each way of dialling:      made  refused".into(),
-            ),
-        ];
-        for (form, ended) in FORMS.iter().zip(&pbx.forms) {
-            lines.push(form_row(form.name, ended));
-        }
-        lines.extend(past(judged));
+        ]);
         lines
     }
 }
@@ -189,31 +181,34 @@ fn past(judged: u64) -> Vec<Line> {
     ]
 }
 
-/// What to do next.
-pub(super) fn next(places: &Places) -> Vec<Line> {
+/// What is about to be seen.
+pub(super) fn begin(places: &Places) -> Vec<Line> {
     let Places {
         pbx,
         tollgate,
         carrier,
     } = places;
+    [
+        "The attack of 2015, over UDP on loopback".to_owned(),
+        format!("  phone system {pbx}"),
+        format!("  Tollgate     {tollgate}"),
+        format!("  carrier      {carrier}"),
+        "A call of 30 s takes 0.3 s here.".to_owned(),
+        String::new(),
+    ]
+    .map(|text| Line(Tone::Faint, text))
+    .into()
+}
+
+/// What to do next.
+pub(super) fn next() -> Vec<Line> {
     let text = |text: &str| Line(Tone::Plain, text.to_owned());
     vec![
         text(""),
-        Line(
-            Tone::Faint,
-            format!("Phone system {pbx}, Tollgate {tollgate},"),
-        ),
-        Line(
-            Tone::Faint,
-            format!("carrier {carrier}: SIP over UDP. A call of 30 s took 0.3 s."),
-        ),
-        Line(
-            Tone::Title,
-            "Next: look at the example, and check it".into(),
-        ),
+        Line(Tone::Title, "Next: read the example, and check it".into()),
         text("  policies/tollgate.toml"),
         text("  policies/tenants/acme.toml"),
-        text("  tollgate check -c policies/tollgate.toml"),
+        text("  tollgate check --preview -c policies/tollgate.toml"),
     ]
 }
 
@@ -270,7 +265,7 @@ fn grouped(value: u64) -> String {
     let digits = value.to_string();
     let mut text = String::new();
     for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at) % 3 == 0 {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
             text.push(',');
         }
         text.push(digit);

@@ -51,7 +51,8 @@ const fn form(name: &'static str, uri: &'static str) -> Form {
     Form { name, uri, to: uri }
 }
 
-/// The attack of 2015, and what was or could have been tried after it.
+/// The attack of 2015, and what was or could have been tried after it. None of the
+/// numbers in it is one of ordinary calls: the carrier knows each for what it is.
 pub(super) const FORMS: [Form; 17] = [
     form("010 232 76...", "sip:01023276N@127.0.0.1"),
     form("*010 232 76...", "sip:*01023276N@127.0.0.1"),
@@ -68,12 +69,12 @@ pub(super) const FORMS: [Form; 17] = [
     form("full-width digits", "sip:０１０２３２７６N@127.0.0.1"),
     form(
         ";rn=+232 76...",
-        "sip:+442079460100;rn=+23276N@127.0.0.1;user=phone",
+        "sip:+442079460188;rn=+23276N@127.0.0.1;user=phone",
     ),
     Form {
         name: "To is in Tokyo",
         uri: "sip:01023276N@127.0.0.1",
-        to: "sip:0335571234@127.0.0.1",
+        to: "sip:0335571288@127.0.0.1",
     },
     form("a premium number", "sip:0101900555N@127.0.0.1"),
     form("a satellite phone", "sip:010881642N@127.0.0.1"),
@@ -106,9 +107,9 @@ const EXTRAS: [&str; 2] = ["100", "0143"];
 /// What happens, with the time at which it begins.
 pub(super) const ACTS: [(u64, &str); 4] = [
     (0, "an ordinary day at the office"),
-    (1_800, "the attack: 010 232 76..., 30 s each"),
-    (4_400, "the evasions, one after the other"),
-    (8_800, "a flood to a number that is allowed"),
+    (1_800, "the attack: 010 232 76..."),
+    (4_400, "the evasions, one by one"),
+    (8_800, "a flood of an allowed number"),
 ];
 
 /// When no call begins any more, in ms.
@@ -158,11 +159,11 @@ pub(super) fn calls() -> Vec<Planned> {
     for (n, at) in (attack..evasions).step_by(40).enumerate() {
         calls.push(attacking(n, 0, at));
     }
+    let others = FORMS.len() as u64 - 1;
     for (n, at) in (evasions..flood).step_by(40).enumerate() {
-        // Each way of dialling for a while, so that it can be read.
-        let each =
-            usize::try_from((flood - evasions) / 40).unwrap_or(usize::MAX) / (FORMS.len() - 1);
-        calls.push(attacking(n, 1 + (n / each).min(FORMS.len() - 2), at));
+        // Each way of dialling for as long as any other, so that it can be read.
+        let form = usize::try_from((at - evasions) * others / (flood - evasions)).unwrap_or(0);
+        calls.push(attacking(n, 1 + form, at));
     }
     for at in (flood..END).step_by(50) {
         let uri = format!("sip:010{}@127.0.0.1", FLOODED.trim_start_matches('+'));
