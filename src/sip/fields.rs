@@ -165,14 +165,20 @@ pub fn vias(message: &Message) -> impl Iterator<Item = Result<Via<'_>, Fault>> {
 /// # Errors
 /// A malformed Contact, or [`FaultKind::Contacts`] where there is more than one.
 pub fn contact(message: &Message) -> Result<Option<NameAddr<'_>>, Fault> {
-    let mut found = addresses(message, HeaderId::Contact);
-    let Some(first) = found.next().transpose()? else {
+    let mut fields = message.values(HeaderId::Contact);
+    let Some(text) = fields.next() else {
         return Ok(None);
     };
-    match found.next() {
-        None => Ok(Some(first)),
-        Some(_) => Err(fault(message, FaultKind::Contacts, first.uri_text)),
+    let base = message.offset_of(text);
+    let mut list = NameAddr::parse_list(text);
+    let first = list
+        .next()
+        .transpose()
+        .map_err(|fault| fault.within(base))?;
+    if list.next().is_some() || fields.next().is_some() {
+        return Err(Fault::new(FaultKind::Contacts, base));
     }
+    Ok(first)
 }
 
 /// All addresses of all fields of this id, in order: Contact, Route, Record-Route,

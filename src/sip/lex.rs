@@ -160,7 +160,7 @@ pub(crate) fn span(text: &[u8], class: u16) -> (&[u8], &[u8]) {
 /// Whether `text` may stand between `<>`: visible ASCII without `<`, `>` and `"`.
 #[inline]
 pub(crate) fn is_address(text: &[u8]) -> bool {
-    !text.is_empty() && words::find(text, no_address) == text.len()
+    matches!(address_span(text), ([_, ..], []))
 }
 
 /// Whether `text` is visible ASCII, at least a byte of it.
@@ -173,16 +173,19 @@ pub(crate) fn is_visible(text: &[u8]) -> bool {
 /// Splits `text` in front of the first byte that may not stand between `<>`.
 #[inline]
 pub(crate) fn address_span(text: &[u8]) -> (&[u8], &[u8]) {
-    let end = words::find(text, no_address);
-    text.split_at_checked(end).unwrap_or((text, &[]))
-}
-
-/// Flags what may not stand between `<>`.
-#[inline]
-fn no_address(word: u64) -> u64 {
-    // `<` and `>` differ in one bit; so do `"` and a space, which is below anyway.
-    let brackets = words::equal(word | words::repeat(2), b'>');
-    words::below(word, b'!') | words::above_ascii(word) | brackets | words::equal(word, b'"')
+    let mut end = 0;
+    loop {
+        end += words::find(text.get(end..).unwrap_or_default(), |word| {
+            // `<` and `>` differ in one bit. `"` is below with a `!`, which is seldom.
+            words::below(word, b'#')
+                | words::above_ascii(word)
+                | words::equal(word | words::repeat(2), b'>')
+        });
+        match text.get(end) {
+            Some(b'!') => end += 1,
+            _ => return text.split_at_checked(end).unwrap_or((text, &[])),
+        }
+    }
 }
 
 /// Whether `text` is a token.
