@@ -185,7 +185,9 @@ impl MethodSet {
                 }
                 let (method, length) = method_at_start(text);
                 set.insert(method);
-                text = text.get(length..).unwrap_or_default();
+                text = match text.get(length..).unwrap_or_default() {
+                    [b',', b' ', rest @ ..] | rest => rest,
+                };
             }
         }
         Some(set)

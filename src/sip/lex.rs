@@ -137,6 +137,9 @@ pub(crate) fn all(text: &[u8], class: u16) -> bool {
 /// `class`, and mostly longer than a word or two.
 #[inline(always)]
 pub(crate) fn long_span(text: &[u8], class: u16) -> (&[u8], &[u8]) {
+    if text.len() < 12 {
+        return span(text, class);
+    }
     let mut end = 0;
     loop {
         end += words::find(text.get(end..).unwrap_or_default(), words::not_plain);
