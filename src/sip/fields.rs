@@ -100,11 +100,7 @@ fn mandatory(message: &Message, id: HeaderId, missing: FaultKind) -> Result<&[u8
 
 fn top_via(message: &Message) -> Result<Via<'_>, Fault> {
     let text = mandatory(message, HeaderId::Via, FaultKind::NoVia)?;
-    match Via::parse_list(text).next() {
-        Some(Ok(via)) => Ok(via),
-        Some(Err(fault)) => Err(fault.within(message.offset_of(text))),
-        None => Err(fault(message, FaultKind::Via, text)),
-    }
+    Via::parse_first(text).map_err(|fault| fault.within(message.offset_of(text)))
 }
 
 type Party<'m> = (NameAddr<'m>, Option<&'m [u8]>);
@@ -116,6 +112,18 @@ fn party(message: &Message, id: HeaderId, missing: FaultKind) -> Result<Party<'_
 
 fn cseq(message: &Message) -> Result<CSeq<'_>, Fault> {
     let text = mandatory(message, HeaderId::CSeq, FaultKind::NoCSeq)?;
+    // Nearly always there is one space, and the request's method behind it.
+    if let Some((number @ ..=MAX_CSEQ, [b' ', method_text @ ..])) = lex::number(text)
+        && let Some(method) = message.method()
+        && let Ok(number) = u32::try_from(number)
+        && method_text == message.method_text()
+    {
+        return Ok(CSeq {
+            number,
+            method,
+            method_text,
+        });
+    }
     let Some(cseq) = cseq_value(text) else {
         return Err(fault(message, FaultKind::CSeq, text));
     };
