@@ -172,6 +172,8 @@ pub(crate) struct Call {
     /// (RFC 3261 §15: no BYE by the UAS before that).
     pub(super) bye_after_ack: bool,
     pub(super) answered: Option<Now>,
+    /// Nothing is owed on either leg; it only waits for stray responses.
+    pub(super) over: bool,
     /// The end is in the journal.
     pub(super) reported: bool,
     /// Key to what the INVITE came from: see `Tools::origin`.

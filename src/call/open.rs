@@ -97,6 +97,7 @@ impl Opening<'_> {
             strays: Vec::new(),
             bye_after_ack: false,
             answered: None,
+            over: false,
             reported: false,
             origin: tools.origin(essentials.call_id, arrived.sender_tag()),
         }

@@ -39,8 +39,10 @@ pub struct Config {
 /// How much a shard holds. All zero when nothing is going on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
-    /// Calls, also those that only wait for stray responses.
+    /// Calls, also those that are over and only wait for stray responses.
     pub calls: usize,
+    /// Calls of which a leg is still to be closed.
+    pub live: usize,
     /// Server transactions.
     pub server_transactions: usize,
     /// Client transactions.
@@ -67,6 +69,8 @@ pub(super) struct Tools {
     pub(super) scratch: Vec<u8>,
     /// Our own addresses.
     pub(super) here: Here,
+    /// Calls that are over, and only wait for stray responses.
+    over: usize,
     key: u128,
     next_call: u64,
 }
@@ -119,6 +123,7 @@ impl Tools {
             timers,
             scratch: Vec::new(),
             here: Here::of(&config.rules),
+            over: 0,
             key,
             next_call: first,
         }
@@ -128,6 +133,7 @@ impl Tools {
         let transactions = self.transactions.counts();
         Counts {
             calls,
+            live: calls.saturating_sub(self.over),
             server_transactions: transactions.server,
             client_transactions: transactions.client,
             timers: transactions.timers + self.wheel.len(),
@@ -192,8 +198,19 @@ impl Tools {
         self.wheel.schedule(now + after, (key, alarm))
     }
 
+    /// Notes whether a call is over.
+    pub(super) fn note_over(&mut self, call: &mut Call, over: bool) {
+        match (call.over, over) {
+            (false, true) => self.over += 1,
+            (true, false) => self.over = self.over.saturating_sub(1),
+            _ => {}
+        }
+        call.over = over;
+    }
+
     /// Takes back all that a finished call has here.
     pub(super) fn forget(&mut self, key: CallKey, call: &mut Call) {
+        self.note_over(call, false);
         for tag in [call.caller.local_tag, call.callee.local_tag] {
             self.tags.remove(&tag);
         }

@@ -302,6 +302,7 @@ impl Turn<'_> {
         let closed = [&self.call.caller, &self.call.callee]
             .into_iter()
             .all(|leg| leg.progress.is_closed());
+        self.tools.note_over(self.call, closed);
         // Until the INVITE's transaction ends, another fork may answer.
         let answerable = |exchange: &Exchange| exchange.opening && exchange.client.is_some();
         let awaited = self.call.exchanges.iter().any(answerable);
@@ -312,12 +313,22 @@ impl Turn<'_> {
         true
     }
 
-    /// No request of a peer's stays without a final response.
+    /// No request of a peer's stays without a final response, and no INVITE of
+    /// ours open: only its CANCEL gives it an end.
     fn answer_what_is_left(&mut self) {
         let exchanges = std::mem::take(&mut self.call.exchanges);
         for exchange in &exchanges {
-            if let (Stage::Open, Some(server)) = (&exchange.stage, exchange.server) {
+            if !matches!(exchange.stage, Stage::Open) {
+                continue;
+            }
+            if let Some(server) = exchange.server {
                 self.respond(server, (481, exchange.tag), b"", |_| {});
+            }
+            if let Some(client) = exchange.client {
+                let transmits = &mut self.out.transmits;
+                self.tools
+                    .transactions
+                    .cancel(self.now.mono, client, None, transmits);
             }
         }
         self.call.exchanges = exchanges;

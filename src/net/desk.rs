@@ -176,7 +176,7 @@ impl Desk {
     pub(super) fn rest(&mut self) {
         self.handling = Bytes::new();
         self.block.rewind();
-        self.stats.calls.set(self.shard.counts().calls);
+        self.stats.calls.set(self.shard.counts().live);
     }
 }
 

@@ -140,17 +140,17 @@ pub struct Refused {
 }
 
 impl Refused {
+    /// A refusal for a reason that has nothing to do with the call itself.
+    #[must_use]
+    pub fn because(reason: Reason) -> Self {
+        Self::new(reason, None, None)
+    }
+
     fn unread(unread: NotANumber) -> Self {
         Self {
             unread: Some(unread),
             ..Self::new(Reason::NoSingleMeaning, None, None)
         }
-    }
-
-    /// A refusal for a reason that has nothing to do with the call itself.
-    #[must_use]
-    pub fn because(reason: Reason) -> Self {
-        Self::new(reason, None, None)
     }
 
     fn new(reason: Reason, rule: Option<RuleId>, number: Option<Number>) -> Self {
