@@ -1,5 +1,6 @@
 //! Reading and judging a message does not allocate.
 
+#![cfg(test)]
 #![expect(unsafe_code, reason = "counting allocations takes an allocator")]
 
 #[path = "../benches/invite/mod.rs"]

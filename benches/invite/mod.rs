@@ -13,6 +13,7 @@ pub(crate) fn invite(n: usize) -> Bytes {
     let mixed = n.wrapping_mul(0x9e37_79b9) & 0xffff_ffff;
     let (called, caller) = (31_000_000 + mixed % 60_000_000, 335_570_000 + n % 1000);
     let host = format!("10.{}.{}.{}", n % 7, n % 200, mixed % 250);
+    let gateway = format!("192.0.2.{}", n % 250);
     let (port, name) = match n % 3 {
         0 => (5060, "Front Desk"),
         1 => (5080, "Sales"),
@@ -31,11 +32,11 @@ pub(crate) fn invite(n: usize) -> Bytes {
         10_000 + mixed % 20_000,
     );
     let text = format!(
-        "INVITE sip:+8133{called}{digits}@gw.example.net:5060;user=phone SIP/2.0\r\n\
+        "INVITE sip:+8133{called}{digits}@{gateway}:5060;user=phone SIP/2.0\r\n\
          Via: SIP/2.0/UDP {host}:{port};branch=z9hG4bK-{mixed}-{n}-0;rport\r\n\
          Max-Forwards: 70\r\n\
          From: \"{name}\" <sip:+81{caller}@{host}:{port}>;tag={mixed}SIPpTag00{n}\r\n\
-         To: <sip:+8133{called}{digits}@gw.example.net:5060;user=phone>\r\n\
+         To: <sip:+8133{called}{digits}@{gateway}:5060;user=phone>\r\n\
          Call-ID: {n}-{mixed}@{host}\r\n\
          CSeq: 1 INVITE\r\n\
          Contact: <sip:+81{caller}@{host}:{port};transport=UDP>\r\n\

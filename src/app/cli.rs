@@ -23,6 +23,7 @@ const STYLES: Styles = Styles::styled()
     disable_help_subcommand = true,
     after_help = "\
 Begin with:
+  tollgate demo                       what it is for, live, in 12 seconds
   tollgate check -c tollgate.toml     is the configuration right?
   tollgate run   -c tollgate.toml     judge calls
 
@@ -36,6 +37,19 @@ pub(super) struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
+    /// See the toll fraud of 2015 refused, live, on this machine.
+    #[command(after_help = "\
+Example:
+  tollgate demo
+
+A small phone system, a small carrier and Tollgate between them, talking SIP
+over loopback for 12 seconds: it needs no configuration, no root and no fixed
+port, and leaves nothing behind. What it tells is counted at the phone system
+and at the carrier; exit code 1 if an attack call reached the carrier or an
+ordinary call failed. Ctrl-C ends it early, also with 1.
+
+Next: tollgate check -c FILE")]
+    Demo,
     /// Judge calls: the firewall itself.
     #[command(after_help = "\
 Example:

@@ -2,6 +2,7 @@
 
 mod check;
 mod cli;
+mod demo;
 mod last_good;
 mod ledger;
 mod render;
@@ -20,6 +21,7 @@ use clap::Parser;
 #[must_use]
 pub fn main() -> ExitCode {
     let done = match cli::Cli::parse().command {
+        cli::Command::Demo => demo::run(),
         cli::Command::Ledger(cli::Ledger::Export(wanted)) => ledger::run(wanted),
         cli::Command::Check(wanted) => check::run(&wanted),
         cli::Command::Run(wanted) => run::run(wanted),

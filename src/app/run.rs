@@ -108,7 +108,7 @@ fn start_log(form: cli::Log) -> Result<(), String> {
 }
 
 /// A journal for each shard, each beginning with who writes it, by which rules.
-fn journals(
+pub(super) fn journals(
     ledger: &Ledger,
     shards: u16,
     rules: &RuleSet,
@@ -138,7 +138,7 @@ fn journals(
 
 /// Writes into each journal that it ended in order: without this, the next start
 /// takes it for a crash.
-fn close(ledger: &Ledger, shards: u16, live: u64) -> Result<(), Fault> {
+pub(super) fn close(ledger: &Ledger, shards: u16, live: u64) -> Result<(), Fault> {
     let wall = net::clock::now().wall;
     (0..shards).try_for_each(|shard| {
         Journal::open(ledger, shard, wall)?.begin(&[Record::Stopped { wall, live }])

@@ -230,10 +230,19 @@ impl Turn<'_> {
         }
     }
 
-    /// Acknowledges a 2xx that is seen again when nothing is kept of it.
-    pub(super) fn acknowledge_again(&mut self, side: Side, cseq: u32) {
-        let packet = self.ack_packet(side, cseq, None);
-        self.send_ack(side, packet);
+    /// A 2xx that belongs to no exchange any more: of a dialog that is known, it
+    /// only wants its ACK again; any other is hung up.
+    pub(super) fn stray_answer(&mut self, side: Side, arrived: &Arrived<'_>) {
+        let (leg, essentials) = (self.call.leg(side), arrived.essentials);
+        if leg.call_id() != essentials.call_id {
+            return;
+        }
+        if Some(leg.far.tag()) == essentials.to_tag {
+            let packet = self.ack_packet(side, essentials.cseq.number, None);
+            self.send_ack(side, packet);
+        } else {
+            self.hang_up_stray(side, arrived);
+        }
     }
 
     /// Sends an ACK, and keeps it for when the 2xx is seen again.

@@ -36,17 +36,7 @@ impl Calls {
             return;
         }
         if let Some((key, side)) = self.tools.by_tag(arrived.sender_tag()) {
-            self.turn(key, now, out, |turn| {
-                let leg = turn.call.leg(side);
-                if leg.call_id() != essentials.call_id {
-                    return;
-                }
-                let known = Some(leg.far.tag()) == essentials.to_tag;
-                match known {
-                    true => turn.acknowledge_again(side, essentials.cseq.number),
-                    false => turn.hang_up_stray(side, arrived),
-                }
-            });
+            self.turn(key, now, out, |turn| turn.stray_answer(side, arrived));
         }
     }
 }
@@ -69,7 +59,9 @@ impl Turn<'_> {
         let Some(exchange) = self.call.exchange_by_client(client) else {
             let accepted = matches!(code, 200..=299);
             if accepted && arrived.essentials.cseq.method == Method::Invite {
-                self.hang_up_stray(Side::Callee, arrived);
+                let callee = self.call.callee.local_tag.text() == *arrived.sender_tag();
+                let side = if callee { Side::Callee } else { Side::Caller };
+                self.stray_answer(side, arrived);
             }
             return;
         };

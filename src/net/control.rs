@@ -2,6 +2,7 @@
 
 use std::future::pending;
 use std::io;
+use std::pin::pin;
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
@@ -115,12 +116,18 @@ impl Control {
         }
     }
 
-    /// Serves until every shard has ended.
+    /// Serves until every shard has ended. When `stop` is ready, it is as if
+    /// SIGTERM had come.
     ///
     /// # Errors
     /// One of them broke down. The others are told to stop at once, without
     /// hanging up: their calls live on in the journal.
-    pub(super) async fn serve(mut self, mut signals: Signals) -> Result<(), RunError> {
+    pub(super) async fn serve(
+        mut self,
+        mut signals: Signals,
+        stop: impl Future<Output = ()>,
+    ) -> Result<(), RunError> {
+        let (mut stop, mut asked) = (pin!(stop), false);
         let mut figures = interval(FIGURES);
         figures.set_missed_tick_behavior(MissedTickBehavior::Skip);
         figures.tick().await;
@@ -132,6 +139,10 @@ impl Control {
                     Wish::Reload => self.reload(),
                     Wish::Stop => self.stop_sooner(),
                 },
+                () = &mut stop, if !asked => {
+                    asked = true;
+                    self.stop_sooner();
+                }
                 () = phase_end(phase) => self.stop_sooner(),
                 () = look_again(phase) => self.look(),
                 _ = figures.tick() => tracing::debug!("so far: {}", self.figures()),

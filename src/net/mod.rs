@@ -28,6 +28,6 @@ mod wire;
 
 pub use pen::Journal;
 pub use rules::Reload;
-pub use run::{RunError, Setup, default_shards, run};
+pub use run::{RunError, Setup, default_shards, run, run_until};
 pub use socket::BindError;
 pub use stats::{Stats, Tally};

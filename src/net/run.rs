@@ -127,6 +127,15 @@ pub fn default_shards() -> u16 {
 /// # Errors
 /// [`RunError`]: something needed to start is missing, or a shard broke down.
 pub fn run(setup: Setup) -> Result<(), RunError> {
+    run_until(setup, std::future::pending())
+}
+
+/// [`run`], which `stop` also ends, as a first SIGTERM would. The signals still
+/// count.
+///
+/// # Errors
+/// As [`run`].
+pub fn run_until(setup: Setup, stop: impl Future<Output = ()>) -> Result<(), RunError> {
     // Before anyone can see that we are up, and send one.
     let runtime = new_runtime().map_err(RunError::system("start the signal loop"))?;
     let signals = {
@@ -172,7 +181,7 @@ pub fn run(setup: Setup) -> Result<(), RunError> {
     }
     drop(setup.rules);
     let control = control::Control::new(mailboxes, stats, jobs, exited, sockets, setup.stop_after);
-    runtime.block_on(control.serve(signals))?;
+    runtime.block_on(control.serve(signals, stop))?;
     for thread in threads {
         // What a thread had to say, it said through `exits`.
         let _said = thread.join();

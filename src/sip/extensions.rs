@@ -3,11 +3,12 @@
 //! Allow as a set.
 
 use super::error::{Fault, FaultKind};
-use super::fields::{Elements, cseq_value, option_tags};
+use super::fields::{Elements, cseq_value};
 use super::header::HeaderId;
-use super::lex::{self, Params};
+use super::lex::{self, Param, Params};
 use super::line::Method;
 use super::message::Message;
+use super::words;
 
 /// Who refreshes a session (RFC 4028 §4), from the request's point of view.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,9 +61,9 @@ impl SessionExpires {
             |text| {
                 let mut refresher = None;
                 let mut sound = true;
-                let seconds = seconds(text, |name, value| {
-                    if is(name, b"refresher") {
-                        refresher = value.and_then(Refresher::lookup);
+                let seconds = seconds(text, |param| {
+                    if param.is(b"refresher") {
+                        refresher = param.value.and_then(Refresher::lookup);
                         sound = refresher.is_some();
                     }
                 })?;
@@ -78,7 +79,7 @@ impl SessionExpires {
 /// [`FaultKind::SessionTimer`].
 pub fn min_se(message: &Message) -> Result<Option<u32>, Fault> {
     value(message, HeaderId::MinSe, FaultKind::SessionTimer, |text| {
-        seconds(text, |_, _| ())
+        seconds(text, |_| ())
     })
 }
 
@@ -141,10 +142,10 @@ pub fn reasons(message: &Message) -> impl Iterator<Item = Reason<'_>> {
         std::iter::from_fn(move || {
             let text = lex::skip_lws(rest.take()?);
             let (after, protocol) = lex::token(text, FaultKind::List).ok()?;
-            let (after, params) = lex::params(after, |_, _| ()).ok()?;
+            let (after, params) = lex::params(after, |_| ()).ok()?;
             let (after, more) = lex::list_end(after).ok()?;
             rest = more.map(|()| after);
-            let param = |wanted: &[u8]| Params(params).find(|(name, _)| is(name, wanted))?.1;
+            let param = |name: &[u8]| Params(params).value(name).flatten();
             let cause = param(b"cause").and_then(|cause| lex::number_up_to(cause, 65_535));
             Some(Reason {
                 protocol,
@@ -176,8 +177,16 @@ impl MethodSet {
     pub fn allow(message: &Message) -> Option<Self> {
         message.first(HeaderId::Allow)?;
         let mut set = Self::default();
-        for name in option_tags(message, HeaderId::Allow) {
-            set.insert(Method::lookup(name));
+        for mut text in message.all(HeaderId::Allow) {
+            while let [first, rest @ ..] = text {
+                if matches!(first, b',' | ..=b' ') {
+                    text = rest;
+                    continue;
+                }
+                let (method, length) = method_at_start(text);
+                set.insert(method);
+                text = text.get(length..).unwrap_or_default();
+            }
         }
         Some(set)
     }
@@ -194,6 +203,23 @@ impl MethodSet {
     pub const fn contains(self, method: Method) -> bool {
         self.0 & (1 << method as u32) != 0
     }
+}
+
+/// The method at the start of a list, and how long its name is: it ends at a comma
+/// or at what is not visible.
+#[inline]
+fn method_at_start(text: &[u8]) -> (Method, usize) {
+    let end = |word| words::equal(word, b',') | words::below(word, b'!');
+    if let Some(word) = text.first_chunk().map(|word| u64::from_le_bytes(*word)) {
+        let found = end(word);
+        if found != 0 {
+            let name = word & words::before(found);
+            return (Method::of_word(name), words::lowest(found));
+        }
+    }
+    let length = words::find(text, end);
+    let name = text.get(..length).unwrap_or_default();
+    (Method::lookup(name), length)
 }
 
 impl FromIterator<Method> for MethodSet {
@@ -226,7 +252,7 @@ fn value<'m, T>(
 }
 
 /// `delta-seconds *(SEMI generic-param)`, wholly.
-fn seconds<'m>(text: &'m [u8], see: impl FnMut(&'m [u8], Option<&'m [u8]>)) -> Option<u32> {
+fn seconds<'m>(text: &'m [u8], see: impl FnMut(Param<'m>)) -> Option<u32> {
     let (seconds, rest) = lex::number(text)?;
     let (rest, _) = lex::params(rest, see).ok()?;
     lex::skip_lws(rest)
@@ -307,7 +333,8 @@ mod tests {
 
     #[test]
     fn sets_of_words() {
-        let message = with("Privacy: id; critical\r\nAllow: INVITE,ACK ,\r\n BYE\r\nAllow: FOO");
+        let message =
+            with("Privacy: id; critical\r\nAllow: INVITE,ACK ,\r\n BYE\u{1}\r\nAllow: FOO");
         assert_eq!(
             privacy(&message).collect::<Vec<_>>(),
             [b"id".as_slice(), b"critical"]

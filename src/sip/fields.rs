@@ -251,12 +251,9 @@ impl<'m> Iterator for Elements<'m> {
             while self.rest.is_empty() {
                 self.rest = self.fields.next()?;
             }
-            let end = self.rest.iter().position(|&byte| byte == self.comma);
-            let (element, rest) = match end.and_then(|end| self.rest.split_at_checked(end)) {
-                Some((element, [_, rest @ ..])) => (element, rest),
-                _ => (self.rest, &[][..]),
-            };
-            self.rest = rest;
+            let end = words::find_near(self.rest, |word| words::equal(word, self.comma));
+            let (element, rest) = self.rest.split_at_checked(end)?;
+            self.rest = rest.get(1..).unwrap_or_default();
             let element = lex::trim_lws(element);
             if !element.is_empty() {
                 return Some(element);

@@ -269,51 +269,81 @@ pub(crate) fn quoted(text: &[u8]) -> Parsed<'_, &[u8]> {
     }
 }
 
-/// One `;name[=value]`, its semicolon already read. A quoted value keeps its quotes.
+/// A header field parameter.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Param<'a> {
+    pub(crate) name: &'a [u8],
+    /// A quoted value keeps its quotes.
+    pub(crate) value: Option<&'a [u8]>,
+    /// Whether the value is a token.
+    pub(crate) token: bool,
+}
+
+impl Param<'_> {
+    /// Whether it has this name, which is given in lower case.
+    #[inline(always)]
+    pub(crate) fn is(&self, name: &[u8]) -> bool {
+        self.name.len() == name.len() && (self.name == name || self.name.eq_ignore_ascii_case(name))
+    }
+}
+
+/// One `;name[=value]`, its semicolon already read.
 #[inline]
-pub(crate) fn param(text: &[u8]) -> Parsed<'_, (&[u8], Option<&[u8]>)> {
+fn param(text: &[u8]) -> Parsed<'_, Param<'_>> {
     let (rest, name) = token(text, FaultKind::Param)?;
-    let Some(value) = separator(rest, b'=') else {
-        return Ok((rest, (name, None)));
+    let Some(text) = separator(rest, b'=') else {
+        let (value, token) = (None, false);
+        return Ok((rest, Param { name, value, token }));
     };
-    if value.first() == Some(&b'"') {
-        let (rest, _) = quoted(value)?;
-        let length = value.len() - rest.len();
-        return Ok((rest, (name, value.get(..length))));
+    if text.first() == Some(&b'"') {
+        let (rest, _) = quoted(text)?;
+        let (value, token) = (text.get(..text.len() - rest.len()), false);
+        return Ok((rest, Param { name, value, token }));
     }
-    match span(value, VALUE) {
-        ([], _) => flaw(FaultKind::Param, value),
-        (found, rest) => Ok((rest, (name, Some(found)))),
+    let (mut value, mut rest) = long_span(text, TOKEN);
+    let token = !matches!(rest, [b'[' | b']' | b':', ..]);
+    if !token {
+        (value, rest) = span(text, VALUE);
     }
+    if value.is_empty() {
+        return flaw(FaultKind::Param, text);
+    }
+    let value = Some(value);
+    Ok((rest, Param { name, value, token }))
 }
 
 /// Iterates over a text of `;name[=value]`s that was found well-formed before.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Params<'a>(pub(crate) &'a [u8]);
 
+impl<'a> Params<'a> {
+    /// The value of the parameter of this name in any case: `None` if absent,
+    /// `Some(None)` without a value.
+    pub(crate) fn value(mut self, name: &[u8]) -> Option<Option<&'a [u8]>> {
+        self.find(|(found, _)| found.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value)
+    }
+}
+
 impl<'a> Iterator for Params<'a> {
     type Item = (&'a [u8], Option<&'a [u8]>);
 
-    #[inline]
     fn next(&mut self) -> Option<Self::Item> {
         let (rest, found) = param(separator(self.0, b';')?).ok()?;
         self.0 = rest;
-        Some(found)
+        Some((found.name, found.value))
     }
 }
 
 /// Reads `*(;name[=value])`, and shows each to `see`; gives the text from the first
 /// semicolon to the last parameter.
-#[inline]
-pub(crate) fn params<'a>(
-    text: &'a [u8],
-    mut see: impl FnMut(&'a [u8], Option<&'a [u8]>),
-) -> Parsed<'a, &'a [u8]> {
+#[inline(always)]
+pub(crate) fn params<'a>(text: &'a [u8], mut see: impl FnMut(Param<'a>)) -> Parsed<'a, &'a [u8]> {
     let start = skip_lws(text);
     let mut rest = start;
     while let Some(next) = separator(rest, b';') {
-        let (behind, (name, value)) = param(next)?;
-        see(name, value);
+        let (behind, param) = param(next)?;
+        see(param);
         rest = behind;
     }
     let length = start.len() - rest.len();

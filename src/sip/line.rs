@@ -29,6 +29,16 @@ macro_rules! methods {
                 }
             }
 
+            /// The method of a name of at most eight bytes, given as a word with
+            /// zeros behind it.
+            pub(crate) const fn of_word(name: u64) -> Self {
+                $(const $name: u64 = words::of($text.as_bytes());)+
+                match name {
+                    $($name => Self::$name,)+
+                    _ => Self::Other,
+                }
+            }
+
             /// The name as it is written; empty for [`Self::Other`].
             #[must_use]
             pub const fn as_str(self) -> &'static str {
@@ -46,6 +56,8 @@ macro_rules! methods {
     reason = "the constants of the macro carry the variants' names"
 )]
 mod method {
+    use crate::sip::words;
+
     methods! {
         Invite "INVITE" "RFC 3261 §13",
         Ack "ACK" "RFC 3261 §13",

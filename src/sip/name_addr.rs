@@ -2,7 +2,7 @@
 //! (RFC 3261 §20.10, §25.1).
 
 use super::error::{Fault, FaultKind};
-use super::lex::{self, Params, Parsed, fault_in, flaw, span};
+use super::lex::{self, Param, Params, Parsed, fault_in, flaw, span};
 use super::uri::Uri;
 
 /// The longest tag, in bytes.
@@ -27,7 +27,7 @@ impl<'a> NameAddr<'a> {
     /// # Errors
     /// What is wrong first, by its offset in `text`.
     pub fn parse(text: &'a [u8]) -> Result<Self, Fault> {
-        whole(text, |_, _| ())
+        whole(text, |_| ())
     }
 
     /// Reads a comma list, lazily. The first fault ends it.
@@ -51,9 +51,7 @@ impl<'a> NameAddr<'a> {
     /// `Some(None)` without a value. A quoted value keeps its quotes.
     #[must_use]
     pub fn param(&self, name: &[u8]) -> Option<Option<&'a [u8]>> {
-        Params(self.params)
-            .find(|(found, _)| found.eq_ignore_ascii_case(name))
-            .map(|(_, value)| value)
+        Params(self.params).value(name)
     }
 
     /// The header field parameters in their order.
@@ -77,10 +75,11 @@ impl<'a> NameAddr<'a> {
     pub(crate) fn parse_tagged(text: &'a [u8]) -> Result<(Self, Option<&'a [u8]>), Fault> {
         let mut tag = None;
         let mut sound = true;
-        let address = whole(text, |name, value| {
-            if name.len() == 3 && name.eq_ignore_ascii_case(b"tag") {
-                sound &= tag.is_none() && value.is_some_and(is_tag);
-                tag = value;
+        let address = whole(text, |param| {
+            if param.is(b"tag") {
+                let length = param.value.map_or(0, <[u8]>::len);
+                sound &= tag.is_none() && param.token && length <= MAX_TAG;
+                tag = param.value;
             }
         })?;
         if !sound {
@@ -91,16 +90,9 @@ impl<'a> NameAddr<'a> {
     }
 }
 
-fn is_tag(tag: &[u8]) -> bool {
-    tag.len() <= MAX_TAG && lex::is_token(tag)
-}
-
 /// A whole text as one address, its parameters shown to `see`.
 #[inline]
-fn whole<'a>(
-    text: &'a [u8],
-    see: impl FnMut(&'a [u8], Option<&'a [u8]>),
-) -> Result<NameAddr<'a>, Fault> {
+fn whole<'a>(text: &'a [u8], see: impl FnMut(Param<'a>)) -> Result<NameAddr<'a>, Fault> {
     match one(text, see) {
         Ok(([], address)) => Ok(address),
         Ok((rest, _)) => Err(Fault::new(FaultKind::NameAddr, text.len() - rest.len())),
@@ -120,7 +112,7 @@ impl<'a> Iterator for NameAddrs<'a> {
 
     fn next(&mut self) -> Option<Self::Item> {
         let text = self.rest.take()?;
-        let element = one(text, |_, _| ()).and_then(|(rest, address)| {
+        let element = one(text, |_| ()).and_then(|(rest, address)| {
             let (rest, more) = lex::list_end(rest)?;
             Ok((more.map(|()| rest), address))
         });
@@ -136,10 +128,7 @@ impl<'a> Iterator for NameAddrs<'a> {
 
 /// One address, up to a comma or the end.
 #[inline]
-fn one<'a>(
-    text: &'a [u8],
-    see: impl FnMut(&'a [u8], Option<&'a [u8]>),
-) -> Parsed<'a, NameAddr<'a>> {
+fn one<'a>(text: &'a [u8], see: impl FnMut(Param<'a>)) -> Parsed<'a, NameAddr<'a>> {
     let text = lex::skip_lws(text);
     let (rest, (display, uri_text)) = match text {
         [b'<', ..] => (text, (None, None)),

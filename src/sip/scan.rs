@@ -122,11 +122,14 @@ impl Head {
     }
 }
 
+/// What [`plain_field`] gives.
+type PlainField<'a> = (HeaderId, (&'a [u8], &'a [u8]), &'a [u8]);
+
 /// A field as nearly all are: a known name and its colon, perhaps one space, a value
 /// without white space at its ends, in one line. Gives the value, the text from the
 /// value on, and from the next line on.
 #[inline(always)]
-fn plain_field(rest: &[u8]) -> Option<(HeaderId, (&[u8], &[u8]), &[u8])> {
+fn plain_field(rest: &[u8]) -> Option<PlainField<'_>> {
     // Found first, and without regard to the name, so that the next line need not wait
     // for it. NUL, LF and CR are below 14, as are the tab and a few bytes seldom seen.
     let end = words::find(rest, |word| words::below(word, 14));

@@ -2,7 +2,7 @@
 
 use super::error::{Fault, FaultKind};
 use super::host::{self, Host};
-use super::lex::{self, Params, Parsed, fault_in, flaw};
+use super::lex::{self, Param, Params, Parsed, fault_in, flaw};
 use std::net::IpAddr;
 
 /// The longest branch, in bytes.
@@ -113,8 +113,8 @@ fn hop(text: &[u8]) -> Parsed<'_, Via<'_>> {
         params: &[],
     };
     let mut sound = true;
-    let (rest, params) = lex::params(rest, |name, value| {
-        sound &= via.take(name, value).is_some();
+    let (rest, params) = lex::params(rest, |param| {
+        sound &= via.take(param).is_some();
     })?;
     if !sound {
         return flaw(FaultKind::Via, text);
@@ -166,27 +166,26 @@ fn sent_by(text: &[u8]) -> Parsed<'_, (Host<'_>, Option<u16>)> {
 impl<'a> Via<'a> {
     /// Notes a parameter; `None` where it is malformed or given twice.
     #[inline]
-    fn take(&mut self, name: &[u8], value: Option<&'a [u8]>) -> Option<()> {
-        let is = |wanted: &[u8]| name.eq_ignore_ascii_case(wanted);
-        match name.len() {
-            6 if is(b"branch") => {
-                let branch = value.filter(|branch| branch.len() <= MAX_BRANCH)?;
-                once(&mut self.branch, lex::is_token(branch).then_some(branch)?)
-            }
-            5 if is(b"rport") => {
-                let port = match value {
-                    None => None,
-                    Some(digits) => Some(u16::try_from(lex::number_up_to(digits, 65_535)?).ok()?),
-                };
-                once(&mut self.rport, port)
-            }
-            8 if is(b"received") => once(&mut self.received, Host::parse(value?)?.ip()?),
-            5 if is(b"maddr") => once(&mut self.maddr, Host::parse(value?)?),
-            3 if is(b"ttl") => {
-                let ttl = lex::number_up_to(value?, 255)?;
-                once(&mut self.ttl, u8::try_from(ttl).ok()?)
-            }
-            _ => Some(()),
+    fn take(&mut self, param: Param<'a>) -> Option<()> {
+        let value = param.value;
+        if param.is(b"branch") {
+            let branch = value.filter(|branch| param.token && branch.len() <= MAX_BRANCH)?;
+            once(&mut self.branch, branch)
+        } else if param.is(b"rport") {
+            let port = match value {
+                None => None,
+                Some(digits) => Some(u16::try_from(lex::number_up_to(digits, 65_535)?).ok()?),
+            };
+            once(&mut self.rport, port)
+        } else if param.is(b"received") {
+            once(&mut self.received, Host::parse(value?)?.ip()?)
+        } else if param.is(b"maddr") {
+            once(&mut self.maddr, Host::parse(value?)?)
+        } else if param.is(b"ttl") {
+            let ttl = lex::number_up_to(value?, 255)?;
+            once(&mut self.ttl, u8::try_from(ttl).ok()?)
+        } else {
+            Some(())
         }
     }
 }

@@ -17,6 +17,21 @@ pub(super) const fn repeat(byte: u8) -> u64 {
     ONES.wrapping_mul(byte as u64)
 }
 
+/// The first eight bytes of a text as a word, zeros behind them.
+pub(super) const fn of(text: &[u8]) -> u64 {
+    let mut word = 0;
+    let mut rest = text;
+    let mut at = 0;
+    while let Some((first, tail)) = rest.split_first()
+        && at < 8
+    {
+        word |= (*first as u64) << (8 * at);
+        rest = tail;
+        at += 1;
+    }
+    word
+}
+
 /// Flags the bytes below `limit`, which is at most 128.
 #[inline]
 pub(super) const fn below(word: u64, limit: u8) -> u64 {
@@ -72,6 +87,21 @@ pub(super) const fn lowest(flags: u64) -> usize {
 #[inline]
 pub(super) const fn before(flags: u64) -> u64 {
     ((flags & flags.wrapping_neg()) >> 7).wrapping_sub(1)
+}
+
+/// As [`find`], for what is mostly within eight bytes.
+#[inline(always)]
+pub(super) fn find_near(text: &[u8], flags: impl Fn(u64) -> u64) -> usize {
+    match text.split_first_chunk::<8>() {
+        Some((word, rest)) => {
+            let found = flags(u64::from_le_bytes(*word));
+            match found {
+                0 => 8 + find(rest, flags),
+                _ => lowest(found),
+            }
+        }
+        None => lowest(flags(padded(text))).min(text.len()),
+    }
 }
 
 /// The offset of the first byte of `text` that `flags` flags; its length if none is.
@@ -144,6 +174,7 @@ mod tests {
             let both = |word| below(word, limit) | equal(word, byte) | above_ascii(word);
             let any = |b| b < limit || b == byte || b > 126;
             prop_assert_eq!(find(&text, both), first(&any));
+            prop_assert_eq!(find_near(&text, both), first(&any));
         }
     }
 }

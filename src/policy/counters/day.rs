@@ -102,12 +102,13 @@ impl Zone {
         );
         // A day that cannot be written down is found anew each time.
         let whole = start % SECOND == 0 && length % SECOND == 0;
-        let fits = length / SECOND >> Self::LENGTH_BITS == 0;
+        let seconds = length / SECOND;
+        let fits = seconds >> Self::LENGTH_BITS == 0;
         if whole
             && fits
             && let Some(start) = (start / SECOND).checked_mul(1 << Self::LENGTH_BITS)
         {
-            self.day.store(start | length / SECOND, Ordering::Relaxed);
+            self.day.store(start | seconds, Ordering::Relaxed);
         }
         end
     }
