@@ -396,7 +396,7 @@ impl World {
                 self.net
                     .at(now + wait, Event::SendFailed(shard, out.origin));
             } else {
-                self.net.to_peer(packet.to, &packet.wire);
+                self.net.send_out(packet.to, &packet.wire);
             }
         }
         self.core.out = outs;
@@ -404,7 +404,9 @@ impl World {
 
     fn sent(&self, out: &Out, strict: bool) -> Result<Sent, String> {
         let mut hosts = self.peers.hosts.iter();
-        let Some(to) = hosts.position(|host| host.addr == out.to) else {
+        // A damaged Via may name another port of its sender (RFC 3261 §18.2.2).
+        let is = |host: &Host| host.addr == out.to || !strict && host.addr.ip() == out.to.ip();
+        let Some(to) = hosts.position(is) else {
             return Err(format!("a packet to {}, who is nobody", out.to));
         };
         // The answer to a message without some header lacks it too.

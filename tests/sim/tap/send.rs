@@ -59,7 +59,6 @@ impl Tap {
         self.by_branch_out.insert(out_key(&packet.wire), id);
         self.clients.push(Client {
             peer: packet.to,
-            shard: turn.shard,
             method: packet.wire.method,
             request: Rc::clone(&packet.wire),
             at: turn.now,
