@@ -387,6 +387,7 @@ impl Tap {
         if caller {
             turn.seen.note(Met::CallerReplaced);
         }
+        self.legs[leg].urgent = emergency;
         if !emergency {
             let used = &mut self.ledger.tenants[usize::from(plan.tenant)];
             used.legs.push((leg, plan.dial.group.is_international()));

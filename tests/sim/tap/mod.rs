@@ -138,6 +138,8 @@ pub struct Leg {
     /// The session timer: seconds, and when it was last refreshed.
     pub timer: Option<(u32, Nanos)>,
     pub excused: bool,
+    /// An emergency call, which no cap of a tenant's shortens.
+    pub urgent: bool,
 }
 
 /// A call: what came in, and what went out for it.

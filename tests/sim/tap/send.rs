@@ -393,5 +393,6 @@ fn leg_of(call: Id, peer: u8, shard: u8, out: bool, invite: Id) -> Leg {
         dialogs: Vec::new(),
         timer: None,
         excused: false,
+        urgent: false,
     }
 }
