@@ -63,17 +63,16 @@ pub(crate) fn read(message: &Message) -> Result<(), Fault> {
     }
     let essentials = Essentials::parse(message)?;
     black_box(&essentials);
-    black_box(&fields::request_uri(message)?);
-    black_box(&essentials.from.uri()?);
-    black_box(&essentials.to.uri()?);
+    seen(&fields::request_uri(message))?;
+    seen(&essentials.from.uri())?;
     if let Some(contact) = fields::contact(message)? {
-        black_box(&contact.uri()?);
+        seen(&contact.uri())?;
     }
     for identity in fields::addresses(message, HeaderId::PAssertedIdentity) {
-        black_box(&identity?.uri()?);
+        seen(&identity?.uri())?;
     }
     for route in fields::routes(message) {
-        black_box(&route?.uri()?);
+        seen(&route?.uri())?;
     }
     for id in [HeaderId::Supported, HeaderId::Require] {
         for tag in fields::option_tags(message, id) {
@@ -81,8 +80,8 @@ pub(crate) fn read(message: &Message) -> Result<(), Fault> {
         }
     }
     black_box(MethodSet::allow(message));
-    black_box(&SessionExpires::of(message)?);
-    black_box(fields::min_se(message)?);
+    seen(&SessionExpires::of(message))?;
+    seen(&fields::min_se(message))?;
     for value in fields::privacy(message) {
         black_box(value);
     }
@@ -90,4 +89,12 @@ pub(crate) fn read(message: &Message) -> Result<(), Fault> {
     black_box(message.first(HeaderId::Replaces));
     black_box(message.body());
     Ok(())
+}
+
+/// Makes the compiler believe that the value is used, where it is.
+fn seen<T>(value: &Result<T, Fault>) -> Result<(), Fault> {
+    match black_box(value) {
+        Ok(_) => Ok(()),
+        Err(fault) => Err(*fault),
+    }
 }

@@ -9,9 +9,9 @@
 //! ordinary classes.
 
 use super::diagnostic::At;
-use super::numbering::{Class, Country, Numbering};
+use super::numbering::{Class, Classes, Country};
 use super::table::{Entry, Flags, Table};
-use super::target::{Destination, Packed, Target};
+use super::target::{Destination, Target};
 
 /// The entry denies; without it, it allows.
 const DENY: Flags = Flags::bit(0);
@@ -40,27 +40,16 @@ pub(super) enum Decision {
     Uncovered,
 }
 
-/// The entry of a rule numbered `rule`.
-pub(super) fn entry(rule: DestinationRule, number: u32, numbering: &Numbering) -> Entry {
-    let mut flags = if rule.deny { DENY } else { Flags::NONE };
-    if let (Target::Prefix(digits), false) = (rule.target, rule.deny) {
-        flags = flags.and(inside(digits, numbering));
-    }
+/// The entry of a rule numbered `number`. `under` are the classes of the assigned
+/// numbers that begin with its prefix, if it is one.
+pub(super) fn entry(rule: DestinationRule, number: u32, under: Classes) -> Entry {
+    let flags = match rule.target {
+        _ if rule.deny => DENY,
+        Target::Prefix(_) if under.is_empty() => UNASSIGNED,
+        Target::Prefix(_) if under.is_one() => ONE_CLASS,
+        _ => Flags::NONE,
+    };
     Entry::new(rule.target, flags, number)
-}
-
-/// Whether all numbers under a prefix are of one class, as flags.
-fn inside(prefix: Packed, numbering: &Numbering) -> Flags {
-    let number = prefix.number();
-    let digits = number.as_ref().and_then(|it| it.international_digits());
-    let classes = numbering.classes_under(digits.unwrap_or_default());
-    if classes.is_empty() {
-        UNASSIGNED
-    } else if classes.is_one() {
-        ONE_CLASS
-    } else {
-        Flags::NONE
-    }
 }
 
 /// What the arranged `rules` say about a destination dialled in `home`.

@@ -1,6 +1,6 @@
 //! The rule files as they are written: which keys there are, and their types.
 //!
-//! What the texts in them mean is for [`super::compile`] to find out. Everything
+//! What the texts in them mean is for [`super::compile()`] to find out. Everything
 //! borrows from the file's text, and has its place in it.
 
 mod main;

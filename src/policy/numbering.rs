@@ -15,6 +15,7 @@ mod under;
 
 pub use class::Class;
 pub use load::{TableFault, TableFaultKind};
+pub(super) use under::Classes;
 
 /// A country or territory: its ISO 3166 alpha-2 code in lower case ("jp").
 ///

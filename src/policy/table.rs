@@ -38,11 +38,6 @@ impl Flags {
     /// All off.
     pub(super) const NONE: Self = Self(0);
 
-    /// The union.
-    pub(super) const fn and(self, other: Self) -> Self {
-        Self(self.0 | other.0)
-    }
-
     /// The flag numbered `bit`, 0 to 3.
     pub(super) const fn bit(bit: u8) -> Self {
         Self(1 << (bit & 3))

@@ -52,17 +52,15 @@ impl Packed {
 
     /// The number that these digits are of.
     pub(super) fn number(self) -> Option<Number> {
-        let mut digits = [0; Numbering::MOST_DIGITS];
-        let mut length = 0;
-        for (at, slot) in (1_u32..).zip(digits.iter_mut()) {
-            let nibble = (self.0 >> (u64::BITS - 4 * at)) & 0xF;
-            let Some(value) = u8::try_from(nibble).ok().and_then(|n| n.checked_sub(1)) else {
-                break;
-            };
-            *slot = b'0' + value;
-            length += 1;
+        let mut digits = [0_u8; 16];
+        for (pair, byte) in digits.chunks_exact_mut(2).zip(self.0.to_be_bytes()) {
+            if let [first, second] = pair {
+                // One more than the digit.
+                *first = (byte >> 4).wrapping_add(b'0' - 1);
+                *second = (byte & 0xF).wrapping_add(b'0' - 1);
+            }
         }
-        let digits = digits.get(..length)?;
+        let digits = digits.get(..self.length() as usize)?;
         if self.is_short() {
             Number::short(digits)
         } else {

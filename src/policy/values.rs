@@ -80,8 +80,8 @@ pub(super) enum Endpoint<'t> {
     Name(&'t str),
 }
 
-/// Reads "udp:127.0.0.1:5060", "udp:[::1]:5060", "udp:sip.example.net"; without
-/// a port it is 5060, or 5061 with TLS.
+/// Reads `udp:127.0.0.1:5060`, `udp:[::1]:5060`, `udp:sip.example.net`; without a
+/// port it is 5060, or 5061 with TLS.
 ///
 /// # Errors
 ///
@@ -112,7 +112,7 @@ pub(super) fn signalling(text: &str) -> Result<(Scheme, Endpoint<'_>), &'static 
     }
 }
 
-/// Reads "192.0.2.1:5060", "[::1]:5060", "192.0.2.1", "[::1]" or "::1". IPv4
+/// Reads `192.0.2.1:5060`, `[::1]:5060`, `192.0.2.1`, `[::1]` or `::1`. IPv4
 /// mapped into IPv6 is IPv4.
 ///
 /// # Errors

@@ -287,8 +287,8 @@ impl RuleSet {
                 permit: permit(&considered, facts),
                 hold: Hold::nothing(),
                 observed: None,
-                longest_call: seconds(lane.longest().call),
-                longest_ring: seconds(lane.longest().ring),
+                longest_call: LONGEST_EMERGENCY,
+                longest_ring: LONGEST_EMERGENCY_RING,
             });
         };
         let (rule, observed) = match *ruling {
@@ -428,6 +428,11 @@ impl RuleSet {
         }
     }
 }
+
+/// The longest that an emergency call may take and ring, whatever the tenant's
+/// caps are: so long that none is cut off, and none is forgotten.
+const LONGEST_EMERGENCY: Duration = Duration::from_secs(24 * 3_600);
+const LONGEST_EMERGENCY_RING: Duration = Duration::from_secs(600);
 
 fn seconds(seconds: u32) -> Duration {
     Duration::from_secs(seconds.into())

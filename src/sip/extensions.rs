@@ -177,15 +177,16 @@ impl MethodSet {
     pub fn allow(message: &Message) -> Option<Self> {
         message.first(HeaderId::Allow)?;
         let mut set = Self::default();
-        for mut text in message.all(HeaderId::Allow) {
-            while let [first, rest @ ..] = text {
-                if matches!(first, b',' | ..=b' ') {
-                    text = rest;
-                    continue;
-                }
-                let (method, length) = method_at_start(text);
+        for text in message.all(HeaderId::Allow) {
+            let mut at = skip_gap(text, 0);
+            while let Some(rest @ [_, ..]) = text.get(at..) {
+                let (method, length) = method_at_start(rest);
                 set.insert(method);
-                text = text.get(length..).unwrap_or_default();
+                at += length;
+                match text.get(at..) {
+                    Some([b',', b' ', b'A'..=b'Z', ..]) => at += 2,
+                    _ => at = skip_gap(text, at),
+                }
             }
         }
         Some(set)
@@ -203,6 +204,15 @@ impl MethodSet {
     pub const fn contains(self, method: Method) -> bool {
         self.0 & (1 << method as u32) != 0
     }
+}
+
+/// Where behind `at` the next word of a list starts. Not inlined: see
+/// [`lex::skip_lws`].
+#[inline(never)]
+fn skip_gap(text: &[u8], at: usize) -> usize {
+    let gap = |byte: &u8| matches!(byte, b',' | ..=b' ');
+    let rest = text.get(at..).unwrap_or_default();
+    at + rest.iter().take_while(|byte| gap(byte)).count()
 }
 
 /// The method at the start of a list, and how long its name is: it ends at a comma

@@ -100,11 +100,7 @@ fn mandatory(message: &Message, id: HeaderId, missing: FaultKind) -> Result<&[u8
 
 fn top_via(message: &Message) -> Result<Via<'_>, Fault> {
     let text = mandatory(message, HeaderId::Via, FaultKind::NoVia)?;
-    match Via::parse_list(text).next() {
-        Some(Ok(via)) => Ok(via),
-        Some(Err(fault)) => Err(fault.within(message.offset_of(text))),
-        None => Err(fault(message, FaultKind::Via, text)),
-    }
+    Via::parse_first(text).map_err(|fault| fault.within(message.offset_of(text)))
 }
 
 type Party<'m> = (NameAddr<'m>, Option<&'m [u8]>);
@@ -116,6 +112,18 @@ fn party(message: &Message, id: HeaderId, missing: FaultKind) -> Result<Party<'_
 
 fn cseq(message: &Message) -> Result<CSeq<'_>, Fault> {
     let text = mandatory(message, HeaderId::CSeq, FaultKind::NoCSeq)?;
+    // Nearly always there is one space, and the request's method behind it.
+    if let Some((number @ ..=MAX_CSEQ, [b' ', method_text @ ..])) = lex::number(text)
+        && let Some(method) = message.method()
+        && let Ok(number) = u32::try_from(number)
+        && method_text == message.method_text()
+    {
+        return Ok(CSeq {
+            number,
+            method,
+            method_text,
+        });
+    }
     let Some(cseq) = cseq_value(text) else {
         return Err(fault(message, FaultKind::CSeq, text));
     };
@@ -165,14 +173,20 @@ pub fn vias(message: &Message) -> impl Iterator<Item = Result<Via<'_>, Fault>> {
 /// # Errors
 /// A malformed Contact, or [`FaultKind::Contacts`] where there is more than one.
 pub fn contact(message: &Message) -> Result<Option<NameAddr<'_>>, Fault> {
-    let mut found = addresses(message, HeaderId::Contact);
-    let Some(first) = found.next().transpose()? else {
+    let mut fields = message.values(HeaderId::Contact);
+    let Some(text) = fields.next() else {
         return Ok(None);
     };
-    match found.next() {
-        None => Ok(Some(first)),
-        Some(_) => Err(fault(message, FaultKind::Contacts, first.uri_text)),
+    let base = message.offset_of(text);
+    let mut list = NameAddr::parse_list(text);
+    let first = list
+        .next()
+        .transpose()
+        .map_err(|fault| fault.within(base))?;
+    if list.next().is_some() || fields.next().is_some() {
+        return Err(Fault::new(FaultKind::Contacts, base));
     }
+    Ok(first)
 }
 
 /// All addresses of all fields of this id, in order: Contact, Route, Record-Route,

@@ -50,7 +50,7 @@ impl fmt::Display for Host<'_> {
 }
 
 /// A host at the start of `text`.
-#[inline]
+#[inline(always)]
 pub(crate) fn host(text: &[u8]) -> Parsed<'_, Host<'_>> {
     if let [b'[', inner @ ..] = text {
         let end = inner.iter().position(|&byte| byte == b']');
@@ -79,7 +79,7 @@ pub(crate) fn host(text: &[u8]) -> Parsed<'_, Host<'_>> {
 }
 
 /// `host [COLON port]` without white space around the colon, as in URIs.
-#[inline]
+#[inline(always)]
 pub(crate) fn host_port(text: &[u8]) -> Parsed<'_, (Host<'_>, Option<u16>)> {
     let (rest, host) = host(text)?;
     match rest {
@@ -92,14 +92,19 @@ pub(crate) fn host_port(text: &[u8]) -> Parsed<'_, (Host<'_>, Option<u16>)> {
 }
 
 /// A port from 1 to 65,535.
-#[inline]
+#[inline(always)]
 pub(crate) fn port(text: &[u8]) -> Parsed<'_, u16> {
-    let read = lex::number(text)
-        .and_then(|(value, rest)| Some((rest, u16::try_from(value).ok()?)))
-        .filter(|&(_, port)| port != 0);
-    match read {
-        Some(found) => Ok(found),
-        None => flaw(FaultKind::Port, text),
+    let mut port: u32 = 0;
+    let mut rest = text;
+    while let [digit @ b'0'..=b'9', tail @ ..] = rest
+        && port <= u32::from(u16::MAX)
+    {
+        port = port * 10 + u32::from(*digit - b'0');
+        rest = tail;
+    }
+    match u16::try_from(port) {
+        Ok(port @ 1..) => Ok((rest, port)),
+        _ => flaw(FaultKind::Port, text),
     }
 }
 
@@ -120,7 +125,7 @@ fn ends_in_number(name: &[u8]) -> bool {
 
 /// A dotted IPv4 address at the start of `text`. Leading zeros are refused: some read
 /// them as octal.
-#[inline]
+#[inline(always)]
 fn v4_start(text: &[u8]) -> Option<(Ipv4Addr, &[u8])> {
     let (a, rest) = octet(text)?;
     let (b, rest) = octet(rest.strip_prefix(b".")?)?;
@@ -129,7 +134,7 @@ fn v4_start(text: &[u8]) -> Option<(Ipv4Addr, &[u8])> {
     Some((Ipv4Addr::new(a, b, c, d), rest))
 }
 
-#[inline]
+#[inline(always)]
 fn octet(text: &[u8]) -> Option<(u8, &[u8])> {
     let (value, rest) = match text {
         [a @ b'1'..=b'9', b @ b'0'..=b'9', c @ b'0'..=b'9', rest @ ..] => {

@@ -137,6 +137,9 @@ pub(crate) fn all(text: &[u8], class: u16) -> bool {
 /// `class`, and mostly longer than a word or two.
 #[inline(always)]
 pub(crate) fn long_span(text: &[u8], class: u16) -> (&[u8], &[u8]) {
+    if text.len() < 12 {
+        return span(text, class);
+    }
     let mut end = 0;
     loop {
         end += words::find(text.get(end..).unwrap_or_default(), words::not_plain);
@@ -160,7 +163,7 @@ pub(crate) fn span(text: &[u8], class: u16) -> (&[u8], &[u8]) {
 /// Whether `text` may stand between `<>`: visible ASCII without `<`, `>` and `"`.
 #[inline]
 pub(crate) fn is_address(text: &[u8]) -> bool {
-    !text.is_empty() && words::find(text, no_address) == text.len()
+    matches!(address_span(text), ([_, ..], []))
 }
 
 /// Whether `text` is visible ASCII, at least a byte of it.
@@ -173,16 +176,19 @@ pub(crate) fn is_visible(text: &[u8]) -> bool {
 /// Splits `text` in front of the first byte that may not stand between `<>`.
 #[inline]
 pub(crate) fn address_span(text: &[u8]) -> (&[u8], &[u8]) {
-    let end = words::find(text, no_address);
-    text.split_at_checked(end).unwrap_or((text, &[]))
-}
-
-/// Flags what may not stand between `<>`.
-#[inline]
-fn no_address(word: u64) -> u64 {
-    // `<` and `>` differ in one bit; so do `"` and a space, which is below anyway.
-    let brackets = words::equal(word | words::repeat(2), b'>');
-    words::below(word, b'!') | words::above_ascii(word) | brackets | words::equal(word, b'"')
+    let mut end = 0;
+    loop {
+        end += words::find(text.get(end..).unwrap_or_default(), |word| {
+            // `<` and `>` differ in one bit. `"` is below with a `!`, which is seldom.
+            words::below(word, b'#')
+                | words::above_ascii(word)
+                | words::equal(word | words::repeat(2), b'>')
+        });
+        match text.get(end) {
+            Some(b'!') => end += 1,
+            _ => return text.split_at_checked(end).unwrap_or((text, &[])),
+        }
+    }
 }
 
 /// Whether `text` is a token.
@@ -204,12 +210,15 @@ pub(crate) fn token(text: &[u8], kind: FaultKind) -> Parsed<'_, &[u8]> {
 pub(crate) fn skip_lws(text: &[u8]) -> &[u8] {
     match text {
         [b'!'..=255, ..] | [] => text,
-        [b' ', b'!'..=255, ..] => text.get(1..).unwrap_or_default(),
-        _ => skip_long_lws(text),
+        _ => skip_some_lws(text),
     }
 }
 
-fn skip_long_lws(mut text: &[u8]) -> &[u8] {
+/// Not inlined, so that where there is no white space a branch says so, and nothing
+/// waits for the bytes to be compared.
+#[cold]
+#[inline(never)]
+fn skip_some_lws(mut text: &[u8]) -> &[u8] {
     loop {
         match text {
             [b' ' | b'\t', rest @ ..] => text = rest,
@@ -231,6 +240,9 @@ pub(crate) fn trim_lws_end(mut text: &[u8]) -> &[u8] {
 /// Without the white space on both sides.
 #[inline]
 pub(crate) fn trim_lws(text: &[u8]) -> &[u8] {
+    let text = match text {
+        [b' ', rest @ ..] | rest => rest,
+    };
     trim_lws_end(skip_lws(text))
 }
 

@@ -1,5 +1,7 @@
 //! The start line: methods, status codes and their phrases (RFC 3261 §7.1, §7.2, §21).
 
+use super::words;
+
 /// The longest method name, in bytes. A request with a longer one has the fault
 /// [`MethodTooLong`](super::FaultKind::MethodTooLong).
 pub const MAX_METHOD: usize = 64;
@@ -19,26 +21,6 @@ macro_rules! methods {
             /// Every method known by name, without [`Self::Other`].
             pub const ALL: &'static [Self] = &[$(Self::$name,)+];
 
-            /// The method of this name.
-            #[must_use]
-            pub const fn lookup(name: &[u8]) -> Self {
-                $(const $name: &[u8] = $text.as_bytes();)+
-                match name {
-                    $($name => Self::$name,)+
-                    _ => Self::Other,
-                }
-            }
-
-            /// The method of a name of at most eight bytes, given as a word with
-            /// zeros behind it.
-            pub(crate) const fn of_word(name: u64) -> Self {
-                $(const $name: u64 = words::of($text.as_bytes());)+
-                match name {
-                    $($name => Self::$name,)+
-                    _ => Self::Other,
-                }
-            }
-
             /// The name as it is written; empty for [`Self::Other`].
             #[must_use]
             pub const fn as_str(self) -> &'static str {
@@ -51,32 +33,83 @@ macro_rules! methods {
     };
 }
 
-#[allow(
-    non_upper_case_globals,
-    reason = "the constants of the macro carry the variants' names"
-)]
-mod method {
-    use crate::sip::words;
+methods! {
+    Invite "INVITE" "RFC 3261 §13",
+    Ack "ACK" "RFC 3261 §13",
+    Bye "BYE" "RFC 3261 §15",
+    Cancel "CANCEL" "RFC 3261 §9",
+    Options "OPTIONS" "RFC 3261 §11",
+    Register "REGISTER" "RFC 3261 §10",
+    Prack "PRACK" "RFC 3262",
+    Update "UPDATE" "RFC 3311",
+    Info "INFO" "RFC 6086",
+    Refer "REFER" "RFC 3515",
+    Notify "NOTIFY" "RFC 6665",
+    Subscribe "SUBSCRIBE" "RFC 6665",
+    Message "MESSAGE" "RFC 3428",
+    Publish "PUBLISH" "RFC 3903",
+}
 
-    methods! {
-        Invite "INVITE" "RFC 3261 §13",
-        Ack "ACK" "RFC 3261 §13",
-        Bye "BYE" "RFC 3261 §15",
-        Cancel "CANCEL" "RFC 3261 §9",
-        Options "OPTIONS" "RFC 3261 §11",
-        Register "REGISTER" "RFC 3261 §10",
-        Prack "PRACK" "RFC 3262",
-        Update "UPDATE" "RFC 3311",
-        Info "INFO" "RFC 6086",
-        Refer "REFER" "RFC 3515",
-        Notify "NOTIFY" "RFC 6665",
-        Subscribe "SUBSCRIBE" "RFC 6665",
-        Message "MESSAGE" "RFC 3428",
-        Publish "PUBLISH" "RFC 3903",
+/// Names of at most eight bytes as words, by [`slot`].
+static BY_SLOT: [(u64, Method); SLOTS] = by_slot();
+
+/// The table's size. It and [`FACTOR`] are chosen so that no two names share a slot;
+/// the compiler checks that.
+const SLOTS: usize = 16;
+
+/// See [`slot`].
+const FACTOR: u64 = 0xc3ec_711d_83ef_5f0b;
+
+impl Method {
+    /// The method of this name.
+    #[inline]
+    #[must_use]
+    pub fn lookup(name: &[u8]) -> Self {
+        match name {
+            b"SUBSCRIBE" => Self::Subscribe,
+            _ if name.len() > 8 => Self::Other,
+            _ => Self::of_word(words::short(name)),
+        }
+    }
+
+    /// The method of a name of at most eight bytes, given as a word with zeros
+    /// behind it.
+    #[inline]
+    pub(crate) fn of_word(name: u64) -> Self {
+        match BY_SLOT.get(slot(name)) {
+            Some((known, method)) if *known == name => *method,
+            _ => Self::Other,
+        }
     }
 }
 
-pub use method::Method;
+#[inline]
+#[expect(clippy::cast_possible_truncation, reason = "four bits are left")]
+const fn slot(name: u64) -> usize {
+    (name.wrapping_mul(FACTOR) >> 60) as usize
+}
+
+#[expect(
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "run by the compiler only"
+)]
+const fn by_slot() -> [(u64, Method); SLOTS] {
+    let mut table = [(0, Method::Other); SLOTS];
+    let mut at = 0;
+    while at < Method::ALL.len() {
+        let name = Method::ALL[at].as_str().as_bytes();
+        if name.len() <= 8 {
+            let name = words::of(name);
+            if table[slot(name)].0 != 0 {
+                panic!("two methods share a slot: choose another factor");
+            }
+            table[slot(name)] = (name, Method::ALL[at]);
+        }
+        at += 1;
+    }
+    table
+}
 
 /// The first line of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -192,7 +225,16 @@ mod tests {
         for &method in Method::ALL {
             assert_eq!(Method::lookup(method.as_str().as_bytes()), method);
         }
-        for other in ["invite", "INVITE ", "", "RE%47IST%45R", "NEWMETHOD"] {
+        for other in [
+            "invite",
+            "INVITE ",
+            "",
+            "RE%47IST%45R",
+            "NEWMETHOD",
+            "SUBSCRIB",
+            "REGISTERS",
+            "SUBSCRIBES",
+        ] {
             assert_eq!(Method::lookup(other.as_bytes()), Method::Other);
         }
     }

@@ -180,7 +180,7 @@ fn sip(text: &[u8], secure: bool) -> Parsed<'_, Uri<'_>> {
 type UserInfo<'a> = (Option<&'a [u8]>, Option<&'a [u8]>);
 
 /// `user [":" password] "@"`. What is taken for that may also be a host.
-#[inline]
+#[inline(always)]
 fn userinfo(text: &[u8]) -> Parsed<'_, UserInfo<'_>> {
     // Nearly always it is a number.
     let digits = text.strip_prefix(b"+").unwrap_or(text);
@@ -210,7 +210,7 @@ fn userinfo(text: &[u8]) -> Parsed<'_, UserInfo<'_>> {
 }
 
 /// `*(;name[=value])` of a URI; gives its text from the first semicolon on.
-#[inline]
+#[inline(always)]
 fn uri_params(text: &[u8]) -> Parsed<'_, &[u8]> {
     let mut rest = text;
     while let [b';', name @ ..] = rest {
@@ -259,7 +259,7 @@ fn other(text: &[u8]) -> Parsed<'_, Uri<'_>> {
 }
 
 /// The rest behind bytes in `class` and whole escapes.
-#[inline]
+#[inline(always)]
 fn escaped_span(text: &[u8], class: u16) -> Result<&[u8], nom::Err<lex::Flaw<'_>>> {
     let mut rest = text;
     loop {
@@ -273,7 +273,7 @@ fn escaped_span(text: &[u8], class: u16) -> Result<&[u8], nom::Err<lex::Flaw<'_>
 }
 
 /// What of `text` stands in front of its tail `rest`.
-#[inline]
+#[inline(always)]
 fn before<'a>(text: &'a [u8], rest: &[u8]) -> &'a [u8] {
     text.get(..text.len() - rest.len()).unwrap_or_default()
 }

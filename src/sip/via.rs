@@ -37,6 +37,33 @@ pub struct Via<'a> {
 }
 
 impl<'a> Via<'a> {
+    /// Nothing read yet.
+    const EMPTY: Self = Self {
+        transport: &[],
+        host: Host::Name(&[]),
+        port: None,
+        branch: None,
+        received: None,
+        rport: None,
+        maddr: None,
+        ttl: None,
+        text: &[],
+        params: &[],
+    };
+
+    /// Reads the first hop of a comma list.
+    ///
+    /// # Errors
+    /// What is wrong with it first, by its offset in `text`.
+    #[inline(always)]
+    pub(crate) fn parse_first(text: &'a [u8]) -> Result<Self, Fault> {
+        let mut via = Self::EMPTY;
+        match hop(text, &mut via).and_then(|(rest, ())| lex::list_end(rest)) {
+            Ok(_) => Ok(via),
+            Err(error) => Err(fault_in(text, error)),
+        }
+    }
+
     /// Reads a comma list of hops, lazily. The first fault ends it.
     #[must_use]
     pub fn parse_list(text: &'a [u8]) -> Vias<'a> {
@@ -80,13 +107,10 @@ impl<'a> Iterator for Vias<'a> {
     #[inline]
     fn next(&mut self) -> Option<Self::Item> {
         let text = self.rest.take()?;
-        let element = hop(text).and_then(|(rest, via)| {
-            let (rest, more) = lex::list_end(rest)?;
-            Ok((more.map(|()| rest), via))
-        });
-        match element {
-            Ok((rest, via)) => {
-                self.rest = rest;
+        let mut via = Via::EMPTY;
+        match hop(text, &mut via).and_then(|(rest, ())| lex::list_end(rest)) {
+            Ok((rest, more)) => {
+                self.rest = more.map(|()| rest);
                 Some(Ok(via))
             }
             Err(error) => Some(Err(fault_in(self.whole, error))),
@@ -94,24 +118,14 @@ impl<'a> Iterator for Vias<'a> {
     }
 }
 
-/// One hop, up to a comma or the end.
-#[inline]
-fn hop(text: &[u8]) -> Parsed<'_, Via<'_>> {
+/// Reads one hop, up to a comma or the end, into `via`: a large value is better filled
+/// in than handed back.
+#[inline(always)]
+fn hop<'a>(text: &'a [u8], via: &mut Via<'a>) -> Parsed<'a, ()> {
     let text = lex::skip_lws(text);
     let (rest, transport) = protocol(text)?;
     let (rest, (host, port)) = sent_by(rest)?;
-    let mut via = Via {
-        transport,
-        host,
-        port,
-        branch: None,
-        received: None,
-        rport: None,
-        maddr: None,
-        ttl: None,
-        text,
-        params: &[],
-    };
+    (via.transport, via.host, via.port) = (transport, host, port);
     let mut sound = true;
     let (rest, params) = lex::params(rest, |param| {
         sound &= via.take(param).is_some();
@@ -122,7 +136,7 @@ fn hop(text: &[u8]) -> Parsed<'_, Via<'_>> {
     let length = text.len() - rest.len();
     via.text = lex::trim_lws_end(text.get(..length).unwrap_or_default());
     via.params = params;
-    Ok((rest, via))
+    Ok((rest, ()))
 }
 
 /// `SIP/2.0/transport` and the white space behind it; gives the transport.

@@ -32,6 +32,15 @@ pub(super) const fn of(text: &[u8]) -> u64 {
     word
 }
 
+/// A text of at most eight bytes as a word, zeros behind it.
+#[inline]
+pub(super) fn short(text: &[u8]) -> u64 {
+    match text.first_chunk() {
+        Some(word) => u64::from_le_bytes(*word),
+        None => padded(text) & !(u64::MAX << (8 * text.len())),
+    }
+}
+
 /// Flags the bytes below `limit`, which is at most 128.
 #[inline]
 pub(super) const fn below(word: u64, limit: u8) -> u64 {
@@ -175,6 +184,8 @@ mod tests {
             let any = |b| b < limit || b == byte || b > 126;
             prop_assert_eq!(find(&text, both), first(&any));
             prop_assert_eq!(find_near(&text, both), first(&any));
+            let start = &text[..text.len().min(8)];
+            prop_assert_eq!(short(start), of(start));
         }
     }
 }

@@ -162,16 +162,10 @@ fn past(judged: u64) -> Vec<Line> {
         Line(Tone::Plain, String::new()),
         Line(
             Tone::Title,
-            format!(
-                "The attack of 2015: {} calls in {DAYS} days",
-                grouped(CALLS)
-            ),
+            format!("The 2015 attack: {} calls in {DAYS} days", grouped(CALLS)),
         ),
-        Line(
-            Tone::Faint,
-            "of 30 s for ¥175, evenly spread, computed".into(),
-        ),
-        Line(Tone::Faint, "in virtual time. What gets through:".into()),
+        Line(Tone::Faint, "30 s and ¥175 each, spread evenly, in".into()),
+        Line(Tone::Faint, "virtual time. What gets through:".into()),
         through("10/min, 3 at once", even),
         through("  2, only nights", capped(Hours::Nights, 10, 2)),
         through("no 010...", blocked("")),
@@ -191,7 +185,7 @@ pub(super) fn begin(places: &Places) -> Vec<Line> {
     [
         "The attack of 2015, over UDP on loopback".to_owned(),
         format!("  phone system {pbx}"),
-        format!("  Tollgate     {tollgate}"),
+        format!("  firewall     {tollgate}"),
         format!("  carrier      {carrier}"),
         "A call of 30 s takes 0.3 s here.".to_owned(),
         String::new(),

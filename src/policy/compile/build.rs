@@ -12,7 +12,7 @@ use super::main::{LEDGER, STOP_AFTER};
 use crate::base::flow::ListenerId;
 use crate::policy::counters::{Counters, Zone};
 use crate::policy::diagnostic::{At, Fault, Faults, LineIndex, Place, nearest};
-use crate::policy::numbering::Numbering;
+use crate::policy::numbering::{Classes, Numbering};
 use crate::policy::peers::Peers;
 use crate::policy::plan::Plan;
 use crate::policy::ruleset::{
@@ -20,6 +20,7 @@ use crate::policy::ruleset::{
     TenantId,
 };
 use crate::policy::table::Entry;
+use crate::policy::target::{Packed, Target};
 use crate::policy::values::{self, NumberRange};
 
 /// Everything known so far.
@@ -50,6 +51,7 @@ pub(super) struct Build<'z> {
     pub owners: Vec<(NumberRange, TenantId, Place)>,
     rules: Rules,
     texts: BTreeMap<Box<str>, u32>,
+    under: BTreeMap<Packed, Classes>,
 }
 
 impl<'z> Build<'z> {
@@ -87,6 +89,7 @@ impl<'z> Build<'z> {
             owners: Vec::new(),
             rules: Rules::default(),
             texts: BTreeMap::new(),
+            under: BTreeMap::new(),
         }
     }
 
@@ -107,6 +110,20 @@ impl<'z> Build<'z> {
             .places
             .push((place.file, lines.line(place.start), text));
         RuleId(id)
+    }
+
+    /// The classes of the assigned numbers that begin with a prefix; none for any
+    /// other target.
+    pub(super) fn classes_under(&mut self, target: Target) -> Classes {
+        let Target::Prefix(prefix) = target else {
+            return Classes::default();
+        };
+        let numbering = self.numbering;
+        *self.under.entry(prefix).or_insert_with(|| {
+            let number = prefix.number();
+            let digits = number.as_ref().and_then(|it| it.international_digits());
+            numbering.classes_under(digits.unwrap_or_default())
+        })
     }
 
     /// The place of a time zone.

@@ -10,6 +10,7 @@ use super::*;
 use crate::policy::diagnostic::Place;
 use crate::policy::number::{Kind, Number, Reading};
 use crate::policy::numbering::Length;
+use crate::policy::numbering::Numbering;
 
 /// A rule's text, and whether it denies.
 type Line = (String, bool);
@@ -122,6 +123,14 @@ fn meet(range: &str, prefix: &str) -> bool {
         .all(|(digits, c)| digits.contains(&c))
 }
 
+fn under(target: Target) -> Classes {
+    let Target::Prefix(digits) = target else {
+        return Classes::default();
+    };
+    let number = digits.number().unwrap();
+    Numbering::builtin().classes_under(number.international_digits().unwrap())
+}
+
 fn compiled(lines: &[Line], to: &Destination, home: Option<Country>) -> &'static str {
     let numbering = Numbering::builtin();
     let place = Place::new(0, &(0..0));
@@ -139,7 +148,7 @@ fn compiled(lines: &[Line], to: &Destination, home: Option<Country>) -> &'static
     let mut entries: Vec<Entry> = kept
         .iter()
         .zip(0..)
-        .map(|(rule, at)| entry(rule.value, at, numbering))
+        .map(|(rule, at)| entry(rule.value, at, under(rule.value.target)))
         .collect();
     let kinds = super::super::table::arrange(&mut entries);
     match decide(Table::new(&entries, kinds), to, home) {

@@ -25,9 +25,15 @@ impl Classes {
         self.0.is_power_of_two()
     }
 
+    /// Those that are among them, in the order of [`Class::ALL`].
+    pub(in crate::policy) fn iter(self) -> impl Iterator<Item = Class> {
+        Class::ALL
+            .into_iter()
+            .filter(move |&class| self.contains(class))
+    }
+
     /// Whether `class` is among them.
-    #[cfg(test)]
-    fn contains(self, class: Class) -> bool {
+    pub(in crate::policy) fn contains(self, class: Class) -> bool {
         self.0 & 1 << (class as u16) != 0
     }
 }

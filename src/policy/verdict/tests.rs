@@ -238,6 +238,10 @@ fn emergencies_take_no_cap_and_no_counter() {
             panic!("{uri}");
         };
         assert_eq!(it.counters.live(), before);
+        assert!(
+            call.longest_call > Duration::from_secs(2 * 3_600),
+            "no cap at all"
+        );
         call.hold.release(now(5));
     }
     held.into_iter().for_each(|it| it.hold.release(now(4)));

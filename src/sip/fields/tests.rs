@@ -146,8 +146,8 @@ fn contacts() {
     };
     assert_eq!(read("A: b"), Ok(None));
     assert_eq!(read("m: <sip:a@b>;q=1"), Ok(Some(7)));
-    assert_eq!(read("m: <sip:a>, <sip:b>"), Err((F::Contacts, 29)));
-    assert_eq!(read("m: <sip:a>\nm: <sip:b>"), Err((F::Contacts, 29)));
+    assert_eq!(read("m: <sip:a>, <sip:b>"), Err((F::Contacts, 28)));
+    assert_eq!(read("m: <sip:a>\nm: <sip:b>"), Err((F::Contacts, 28)));
     assert_eq!(read("m: <sip:a>;;"), Err((F::Param, 36)));
     assert_eq!(read("m: *"), Err((F::DisplayName, 29)));
 }
