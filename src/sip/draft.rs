@@ -117,13 +117,17 @@ impl<'b> Draft<'b> {
         self
     }
 
-    /// Adds every field of this id that the message has, under its full name, folds
-    /// replaced by a space. For [`HeaderId::Other`] nothing is added.
+    /// Adds every field of this id that the message has, under its full name. Folds
+    /// become a space, and so do control bytes other than tabs: a NUL between quotes
+    /// is legal, and ends the field for who reads on in C. For [`HeaderId::Other`]
+    /// nothing is added.
     pub fn keep(&mut self, message: &Message, id: HeaderId) -> &mut Self {
         if !matches!(id, HeaderId::ContentLength | HeaderId::Other) {
             for value in message.values(id) {
                 self.name(id.name().as_bytes());
+                let start = self.out.len();
                 append_unfolded(self.out, value);
+                blank_controls(self.out.get_mut(start..).unwrap_or_default());
                 self.out.extend_from_slice(b"\r\n");
             }
         }
@@ -169,6 +173,15 @@ fn line_byte(byte: u8) -> u8 {
     match byte {
         b'\r' | b'\n' | 0 => b' ',
         _ => byte,
+    }
+}
+
+/// Makes every control byte but a tab a space.
+pub(super) fn blank_controls(text: &mut [u8]) {
+    for byte in text {
+        if byte.is_ascii_control() && *byte != b'\t' {
+            *byte = b' ';
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! What must hold for every message there can be.
 
-use super::draft::append_unfolded;
+use super::draft::{append_unfolded, blank_controls};
 use super::frame::{Frame, Framer};
 use super::{
     Draft, Echo, Essentials, HeaderId, Message, NameAddr, StartLine, Uri, Via, fields, reply_to,
@@ -287,6 +287,7 @@ proptest! {
             let unfold = |value: &[u8]| {
                 let mut out = Vec::new();
                 append_unfolded(&mut out, value);
+                blank_controls(&mut out);
                 out
             };
             let before: Vec<_> = message.all(id).map(unfold).collect();

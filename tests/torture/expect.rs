@@ -233,11 +233,18 @@ fn is_carried(world: &impl World, case: &Case, invite: &Heard, number: &str) -> 
     same("a Call-ID of the other side's", &copied, &None)
 }
 
-/// A message that has every part it must have, and no fault.
+/// A message that has every part it must have, no fault, and nothing in its head
+/// that is not for the eye.
 pub(crate) fn sound(bytes: &[u8]) -> Result<Message, String> {
     let message = scan(Bytes::copy_from_slice(bytes)).map_err(|fault| fault.to_string())?;
     same("a fault", &message.fault(), &None)?;
     Essentials::parse(&message).map_err(|fault| fault.to_string())?;
+    let hidden = |byte: &&u8| byte.is_ascii_control() && !b"\r\n\t".contains(byte);
+    same(
+        "a control byte",
+        &text::head(bytes).iter().find(hidden),
+        &None,
+    )?;
     Ok(message)
 }
 

@@ -127,6 +127,32 @@ fn what_is_answered_to_the_rfcs_is_what_they_allow() {
     }
 }
 
+/// RFC 3261 §8.2.2.2, RFC 5393: an INVITE that comes a second time by another way is
+/// not a second call.
+#[test]
+fn a_call_over_a_second_path_is_a_loop() {
+    let mut wire = Wire::start();
+    let cases = corpus_cases(&wire, 0);
+    let case = cases
+        .into_iter()
+        .find(|it| it.name == "body-plain")
+        .unwrap();
+    let first = wire.tell(case.source, &case.bytes, 2);
+    assert_eq!(first.len(), 2);
+    for path in ["second", "third"] {
+        let text = String::from_utf8(case.bytes.clone()).unwrap();
+        let again = Case {
+            name: path.into(),
+            bytes: text
+                .replace("branch=", &format!("branch=z9hG4bK{path}"))
+                .into(),
+            expected: Expected::Status(482),
+            ..case.clone()
+        };
+        all_as_expected(&mut wire, &[again]);
+    }
+}
+
 /// What Tollgate adds makes it longer than a datagram can be: the carrier cannot be
 /// reached with it (RFC 3261 §8.1.3.1), and nothing is left of the call.
 #[test]

@@ -84,6 +84,19 @@ fn there_is_one_content_length() {
 }
 
 #[test]
+fn what_is_kept_has_no_control_bytes() {
+    let text = "OPTIONS sip:a SIP/2.0\r\nReason: SIP\t;x=\"a\\\0b\" \u{1}\u{b}\u{7f}\u{e9}\r\n\r\n";
+    let from = scan(bytes::Bytes::from(text)).unwrap();
+    let mut scratch = Vec::new();
+    let mut draft = Draft::response(&mut scratch, 200, b"OK");
+    draft.keep(&from, HeaderId::Reason);
+    assert_eq!(
+        self::text(&draft.seal(None)),
+        "SIP/2.0 200 OK\r\nReason: SIP\t;x=\"a\\ b\"    \u{e9}\r\nContent-Length: 0\r\n\r\n"
+    );
+}
+
+#[test]
 fn folds_become_spaces() {
     let unfolded = |value: &str| {
         let mut out = Vec::new();
