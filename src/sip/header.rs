@@ -251,7 +251,6 @@ fn known(name: Words, length: usize) -> Option<(HeaderId, usize)> {
 
 /// A perfect hash of the known names in any case. The first two words tell them apart.
 #[inline]
-#[expect(clippy::cast_possible_truncation, reason = "eight bits are left")]
 const fn slot([a, b, _]: Words) -> usize {
     let (a, b) = (a | words::repeat(0x20), b | words::repeat(0x20));
     ((a ^ b.rotate_left(5)).wrapping_mul(FACTOR) >> 56) as usize
