@@ -11,6 +11,10 @@ OPTIONS = ["-nostdin", "-timer_resol", "1", "-buff_size", "4194304", "-trace_sta
            "-stf", "figures.csv", "-trace_err", "-error_file", "errors.log"]
 
 
+class NoFigures(Exception):
+    """SIPp ended without its figures."""
+
+
 class Sipp(Process):
     """One SIPp with one scenario."""
 
@@ -44,6 +48,8 @@ class Sipp(Process):
 
     def _judge(self, code, calls):
         figures = self.figures()
+        if "SuccessfulCall(C)" not in figures:
+            raise NoFigures(f"{self.name} wrote no figures, exit {code}")
         summary = (f"{self.name}: ok {figures['SuccessfulCall(C)']}, failed {figures['FailedCall(C)']}, "
                    f"retransmitted {figures['Retransmissions(C)']}, exit {code}\n{self.errors()}")
         good = (figures["SuccessfulCall(C)"] == calls and figures["FailedCall(C)"] == 0
