@@ -1,5 +1,5 @@
 //! The `tollgate` program.
 
 fn main() -> std::process::ExitCode {
-    std::process::ExitCode::SUCCESS
+    tollgate::app::main()
 }

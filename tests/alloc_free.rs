@@ -1,5 +1,6 @@
-//! Reading a message does not allocate.
+//! Reading and judging a message does not allocate.
 
+#![cfg(test)]
 #![expect(unsafe_code, reason = "counting allocations takes an allocator")]
 
 #[path = "../benches/invite/mod.rs"]
@@ -8,7 +9,13 @@ mod invite;
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::hint::black_box;
-use tollgate::sip::scan;
+use std::time::Duration;
+use tollgate::base::flow::ListenerId;
+use tollgate::base::time::Now;
+use tollgate::policy::{
+    Counters, Facts, Options, Peer, RuleSet, Source, Sources, Verdict, compile,
+};
+use tollgate::sip::{Essentials, Uri, scan};
 
 /// The system's allocator, counting by thread.
 struct Counting;
@@ -67,4 +74,62 @@ fn reading_an_invite_allocates_nothing() {
         });
         assert_eq!(found, 0, "message {n}");
     }
+}
+
+#[test]
+fn judging_a_call_allocates_nothing() {
+    let counters = Counters::new();
+    let rules = rules(&counters);
+    let Some(Peer::Tenant(tenant)) = rules.peer(ListenerId(0), [127, 0, 0, 3].into()) else {
+        panic!("the tenant's own address");
+    };
+    let mut now = Now::default();
+    let mut judge = |n: usize| {
+        let bytes = invite::invite(n);
+        now = now + Duration::from_secs(1);
+        allocations(|| {
+            let message = scan(bytes).expect("a message");
+            let essentials = Essentials::parse(&message).expect("no fault");
+            let uri = message.uri().expect("a request");
+            let facts = Facts {
+                tenant,
+                request_uri: Uri::parse(uri).expect("a URI"),
+                pai: None,
+                ppi: None,
+                from: essentials.from,
+                privacy: false,
+            };
+            match rules.judge(&facts, now) {
+                Verdict::Allow(allowed) | Verdict::Emergency(allowed) => allowed.hold.release(now),
+                Verdict::Refuse(refused) => {
+                    black_box(refused);
+                }
+            }
+        })
+    };
+    // The counters' memory grows with what they first count.
+    (0..256).for_each(|n| {
+        judge(n);
+    });
+    for n in 256..512 {
+        assert_eq!(judge(n), 0, "message {n}");
+    }
+    assert_eq!(counters.live(), 0);
+}
+
+/// The shipped example.
+fn rules(counters: &Counters) -> RuleSet {
+    let source = |path: &str| Source {
+        name: path.to_owned(),
+        text: std::fs::read_to_string(format!("{}/{path}", env!("CARGO_MANIFEST_DIR")))
+            .expect("a file that is shipped"),
+    };
+    let sources = Sources {
+        main: source("policies/tollgate.toml"),
+        tenants: vec![source("policies/tenants/acme.toml")],
+        plans: vec![source("policies/plans/jp.toml")],
+        tariffs: vec![source("policies/tariffs/jp-carrier.csv")],
+    };
+    let zones = jiff::tz::TimeZoneDatabase::bundled();
+    compile(&sources, Options { preview: true }, &zones, counters).expect("sound rules")
 }

@@ -1,1 +1,46 @@
 //! F6: configuration, boot, and one file a subcommand.
+
+mod check;
+mod cli;
+mod demo;
+mod last_good;
+mod ledger;
+mod render;
+mod rules;
+mod run;
+mod sources;
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use clap::Parser;
+
+/// The program: reads the command line, does what it says, and answers with 0,
+/// with 1 for a fault (said on standard error), or with 2 for a command line
+/// that makes no sense.
+#[must_use]
+pub fn main() -> ExitCode {
+    let done = match cli::Cli::parse().command {
+        cli::Command::Demo => demo::run(),
+        cli::Command::Ledger(cli::Ledger::Export(wanted)) => ledger::run(wanted),
+        cli::Command::Check(wanted) => check::run(&wanted),
+        cli::Command::Run(wanted) => run::run(wanted),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(text) => {
+            eprintln!("tollgate: {text}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Prints to standard output. That whoever reads it has had enough is no fault.
+fn print(text: &str) -> Result<(), String> {
+    match io::stdout().lock().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(format!("cannot write the output: {error}"))
+        }
+        _ => Ok(()),
+    }
+}

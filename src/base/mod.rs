@@ -3,4 +3,8 @@
 #![forbid(unsafe_code)]
 
 pub mod flow;
+pub mod limits;
+pub mod slab;
 pub mod time;
+pub mod token;
+pub mod wheel;

@@ -1,3 +1,452 @@
 //! F3: the B2BUA: two legs, one owner.
+//!
+//! A call is two dialogs, `caller` (whose peer opened it) and `callee` (which
+//! Tollgate opened), and nothing is copied between them but what `topology`
+//! lists. [`Calls`] holds a shard's calls; a [`Turn`] is one step of one call,
+//! and its methods are spread over the files by what happens on the wire:
+//!
+//! - `open`: the callee's INVITE, from what `outbound` or `inbound` decided
+//! - `progress`: what is answered to a request that was carried over
+//! - `accept`: a 2xx to an INVITE, and its ACK
+//! - `midcall`: requests inside the dialogs, ACK among them
+//! - `teardown`: BYE, CANCEL, limits, and when a call is over
+//! - `refresh`: session timers
 
 #![forbid(unsafe_code)]
+
+mod accept;
+#[expect(clippy::module_inception, reason = "the room's central type")]
+mod call;
+mod inbound;
+mod leg;
+mod midcall;
+mod open;
+mod outbound;
+mod output;
+mod progress;
+mod refresh;
+mod table;
+mod teardown;
+pub(crate) mod topology;
+
+use std::sync::Arc;
+
+use crate::base::time::{Mono, Now};
+use crate::base::token::Token;
+use crate::policy::{Peer, Reason, RuleSet};
+use crate::record::Side;
+use crate::sip::draft::Draft;
+use crate::sip::fields::Essentials;
+use crate::sip::line::{Method, reason_phrase};
+use crate::sip::message::Message;
+use crate::transaction::{Arrival, Expired, Matched, Origin, ServerKey};
+
+use call::{Call, CallKey};
+use refresh::Offer;
+use table::Tools;
+
+pub use output::{Event, Outbox};
+pub use table::{Config, Counts};
+
+/// Max-Forwards of requests of our own (RFC 3261 §8.1.1.6).
+const MAX_FORWARDS: u8 = 70;
+
+/// The calls of one shard, with the transactions they are made of.
+#[derive(Debug)]
+pub(crate) struct Calls {
+    calls: crate::base::slab::Slab<Call>,
+    tools: Tools,
+    /// No new calls but emergency ones.
+    draining: bool,
+    /// Nothing can be recorded: no new calls but emergency ones either.
+    unrecorded: bool,
+    expired: Vec<Expired<call::Owner>>,
+}
+
+/// One step of one call: the call and all it may use.
+struct Turn<'a> {
+    key: CallKey,
+    call: &'a mut Call,
+    tools: &'a mut Tools,
+    now: Now,
+    out: &'a mut Outbox,
+}
+
+impl Calls {
+    pub(crate) fn new(config: &Config, start: Now) -> Self {
+        Self {
+            calls: crate::base::slab::Slab::new(crate::base::limits::CALLS_PER_SHARD),
+            tools: Tools::new(config, start),
+            draining: false,
+            unrecorded: false,
+            expired: Vec::new(),
+        }
+    }
+
+    pub(crate) fn rules(&self) -> &Arc<RuleSet> {
+        &self.tools.rules
+    }
+
+    /// Puts new rules in force for all that is judged from now on, and returns
+    /// the old ones.
+    pub(crate) fn swap_rules(&mut self, rules: Arc<RuleSet>) -> Arc<RuleSet> {
+        std::mem::replace(&mut self.tools.rules, rules)
+    }
+
+    /// A To tag for an answer that is given and forgotten: the same one if the
+    /// request comes again (RFC 3261 §8.2.7).
+    pub(crate) fn stateless_tag(&self, message: &Message) -> Token {
+        self.tools.tag_of(message.bytes())
+    }
+
+    pub(crate) fn drain(&mut self) {
+        self.draining = true;
+    }
+
+    pub(crate) fn trust_journal(&mut self, trusted: bool) {
+        self.unrecorded = !trusted;
+    }
+
+    /// Why no new call is let in now, if none is.
+    fn closed(&self) -> Option<Reason> {
+        match (self.draining, self.unrecorded) {
+            (true, _) => Some(Reason::Stopping),
+            (false, true) => Some(Reason::JournalFault),
+            (false, false) => None,
+        }
+    }
+
+    pub(crate) fn counts(&self) -> Counts {
+        self.tools.counts(self.calls.len())
+    }
+
+    pub(crate) fn next_deadline(&self) -> Option<Mono> {
+        let timers = self.tools.wheel.next_deadline();
+        let transactions = self.tools.transactions.next_deadline();
+        timers.into_iter().chain(transactions).min()
+    }
+
+    /// A request from a known peer whose essentials are sound.
+    pub(crate) fn handle_request(
+        &mut self,
+        now: Now,
+        peer: Peer,
+        arrived: &Arrived<'_>,
+        out: &mut Outbox,
+    ) {
+        let Arrived {
+            flow,
+            message,
+            essentials,
+        } = *arrived;
+        let transmits = &mut out.transmits;
+        let arrival = self
+            .tools
+            .transactions
+            .receive_request(now.mono, flow, message, essentials, transmits);
+        match arrival {
+            Arrival::New(server) => self.new_request(now, peer, server, arrived, out),
+            Arrival::Cancel { cancel, invite } => self.cancel(now, cancel, invite, arrived, out),
+            Arrival::Ack => self.in_dialog(now, None, arrived, out),
+            Arrival::Absorbed => {}
+            Arrival::Full => out.events.push(Event::Full {
+                what: "server transactions",
+            }),
+        }
+    }
+
+    fn new_request(
+        &mut self,
+        now: Now,
+        peer: Peer,
+        server: ServerKey,
+        arrived: &Arrived<'_>,
+        out: &mut Outbox,
+    ) {
+        let essentials = arrived.essentials;
+        if essentials.to_tag.is_some() {
+            self.in_dialog(now, Some(server), arrived, out);
+            return;
+        }
+        if let Some(code) = self.unacceptable(arrived) {
+            self.answer(now, server, code, out, |draft| {
+                explain(draft, code, arrived.message);
+            });
+            return;
+        }
+        match essentials.cseq.method {
+            Method::Invite => match peer {
+                Peer::Tenant(tenant) => self.outbound(now, tenant, server, arrived, out),
+                Peer::Carrier(carrier) => self.inbound(now, carrier, server, arrived, out),
+            },
+            Method::Options => self.answer(now, server, 200, out, |draft| {
+                use crate::sip::header::HeaderId;
+                draft.put(HeaderId::Allow, topology::ALLOW);
+                draft.put(HeaderId::Accept, b"application/sdp");
+                draft.put(HeaderId::Supported, b"100rel, timer");
+            }),
+            method => {
+                let code = match method {
+                    Method::Bye | Method::Prack | Method::Update | Method::Info => 481,
+                    Method::Other => 501,
+                    _ => 405,
+                };
+                self.answer(now, server, code, out, |draft| {
+                    explain(draft, code, arrived.message);
+                });
+            }
+        }
+    }
+
+    /// What every request outside a dialog must satisfy (RFC 3261 §8.2.2).
+    fn unacceptable(&self, arrived: &Arrived<'_>) -> Option<u16> {
+        use crate::sip::uri::Uri;
+        let Arrived {
+            message,
+            essentials,
+            ..
+        } = arrived;
+        match message.uri().map(Uri::parse) {
+            Some(Ok(Uri::Other { .. })) => return Some(416),
+            Some(Ok(_)) => {}
+            // Whatever a caller dials is judged, and its refusal recorded.
+            Some(Err(_)) if essentials.cseq.method == Method::Invite => {}
+            Some(Err(_)) | None => return Some(400),
+        }
+        if essentials.max_forwards == Some(0) {
+            return Some(483);
+        }
+        if topology::unsupported(message).next().is_some() {
+            return Some(420);
+        }
+        if essentials.cseq.method != Method::Invite {
+            return None;
+        }
+        match Offer::asks_too_little(message) {
+            true => Some(422),
+            false => self.is_looped(arrived).then_some(482),
+        }
+    }
+
+    /// The same INVITE over a second path (RFC 3261 §8.2.2.2), or one of our own
+    /// that came back.
+    fn is_looped(&self, arrived: &Arrived<'_>) -> bool {
+        let Arrived { essentials, .. } = *arrived;
+        let from_tag = arrived.sender_tag();
+        let origin = self.tools.origin(essentials.call_id, from_tag);
+        let merged = self
+            .tools
+            .by_origin(origin)
+            .and_then(|key| self.calls.get(key));
+        let number = essentials.cseq.number;
+        if merged.is_some_and(|call| call.was_opened_by(number)) {
+            return true;
+        }
+        let ours = self.tools.by_tag(from_tag);
+        let leg = ours.and_then(|(key, side)| Some(self.calls.get(key)?.leg(side)));
+        leg.is_some_and(|leg| leg.call_id() == essentials.call_id)
+    }
+
+    /// A response from a known peer whose essentials are sound.
+    pub(crate) fn handle_response(&mut self, now: Now, arrived: &Arrived<'_>, out: &mut Outbox) {
+        let Arrived {
+            message,
+            essentials,
+            ..
+        } = *arrived;
+        let refused = (message.status() == Some(422))
+            .then(|| self.tools.transactions.request_of(essentials))
+            .flatten();
+        let matched = self.tools.transactions.receive_response(
+            now.mono,
+            message,
+            essentials,
+            &mut out.transmits,
+        );
+        match matched {
+            Matched::Pass(reply) => {
+                self.turn(reply.owner.call, now, out, |turn| {
+                    let again =
+                        refused.is_some_and(|invite| turn.ask_longer(&reply, &invite, arrived));
+                    if !again {
+                        turn.reply(&reply, arrived);
+                    }
+                });
+            }
+            Matched::Absorbed => {}
+            Matched::Stray => self.stray(now, arrived, out),
+        }
+    }
+
+    /// A message could not be sent.
+    pub(crate) fn handle_send_failed(&mut self, now: Now, origin: Origin, out: &mut Outbox) {
+        let mut expired = std::mem::take(&mut self.expired);
+        self.tools
+            .transactions
+            .send_failed(now.mono, origin, &mut expired);
+        self.settle_expired(now, expired, out);
+    }
+
+    /// Time has passed.
+    pub(crate) fn tick(&mut self, now: Now, out: &mut Outbox) {
+        let mut expired = std::mem::take(&mut self.expired);
+        self.tools
+            .transactions
+            .tick(now.mono, &mut out.transmits, &mut expired);
+        self.settle_expired(now, expired, out);
+        while let Some((key, alarm)) = self.tools.wheel.pop_expired(now.mono) {
+            self.turn(key, now, out, |turn| turn.alarm(alarm));
+        }
+    }
+
+    fn settle_expired(
+        &mut self,
+        now: Now,
+        mut expired: Vec<Expired<call::Owner>>,
+        out: &mut Outbox,
+    ) {
+        for event in expired.drain(..) {
+            let owner = match event {
+                Expired::ClientTimeout { owner, .. }
+                | Expired::ClientFailed { owner, .. }
+                | Expired::ClientEnded { owner, .. } => owner,
+                // A response that was lost on our side is one lost on the way.
+                Expired::ServerFailed { .. } | Expired::ServerEnded { .. } => continue,
+            };
+            self.turn(owner.call, now, out, |turn| turn.expired(&event, owner));
+        }
+        self.expired = expired;
+    }
+
+    /// Hangs up every call.
+    pub(crate) fn hang_up_all(&mut self, now: Now, out: &mut Outbox) {
+        let keys: Vec<CallKey> = self.calls.iter().map(|(key, _)| key).collect();
+        for key in keys {
+            self.turn(key, now, out, |turn| turn.hang_up("shutdown"));
+        }
+    }
+
+    /// Lets a call act, then sees whether it is over.
+    fn turn(
+        &mut self,
+        key: CallKey,
+        now: Now,
+        out: &mut Outbox,
+        act: impl FnOnce(&mut Turn<'_>),
+    ) -> bool {
+        let Some(call) = self.calls.get_mut(key) else {
+            return false;
+        };
+        let mut turn = Turn {
+            key,
+            call: &mut *call,
+            tools: &mut self.tools,
+            now,
+            out,
+        };
+        act(&mut turn);
+        if turn.settle() {
+            self.tools.forget(key, call);
+            self.calls.remove(key);
+        }
+        true
+    }
+
+    /// Answers a request that belongs to no call.
+    fn answer(
+        &mut self,
+        now: Now,
+        server: ServerKey,
+        code: u16,
+        out: &mut Outbox,
+        fill: impl FnOnce(&mut Draft<'_>),
+    ) {
+        let tag = self.tools.mint.token();
+        self.tools
+            .respond(now, server, (code, Some(tag)), b"", out, fill);
+    }
+}
+
+/// A message with all that was read of it so far.
+#[derive(Clone, Copy)]
+pub(crate) struct Arrived<'m> {
+    pub(crate) flow: crate::base::flow::Flow,
+    pub(crate) message: &'m Message,
+    pub(crate) essentials: &'m Essentials<'m>,
+}
+
+impl<'m> Arrived<'m> {
+    /// The From tag; empty from a peer of RFC 2543 that gave none.
+    fn sender_tag(&self) -> &'m [u8] {
+        self.essentials.from_tag.unwrap_or_default()
+    }
+
+    /// What Max-Forwards is to say further on (RFC 3261 §16.6 step 3).
+    fn forwards(&self) -> u8 {
+        self.essentials
+            .max_forwards
+            .unwrap_or(MAX_FORWARDS)
+            .saturating_sub(1)
+    }
+}
+
+/// Adds what an error response has to say besides its code.
+fn explain(draft: &mut Draft<'_>, code: u16, message: &Message) {
+    use crate::sip::header::HeaderId;
+    match code {
+        405 | 501 => {
+            draft.put(HeaderId::Allow, topology::ALLOW);
+        }
+        420 => {
+            for tag in topology::unsupported(message) {
+                draft.put(HeaderId::Unsupported, tag);
+            }
+        }
+        422 => refresh::put_least(draft),
+        _ => {}
+    }
+}
+
+impl Turn<'_> {
+    /// Answers a request on a leg of this call.
+    fn respond(
+        &mut self,
+        server: ServerKey,
+        (code, tag): (u16, Token),
+        body: &[u8],
+        fill: impl FnOnce(&mut Draft<'_>),
+    ) {
+        self.tools
+            .respond(self.now, server, (code, Some(tag)), body, self.out, fill);
+    }
+
+    /// Answers a request on a leg without anything that comes from the other.
+    fn refuse(&mut self, server: ServerKey, side: Side, code: u16) {
+        let tag = self.call.leg(side).local_tag;
+        self.respond(server, (code, tag), b"", |_| {});
+    }
+}
+
+impl Tools {
+    /// Answers a request: what RFC 3261 §8.2.6 asks for, then what `fill` adds.
+    fn respond(
+        &mut self,
+        now: Now,
+        server: ServerKey,
+        (code, tag): (u16, Option<Token>),
+        body: &[u8],
+        out: &mut Outbox,
+        fill: impl FnOnce(&mut Draft<'_>),
+    ) {
+        let Some(echo) = self.transactions.echo(server) else {
+            return;
+        };
+        let text = tag.map(Token::text);
+        let tag = text.as_ref().map(<[u8; Token::LEN]>::as_slice);
+        let mut draft = echo.response(&mut self.scratch, code, reason_phrase(code), tag);
+        fill(&mut draft);
+        let packet = draft.seal(Some(body));
+        self.transactions
+            .respond(now.mono, server, code, packet, &mut out.transmits);
+    }
+}

@@ -1,1 +1,139 @@
 //! F5: journal files and what reads them.
+//!
+//! ```text
+//! var/ledger/                 0700
+//!   lock                      held while a Tollgate writes; holds its process id
+//!   key                       keeps Call-IDs in their buckets from run to run
+//!   rules.json                the rules that last compiled
+//!   shard-000/                one series of segments for each shard
+//!     00000001.tgj            0600; header, then frames (see `record::frame`), then zeros
+//!     00000002.tgj
+//!     next                    preallocated for the segment after
+//! ```
+//! A [`Journal`] appends with one write a turn. Nothing is synced to the disk on
+//! the way: what was written survives the end of the process, however it comes,
+//! but not the loss of power. A [`Reader`] needs no lock and writes nothing, so
+//! it also reads a folder that is being written, or a copy of one.
+
+mod export;
+mod folder;
+mod journal;
+mod reader;
+mod segment;
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+pub use export::{ExportError, Filter, Summary, export};
+pub use folder::Ledger;
+pub use journal::{Journal, Resumed};
+pub use reader::{Entry, Reader};
+pub use segment::SEGMENT_SIZE;
+
+/// Why a ledger cannot be opened, in one line with what to do about it.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Fault {
+    /// Another process writes this ledger.
+    Locked {
+        /// The ledger's folder.
+        directory: PathBuf,
+        /// That process's id, if it could be read.
+        pid: Option<u32>,
+    },
+    /// The key file holds no key.
+    Key {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The operating system refused.
+    Io {
+        /// What was being done: "create", "write" …
+        doing: &'static str,
+        /// To which file or folder.
+        path: PathBuf,
+        /// What it said.
+        source: io::Error,
+    },
+}
+
+impl Fault {
+    fn io(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
+        let path = path.to_path_buf();
+        move |source| Self::Io {
+            doing,
+            path,
+            source,
+        }
+    }
+}
+
+impl std::fmt::Display for Fault {
+    fn fmt(&self, to: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Locked { directory, pid } => {
+                write!(
+                    to,
+                    "the ledger {} is being written by ",
+                    directory.display()
+                )?;
+                match pid {
+                    Some(pid) => write!(to, "process {pid}")?,
+                    None => write!(to, "another process")?,
+                }
+                write!(to, ": stop that first, or set another [ledger] directory")
+            }
+            Self::Key { path } => write!(
+                to,
+                "{} does not hold 32 hexadecimal digits: restore it from a backup, or remove it \
+                 (calls that are up now then cannot be continued)",
+                path.display()
+            ),
+            Self::Io {
+                doing,
+                path,
+                source,
+            } => {
+                write!(to, "cannot {doing} {}: {source}", path.display())?;
+                match advice(source.kind()) {
+                    Some(advice) => write!(to, ": {advice}"),
+                    None => Ok(()),
+                }
+            }
+        }
+    }
+}
+
+impl std::error::Error for Fault {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Io { source, .. } => Some(source),
+            Self::Locked { .. } | Self::Key { .. } => None,
+        }
+    }
+}
+
+/// What to do about it.
+fn advice(kind: io::ErrorKind) -> Option<&'static str> {
+    Some(match kind {
+        io::ErrorKind::PermissionDenied => {
+            "give the user that Tollgate runs as the right to write there, \
+             or set another [ledger] directory"
+        }
+        io::ErrorKind::ReadOnlyFilesystem => {
+            "that file system is mounted read-only; set another [ledger] directory"
+        }
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            "no calls are let through without a journal; free some space, \
+             or set a [ledger] directory on another disk"
+        }
+        io::ErrorKind::NotFound => "check the [ledger] directory in the configuration",
+        io::ErrorKind::NotADirectory | io::ErrorKind::AlreadyExists => {
+            "a file stands where a folder should be; set another [ledger] directory"
+        }
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests;

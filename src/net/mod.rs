@@ -1,1 +1,33 @@
 //! F5: sockets, source admission, steering and the driver loop.
+//!
+//! ```text
+//! run        opens the sockets, starts a thread for each shard, serves signals
+//!  control     the main thread: signals, stopping, figures
+//!  rules       a thread that compiles new rules and frees old ones
+//!  driver      a shard's loop: wait, take, journal, send, log
+//!   wire         its sockets: batches in, batches out
+//!   desk         admission and steering in front of the core
+//!   pen          the journal behind it
+//! ```
+
+mod admit;
+pub mod clock;
+mod control;
+mod desk;
+mod driver;
+mod log;
+mod mailbox;
+mod pen;
+mod quarantine;
+mod rules;
+mod run;
+mod socket;
+mod stats;
+mod udp;
+mod wire;
+
+pub use pen::Journal;
+pub use rules::Reload;
+pub use run::{RunError, Setup, default_shards, run, run_until};
+pub use socket::BindError;
+pub use stats::{Stats, Tally};

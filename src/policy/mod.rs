@@ -1,3 +1,38 @@
 //! F2: who may call where, how often: rules compiled to one immutable set, and the counters they draw on.
+//!
+//! A call goes through here in this order: [`plan`] reads what was dialled into
+//! one canonical [`number`], [`numbering`] says what sort of number that is, the
+//! matcher finds the rule that decides, the counters take the call's places, and
+//! a [`Verdict`] says all of it. [`compile()`] makes the [`RuleSet`] from the
+//! files; [`Counters`] outlive it.
 
 #![forbid(unsafe_code)]
+
+mod compile;
+mod counters;
+mod diagnostic;
+mod facts;
+mod matcher;
+mod model;
+pub mod number;
+pub mod numbering;
+mod peers;
+pub mod plan;
+pub mod prefix;
+mod reader;
+mod ruleset;
+mod table;
+mod target;
+mod tariff;
+mod values;
+mod verdict;
+
+pub use compile::{Options, Outline, Sources, compile, outline};
+pub use counters::{Counters, Hold, Quantity};
+pub use diagnostic::{Diagnostic, Severity, Source};
+pub use facts::{Caller, Facts, Presentation};
+pub use ruleset::{
+    Carrier, CarrierId, Delivery, Listener, Mode, Peer, RuleId, RuleRef, RuleSet, Run, Tenant,
+    TenantId,
+};
+pub use verdict::{Allowed, Decision, Inbound, Permit, Reason, Refused, Verdict};

@@ -1,3 +1,31 @@
 //! F2: what is written to the journal, and how it reads back.
+//!
+//! A [`Record`] borrows everything from its caller; [`Buffer::append`] encodes it
+//! in place into a buffer that is used again and again, and the driver hands the
+//! whole buffer to the journal in one write before anything of that turn is sent.
+//! [`frame::next`] reads records back, again without copying.
+//!
+//! Two things build on the bytes made here, and need nothing more from them:
+//!
+//! - **The chain.** Each shard's frames form one sequence. Its head is
+//!   `BLAKE3(head before | frame)`, where a frame is the exact bytes that
+//!   [`frame::split`] steps over (length, checksum and payload), and the first
+//!   head is the hash of the shard's first segment header. The journal extends it
+//!   as it appends; a checkpoint is one more kind of record.
+//! - **The fold.** State after a restart is a function of a shard's records in
+//!   order, `fold(state, Record)`: `Verdict` opens a call and counts it,
+//!   `Setup`, `Answered`, `Target` and `CSeq` fill its legs in, `Ended` closes
+//!   it. Each variant says which of these it serves.
 
 #![forbid(unsafe_code)]
+
+mod buffer;
+mod encode;
+pub mod frame;
+mod model;
+
+pub use buffer::{Buffer, TooLong};
+pub use model::{CallRef, Decision, Direction, Leg, Party, Record, Side};
+
+#[cfg(test)]
+mod tests;

@@ -1,3 +1,96 @@
 //! F4: one core's share of the work: an input in, an outbox out.
+//!
+//! A [`Shard`] owns its calls and transactions outright. It reads no clock, does
+//! no I/O and draws no randomness: what it is given decides what it does, so a
+//! run can be replayed.
 
 #![forbid(unsafe_code)]
+
+mod input;
+mod route;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use crate::base::time::{Mono, Now};
+use crate::base::token::Buckets;
+use crate::call::Calls;
+use crate::policy::RuleSet;
+use crate::record::Record;
+
+pub use crate::call::{Config, Counts, Event, Outbox};
+pub use input::{Command, Input};
+
+/// One core's share of the calls.
+#[derive(Debug)]
+pub struct Shard {
+    calls: Calls,
+}
+
+impl Shard {
+    /// A shard with nothing going on.
+    #[must_use]
+    pub fn new(config: Config, start: Now) -> Self {
+        Self {
+            calls: Calls::new(&config, start),
+        }
+    }
+
+    /// Takes one input and says in `out` what follows from it. The driver then
+    /// appends the records to the journal, sends the transmits, and clears
+    /// `out`. Timers that are due run first, whatever the input is.
+    pub fn handle(&mut self, now: Now, input: Input, out: &mut Outbox) {
+        if self
+            .next_deadline()
+            .is_some_and(|deadline| deadline <= now.mono)
+        {
+            self.calls.tick(now, out);
+        }
+        match input {
+            Input::Tick => {}
+            Input::Message { flow, message } => {
+                route::message(&mut self.calls, now, flow, &message, out)
+            }
+            Input::SendFailed { origin } => self.calls.handle_send_failed(now, origin, out),
+            Input::Command(Command::Rules(rules)) => {
+                let record = Record::RulesLoaded {
+                    wall: now.wall,
+                    hash: rules.hash(),
+                    version: rules.version(),
+                };
+                out.journal(&record);
+                out.retired.push(self.calls.swap_rules(rules));
+            }
+            Input::Command(Command::Drain) => self.calls.drain(),
+            Input::Command(Command::Journal { trusted }) => self.calls.trust_journal(trusted),
+            Input::Command(Command::HangUpAll) => self.calls.hang_up_all(now, out),
+        }
+    }
+
+    /// When `handle` is to be called at the latest, with [`Input::Tick`] if
+    /// there is nothing else. `None`: nothing waits.
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<Mono> {
+        self.calls.next_deadline()
+    }
+
+    /// How much is going on. All zero when nothing is.
+    #[must_use]
+    pub fn counts(&self) -> Counts {
+        self.calls.counts()
+    }
+
+    /// The rules in force.
+    #[must_use]
+    pub fn rules(&self) -> &Arc<RuleSet> {
+        self.calls.rules()
+    }
+}
+
+/// Which of `shards` owns a message with this Call-ID. Both legs of a call have
+/// Call-IDs of one bucket, so a call never crosses shards.
+#[must_use]
+pub fn shard_of(buckets: &Buckets, shards: u16, call_id: &[u8]) -> u16 {
+    buckets.bucket(call_id).shard(shards)
+}

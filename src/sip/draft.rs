@@ -93,6 +93,30 @@ impl<'b> Draft<'b> {
         self
     }
 
+    /// Adds a field whose value is `parts` in a row.
+    pub fn put_parts(&mut self, id: HeaderId, parts: &[&[u8]]) -> &mut Self {
+        self.put_joined(id, b"", parts)
+    }
+
+    /// Adds a field with a comma-separated list.
+    pub fn put_list(&mut self, id: HeaderId, values: &[&[u8]]) -> &mut Self {
+        self.put_joined(id, b", ", values)
+    }
+
+    fn put_joined(&mut self, id: HeaderId, between: &[u8], parts: &[&[u8]]) -> &mut Self {
+        if !matches!(id, HeaderId::ContentLength | HeaderId::Other) {
+            self.name(id.name().as_bytes());
+            for (at, part) in parts.iter().enumerate() {
+                if at > 0 {
+                    self.out.extend_from_slice(between);
+                }
+                append_clean(self.out, part);
+            }
+            self.out.extend_from_slice(b"\r\n");
+        }
+        self
+    }
+
     /// Adds every field of this id that the message has, under its full name, folds
     /// replaced by a space. For [`HeaderId::Other`] nothing is added.
     pub fn keep(&mut self, message: &Message, id: HeaderId) -> &mut Self {

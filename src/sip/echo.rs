@@ -37,32 +37,34 @@ impl Echo {
     /// said of them itself is dropped.
     #[must_use]
     pub fn new(message: &Message, essentials: &Essentials<'_>, from: SocketAddr) -> Self {
-        Self::build(message, &essentials.via, essentials.to_tag.is_some(), from)
+        let via = Some(&essentials.via);
+        Self::build(message, via, essentials.to_tag.is_some(), from)
     }
 
     /// Takes what there is of a faulty request, and says where its answer goes: to
     /// be answered with [`FaultKind::status`](super::FaultKind::status) and
-    /// forgotten. `None` if its topmost Via cannot be read: there is nothing then
-    /// by which its sender would know the answer.
+    /// forgotten. A topmost Via that cannot be read is given back as it came, to
+    /// where the request came from. `None` if there is no Via at all: there is
+    /// nothing then by which its sender would know the answer.
     #[must_use]
     pub fn salvage(message: &Message, from: SocketAddr) -> Option<(Self, SocketAddr)> {
-        let via = Via::parse_list(message.first(HeaderId::Via)?)
-            .next()?
-            .ok()?;
+        let via = Via::parse_list(message.first(HeaderId::Via)?).next();
+        let via = via.and_then(Result::ok);
         let to = message.first(HeaderId::To).map(NameAddr::parse);
         let has_tag = matches!(to, Some(Ok(to)) if to.tag().is_some());
-        let echo = Self::build(message, &via, has_tag, from);
-        Some((echo, reply_to_via(&via, from)))
+        let echo = Self::build(message, via.as_ref(), has_tag, from);
+        let to = via.map_or(from, |via| reply_to_via(&via, from));
+        Some((echo, to))
     }
 
-    fn build(message: &Message, via: &Via<'_>, to_has_tag: bool, from: SocketAddr) -> Self {
+    fn build(message: &Message, via: Option<&Via<'_>>, to_has_tag: bool, from: SocketAddr) -> Self {
         let mut lines = Vec::with_capacity(256);
         let mut marks = [0; 4];
         let length = |lines: &Vec<u8>| u32::try_from(lines.len()).unwrap_or(u32::MAX);
         for (at, text) in message.all(HeaderId::Via).enumerate() {
             lines.extend_from_slice(b"Via: ");
-            match at {
-                0 => top_via(&mut lines, text, via, from),
+            match via {
+                Some(via) if at == 0 => top_via(&mut lines, text, via, from),
                 _ => append_unfolded(&mut lines, text),
             }
             lines.extend_from_slice(b"\r\n");
@@ -325,8 +327,23 @@ mod tests {
             "SIP/2.0 400 Bad Request\r\nVia: SIP/2.0/UDP a;received=192.0.2.9\r\n\
              To: \"B <sip:b>;tag=t\r\nContent-Length: 0\r\n\r\n"
         );
-        let text = text.replace("SIP/2.0/UDP a", "SIP/2.0/UDP");
+    }
+
+    #[test]
+    fn a_via_that_cannot_be_read_is_given_back_as_it_came() {
+        let from = FROM.parse().unwrap();
+        let text = "INVITE sip:b SIP/2.0\r\nv: SIP/7.0/UDP\r\n\t:::];;\r\nVia:b\r\n\r\n";
         let message = scan(bytes::Bytes::from(text)).unwrap();
-        assert_eq!(Echo::salvage(&message, FROM.parse().unwrap()), None);
+        let (echo, to) = Echo::salvage(&message, from).unwrap();
+        assert_eq!(to, from);
+        let mut scratch = Vec::new();
+        let packet = echo.response(&mut scratch, 400, b"", None).seal(None);
+        assert_eq!(
+            String::from_utf8_lossy(packet.as_ref()),
+            "SIP/2.0 400 \r\nVia: SIP/7.0/UDP :::];;\r\nVia: b\r\nContent-Length: 0\r\n\r\n"
+        );
+        let text = text.replace("v:", "x:").replace("Via:", "y:");
+        let message = scan(bytes::Bytes::from(text)).unwrap();
+        assert_eq!(Echo::salvage(&message, from), None);
     }
 }

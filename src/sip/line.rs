@@ -148,6 +148,34 @@ pub const fn reason_phrase(code: u16) -> &'static [u8] {
         302 => b"Moved Temporarily",
         305 => b"Use Proxy",
         380 => b"Alternative Service",
+        400..=499 => request_failure(code),
+        500 => b"Server Internal Error",
+        501 => b"Not Implemented",
+        502 => b"Bad Gateway",
+        503 => b"Service Unavailable",
+        504 => b"Server Time-out",
+        505 => b"Version Not Supported",
+        513 => b"Message Too Large",
+        580 => b"Precondition Failure",
+        600 => b"Busy Everywhere",
+        603 => b"Decline",
+        604 => b"Does Not Exist Anywhere",
+        606 => b"Not Acceptable",
+        607 => b"Unwanted",
+        608 => b"Rejected",
+        _ => match code / 100 {
+            1 => b"Progress",
+            2 => b"OK",
+            3 => b"Redirection",
+            5 => b"Server Failure",
+            _ => b"Global Failure",
+        },
+    }
+}
+
+/// The phrase of a code from 400 to 499.
+const fn request_failure(code: u16) -> &'static [u8] {
+    match code {
         400 => b"Bad Request",
         401 => b"Unauthorized",
         402 => b"Payment Required",
@@ -183,28 +211,7 @@ pub const fn reason_phrase(code: u16) -> &'static [u8] {
         491 => b"Request Pending",
         493 => b"Undecipherable",
         494 => b"Security Agreement Required",
-        500 => b"Server Internal Error",
-        501 => b"Not Implemented",
-        502 => b"Bad Gateway",
-        503 => b"Service Unavailable",
-        504 => b"Server Time-out",
-        505 => b"Version Not Supported",
-        513 => b"Message Too Large",
-        580 => b"Precondition Failure",
-        600 => b"Busy Everywhere",
-        603 => b"Decline",
-        604 => b"Does Not Exist Anywhere",
-        606 => b"Not Acceptable",
-        607 => b"Unwanted",
-        608 => b"Rejected",
-        _ => match code / 100 {
-            1 => b"Progress",
-            2 => b"OK",
-            3 => b"Redirection",
-            4 => b"Request Failure",
-            5 => b"Server Failure",
-            _ => b"Global Failure",
-        },
+        _ => b"Request Failure",
     }
 }
 

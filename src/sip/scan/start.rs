@@ -24,7 +24,7 @@ pub(super) fn start_line(text: &[u8]) -> Result<(Start, Option<Fault>, usize), U
         return unreadable(UnreadableReason::NotSip);
     }
     let next = end + 2;
-    if line.starts_with(b"SIP/") {
+    if version(line, b"SIP/").is_some() {
         return match status_line(line, at) {
             Some(start) => Ok((start, None, next)),
             None => unreadable(UnreadableReason::StatusLine),
@@ -44,7 +44,7 @@ pub(super) fn start_line(text: &[u8]) -> Result<(Start, Option<Fault>, usize), U
 #[inline]
 fn status_line(line: &[u8], at: usize) -> Option<Start> {
     let [a @ b'1'..=b'6', b @ b'0'..=b'9', c @ b'0'..=b'9', rest @ ..] =
-        line.strip_prefix(b"SIP/2.0 ")?
+        version(line, b"SIP/2.0 ")?
     else {
         return None;
     };
@@ -65,7 +65,8 @@ fn status_line(line: &[u8], at: usize) -> Option<Start> {
 #[inline]
 fn request_line(line: &[u8], at: usize) -> Option<Start> {
     let (method_text, rest) = lex::span(line, lex::TOKEN);
-    let uri = rest.strip_prefix(b" ")?.strip_suffix(b" SIP/2.0")?;
+    let (uri, end) = rest.strip_prefix(b" ")?.split_last_chunk::<8>()?;
+    version(end, b" SIP/2.0")?;
     if method_text.is_empty() || method_text.len() > MAX_METHOD || !lex::is_address(uri) {
         return None;
     }
@@ -85,18 +86,20 @@ fn faulty_request_line(line: &[u8], at: usize) -> Option<(Start, Fault)> {
     let is_wsp = |byte: &u8| matches!(byte, b' ' | b'\t');
     let last = line.iter().rposition(|byte| !is_wsp(byte))?;
     let trimmed = line.get(..=last)?;
-    let (uri, version) = trimmed.split_at_checked(memchr::memrchr2(b' ', b'\t', trimmed)?)?;
+    let (uri, spaced) = trimmed.split_at_checked(memchr::memrchr2(b' ', b'\t', trimmed)?)?;
     let uri = uri.get(method_text.len()..)?;
-    if method_text.is_empty() || !rest.first().is_some_and(is_wsp) || !is_version(version) {
+    let last_word = spaced.get(1..)?;
+    if method_text.is_empty() || !rest.first().is_some_and(is_wsp) || !is_version(last_word) {
         return None;
     }
-    let kind = match version.get(1..) {
-        Some(b"SIP/2.0") if method_text.len() > MAX_METHOD => FaultKind::MethodTooLong,
-        Some(b"SIP/2.0") => FaultKind::RequestLine,
-        _ => FaultKind::Version,
+    let ours = last_word.eq_ignore_ascii_case(b"SIP/2.0");
+    let kind = match ours {
+        true if method_text.len() > MAX_METHOD => FaultKind::MethodTooLong,
+        true => FaultKind::RequestLine,
+        false => FaultKind::Version,
     };
     let after = lex::skip_lws(uri);
-    let uri_at = at + (trimmed.len() - version.len()) - after.len();
+    let uri_at = at + (trimmed.len() - spaced.len()) - after.len();
     let start = Start::Request {
         method: Method::lookup(method_text),
         method_text: Span::new(at, at + method_text.len()),
@@ -105,11 +108,17 @@ fn faulty_request_line(line: &[u8], at: usize) -> Option<(Start, Fault)> {
     Some((start, Fault::new(kind, uri_at)))
 }
 
-/// White space and `SIP/` digits `.` digits.
+/// What stands behind `prefix`, which is a version or the start of one: those are
+/// read in any case (RFC 3261 §7.1).
+#[inline]
+fn version<'t>(text: &'t [u8], prefix: &[u8]) -> Option<&'t [u8]> {
+    let (start, rest) = text.split_at_checked(prefix.len())?;
+    (start == prefix || start.eq_ignore_ascii_case(prefix)).then_some(rest)
+}
+
+/// `SIP/` digits `.` digits.
 fn is_version(text: &[u8]) -> bool {
-    let numbers = text
-        .get(1..)
-        .and_then(|text| text.strip_prefix(b"SIP/"))
+    let numbers = version(text, b"SIP/")
         .and_then(lex::number)
         .and_then(|(_, rest)| lex::number(rest.strip_prefix(b".")?));
     matches!(numbers, Some((_, [])))

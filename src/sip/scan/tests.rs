@@ -123,6 +123,26 @@ fn the_request_line_is_strict() {
 }
 
 #[test]
+fn the_version_is_read_in_any_case() {
+    let message = read("OPTIONS sip:a sIp/2.0\ni: 1\n\n").unwrap();
+    assert_eq!(
+        (message.fault(), message.uri()),
+        (None, Some(b"sip:a".as_slice()))
+    );
+    assert_eq!(
+        read("sip/2.0 200 OK\ni: 1\n\n").unwrap().status(),
+        Some(200)
+    );
+    assert_eq!(fault("OPTIONS sip:a sip/2.1\ni: 1\n\n"), Some(F::Version));
+    assert_eq!(
+        fault("OPTIONS  sip:a sip/2.0\ni: 1\n\n"),
+        Some(F::RequestLine)
+    );
+    let other = raw(b"sip/3.0 200 OK\r\n\r\n").unwrap_err();
+    assert_eq!(other.reason, UnreadableReason::StatusLine);
+}
+
+#[test]
 fn what_two_boxes_might_read_differently_is_refused() {
     for (fields, kind) in [
         ("A: b\rc\n\n", F::BareLineBreak),

@@ -1,0 +1,40 @@
+//! `tollgate check`: is the configuration right?
+
+use std::fmt::Write;
+
+use crate::policy::{Counters, RuleSet};
+
+use super::cli::Configuration;
+use super::render::count;
+use super::rules::{self, Broken};
+
+/// `tollgate check`: shows every fault, or sums the configuration up.
+///
+/// # Errors
+/// One line, after the faults themselves were shown.
+pub(super) fn run(wanted: &Configuration) -> Result<(), String> {
+    let rules = rules::load(wanted, &Counters::new()).map_err(Broken::show)?;
+    rules.show_warnings();
+    super::print(&summary(&rules.set, &wanted.config.display().to_string()))
+}
+
+fn summary(rules: &RuleSet, config: &str) -> String {
+    let mut text = format!("{config}: all is well");
+    if !rules.warnings().is_empty() {
+        let warnings = count(rules.warnings().len(), "warning", "warnings");
+        let _infallible = write!(text, ", with {warnings}");
+    }
+    let counts = [
+        count(rules.tenants().len(), "tenant", "tenants"),
+        count(rules.rule_count(), "rule", "rules"),
+        count(rules.carriers().len(), "carrier", "carriers"),
+        count(rules.listeners().len(), "listener", "listeners"),
+    ];
+    let hash = rules.hash();
+    let _infallible = write!(text, "\n  {}\n  rule set ", counts.join(", "));
+    for byte in hash {
+        let _infallible = write!(text, "{byte:02x}");
+    }
+    text.push('\n');
+    text
+}

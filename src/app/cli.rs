@@ -1,0 +1,190 @@
+//! The command line: what can be said, and the help that teaches it.
+
+use std::path::PathBuf;
+
+use clap::builder::styling::{AnsiColor, Styles};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::base::time::Wall;
+
+const STYLES: Styles = Styles::styled()
+    .header(AnsiColor::Yellow.on_default().bold())
+    .usage(AnsiColor::Yellow.on_default().bold())
+    .literal(AnsiColor::Green.on_default())
+    .placeholder(AnsiColor::Cyan.on_default());
+
+/// A firewall for telephone calls: every call is judged before the carrier sees it.
+#[derive(Debug, Parser)]
+#[command(
+    name = "tollgate",
+    version,
+    styles = STYLES,
+    arg_required_else_help = true,
+    disable_help_subcommand = true,
+    after_help = "\
+Begin with:
+  tollgate demo                       what it is for, live, in 12 seconds
+  tollgate check -c tollgate.toml     is the configuration right?
+  tollgate run   -c tollgate.toml     judge calls
+
+Exit codes: 0 all is well; 1 a fault, said on standard error; 2 the command
+line makes no sense."
+)]
+pub(super) struct Cli {
+    #[command(subcommand)]
+    pub(super) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// See the toll fraud of 2015 refused, live, on this machine.
+    #[command(after_help = "\
+Example:
+  tollgate demo
+
+A small phone system, a small carrier and Tollgate between them, talking SIP
+over loopback for 12 seconds: it needs no configuration, no root and no fixed
+port, and leaves nothing behind. What it tells is counted at the phone system
+and at the carrier; exit code 1 if an attack call reached the carrier or an
+ordinary call failed. Ctrl-C ends it early, also with 1.
+
+Next: tollgate check -c FILE")]
+    Demo,
+    /// Judge calls: the firewall itself.
+    #[command(after_help = "\
+Example:
+  tollgate run -c /etc/tollgate/tollgate.toml --log json
+
+SIGHUP reads the rules again; if they are broken, the old ones stay in force
+and every fault is logged. A start with broken rules takes the last good ones,
+if there are any. The first SIGTERM or SIGINT refuses new calls and waits for
+those that are up (stop_after in [run] says how long); the second hangs up.
+Try the configuration first: tollgate check -c FILE")]
+    Run(Run),
+    /// Validate the configuration and every file it draws in.
+    #[command(after_help = "\
+Example:
+  tollgate check -c tollgate.toml
+
+Every fault is shown with its file, line and a caret, not only the first; exit
+code 1 if there is one. If all is well, the summary ends with the hash of the
+rules, by which the ledger names them. Next: tollgate run -c FILE, or, if it is
+running, SIGHUP.")]
+    Check(Configuration),
+    /// Read the ledger: the evidence of every call.
+    #[command(subcommand, arg_required_else_help = true)]
+    Ledger(Ledger),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Configuration {
+    /// The configuration; the paths in it are relative to its folder.
+    #[arg(short = 'c', long = "config", value_name = "FILE")]
+    pub(super) config: PathBuf,
+    /// Accept settings that this version reads but does not act on yet, with a
+    /// warning for each. Without this they are faults.
+    #[arg(long)]
+    pub(super) preview: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Run {
+    #[command(flatten)]
+    pub(super) configuration: Configuration,
+    /// The form of the log on standard error. TOLLGATE_LOG sets its level.
+    #[arg(long, value_name = "FORM", default_value = "text")]
+    pub(super) log: Log,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Log {
+    /// Lines for people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Ledger {
+    /// Print the ledger as lines of JSON, oldest first.
+    #[command(after_help = "\
+Examples:
+  tollgate ledger export -c tollgate.toml --tenant acme --since 2026-07-01
+  tollgate ledger export --dir copy-of-ledger | jq 'select(.decision==\"refuse\")'
+
+It only reads: a ledger that is being written, or a copy of one, will do. Each
+line names its kind in \"record\"; a call's lines share \"shard\" and \"call\".
+Damage gets a line of its own, and exit code 1; a last record that a crash cut
+short gets a line, too, but is no fault.")]
+    Export(Export),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Export {
+    #[command(flatten)]
+    pub(super) place: Place,
+    /// Only this tenant's calls.
+    #[arg(long, value_name = "T")]
+    pub(super) tenant: Option<String>,
+    /// Only from this time on: 2026-07-01, 2026-07-01T09:00:00Z or
+    /// 2026-07-01T18:00:00+09:00. A bare date begins at midnight UTC.
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    pub(super) since: Option<Wall>,
+    /// The form of the output.
+    #[arg(long, value_name = "FORM", default_value = "lines")]
+    pub(super) json: Json,
+}
+
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+pub(super) struct Place {
+    /// The configuration that names the ledger.
+    #[arg(short = 'c', long = "config", value_name = "FILE")]
+    pub(super) config: Option<PathBuf>,
+    /// The ledger's folder itself.
+    #[arg(long, value_name = "DIR")]
+    pub(super) dir: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Json {
+    /// One JSON object a line.
+    Lines,
+}
+
+fn time(text: &str) -> Result<Wall, String> {
+    let stamp = match text.parse::<jiff::Timestamp>() {
+        Ok(stamp) => Some(stamp),
+        Err(_) => text
+            .parse::<jiff::civil::Date>()
+            .ok()
+            .filter(|_| !text.contains(['T', 't', ' ', ':']))
+            .and_then(|date| date.to_zoned(jiff::tz::TimeZone::UTC).ok())
+            .map(|zoned| zoned.timestamp()),
+    };
+    stamp
+        .map(|stamp| Wall::from_micros(stamp.as_microsecond()))
+        .ok_or_else(|| "write it like 2026-07-01 or 2026-07-01T09:00:00Z".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_commands_agree_with_themselves() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn times_are_read_with_their_zone() {
+        let micros = |text| time(text).map(Wall::as_micros);
+        assert_eq!(micros("1970-01-02"), Ok(86_400_000_000));
+        assert_eq!(micros("1970-01-01T00:00:01Z"), Ok(1_000_000));
+        assert_eq!(micros("1970-01-01T09:00:01+09:00"), Ok(1_000_000));
+        for text in ["yesterday", "1970-01-01T09:00:00", "1970-13-01", ""] {
+            assert!(micros(text).is_err(), "{text}");
+        }
+    }
+}

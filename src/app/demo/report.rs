@@ -1,0 +1,321 @@
+//! What is shown: while it goes on, and in the end.
+
+use std::time::Duration;
+
+use super::carrier::Bill;
+use super::gate::Places;
+use super::past::{CALLS, DAYS, Hours, YEN, blocked, capped};
+use super::pbx::{Counted, Ended};
+use super::screen::{Line, Tone};
+use super::script::{A_MINUTE, AT_ONCE, FORMS, act};
+
+/// What both sides counted.
+pub(super) struct Tally {
+    pub(super) pbx: Counted,
+    pub(super) bill: Bill,
+}
+
+impl Tally {
+    /// What was promised and is not true; empty if all is.
+    pub(super) fn faults(&self) -> Vec<String> {
+        let Self { pbx, bill } = self;
+        let reached = bill.attack();
+        let failed = pbx.ordinary.made - pbx.ordinary.done;
+        let lost = pbx.flood.lost + pbx.attack.made - pbx.attack.refused;
+        let over = bill.flood() > A_MINUTE || bill.flood_peak > AT_ONCE;
+        let why = pbx.failure.as_deref().unwrap_or("not over");
+        let differ = bill.ordinary() != pbx.ordinary.done || bill.flood() != pbx.flood.done;
+        [
+            (
+                reached > 0,
+                format!("{reached} attack calls reached the carrier"),
+            ),
+            (
+                failed > 0,
+                format!("{failed} ordinary calls failed; the first: {why}"),
+            ),
+            (lost > 0, format!("{lost} attack calls were not refused")),
+            (over, "the flood went over its cap".to_owned()),
+            (
+                differ,
+                "the phone system and the carrier counted differently".to_owned(),
+            ),
+        ]
+        .into_iter()
+        .filter_map(|(untrue, text)| untrue.then_some(text))
+        .collect()
+    }
+
+    /// The line for where nothing can be redrawn.
+    pub(super) fn line(&self) -> String {
+        let Self { pbx, bill } = self;
+        format!(
+            "{:>2} s  {}: {} ordinary calls done, {} failed; {} attack calls refused, {} at the carrier",
+            pbx.elapsed.as_secs(),
+            act(pbx.elapsed),
+            pbx.ordinary.done,
+            pbx.ordinary.refused + pbx.ordinary.lost,
+            pbx.attack.refused + pbx.flood.refused,
+            bill.attack(),
+        )
+    }
+
+    /// The whole view, in lines of 39 columns.
+    pub(super) fn view(&self) -> Vec<Line> {
+        let Self { pbx, bill } = self;
+        let (attack, failed) = (bill.attack(), pbx.ordinary.refused + pbx.ordinary.lost);
+        let tone = |bad: u64| if bad == 0 { Tone::Good } else { Tone::Bad };
+        let tried = pbx.attack.refused + bill.attack();
+        let mut lines = vec![
+            Line(
+                Tone::Title,
+                "TOLLGATE  phone system > here > carrier".into(),
+            ),
+            Line(
+                Tone::Faint,
+                format!("{:>4.1} s  {}", pbx.elapsed.as_secs_f32(), act(pbx.elapsed)),
+            ),
+            Line(Tone::Plain, String::new()),
+            Line(
+                tone(failed),
+                pair("ordinary calls let through", bill.ordinary()),
+            ),
+            Line(tone(failed), pair("ordinary calls that failed", failed)),
+            Line(
+                Tone::Plain,
+                pair("attack calls refused", pbx.attack.refused),
+            ),
+            Line(
+                tone(attack),
+                pair("attack calls that reached the carrier", attack),
+            ),
+            Line(Tone::Plain, flood(pbx, bill)),
+            Line(Tone::Plain, money("would have cost", tried * YEN)),
+            Line(tone(attack), money("did cost", attack * YEN)),
+            Line(Tone::Plain, String::new()),
+            Line(Tone::Title, "refused because".into()),
+        ];
+        let reasons = pbx.reasons.iter();
+        lines.extend(
+            reasons
+                .map(|(why, calls)| Line(Tone::Plain, pair(&format!("  {}", words(why)), *calls))),
+        );
+        lines.push(Line(Tone::Title, "the last ones".into()));
+        for (dialled, why) in &pbx.recent {
+            lines.push(Line(Tone::Faint, format!("  {dialled}  {}", words(why))));
+        }
+        lines
+    }
+
+    /// What it came to, in lines of 40 columns.
+    pub(super) fn summary(&self, judged: u64) -> Vec<Line> {
+        let Self { pbx, bill } = self;
+        let title = |text: String| Line(Tone::Title, text);
+        let empty = || Line(Tone::Plain, String::new());
+        let mut lines = vec![
+            empty(),
+            title("Each way of dialling:      made  refused".into()),
+        ];
+        let forms = FORMS.iter().zip(&pbx.forms);
+        lines.extend(forms.map(|(form, ended)| form_row(form.name, ended)));
+        lines.extend(past(judged));
+        // What matters most comes last: a low terminal shows only the end.
+        let seconds = pbx.elapsed.as_secs_f32();
+        let failed = pbx.ordinary.made - pbx.ordinary.done;
+        let most = bill.flood_peak;
+        lines.extend([
+            empty(),
+            title(format!("Counted in {seconds:.1} s, at both ends")),
+            row("ordinary calls made", pbx.ordinary.made),
+            verdict("ordinary calls that failed", failed),
+            row("attack calls made", pbx.attack.made),
+            row("attack calls refused", pbx.attack.refused),
+            verdict("attack calls that reached the carrier", bill.attack()),
+            Line(Tone::Plain, flood(pbx, bill)),
+            Line(
+                Tone::Faint,
+                format!("  cap {AT_ONCE} at once, {A_MINUTE}/min; most at once: {most}"),
+            ),
+            Line(
+                Tone::Plain,
+                money("the attack would have cost", pbx.attack.made * YEN),
+            ),
+            Line(
+                Tone::Good,
+                money("the attack did cost", bill.attack() * YEN),
+            ),
+        ]);
+        lines
+    }
+}
+
+/// The same attack against the controls of 2015, and against these rules.
+fn past(judged: u64) -> Vec<Line> {
+    let even = capped(Hours::All, 10, 3);
+    let through = |name: &str, calls: u64| {
+        let yen = yen(calls * YEN);
+        let tone = if calls == 0 { Tone::Good } else { Tone::Plain };
+        Line(tone, format!("  {name:<18}{:>7} {yen:>12}", grouped(calls)))
+    };
+    let saved = even.saturating_sub(judged) * YEN;
+    vec![
+        Line(Tone::Plain, String::new()),
+        Line(
+            Tone::Title,
+            format!("The 2015 attack: {} calls in {DAYS} days", grouped(CALLS)),
+        ),
+        Line(Tone::Faint, "30 s and ¥175 each, spread evenly, in".into()),
+        Line(Tone::Faint, "virtual time. What gets through:".into()),
+        through("10/min, 3 at once", even),
+        through("  2, only nights", capped(Hours::Nights, 10, 2)),
+        through("no 010...", blocked("")),
+        through("  dialled *010...", blocked("*")),
+        through("Tollgate", judged),
+        Line(Tone::Good, money("saved against the first", saved)),
+    ]
+}
+
+/// What is about to be seen.
+pub(super) fn begin(places: &Places) -> Vec<Line> {
+    let Places {
+        pbx,
+        tollgate,
+        carrier,
+    } = places;
+    [
+        "The attack of 2015, over UDP on loopback".to_owned(),
+        format!("  phone system {pbx}"),
+        format!("  firewall     {tollgate}"),
+        format!("  carrier      {carrier}"),
+        "A call of 30 s takes 0.3 s here.".to_owned(),
+        String::new(),
+    ]
+    .map(|text| Line(Tone::Faint, text))
+    .into()
+}
+
+/// What to do next.
+pub(super) fn next() -> Vec<Line> {
+    let text = |text: &str| Line(Tone::Plain, text.to_owned());
+    vec![
+        text(""),
+        Line(Tone::Title, "Next: read the example, and check it".into()),
+        text("  policies/tollgate.toml"),
+        text("  policies/tenants/acme.toml"),
+        text("  tollgate check --preview -c policies/tollgate.toml"),
+    ]
+}
+
+/// What is left to say after Ctrl-C.
+pub(super) fn interrupted(elapsed: Duration) -> String {
+    format!(
+        "interrupted after {:.1} s: the attack was not over, so nothing is proved",
+        elapsed.as_secs_f32()
+    )
+}
+
+fn row(name: &str, value: u64) -> Line {
+    Line(Tone::Plain, pair(name, value))
+}
+
+fn verdict(name: &str, bad: u64) -> Line {
+    let tone = if bad == 0 { Tone::Good } else { Tone::Bad };
+    Line(tone, pair(name, bad))
+}
+
+fn form_row(name: &str, ended: &Ended) -> Line {
+    let tone = if ended.made == ended.refused {
+        Tone::Plain
+    } else {
+        Tone::Bad
+    };
+    Line(
+        tone,
+        format!("  {name:<24}{:>5}{:>9}", ended.made, ended.refused),
+    )
+}
+
+fn flood(pbx: &Counted, bill: &Bill) -> String {
+    let text = format!("flood calls let through, of {}", pbx.flood.made);
+    pair(&text, bill.flood())
+}
+
+fn pair(name: &str, value: u64) -> String {
+    let width = 39_usize.saturating_sub(name.chars().count());
+    format!("{name}{:>width$}", grouped(value))
+}
+
+fn money(name: &str, value: u64) -> String {
+    let width = 39_usize.saturating_sub(name.chars().count());
+    format!("{name}{:>width$}", yen(value))
+}
+
+fn yen(value: u64) -> String {
+    format!("¥{}", grouped(value))
+}
+
+/// 2450000 as 2,450,000.
+fn grouped(value: u64) -> String {
+    let digits = value.to_string();
+    let mut text = String::new();
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// A reason's code as people say it, short enough for a narrow terminal.
+fn words(code: &str) -> String {
+    match code {
+        "no-single-meaning" => "no single meaning".to_owned(),
+        "destination-not-allowed" => "no rule allows it".to_owned(),
+        "destination-denied" => "a rule denies it".to_owned(),
+        "calls-at-once" => "too many at once".to_owned(),
+        "calls-per-minute" => "too many a minute".to_owned(),
+        other => other.replace('-', " "),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_grouped() {
+        let cases = [
+            (0, "0"),
+            (999, "999"),
+            (1000, "1,000"),
+            (2_450_000, "2,450,000"),
+        ];
+        for (number, text) in cases {
+            assert_eq!(grouped(number), text);
+        }
+    }
+
+    #[test]
+    fn all_fits_into_40_columns() {
+        let tally = Tally {
+            pbx: Counted::default(),
+            bill: Bill::default(),
+        };
+        for Line(_, text) in tally.view().iter().chain(&tally.summary(0)) {
+            assert!(text.chars().count() <= 40, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_untrue_is_said() {
+        let mut tally = Tally {
+            pbx: Counted::default(),
+            bill: Bill::default(),
+        };
+        assert!(tally.faults().is_empty());
+        tally.bill.numbers.insert("+23276003100".into(), 1);
+        tally.pbx.ordinary.made = 1;
+        assert_eq!(tally.faults().len(), 2);
+    }
+}

@@ -1,0 +1,42 @@
+//! `tollgate ledger …`: the evidence, read back.
+
+use std::io::{self, BufWriter, Write};
+
+use crate::ledger::{ExportError, Filter, Reader, export};
+
+use super::{cli, sources};
+
+/// `tollgate ledger export`.
+///
+/// # Errors
+/// One line: what is wrong, and what to do.
+pub(super) fn run(wanted: cli::Export) -> Result<(), String> {
+    let cli::Json::Lines = wanted.json;
+    let directory = match (wanted.place.dir, wanted.place.config) {
+        (Some(directory), _) => directory,
+        (None, Some(config)) => sources::ledger_of(&config)?,
+        (None, None) => return Err("give -c FILE or --dir DIR".to_owned()),
+    };
+    let mut reader = Reader::open(&directory).map_err(|fault| fault.to_string())?;
+    let filter = Filter {
+        tenant: wanted.tenant,
+        since: wanted.since,
+    };
+    let mut out = BufWriter::new(io::stdout().lock());
+    let done = export(&mut reader, &filter, &mut out).and_then(|summary| match out.flush() {
+        Ok(()) => Ok(summary),
+        Err(error) => Err(ExportError::Output(error)),
+    });
+    match done {
+        Ok(summary) if summary.damaged > 0 => Err(format!(
+            "{}: {} damaged places, each with a line of its own above: compare with a backup",
+            directory.display(),
+            summary.damaged
+        )),
+        Ok(_) => Ok(()),
+        // Whoever read our output has seen enough.
+        Err(ExportError::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        Err(ExportError::Output(error)) => Err(format!("cannot write the output: {error}")),
+        Err(ExportError::Ledger(fault)) => Err(fault.to_string()),
+    }
+}

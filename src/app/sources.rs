@@ -1,0 +1,189 @@
+//! Reads the configuration and every rule file, and says plainly what cannot be read.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use crate::policy::Source;
+use crate::policy::{Sources, outline};
+
+/// The largest file that is read, in bytes; a larger one is refused.
+const FILE_MAX: u64 = 100_000_000;
+
+/// Reads `config` and every file in the policies folder that it names.
+///
+/// # Errors
+/// One line: what cannot be read, and what to do.
+pub(super) fn load(config: &Path) -> Result<Sources, String> {
+    let main = main_file(config)?;
+    let folder = beside(config, &outline(&main).policies);
+    let mut sources = Sources {
+        main,
+        ..Sources::default()
+    };
+    if let Err(fault) = policies(config, &folder, &mut sources) {
+        // A main file that breaks off may not have come to say where the folder
+        // is. Compiling it says where it breaks off, which matters more.
+        if sources.main.text.parse::<toml::Table>().is_ok() {
+            return Err(fault);
+        }
+    }
+    Ok(sources)
+}
+
+/// Where the ledger of this configuration is.
+///
+/// # Errors
+/// One line: what cannot be read, and what to do.
+pub(super) fn ledger_of(config: &Path) -> Result<PathBuf, String> {
+    main_file(config).map(|main| beside(config, &outline(&main).ledger))
+}
+
+fn policies(config: &Path, folder: &Path, sources: &mut Sources) -> Result<(), String> {
+    if !folder.is_dir() {
+        return Err(format!(
+            "{}: no such folder: create it with tenants/ and plans/ in it, or correct \
+             [policies] directory in {}",
+            folder.display(),
+            config.display()
+        ));
+    }
+    sources.tenants = files(&folder.join("tenants"), "toml", Missing::Fault)?;
+    sources.plans = files(&folder.join("plans"), "toml", Missing::Fault)?;
+    sources.tariffs = files(&folder.join("tariffs"), "csv", Missing::Empty)?;
+    Ok(())
+}
+
+fn main_file(config: &Path) -> Result<Source, String> {
+    if config.is_dir() {
+        let inside = config.join("tollgate.toml");
+        return Err(format!(
+            "{} is a folder: name the file in it, such as -c {}",
+            config.display(),
+            inside.display()
+        ));
+    }
+    read(config).map_err(|fault| match fault {
+        Unread::Missing => format!(
+            "{}: no such file: name the configuration with -c FILE",
+            config.display()
+        ),
+        Unread::Because(text) => text,
+    })
+}
+
+/// A path of the configuration, which is relative to its folder.
+fn beside(config: &Path, path: &str) -> PathBuf {
+    match config.parent() {
+        Some(folder) => folder.join(path),
+        None => PathBuf::from(path),
+    }
+}
+
+/// What a missing folder means.
+#[derive(Clone, Copy)]
+enum Missing {
+    Fault,
+    Empty,
+}
+
+/// Every file of a folder that ends in `.extension`, by name. Hidden files, which
+/// editors leave, are passed over.
+fn files(path: &Path, extension: &str, missing: Missing) -> Result<Vec<Source>, String> {
+    let shown = path.display();
+    let listing = match (std::fs::read_dir(path), missing) {
+        (Ok(listing), _) => listing,
+        (Err(error), Missing::Empty) if error.kind() == io::ErrorKind::NotFound => {
+            return Ok(Vec::new());
+        }
+        (Err(error), _) if error.kind() == io::ErrorKind::NotFound => {
+            return Err(format!(
+                "{shown}: no such folder: create it and put .{extension} files in it"
+            ));
+        }
+        (Err(error), _) => return Err(format!("{shown}: {}", because(&error))),
+    };
+    let mut paths = Vec::new();
+    for entry in listing {
+        let path = entry
+            .map_err(|error| format!("{shown}: {}", because(&error)))?
+            .path();
+        let hidden = path
+            .file_name()
+            .is_none_or(|name| name.as_encoded_bytes().starts_with(b"."));
+        if !hidden && path.extension().is_some_and(|found| found == extension) {
+            paths.push(path);
+        }
+    }
+    paths.sort_unstable();
+    let each = paths.iter().map(|path| {
+        read(path).map_err(|fault| match fault {
+            Unread::Missing => format!("{}: it went while it was read; try again", path.display()),
+            Unread::Because(text) => text,
+        })
+    });
+    each.collect()
+}
+
+enum Unread {
+    Missing,
+    Because(String),
+}
+
+fn read(path: &Path) -> Result<Source, Unread> {
+    let shown = path.display();
+    let failed = |error: io::Error| match error.kind() {
+        io::ErrorKind::NotFound => Unread::Missing,
+        _ => Unread::Because(format!("{shown}: {}", because(&error))),
+    };
+    let mut bytes = Vec::new();
+    File::open(path)
+        .and_then(|file| file.take(FILE_MAX + 1).read_to_end(&mut bytes))
+        .map_err(failed)?;
+    if u64::try_from(bytes.len()).unwrap_or(u64::MAX) > FILE_MAX {
+        return Err(Unread::Because(format!(
+            "{shown}: larger than 100 MB, which is no rule file: split it, or take it out"
+        )));
+    }
+    let text = String::from_utf8(bytes).map_err(|error| {
+        let at = error.utf8_error().valid_up_to();
+        let line = 1 + error
+            .as_bytes()
+            .iter()
+            .take(at)
+            .filter(|&&byte| byte == b'\n')
+            .count();
+        Unread::Because(format!(
+            "{shown}:{line}: not UTF-8 text: save the file as UTF-8"
+        ))
+    })?;
+    Ok(Source {
+        name: shown.to_string(),
+        text,
+    })
+}
+
+fn because(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::PermissionDenied => {
+            format!("{error}: give the user that Tollgate runs as the right to read it")
+        }
+        _ => error.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_are_beside_the_configuration() {
+        let path = |config: &str, path| beside(Path::new(config), path);
+        assert_eq!(
+            path("/etc/t/tollgate.toml", "rules"),
+            Path::new("/etc/t/rules")
+        );
+        assert_eq!(path("/etc/t/tollgate.toml", "/var/l"), Path::new("/var/l"));
+        assert_eq!(path("tollgate.toml", "var/ledger"), Path::new("var/ledger"));
+    }
+}

@@ -1,0 +1,118 @@
+//! A new call from a carrier: brought to the phone system of the tenant whose
+//! number is called.
+
+use std::sync::Arc;
+
+use crate::base::flow::Flow;
+use crate::base::time::Now;
+use crate::policy::{CarrierId, Inbound, Reason, Refused};
+use crate::record::{Decision, Direction};
+use crate::sip::fields;
+use crate::sip::header::HeaderId;
+use crate::sip::uri::Uri;
+use crate::transaction::ServerKey;
+
+use super::open::Opening;
+use super::outbound::Judged;
+use super::{Arrived, Calls, Event, Outbox};
+
+/// The user part for a caller who has no number, or none that may be shown.
+const UNKNOWN: &str = "anonymous";
+
+impl Calls {
+    pub(super) fn inbound(
+        &mut self,
+        now: Now,
+        carrier: CarrierId,
+        server: ServerKey,
+        arrived: &Arrived<'_>,
+        out: &mut Outbox,
+    ) {
+        let rules = Arc::clone(&self.tools.rules);
+        let ruling = match (self.closed(), arrived.message.uri().map(Uri::parse)) {
+            (Some(reason), _) => Inbound::Refuse(Refused::because(reason)),
+            (None, Some(Ok(uri))) => rules.judge_inbound(&uri),
+            (None, _) => Inbound::Refuse(Refused::because(Reason::NoSingleMeaning)),
+        };
+        let (id, number, to) = match ruling {
+            Inbound::Deliver { tenant, number, to } => (tenant, number, to),
+            Inbound::Refuse(refused) => {
+                self.refuse_call(now, None, server, &refused, arrived, out);
+                return;
+            }
+        };
+        let (Some(tenant), Some(carrier)) = (rules.tenant(id), rules.carrier(carrier)) else {
+            return self.answer(now, server, 603, out, |_| {});
+        };
+        let reference = self.tools.number_call();
+        let call_id = self.tools.mint_call_id(arrived.essentials.call_id);
+        let (from, identity) = callers(arrived, self.tools.here.at(to.listener));
+        Judged {
+            call: reference,
+            tenant: &tenant.name,
+            direction: Direction::Inbound,
+            decision: Decision::Allow,
+            number: Some(&number),
+            caller: from.as_bytes(),
+            rule: None,
+            observed: None,
+            call_id: &call_id,
+            carrier: &carrier.name,
+        }
+        .journal(now, &rules, arrived, out);
+        out.events.push(Event::Allowed {
+            call: reference,
+            tenant: Arc::clone(&tenant.name),
+            number,
+            emergency: false,
+            observed: None,
+        });
+        let called = format!("sip:{}@{}", number.as_str(), to.address);
+        let opening = Opening {
+            reference,
+            direction: Direction::Inbound,
+            emergency: false,
+            peer: &tenant.name,
+            hold: None,
+            call_id,
+            flow: Flow {
+                listener: to.listener,
+                transport: to.transport,
+                remote: to.address,
+            },
+            uri: called.as_bytes(),
+            from: from.as_bytes(),
+            identity: identity.as_deref().map(str::as_bytes),
+            privacy: None,
+            ring: tenant.longest_ring,
+            longest: tenant.longest_call,
+        };
+        self.open(now, server, arrived, opening, out);
+    }
+}
+
+/// The caller as the phone system is told: From, and what the carrier asserts.
+/// Hosts are Tollgate's own, so that nobody behind the carrier is named.
+fn callers(arrived: &Arrived<'_>, here: &str) -> (String, Option<String>) {
+    let written = |user: &str| format!("sip:{user}@{here}");
+    let from = arrived.essentials.from.uri().ok();
+    let asserted = fields::addresses(arrived.message, HeaderId::PAssertedIdentity)
+        .find_map(|address| address.ok()?.uri().ok());
+    let from = from
+        .as_ref()
+        .and_then(caller)
+        .map_or_else(|| written(UNKNOWN), written);
+    (from, asserted.as_ref().and_then(caller).map(written))
+}
+
+/// The number in a URI, if it is nothing but a number.
+fn caller<'m>(uri: &Uri<'m>) -> Option<&'m str> {
+    let user = match uri {
+        Uri::Sip(sip) => sip.user?,
+        Uri::Tel(tel) => tel.number,
+        _ => return None,
+    };
+    let digits = user.strip_prefix(b"+").unwrap_or(user);
+    let plain = !digits.is_empty() && digits.len() <= 32 && digits.iter().all(u8::is_ascii_digit);
+    std::str::from_utf8(user).ok().filter(|_| plain)
+}

@@ -1,0 +1,255 @@
+//! Requests inside a dialog: those that are carried to the other leg, ACK among
+//! them, and those that Tollgate answers itself.
+
+use crate::base::flow::Flow;
+use crate::base::limits::EXCHANGES_PER_CALL;
+use crate::base::time::Now;
+use crate::base::token::Token;
+use crate::record::{Record, Side};
+use crate::sip::draft::Packet;
+use crate::sip::fields::RAck;
+use crate::sip::header::HeaderId;
+use crate::sip::line::Method;
+use crate::transaction::ServerKey;
+
+use super::call::{Exchange, Owner, Role, Stage};
+use super::refresh::{self, Offer};
+use super::topology::{self, Ends, Head};
+use super::{Arrived, Calls, Outbox, Turn};
+
+impl Calls {
+    /// A request with a To tag; without a transaction it is an ACK.
+    pub(super) fn in_dialog(
+        &mut self,
+        now: Now,
+        server: Option<ServerKey>,
+        arrived: &Arrived<'_>,
+        out: &mut Outbox,
+    ) {
+        let tag = arrived.essentials.to_tag.unwrap_or_default();
+        let mut ours = false;
+        if let Some((key, side)) = self.tools.by_tag(tag) {
+            self.turn(key, now, out, |turn| {
+                ours = turn.is_in_dialog(side, arrived);
+                match server {
+                    Some(server) if ours => turn.request(side, server, arrived),
+                    None if ours => turn.acknowledged(side, arrived),
+                    _ => {}
+                }
+            });
+        }
+        if let (false, Some(server)) = (ours, server) {
+            self.tools
+                .respond(now, server, (481, None), b"", out, |_| {});
+        }
+    }
+}
+
+impl Turn<'_> {
+    /// RFC 3261 §12.2.2: a dialog is its Call-ID and both tags, and none of
+    /// them may be off. Nor may it be another peer who knows them.
+    fn is_in_dialog(&self, side: Side, arrived: &Arrived<'_>) -> bool {
+        let leg = self.call.leg(side);
+        let far_tag = arrived.sender_tag();
+        let early = side == Side::Callee && self.call.fork(far_tag).is_some();
+        let rules = &self.tools.rules;
+        let peer = |flow: Flow| rules.peer(flow.listener, flow.remote.ip());
+        if peer(arrived.flow) != peer(leg.flow) {
+            return false;
+        }
+        leg.call_id() == arrived.essentials.call_id && (leg.far.tag() == far_tag || early)
+    }
+
+    fn request(&mut self, side: Side, server: ServerKey, arrived: &Arrived<'_>) {
+        let cseq = arrived.essentials.cseq.number;
+        let owner = Owner {
+            call: self.key,
+            role: Role::Relay,
+        };
+        self.tools.transactions.set_owner(server, owner);
+        if self.call.leg(side).progress.is_closed() {
+            self.refuse(server, side, 481);
+            return;
+        }
+        if !self.call.leg_mut(side).admit_cseq(cseq) {
+            self.refuse(server, side, 500);
+            return;
+        }
+        let method = arrived.essentials.cseq.method;
+        match method {
+            Method::Bye => self.bye(side, server, arrived),
+            Method::Invite | Method::Update if Offer::asks_too_little(arrived.message) => {
+                self.refuse_session(side, server);
+            }
+            Method::Invite | Method::Update => match self.collision(side, method) {
+                Some(code) => self.refuse_for_now(server, side, code),
+                None if method == Method::Update && arrived.message.body().is_empty() => {
+                    self.refresh_answered(side, server, arrived);
+                }
+                None => self.relay(side, server, arrived),
+            },
+            Method::Info | Method::Prack => self.relay(side, server, arrived),
+            Method::Options => self.refuse(server, side, 200),
+            Method::Other => self.refuse(server, side, 501),
+            _ => self.refuse(server, side, 405),
+        }
+    }
+
+    /// Offers must not cross (RFC 3261 §14.2, RFC 3311 §5.2). The code to turn
+    /// a second one away with, if one is under way.
+    fn collision(&self, side: Side, method: Method) -> Option<u16> {
+        let under_way = self
+            .call
+            .exchanges
+            .iter()
+            .find(|exchange| exchange.method == method && exchange.is_under_way());
+        match under_way {
+            Some(exchange) if exchange.from == side => Some(500),
+            Some(_) => Some(491),
+            None if method == Method::Invite && !self.call.leg(side).progress.up => Some(491),
+            None => None,
+        }
+    }
+
+    /// Turns a request away that may be tried again shortly.
+    fn refuse_for_now(&mut self, server: ServerKey, side: Side, code: u16) {
+        let tag = self.call.leg(side).local_tag;
+        self.respond(server, (code, tag), b"", |draft| {
+            if code == 500 {
+                draft.put(HeaderId::RetryAfter, b"5");
+            }
+        });
+    }
+
+    /// Carries a request to the other leg.
+    fn relay(&mut self, side: Side, server: ServerKey, arrived: &Arrived<'_>) {
+        let to = side.other();
+        let tag = arrived.essentials.to_tag.and_then(Token::parse);
+        let tag = tag.unwrap_or(self.call.leg(side).local_tag);
+        let Some(rack) = self.rack_onward(side, arrived) else {
+            self.refuse(server, side, 481);
+            return;
+        };
+        if self.call.exchanges.len() >= EXCHANGES_PER_CALL {
+            self.refuse_for_now(server, side, 500);
+            return;
+        }
+        let (cseq, branch) = (self.call.leg_mut(to).next_cseq(), self.tools.mint.token());
+        let Some((ends_tag, far)) = self.call.ends(to, tag, arrived.sender_tag()) else {
+            self.refuse(server, side, 481);
+            return;
+        };
+        let message = arrived.message;
+        let method = arrived.essentials.cseq.method;
+        let leg = self.call.leg(to);
+        let ends = Ends {
+            leg,
+            local_tag: ends_tag,
+            far,
+            here: self.tools.here.at(leg.flow.listener),
+        };
+        let head = Head {
+            method: method.as_str().as_bytes(),
+            cseq,
+            branch,
+            max_forwards: arrived.forwards(),
+        };
+        let flow = topology::next_hop(&self.tools.rules, leg.flow, far);
+        let mut draft = topology::request(&mut self.tools.scratch, &ends, &head);
+        if let Some((rseq, cseq)) = rack {
+            draft.put_args(HeaderId::RAck, format_args!("{rseq} {cseq} INVITE"));
+        }
+        if matches!(method, Method::Invite | Method::Update) {
+            topology::put_contact(&mut draft, ends.here);
+            topology::put_allow(&mut draft, self.call.leg(side).allow);
+            refresh::put_again(&mut draft, leg.session);
+        }
+        topology::carry(&mut draft, message);
+        topology::carry_tags(&mut draft, message, HeaderId::Supported, true);
+        let packet = draft.seal(Some(message.body()));
+        let exchange = Exchange {
+            method,
+            opening: false,
+            from: side,
+            server: Some(server),
+            client: None,
+            tag,
+            server_cseq: arrived.essentials.cseq.number,
+            client_cseq: cseq,
+            offer: Offer::of(message),
+            stage: Stage::Open,
+        };
+        if matches!(method, Method::Invite | Method::Update) {
+            self.refresh_target(side, message);
+            self.remember_description(to, message.body());
+        }
+        self.send_exchange(exchange, flow, branch, packet);
+    }
+
+    /// What RAck has to say on the other leg (RFC 3262 §7.2): the RSeq as it
+    /// is, and the CSeq that the INVITE has there. `None` where it names no
+    /// INVITE that was carried over; `Some(None)` where there is none to name.
+    #[expect(
+        clippy::option_option,
+        reason = "absent, and absent where it must not be"
+    )]
+    fn rack_onward(&self, side: Side, arrived: &Arrived<'_>) -> Option<Option<(u32, u32)>> {
+        if arrived.essentials.cseq.method != Method::Prack {
+            return Some(None);
+        }
+        let rack = RAck::of(arrived.message).ok().flatten()?;
+        let invite = self.call.exchanges.iter().find(|exchange| {
+            exchange.method == Method::Invite
+                && exchange.from == side
+                && exchange.server_cseq == rack.cseq
+        })?;
+        Some(Some((rack.rseq, invite.client_cseq)))
+    }
+
+    /// Sends a request that belongs to an exchange.
+    pub(super) fn send_exchange(
+        &mut self,
+        mut exchange: Exchange,
+        flow: Flow,
+        branch: Token,
+        packet: Packet,
+    ) {
+        let to = exchange.from.other();
+        self.journal_cseq(to);
+        let role = if exchange.server.is_some() {
+            Role::Relay
+        } else {
+            Role::Refresh(to)
+        };
+        let owner = Owner {
+            call: self.key,
+            role,
+        };
+        exchange.client = self.tools.transactions.request(
+            self.now.mono,
+            flow,
+            exchange.method,
+            branch,
+            packet,
+            owner,
+            &mut self.out.transmits,
+        );
+        match (exchange.client, exchange.server) {
+            (None, Some(server)) => self.refuse(server, exchange.from, 500),
+            (None, None) => {}
+            (Some(_), _) => self.call.exchanges.push(exchange),
+        }
+    }
+
+    /// A restart must not count a leg's requests from a number already used.
+    pub(super) fn journal_cseq(&mut self, side: Side) {
+        let leg = self.call.leg(side);
+        let record = Record::CSeq {
+            call: self.call.reference,
+            side,
+            local: leg.local_cseq,
+            remote: leg.remote_cseq.unwrap_or(0),
+        };
+        self.out.journal(&record);
+    }
+}

@@ -1,0 +1,245 @@
+//! Opening the callee's leg: the INVITE that goes out for one that came in.
+
+use std::time::Duration;
+
+use smallvec::{SmallVec, smallvec};
+
+use crate::base::flow::Flow;
+use crate::base::time::Now;
+use crate::base::token::{Buckets, Token};
+use crate::policy::Hold;
+use crate::record::{CallRef, Direction, Party, Record, Side};
+use crate::sip::draft::Packet;
+use crate::sip::fields::MethodSet;
+use crate::sip::header::HeaderId;
+use crate::sip::line::Method;
+use crate::transaction::ServerKey;
+
+use super::call::{Alarm, Call, Ending, Exchange, Owner, Role, Stage};
+use super::leg::{Far, Leg};
+use super::refresh::{self, Offer};
+use super::table::Tools;
+use super::topology::{self, Ends, Head};
+use super::{Arrived, Calls, Event, Outbox, Turn};
+
+/// What was decided about a call before anything is sent: everything the
+/// callee's leg says is in here, written afresh.
+pub(super) struct Opening<'a> {
+    pub(super) reference: CallRef,
+    pub(super) direction: Direction,
+    pub(super) emergency: bool,
+    /// The name of who is called, for the journal.
+    pub(super) peer: &'a str,
+    pub(super) hold: Option<Hold>,
+    /// The callee leg's Call-ID.
+    pub(super) call_id: [u8; Buckets::AIMED_LEN],
+    /// Where the INVITE goes.
+    pub(super) flow: Flow,
+    /// The Request-URI, and the URI in To.
+    pub(super) uri: &'a [u8],
+    /// The URI in From.
+    pub(super) from: &'a [u8],
+    /// The URI in P-Asserted-Identity (RFC 3325).
+    pub(super) identity: Option<&'a [u8]>,
+    /// The Privacy header's value (RFC 3323).
+    pub(super) privacy: Option<&'static [u8]>,
+    /// For how long it may ring.
+    pub(super) ring: Duration,
+    /// For how long it may last.
+    pub(super) longest: Duration,
+}
+
+impl Opening<'_> {
+    /// The call, before anything is known of how its peers are reached.
+    fn call(&mut self, server: ServerKey, arrived: &Arrived<'_>, tools: &mut Tools) -> Call {
+        let Arrived {
+            flow,
+            message,
+            essentials,
+        } = *arrived;
+        let mut caller = Leg::new(
+            flow,
+            tools.mint.token(),
+            essentials.call_id,
+            essentials.to.uri_text,
+            essentials.from.uri_text,
+        );
+        caller.remote_cseq = Some(essentials.cseq.number);
+        caller.allow = MethodSet::allow(message);
+        let tag = tools.mint.token();
+        let mut callee = Leg::new(self.flow, tag, &self.call_id, self.from, self.uri);
+        callee.far = Far::new(b"", self.uri, b"");
+        let opening = Exchange {
+            method: Method::Invite,
+            opening: true,
+            tag: caller.local_tag,
+            from: Side::Caller,
+            server: Some(server),
+            client: None,
+            server_cseq: essentials.cseq.number,
+            client_cseq: callee.next_cseq(),
+            offer: Offer::of(message),
+            stage: Stage::Open,
+        };
+        Call {
+            reference: self.reference,
+            direction: self.direction,
+            emergency: self.emergency,
+            caller,
+            callee,
+            forks: SmallVec::new(),
+            exchanges: smallvec![opening],
+            hold: self.hold.take(),
+            limit: None,
+            longest: self.longest,
+            linger: None,
+            ending: None,
+            strays: Vec::new(),
+            bye_after_ack: false,
+            answered: None,
+            over: false,
+            reported: false,
+            origin: tools.origin(essentials.call_id, arrived.sender_tag()),
+        }
+    }
+}
+
+/// How a failure of our own is said: 603, after which phone systems try no other
+/// trunk; but 503 for an emergency call, which is to go another way.
+pub(super) fn own_failure(emergency: bool) -> u16 {
+    if emergency { 503 } else { 603 }
+}
+
+impl Calls {
+    /// Makes the call and sends its INVITE. Where that cannot be done, the
+    /// caller is refused and what was taken of the caps is given back.
+    pub(super) fn open(
+        &mut self,
+        now: Now,
+        server: ServerKey,
+        arrived: &Arrived<'_>,
+        mut opening: Opening<'_>,
+        out: &mut Outbox,
+    ) {
+        let mut call = opening.call(server, arrived, &mut self.tools);
+        match topology::far_of(arrived.message, arrived.sender_tag(), false) {
+            Ok(far) if !far.target().is_empty() => call.caller.far = far,
+            _ => {
+                call.release(now);
+                self.answer(now, server, 400, out, |_| {});
+                return;
+            }
+        }
+        match self.calls.insert(call) {
+            Ok(key) => {
+                self.turn(key, now, out, |turn| turn.invite(server, arrived, &opening));
+            }
+            Err(mut call) => {
+                call.release(now);
+                out.events.push(Event::Full { what: "calls" });
+                self.answer(now, server, own_failure(opening.emergency), out, |_| {});
+            }
+        }
+    }
+}
+
+impl Turn<'_> {
+    /// Answers 100, and sends the INVITE that opens the callee's leg.
+    fn invite(&mut self, server: ServerKey, arrived: &Arrived<'_>, opening: &Opening<'_>) {
+        self.tools.index(self.key, self.call);
+        let owner = Owner {
+            call: self.key,
+            role: Role::Relay,
+        };
+        self.tools.transactions.set_owner(server, owner);
+        self.tools
+            .respond(self.now, server, (100, None), b"", self.out, |_| {});
+
+        let branch = self.tools.mint.token();
+        let packet = self.invite_packet(branch, arrived, opening);
+        self.journal_setup(opening, &branch.text());
+        let flow = self.call.callee.flow;
+        let (now, transmits) = (self.now.mono, &mut self.out.transmits);
+        let client = self.tools.transactions.request(
+            now,
+            flow,
+            Method::Invite,
+            branch,
+            packet,
+            owner,
+            transmits,
+        );
+        if let Some(exchange) = self.call.exchanges.first_mut() {
+            exchange.client = client;
+        }
+        if client.is_none() {
+            self.out.events.push(Event::Full {
+                what: "client transactions",
+            });
+            self.call.callee.progress.pending = false;
+            self.fail_opening(Ending {
+                by: Party::Tollgate,
+                cause: "full",
+                status: own_failure(self.call.emergency),
+            });
+            return;
+        }
+        let ring = self
+            .tools
+            .schedule(self.key, Alarm::Ring, now, opening.ring);
+        self.call.limit = Some(ring);
+    }
+
+    /// The INVITE, with what the caller's may say of itself.
+    fn invite_packet(
+        &mut self,
+        branch: Token,
+        arrived: &Arrived<'_>,
+        opening: &Opening<'_>,
+    ) -> Packet {
+        let (message, body) = (arrived.message, arrived.message.body());
+        let leg = &self.call.callee;
+        let session = refresh::wanted(self.call.carrier_side() == Side::Callee);
+        let ends = Ends {
+            leg,
+            local_tag: leg.local_tag,
+            far: &leg.far,
+            here: self.tools.here.at(leg.flow.listener),
+        };
+        let head = Head {
+            method: b"INVITE",
+            cseq: leg.local_cseq,
+            branch,
+            max_forwards: arrived.forwards(),
+        };
+        let mut draft = topology::request(&mut self.tools.scratch, &ends, &head);
+        topology::put_contact(&mut draft, ends.here);
+        topology::carry(&mut draft, message);
+        topology::put_allow(&mut draft, self.call.caller.allow);
+        topology::carry_tags(&mut draft, message, HeaderId::Supported, true);
+        refresh::put_request(&mut draft, session);
+        if let Some(identity) = opening.identity {
+            draft.put_parts(HeaderId::PAssertedIdentity, &[b"<", identity, b">"]);
+        }
+        if let Some(privacy) = opening.privacy {
+            draft.put(HeaderId::Privacy, privacy);
+        }
+        let packet = draft.seal(Some(body));
+        if !body.is_empty() {
+            self.call.callee.description = Some(body.into());
+        }
+        packet
+    }
+
+    fn journal_setup(&mut self, opening: &Opening<'_>, branch: &[u8]) {
+        let tag = self.call.callee.local_tag.text();
+        let record = Record::Setup {
+            call: self.call.reference,
+            wall: self.now.wall,
+            peer: opening.peer,
+            leg: self.call.callee.as_record(&tag),
+            branch,
+        };
+        self.out.journal(&record);
+    }
+}

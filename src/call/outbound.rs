@@ -1,0 +1,336 @@
+//! A new call from a tenant's phone system: judged, and opened towards the
+//! carrier if it may go.
+
+use std::fmt::Write;
+use std::sync::Arc;
+
+use crate::base::flow::Flow;
+use crate::base::time::Now;
+use crate::policy::number::Number;
+use crate::policy::{
+    Allowed, Carrier, Decision as Ruling, Facts, Permit, Presentation, Reason, Refused, RuleId,
+    RuleSet, Tenant, TenantId, Verdict,
+};
+use crate::record::{CallRef, Decision, Direction, Record};
+use crate::sip::draft::Draft;
+use crate::sip::fields;
+use crate::sip::header::HeaderId;
+use crate::sip::name_addr::NameAddr;
+use crate::sip::uri::Uri;
+use crate::transaction::ServerKey;
+
+use super::open::{Opening, own_failure};
+use super::{Arrived, Calls, Event, Outbox};
+
+/// The URI of who does not want to be named (RFC 3323 §4.1.1.3).
+const ANONYMOUS: &str = "sip:anonymous@anonymous.invalid";
+
+impl Calls {
+    pub(super) fn outbound(
+        &mut self,
+        now: Now,
+        tenant: TenantId,
+        server: ServerKey,
+        arrived: &Arrived<'_>,
+        out: &mut Outbox,
+    ) {
+        let Some(uri) = arrived.message.uri().and_then(|uri| Uri::parse(uri).ok()) else {
+            let refused = Refused::because(Reason::NoSingleMeaning);
+            self.refuse_call(now, Some(tenant), server, &refused, arrived, out);
+            return;
+        };
+        let Some(facts) = facts(tenant, uri, arrived) else {
+            self.answer(now, server, 400, out, |_| {});
+            return;
+        };
+        let rules = &self.tools.rules;
+        let closed = self
+            .closed()
+            .filter(|_| !matches!(rules.decide(&facts), Ruling::Emergency(_)));
+        let verdict = match closed {
+            Some(reason) => Verdict::Refuse(Refused::because(reason)),
+            None => rules.judge(&facts, now),
+        };
+        let (decision, allowed) = match verdict {
+            Verdict::Refuse(refused) => {
+                self.refuse_call(now, Some(tenant), server, &refused, arrived, out);
+                return;
+            }
+            Verdict::Emergency(allowed) => (Decision::Emergency, allowed),
+            Verdict::Allow(allowed) if allowed.observed.is_some() => (Decision::Observe, allowed),
+            Verdict::Allow(allowed) => (Decision::Allow, allowed),
+        };
+        self.let_through(now, tenant, server, (decision, allowed), arrived, out);
+    }
+
+    /// Opens the carrier's leg of a call that may go.
+    fn let_through(
+        &mut self,
+        now: Now,
+        id: TenantId,
+        server: ServerKey,
+        (decision, allowed): (Decision, Allowed),
+        arrived: &Arrived<'_>,
+        out: &mut Outbox,
+    ) {
+        let emergency = decision == Decision::Emergency;
+        let rules = Arc::clone(&self.tools.rules);
+        let to = rules.tenant(id).and_then(|tenant| {
+            let carrier = rules.carrier(*tenant.carriers.first()?)?;
+            Some((tenant, carrier))
+        });
+        let Some((tenant, carrier)) = to else {
+            allowed.hold.release(now);
+            self.answer(now, server, own_failure(emergency), out, |_| {});
+            return;
+        };
+        let reference = self.tools.number_call();
+        let call_id = self.tools.mint_call_id(arrived.essentials.call_id);
+        let uris = Uris::of(
+            &rules,
+            id,
+            carrier,
+            &allowed.permit,
+            self.tools.here.at(carrier.listener),
+        );
+        let judged = Through {
+            call: reference,
+            tenant,
+            decision,
+            call_id: &call_id,
+            carrier,
+        };
+        judged.announce(now, &rules, &allowed, arrived, out);
+        let privacy: Option<&[u8]> = match allowed.permit.presentation {
+            Presentation::Unstated => None,
+            Presentation::Show => Some(b"none"),
+            Presentation::Withhold => Some(b"id"),
+        };
+        let opening = Opening {
+            reference,
+            direction: Direction::Outbound,
+            emergency,
+            peer: &carrier.name,
+            hold: Some(allowed.hold),
+            call_id,
+            flow: Flow {
+                listener: carrier.listener,
+                transport: carrier.transport,
+                remote: carrier.address,
+            },
+            uri: uris.called.as_bytes(),
+            from: uris.from.as_bytes(),
+            identity: Some(uris.identity.as_bytes()),
+            privacy,
+            ring: allowed.longest_ring,
+            longest: allowed.longest_call,
+        };
+        self.open(now, server, arrived, opening, out);
+    }
+
+    /// Refuses a call: the one answer after which phone systems do not try
+    /// another trunk.
+    pub(super) fn refuse_call(
+        &mut self,
+        now: Now,
+        tenant: Option<TenantId>,
+        server: ServerKey,
+        refused: &Refused,
+        arrived: &Arrived<'_>,
+        out: &mut Outbox,
+    ) {
+        let call = self.tools.number_call();
+        let rules = &self.tools.rules;
+        let name = tenant
+            .and_then(|id| rules.tenant(id))
+            .map(|tenant| Arc::clone(&tenant.name));
+        let tenant_name = name.unwrap_or_else(|| "".into());
+        Judged {
+            call,
+            tenant: &tenant_name,
+            direction: match tenant {
+                Some(_) => Direction::Outbound,
+                None => Direction::Inbound,
+            },
+            decision: Decision::Refuse,
+            number: refused.number.as_ref(),
+            caller: arrived.essentials.from.uri_text,
+            rule: refused.rule,
+            observed: Some(refused),
+            call_id: b"",
+            carrier: "",
+        }
+        .journal(now, rules, arrived, out);
+        out.events.push(Event::Refused {
+            tenant: tenant_name,
+            source: arrived.flow.remote.ip(),
+            number: refused.number,
+            reason: refused.reason,
+        });
+        let code = refused.reason.code();
+        self.answer(now, server, 603, out, |draft| put_rejected(draft, code));
+    }
+}
+
+/// Q.850's cause 21 is "call rejected" (RFC 3326).
+fn put_rejected(draft: &mut Draft<'_>, code: &str) {
+    draft.put_args(
+        HeaderId::Reason,
+        format_args!("Q.850;cause=21;text=\"{code}\""),
+    );
+}
+
+/// What the rules look at. `None` where an address does not parse, or there are
+/// several where there may be one.
+fn facts<'m>(tenant: TenantId, request_uri: Uri<'m>, arrived: &Arrived<'m>) -> Option<Facts<'m>> {
+    let message = arrived.message;
+    let one = |id| -> Option<Option<NameAddr<'m>>> {
+        let mut addresses = fields::addresses(message, id);
+        let first = addresses.next().transpose().ok()?;
+        // RFC 3325 §9.1 lets a tel URI stand beside a SIP URI: the first counts.
+        addresses.all(|other| other.is_ok()).then_some(first)
+    };
+    Some(Facts {
+        tenant,
+        request_uri,
+        pai: one(HeaderId::PAssertedIdentity)?,
+        ppi: one(HeaderId::PPreferredIdentity)?,
+        from: arrived.essentials.from,
+        privacy: fields::privacy(message).any(|value| {
+            [b"id".as_slice(), b"user", b"header"]
+                .iter()
+                .any(|hide| value.eq_ignore_ascii_case(hide))
+        }),
+    })
+}
+
+/// The URIs of the carrier's leg, written afresh.
+struct Uris {
+    called: String,
+    from: String,
+    identity: String,
+}
+
+impl Uris {
+    fn of(
+        rules: &RuleSet,
+        tenant: TenantId,
+        carrier: &Carrier,
+        permit: &Permit,
+        here: &str,
+    ) -> Self {
+        let mut user = String::with_capacity(32);
+        if let Some(plan) = rules.plan(tenant) {
+            let format = carrier.number_format;
+            // Writing to a string cannot fail.
+            let _ = plan.write(&permit.number, format, &mut user);
+        }
+        let address = carrier.address;
+        let called = match user.as_bytes().first() {
+            Some(b'+') => format!("sip:{user}@{address};user=phone"),
+            Some(b'u') => user,
+            _ => format!("sip:{user}@{address}"),
+        };
+        let mut identity = String::with_capacity(48);
+        let _ = write!(identity, "sip:{}@{here}", permit.caller.number.as_str());
+        let from = match permit.presentation {
+            Presentation::Withhold => ANONYMOUS.to_owned(),
+            Presentation::Unstated | Presentation::Show => identity.clone(),
+        };
+        Self {
+            called,
+            from,
+            identity,
+        }
+    }
+}
+
+/// A call that goes to a carrier, for the journal and the log.
+struct Through<'a> {
+    call: CallRef,
+    tenant: &'a Tenant,
+    decision: Decision,
+    call_id: &'a [u8],
+    carrier: &'a Carrier,
+}
+
+impl Through<'_> {
+    fn announce(
+        self,
+        now: Now,
+        rules: &RuleSet,
+        allowed: &Allowed,
+        arrived: &Arrived<'_>,
+        out: &mut Outbox,
+    ) {
+        let (permit, observed) = (&allowed.permit, allowed.observed.as_ref());
+        Judged {
+            call: self.call,
+            tenant: &self.tenant.name,
+            direction: Direction::Outbound,
+            decision: self.decision,
+            number: Some(&permit.number),
+            caller: permit.caller.number.as_bytes(),
+            rule: observed.map_or(permit.rule, |refused| refused.rule),
+            observed,
+            call_id: self.call_id,
+            carrier: &self.carrier.name,
+        }
+        .journal(now, rules, arrived, out);
+        out.events.push(Event::Allowed {
+            call: self.call,
+            tenant: Arc::clone(&self.tenant.name),
+            number: permit.number,
+            emergency: self.decision == Decision::Emergency,
+            observed: observed.map(|refused| refused.reason),
+        });
+    }
+}
+
+/// A verdict, as the journal is told of it.
+pub(super) struct Judged<'a> {
+    pub(super) call: CallRef,
+    pub(super) tenant: &'a str,
+    pub(super) direction: Direction,
+    pub(super) decision: Decision,
+    pub(super) number: Option<&'a Number>,
+    pub(super) caller: &'a [u8],
+    pub(super) rule: Option<RuleId>,
+    /// Why it is refused, or would be.
+    pub(super) observed: Option<&'a Refused>,
+    pub(super) call_id: &'a [u8],
+    pub(super) carrier: &'a str,
+}
+
+impl Judged<'_> {
+    pub(super) fn journal(
+        self,
+        now: Now,
+        rules: &RuleSet,
+        arrived: &Arrived<'_>,
+        out: &mut Outbox,
+    ) {
+        let rule = self.rule.map(|rule| rules.rule(rule));
+        let [a, b, c, d, e, f, g, h, ..] = rules.hash();
+        out.journal(&Record::Verdict {
+            call: self.call,
+            wall: now.wall,
+            tenant: self.tenant,
+            source: arrived.flow.remote,
+            direction: self.direction,
+            caller: self.caller,
+            received_uri: arrived.message.uri().unwrap_or_default(),
+            number: self.number.map_or("", |number| number.as_str()),
+            decision: self.decision,
+            reason: self.observed.map_or("", |refused| refused.reason.code()),
+            rule_file: rule.as_ref().map_or("", |rule| rule.file),
+            rule_line: rule.as_ref().map_or(0, |rule| rule.line),
+            value: self.observed.map_or(0, |refused| refused.value),
+            threshold: self.observed.map_or(0, |refused| refused.threshold),
+            rules_hash8: u64::from_be_bytes([a, b, c, d, e, f, g, h]),
+            a_call_id: arrived.essentials.call_id,
+            b_call_id: self.call_id,
+            carrier: self.carrier,
+        });
+    }
+}

@@ -1,0 +1,116 @@
+//! What a turn of the core leaves for its driver.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::base::flow::Flow;
+use crate::policy::number::Number;
+use crate::policy::{Reason, RuleSet};
+use crate::record;
+use crate::record::{CallRef, Party, Record};
+use crate::transaction::Transmit;
+
+/// Everything one turn of a shard leaves behind. The driver appends `records`
+/// to the journal, then sends `transmits` in order, then logs `events`: what
+/// must be known after a crash is written before it is sent.
+#[derive(Debug, Default)]
+pub struct Outbox {
+    /// Journal records, framed.
+    pub records: record::Buffer,
+    /// Messages to send, in order.
+    pub transmits: Vec<Transmit>,
+    /// What is worth a line in the log.
+    pub events: Vec<Event>,
+    /// Rule sets no longer in use, to be freed elsewhere: freeing a large one
+    /// takes longer than a shard may stand still.
+    pub retired: Vec<Arc<RuleSet>>,
+}
+
+impl Outbox {
+    /// Adds a record. One that is too long for the journal (see
+    /// [`record::TooLong`]; no message is long enough to make one) is said in
+    /// the log instead.
+    pub(crate) fn journal(&mut self, record: &Record<'_>) {
+        if self.records.append(record).is_err() {
+            self.events.push(Event::Full {
+                what: "journal record",
+            });
+        }
+    }
+
+    /// Empties it, keeping its memory for the next turn.
+    pub fn clear(&mut self) {
+        self.records.clear();
+        self.transmits.clear();
+        self.events.clear();
+        self.retired.clear();
+    }
+
+    /// Whether the turn left nothing.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.records.bytes().is_empty()
+            && self.transmits.is_empty()
+            && self.events.is_empty()
+            && self.retired.is_empty()
+    }
+}
+
+/// What a shard has to say to whoever watches. Numbers are canonical ones.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Event {
+    /// A call was let through to its callee.
+    Allowed {
+        /// The call.
+        call: CallRef,
+        /// Whose call.
+        tenant: Arc<str>,
+        /// Where to.
+        number: Number,
+        /// It is an emergency call.
+        emergency: bool,
+        /// What would have refused it, were the tenant or the rule not observed only.
+        observed: Option<Reason>,
+    },
+    /// A call was refused.
+    Refused {
+        /// Whose call; empty where no tenant could be told.
+        tenant: Arc<str>,
+        /// Where it came from.
+        source: IpAddr,
+        /// Where to, if its digits have a meaning.
+        number: Option<Number>,
+        /// Why.
+        reason: Reason,
+    },
+    /// A call was answered.
+    Answered {
+        /// The call.
+        call: CallRef,
+    },
+    /// A call ended.
+    Ended {
+        /// The call.
+        call: CallRef,
+        /// From answer to end; None if it was never answered.
+        duration: Option<Duration>,
+        /// Who ended it.
+        by: Party,
+        /// Why.
+        cause: &'static str,
+    },
+    /// A known peer sent something that is no SIP message, or a wrong one.
+    Malformed {
+        /// Where it came from.
+        flow: Flow,
+        /// What is wrong with it.
+        fault: &'static str,
+    },
+    /// A message was dropped or turned away because a table is full.
+    Full {
+        /// Which table.
+        what: &'static str,
+    },
+}

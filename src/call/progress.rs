@@ -1,0 +1,319 @@
+//! What is answered to a request that Tollgate sent on a leg, and how the
+//! requester on the other leg learns of it.
+
+use crate::base::limits::FORKS_PER_CALL;
+use crate::base::token::Token;
+use crate::record::{Party, Record, Side};
+use crate::sip::fields;
+use crate::sip::fields::MethodSet;
+use crate::sip::header::HeaderId;
+use crate::sip::line::Method;
+use crate::transaction::{ClientKey, Expired, Reply, ServerKey};
+
+use super::call::{Alarm, Ending, Fork, Owner, Role, Stage};
+use super::open::own_failure;
+use super::refresh;
+use super::topology;
+use super::{Arrived, Calls, Outbox, Turn};
+
+impl Calls {
+    /// A response that no transaction waits for. Only a 2xx to an INVITE
+    /// matters: someone answered whom Tollgate had given up, and who now holds
+    /// a call that nobody speaks on.
+    pub(super) fn stray(
+        &mut self,
+        now: crate::base::time::Now,
+        arrived: &Arrived<'_>,
+        out: &mut Outbox,
+    ) {
+        let Arrived {
+            message,
+            essentials,
+            ..
+        } = *arrived;
+        let accepted = matches!(message.status(), Some(200..=299));
+        if !accepted || essentials.cseq.method != Method::Invite {
+            return;
+        }
+        if let Some((key, side)) = self.tools.by_tag(arrived.sender_tag()) {
+            self.turn(key, now, out, |turn| turn.stray_answer(side, arrived));
+        }
+    }
+}
+
+impl Turn<'_> {
+    /// A response to a request of this call's.
+    pub(super) fn reply(&mut self, reply: &Reply<Owner>, arrived: &Arrived<'_>) {
+        let Some(code) = arrived.message.status() else {
+            return;
+        };
+        match reply.owner.role {
+            Role::Relay => self.relayed(reply.key, code, arrived),
+            Role::Bye(side) if code >= 200 => self.bye_answered(side),
+            Role::Refresh(side) if code >= 200 => self.refreshed(side, reply.key, code, arrived),
+            Role::Bye(_) | Role::Refresh(_) => {}
+        }
+    }
+
+    fn relayed(&mut self, client: ClientKey, code: u16, arrived: &Arrived<'_>) {
+        let Some(exchange) = self.call.exchange_by_client(client) else {
+            let accepted = matches!(code, 200..=299);
+            if accepted && arrived.essentials.cseq.method == Method::Invite {
+                let callee = self.call.callee.local_tag.text() == *arrived.sender_tag();
+                let side = if callee { Side::Callee } else { Side::Caller };
+                self.stray_answer(side, arrived);
+            }
+            return;
+        };
+        let open = matches!(exchange.stage, Stage::Open);
+        let (method, from, server) = (exchange.method, exchange.from, exchange.server);
+        if let (true, Some(allow)) = (code > 100, MethodSet::allow(arrived.message)) {
+            self.call.leg_mut(from.other()).allow = Some(allow);
+        }
+        match (method, code) {
+            (_, ..=100) => {}
+            (Method::Invite, ..=199) => {
+                if let (true, Some(server)) = (open, server) {
+                    let tag = self.dialog_tag(from, arrived);
+                    self.pass(server, from, (code, tag), arrived);
+                }
+            }
+            (Method::Invite, ..=299) => self.accepted(client, code, arrived),
+            (Method::Invite, _) => self.rejected(client, code, arrived),
+            (_, ..=199) => {}
+            _ => self.finished(client, code, arrived),
+        }
+    }
+
+    /// Our tag towards the requester: the leg's, or while the call is being
+    /// set up the one that stands for the answering fork.
+    pub(super) fn dialog_tag(&mut self, requester: Side, arrived: &Arrived<'_>) -> Token {
+        let base = self.call.leg(requester).local_tag;
+        let early = requester == Side::Caller && self.call.caller.progress.pending;
+        let Some(far_tag) = arrived.essentials.to_tag.filter(|_| early) else {
+            return base;
+        };
+        let contact = fields::contact(arrived.message).ok().flatten();
+        let target = contact.map_or(b"".as_slice(), |contact| contact.uri_text);
+        if let Some(fork) = self
+            .call
+            .forks
+            .iter_mut()
+            .find(|fork| fork.far.tag() == far_tag)
+        {
+            fork.far.refresh_target(target);
+            return fork.local_tag;
+        }
+        let Ok(far) = topology::far_of(arrived.message, far_tag, true) else {
+            return base;
+        };
+        let local_tag = match self.call.forks.len() {
+            0 => base,
+            FORKS_PER_CALL.. => return base,
+            _ => {
+                let tag = self.tools.mint.token();
+                self.tools.index_fork(self.key, tag);
+                tag
+            }
+        };
+        self.call.forks.push(Fork { local_tag, far });
+        local_tag
+    }
+
+    /// Passes a response on to who asked.
+    pub(super) fn pass(
+        &mut self,
+        server: ServerKey,
+        to: Side,
+        (code, tag): (u16, Token),
+        arrived: &Arrived<'_>,
+    ) {
+        let message = arrived.message;
+        let from_allow = MethodSet::allow(message);
+        let leg = self.call.leg(to);
+        let forms_dialog = to == Side::Caller && leg.progress.pending;
+        let here = self.tools.here.at(leg.flow.listener);
+        let session = leg.session;
+        let fill = |draft: &mut crate::sip::draft::Draft<'_>| {
+            if code < 300 {
+                if forms_dialog && !leg.far.routes().is_empty() {
+                    draft.put(HeaderId::RecordRoute, leg.far.routes());
+                }
+                topology::put_contact(draft, here);
+                if from_allow.is_some() {
+                    topology::put_allow(draft, from_allow);
+                }
+            }
+            topology::carry(draft, message);
+            topology::carry_tags(draft, message, HeaderId::Supported, code < 300);
+            if code >= 300 {
+                draft.keep(message, HeaderId::RetryAfter);
+                draft.keep(message, HeaderId::Unsupported);
+            } else if code >= 200 {
+                refresh::put_response(draft, session);
+            }
+        };
+        let Some(echo) = self.tools.transactions.echo(server) else {
+            return;
+        };
+        let phrase = crate::sip::line::reason_phrase(code);
+        let mut draft = echo.response(&mut self.tools.scratch, code, phrase, Some(&tag.text()));
+        fill(&mut draft);
+        let packet = draft.seal(Some(message.body()));
+        let transmits = &mut self.out.transmits;
+        self.tools
+            .transactions
+            .respond(self.now.mono, server, code, packet, transmits);
+    }
+
+    /// A peer says where it wants to be reached from now on (RFC 3261 §12.2).
+    pub(super) fn refresh_target(&mut self, side: Side, message: &crate::sip::message::Message) {
+        let Ok(Some(contact)) = fields::contact(message) else {
+            return;
+        };
+        if self.call.leg_mut(side).far.refresh_target(contact.uri_text) {
+            let record = Record::Target {
+                call: self.call.reference,
+                side,
+                target: contact.uri_text,
+            };
+            self.out.journal(&record);
+        }
+    }
+
+    /// A final refusal of an INVITE. Its ACK is the transaction's affair.
+    fn rejected(&mut self, client: ClientKey, code: u16, arrived: &Arrived<'_>) {
+        let Some(at) = self
+            .call
+            .exchanges
+            .iter()
+            .position(|known| known.client == Some(client))
+        else {
+            return;
+        };
+        let exchange = self.call.exchanges.swap_remove(at);
+        let to = exchange.from;
+        let told = matches!(exchange.stage, Stage::Abandoned);
+        if let (false, Some(server)) = (told, exchange.server) {
+            let tag = self.dialog_tag(to, arrived);
+            self.pass(server, to, (self.code_onward(to, code), tag), arrived);
+        }
+        if exchange.opening {
+            self.end(Ending {
+                by: Party::Callee,
+                cause: "rejected",
+                status: code,
+            });
+            self.call.callee.progress.pending = false;
+            self.call.caller.progress.pending = false;
+            self.linger();
+        } else if matches!(code, 408 | 481) {
+            self.hang_up("dialog-gone");
+        }
+    }
+
+    /// A final response to any other request.
+    fn finished(&mut self, client: ClientKey, code: u16, arrived: &Arrived<'_>) {
+        let Some(at) = self
+            .call
+            .exchanges
+            .iter()
+            .position(|known| known.client == Some(client))
+        else {
+            return;
+        };
+        let exchange = self.call.exchanges.swap_remove(at);
+        let to = exchange.from;
+        if exchange.method == Method::Update && code < 300 {
+            self.refresh_target(to.other(), arrived.message);
+            self.session_agreed(to.other(), arrived.message);
+            self.session_granted(to, exchange.offer);
+        }
+        if let Some(server) = exchange.server {
+            let tag = exchange.tag;
+            self.pass(server, to, (self.code_onward(to, code), tag), arrived);
+        }
+        if code == 481 && self.call.leg(to.other()).progress.up {
+            self.hang_up("dialog-gone");
+        }
+    }
+
+    /// The code as the other side may learn it. A challenge is for Tollgate
+    /// alone, and a redirection would be a new call that nobody judged.
+    fn code_onward(&self, to: Side, code: u16) -> u16 {
+        match code {
+            300..=399 => own_failure(self.call.emergency),
+            401 | 407 | 494 if to != self.call.carrier_side() => 503,
+            401 | 407 | 494 => 403,
+            code => code,
+        }
+    }
+
+    /// A transaction of this call's ended without, or after, its last response.
+    pub(super) fn expired(&mut self, event: &Expired<Owner>, owner: Owner) {
+        match *event {
+            Expired::ClientTimeout { key, .. } | Expired::ClientFailed { key, .. } => {
+                match owner.role {
+                    Role::Relay => self.unanswered(key),
+                    Role::Bye(side) => self.bye_answered(side),
+                    Role::Refresh(_) => self.hang_up("session-refresh-unanswered"),
+                }
+            }
+            Expired::ClientEnded { key, .. } => self.forget_client(key),
+            Expired::ServerFailed { .. } | Expired::ServerEnded { .. } => {}
+        }
+    }
+
+    /// The client transaction of an exchange is over: a 2xx is not seen again.
+    fn forget_client(&mut self, client: ClientKey) {
+        if let Some(exchange) = self.call.exchange_by_client(client) {
+            exchange.client = None;
+        }
+        self.call.drop_settled();
+    }
+
+    /// Keeps the call a while for a fork that answers after all: a proxy behind
+    /// the carrier may pass on a 2xx after any other final response (RFC 3261
+    /// §16.7), and what it opened costs money until it gets its BYE.
+    fn linger(&mut self) {
+        if self.call.linger.is_none() {
+            let (now, wait) = (self.now.mono, self.tools.timers.t1 * 64);
+            self.call.linger = Some(self.tools.schedule(self.key, Alarm::Linger, now, wait));
+        }
+    }
+
+    /// No final response came, or the request could not even be sent.
+    fn unanswered(&mut self, client: ClientKey) {
+        let Some(at) = self
+            .call
+            .exchanges
+            .iter()
+            .position(|known| known.client == Some(client))
+        else {
+            return;
+        };
+        let exchange = self.call.exchanges.swap_remove(at);
+        let told = matches!(exchange.stage, Stage::Abandoned);
+        if let (false, Some(server)) = (told, exchange.server) {
+            // RFC 4320 §4.1: never 408 to anything but an INVITE.
+            let code = match (exchange.opening, exchange.method) {
+                (true, _) => 503,
+                (false, Method::Invite) => 408,
+                (false, _) => 504,
+            };
+            self.respond(server, (code, exchange.tag), b"", |_| {});
+        }
+        if exchange.opening {
+            self.end(Ending {
+                by: Party::Callee,
+                cause: "no-answer",
+                status: 503,
+            });
+            self.call.callee.progress.pending = false;
+            self.call.caller.progress.pending = false;
+            self.linger();
+        } else if self.call.leg(exchange.from.other()).progress.up {
+            self.hang_up("no-response");
+        }
+    }
+}

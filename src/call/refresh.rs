@@ -1,0 +1,462 @@
+//! Session timers (RFC 4028), each leg's own. Towards the carrier Tollgate
+//! refreshes, so that a carrier hangs up by itself if Tollgate dies.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use crate::base::token::Token;
+use crate::record::Side;
+use crate::sip::draft::{Draft, Packet};
+use crate::sip::fields::{Essentials, Refresher, SessionExpires, min_se};
+use crate::sip::header::HeaderId;
+use crate::sip::line::Method;
+use crate::sip::message::Message;
+use crate::sip::scan;
+use crate::transaction::{ClientKey, Reply, ServerKey};
+
+use super::call::{Alarm, Exchange, Owner, Stage};
+use super::leg::Session;
+use super::topology::{self, Ends, Head};
+use super::{Arrived, Turn};
+
+/// The least interval anyone may ask for, in seconds (RFC 4028 §5).
+const LEAST: u32 = 90;
+
+/// The interval on a carrier's leg: what a call can cost while Tollgate is dead
+/// is bounded by it.
+const CARRIER: u32 = 180;
+
+/// The interval on a phone system's leg, which costs nobody anything: RFC 4028
+/// §4's own recommendation.
+const PHONE_SYSTEM: u32 = 1800;
+
+/// The longest interval that a carrier may insist on, in seconds: beyond it a
+/// call would cost money for too long after Tollgate died.
+const MOST: u32 = 1800;
+
+/// What an INVITE that is sent once more does not take from the first.
+const AFRESH: [HeaderId; 10] = [
+    HeaderId::Via,
+    HeaderId::MaxForwards,
+    HeaderId::From,
+    HeaderId::To,
+    HeaderId::CallId,
+    HeaderId::CSeq,
+    HeaderId::Route,
+    HeaderId::SessionExpires,
+    HeaderId::MinSe,
+    HeaderId::ContentLength,
+];
+
+/// When a refresh may be tried again after it collided with another request.
+const AGAIN: Duration = Duration::from_secs(3);
+
+/// What a request says of session timers.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Offer {
+    interval: Option<u32>,
+    least: u32,
+    refresher: Option<Refresher>,
+    supported: bool,
+}
+
+impl Offer {
+    /// `None` where the requester neither asks for a session timer nor knows
+    /// of them.
+    pub(super) fn of(message: &Message) -> Option<Self> {
+        let asked = SessionExpires::of(message).ok().flatten();
+        let supported = topology::supports(message, b"timer");
+        (asked.is_some() || supported).then(|| Self {
+            interval: asked.as_ref().map(|asked| asked.seconds),
+            least: min_se(message).ok().flatten().unwrap_or(LEAST).max(LEAST),
+            refresher: asked.and_then(|asked| asked.refresher),
+            supported,
+        })
+    }
+
+    /// Whether a request asks for less than anyone may (RFC 4028 §9).
+    pub(super) fn asks_too_little(message: &Message) -> bool {
+        let asked = SessionExpires::of(message).ok().flatten();
+        asked.is_some_and(|asked| asked.seconds < LEAST) && topology::supports(message, b"timer")
+    }
+}
+
+/// What Tollgate asks for on the callee's leg, in seconds.
+pub(super) fn wanted(carrier: bool) -> u32 {
+    if carrier { CARRIER } else { PHONE_SYSTEM }
+}
+
+/// Asks for a session timer in the INVITE that opens a leg.
+pub(super) fn put_request(draft: &mut Draft<'_>, interval: u32) {
+    draft.put_args(
+        HeaderId::SessionExpires,
+        format_args!("{interval};refresher=uac"),
+    );
+    put_least(draft);
+}
+
+/// Asks for what is agreed already, in a request inside the dialog.
+pub(super) fn put_again(draft: &mut Draft<'_>, session: Option<Session>) {
+    let Some(session) = session else { return };
+    let refresher = if session.ours { "uac" } else { "uas" };
+    let seconds = session.seconds();
+    draft.put_args(
+        HeaderId::SessionExpires,
+        format_args!("{seconds};refresher={refresher}"),
+    );
+    put_least(draft);
+}
+
+/// Says in a 2xx what is agreed.
+pub(super) fn put_response(draft: &mut Draft<'_>, session: Option<Session>) {
+    let Some(session) = session else { return };
+    let refresher = if session.ours { "uas" } else { "uac" };
+    let seconds = session.seconds();
+    draft.put_args(
+        HeaderId::SessionExpires,
+        format_args!("{seconds};refresher={refresher}"),
+    );
+    if !session.ours {
+        draft.put(HeaderId::Require, b"timer");
+    }
+}
+
+impl Session {
+    /// The interval in seconds, as headers have it.
+    pub(super) fn seconds(self) -> u32 {
+        u32::try_from(self.interval.as_secs()).unwrap_or(u32::MAX)
+    }
+}
+
+impl Turn<'_> {
+    /// As UAS: decides what the requester on `side` gets (RFC 4028 §9).
+    pub(super) fn session_granted(&mut self, side: Side, offer: Option<Offer>) {
+        let carrier = side == self.call.carrier_side();
+        let agreed = match offer {
+            Some(offer) if carrier => {
+                let interval = offer
+                    .interval
+                    .unwrap_or(CARRIER)
+                    .min(CARRIER)
+                    .max(offer.least);
+                let ours = !offer.supported || offer.refresher != Some(Refresher::Uac);
+                Some((interval, ours))
+            }
+            // RFC 4028 §9: the UAS may refresh even if the UAC cannot.
+            None if carrier => Some((CARRIER, true)),
+            Some(Offer {
+                interval: Some(interval),
+                refresher,
+                supported,
+                ..
+            }) => {
+                let ours = !supported || refresher == Some(Refresher::Uas);
+                Some((interval.max(LEAST), ours))
+            }
+            _ => None,
+        };
+        self.set_session(side, agreed);
+    }
+
+    /// As UAC: takes what the 2xx on `side` says (RFC 4028 §7.2).
+    pub(super) fn session_agreed(&mut self, side: Side, message: &Message) {
+        let agreed = SessionExpires::of(message).ok().flatten().map(|agreed| {
+            (
+                agreed.seconds.max(LEAST),
+                agreed.refresher != Some(Refresher::Uas),
+            )
+        });
+        self.set_session(side, agreed);
+        let leg = self.call.leg_mut(side);
+        let needed = leg.session.is_some_and(|session| session.ours) && !leg.takes(Method::Update);
+        if !needed {
+            leg.description = None;
+        }
+    }
+
+    fn set_session(&mut self, side: Side, agreed: Option<(u32, bool)>) {
+        if let Some(old) = self.call.leg_mut(side).session.take() {
+            self.tools.wheel.cancel(old.timer);
+        }
+        let Some((seconds, ours)) = agreed else {
+            return;
+        };
+        let interval = Duration::from_secs(seconds.into());
+        let due = if ours {
+            interval / 2
+        } else {
+            // RFC 4028 §10: the BYE goes out before the interval is over.
+            interval.saturating_sub((interval / 3).min(Duration::from_secs(32)))
+        };
+        let timer = self
+            .tools
+            .schedule(self.key, Alarm::Session(side), self.now.mono, due);
+        self.call.leg_mut(side).session = Some(Session {
+            interval,
+            ours,
+            timer,
+        });
+    }
+
+    /// The same session for another while: until `due`, if given.
+    fn prolong(&mut self, side: Side, due: Option<Duration>) {
+        let Some(session) = self.call.leg(side).session else {
+            return;
+        };
+        self.set_session(side, Some((session.seconds(), session.ours)));
+        if let (Some(due), Some(session)) = (due, self.call.leg_mut(side).session.as_mut()) {
+            self.tools.wheel.cancel(session.timer);
+            session.timer = self
+                .tools
+                .schedule(self.key, Alarm::Session(side), self.now.mono, due);
+        }
+    }
+
+    /// Keeps a session description that a refresh may have to repeat.
+    pub(super) fn remember_description(&mut self, side: Side, body: &[u8]) {
+        let leg = self.call.leg_mut(side);
+        let needed = leg.session.is_some_and(|session| session.ours) && !leg.takes(Method::Update);
+        if needed && !body.is_empty() {
+            leg.description = Some(body.into());
+        }
+    }
+
+    /// A leg's session is due.
+    pub(super) fn session_due(&mut self, side: Side) {
+        let leg = self.call.leg(side);
+        let Some(session) = leg.session else { return };
+        if !leg.progress.up {
+            return;
+        }
+        if !session.ours {
+            self.hang_up("session-expired");
+            return;
+        }
+        let busy = self
+            .call
+            .exchanges
+            .iter()
+            .any(|exchange| exchange.method != Method::Info && exchange.is_under_way());
+        if busy {
+            self.prolong(side, Some(AGAIN));
+        } else if leg.takes(Method::Update) || leg.description.is_none() {
+            self.send_refresh(side, Method::Update);
+        } else {
+            self.send_refresh(side, Method::Invite);
+        }
+    }
+
+    fn send_refresh(&mut self, side: Side, method: Method) {
+        let (cseq, branch) = (self.call.leg_mut(side).next_cseq(), self.tools.mint.token());
+        let leg = self.call.leg(side);
+        let here = self.tools.here.at(leg.flow.listener);
+        let ends = Ends {
+            leg,
+            local_tag: leg.local_tag,
+            far: &leg.far,
+            here,
+        };
+        let head = Head {
+            method: method.as_str().as_bytes(),
+            cseq,
+            branch,
+            max_forwards: super::MAX_FORWARDS,
+        };
+        let flow = topology::next_hop(&self.tools.rules, leg.flow, &leg.far);
+        let mut draft = topology::request(&mut self.tools.scratch, &ends, &head);
+        topology::put_contact(&mut draft, here);
+        draft.put(HeaderId::Supported, b"timer");
+        put_again(&mut draft, leg.session);
+        let packet: Packet = match (&leg.description, method) {
+            (Some(description), Method::Invite) => {
+                draft.put(HeaderId::Allow, topology::ALLOW);
+                draft.put(HeaderId::ContentType, b"application/sdp");
+                draft.seal(Some(description))
+            }
+            _ => draft.seal(None),
+        };
+        let exchange = Exchange {
+            method,
+            opening: false,
+            from: side.other(),
+            server: None,
+            client: None,
+            tag: leg.local_tag,
+            server_cseq: 0,
+            client_cseq: cseq,
+            offer: None,
+            stage: Stage::Open,
+        };
+        self.send_exchange(exchange, flow, branch, packet);
+    }
+
+    /// The final response to a refresh of ours.
+    pub(super) fn refreshed(
+        &mut self,
+        side: Side,
+        client: ClientKey,
+        code: u16,
+        arrived: &Arrived<'_>,
+    ) {
+        let Some(exchange) = self.call.exchange_by_client(client) else {
+            return;
+        };
+        if let Stage::Answered { ack, .. } = &exchange.stage {
+            if let Some(packet) = ack.clone() {
+                self.send_ack(side, packet);
+            }
+            return;
+        }
+        if exchange.method == Method::Invite && code < 300 {
+            exchange.stage = Stage::Answered {
+                unacked: None,
+                ack: None,
+            };
+            self.acknowledge(side);
+        } else {
+            self.call
+                .exchanges
+                .retain(|exchange| exchange.client != Some(client));
+        }
+        match code {
+            ..=299 => {
+                self.refresh_target(side, arrived.message);
+                self.session_agreed(side, arrived.message);
+            }
+            408 | 481 => self.hang_up("session-refresh-refused"),
+            422 => {
+                let least = min_se(arrived.message).ok().flatten();
+                let ours = self.call.leg(side).session.map(|session| session.seconds());
+                if let Some((least, _)) = least.zip(ours).filter(|(least, ours)| least > ours) {
+                    self.set_session(side, Some((least, true)));
+                }
+                self.prolong(side, Some(AGAIN));
+            }
+            491 | 500 => self.prolong(side, Some(AGAIN)),
+            // It would not, but it is alive, and that was the question.
+            _ => self.prolong(side, None),
+        }
+    }
+
+    /// The callee wants a longer session interval than was asked for in the
+    /// INVITE that opens its leg: the INVITE is sent once more, with the one that
+    /// the 422 names (RFC 4028 §7.3). False if this is no such response.
+    pub(super) fn ask_longer(
+        &mut self,
+        reply: &Reply<Owner>,
+        invite: &Packet,
+        arrived: &Arrived<'_>,
+    ) -> bool {
+        let Some(exchange) = self.call.exchange_by_client(reply.key) else {
+            return false;
+        };
+        if !exchange.opening || !matches!(exchange.stage, Stage::Open) {
+            return false;
+        }
+        let Ok(invite) = scan(Bytes::from_owner(invite.clone())) else {
+            return false;
+        };
+        let asked = SessionExpires::of(&invite)
+            .ok()
+            .flatten()
+            .map_or(0, |asked| asked.seconds);
+        let Some(least) = min_se(arrived.message).ok().flatten() else {
+            return false;
+        };
+        if least <= asked || least > MOST {
+            return false;
+        }
+        let branch = self.tools.mint.token();
+        let cseq = self.call.callee.next_cseq();
+        self.journal_cseq(Side::Callee);
+        let packet = self.invite_again(&invite, branch, least);
+        let flow = self.call.callee.flow;
+        let client = self.tools.transactions.request(
+            self.now.mono,
+            flow,
+            Method::Invite,
+            branch,
+            packet,
+            reply.owner,
+            &mut self.out.transmits,
+        );
+        let Some(exchange) = self.call.exchange_by_client(reply.key) else {
+            return false;
+        };
+        if client.is_some() {
+            exchange.client = client;
+            exchange.client_cseq = cseq;
+        }
+        client.is_some()
+    }
+
+    /// An INVITE of ours once more, with another session interval.
+    fn invite_again(&mut self, invite: &Message, branch: Token, interval: u32) -> Packet {
+        let leg = &self.call.callee;
+        let ends = Ends {
+            leg,
+            local_tag: leg.local_tag,
+            far: &leg.far,
+            here: self.tools.here.at(leg.flow.listener),
+        };
+        let max_forwards = forwards(invite);
+        let head = Head {
+            method: b"INVITE",
+            cseq: leg.local_cseq,
+            branch,
+            max_forwards,
+        };
+        let mut draft = topology::request(&mut self.tools.scratch, &ends, &head);
+        for field in invite.fields().filter(|field| !AFRESH.contains(&field.id)) {
+            draft.put_named(field.name, field.value);
+        }
+        draft.put_args(
+            HeaderId::SessionExpires,
+            format_args!("{interval};refresher=uac"),
+        );
+        draft.put_args(HeaderId::MinSe, format_args!("{interval}"));
+        draft.seal(Some(invite.body()))
+    }
+
+    /// An UPDATE without a body asks for nothing but a refresh of this leg.
+    pub(super) fn refresh_answered(
+        &mut self,
+        side: Side,
+        server: ServerKey,
+        arrived: &Arrived<'_>,
+    ) {
+        let offer = Offer::of(arrived.message);
+        self.refresh_target(side, arrived.message);
+        if self.call.leg(side).progress.up {
+            self.session_granted(side, offer);
+        }
+        self.journal_cseq(side);
+        let leg = self.call.leg(side);
+        let (tag, session) = (leg.local_tag, leg.session);
+        let here = self.tools.here.text(leg.flow.listener);
+        self.respond(server, (200, tag), b"", |draft| {
+            topology::put_contact(draft, &here);
+            put_response(draft, session);
+        });
+    }
+
+    /// RFC 4028 §9: says what the least interval is.
+    pub(super) fn refuse_session(&mut self, side: Side, server: ServerKey) {
+        let tag = self.call.leg(side).local_tag;
+        self.respond(server, (422, tag), b"", put_least);
+    }
+}
+
+/// What Max-Forwards a message of ours has.
+fn forwards(message: &Message) -> u8 {
+    let essentials = Essentials::parse(message).ok();
+    essentials
+        .and_then(|it| it.max_forwards)
+        .unwrap_or(super::MAX_FORWARDS)
+}
+
+/// Says what the least interval is.
+pub(super) fn put_least(draft: &mut Draft<'_>) {
+    draft.put_args(HeaderId::MinSe, format_args!("{LEAST}"));
+}

@@ -1,0 +1,227 @@
+//! What a shard's calls share: transactions, timers, tags, tokens and rules.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::base::flow::ListenerId;
+use crate::base::time::Mono;
+use crate::base::token::{Bucket, Buckets, Mint, Token, keyed128};
+use crate::base::wheel::{TimerId, Wheel};
+use crate::policy::RuleSet;
+use crate::record::{CallRef, Side};
+use crate::transaction::{Table, Timers};
+
+use super::call::{Alarm, Call, CallKey, Owner};
+
+/// Keys are keyed hashes or minted tokens: a peer cannot aim them at one slot.
+type Map<K, V> = HashMap<K, V, foldhash::fast::FixedState>;
+
+/// What a shard is built from.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// This shard's number, from 0.
+    pub id: u16,
+    /// How many shards share the work, at least 1.
+    pub shards: u16,
+    /// Seeds everything minted or hashed here; unguessable, and another one for
+    /// each shard and each start.
+    pub key: u128,
+    /// Which Call-ID belongs to which bucket: the same for all shards, and over
+    /// restarts.
+    pub bucket_key: u128,
+    /// The transaction timers' base values.
+    pub timers: Timers,
+    /// The first rules.
+    pub rules: Arc<RuleSet>,
+}
+
+/// How much a shard holds. All zero when nothing is going on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Calls, also those that are over and only wait for stray responses.
+    pub calls: usize,
+    /// Calls of which a leg is still to be closed.
+    pub live: usize,
+    /// Server transactions.
+    pub server_transactions: usize,
+    /// Client transactions.
+    pub client_transactions: usize,
+    /// Timers of calls and transactions.
+    pub timers: usize,
+    /// Dialogs that can be found by their tag, and set-ups by their origin.
+    pub indexed: usize,
+}
+
+#[derive(Debug)]
+pub(super) struct Tools {
+    pub(super) transactions: Table<Owner>,
+    pub(super) wheel: Wheel<(CallKey, Alarm)>,
+    /// Our own tag in a dialog → the call and the leg it belongs to.
+    tags: Map<Token, (CallKey, Side)>,
+    /// Where an INVITE came from (Call-ID and From tag) → its call: the same
+    /// INVITE over a second path is a merged request (RFC 3261 §8.2.2.2).
+    origins: Map<u128, CallKey>,
+    pub(super) mint: Mint,
+    pub(super) buckets: Buckets,
+    pub(super) rules: Arc<RuleSet>,
+    pub(super) timers: Timers,
+    pub(super) scratch: Vec<u8>,
+    /// Our own addresses.
+    pub(super) here: Here,
+    /// Calls that are over, and only wait for stray responses.
+    over: usize,
+    key: u128,
+    next_call: u64,
+}
+
+/// What each listener is called in Via and Contact: its address, as text.
+/// Listeners stay as they are while the process lives.
+#[derive(Debug)]
+pub(super) struct Here(Box<[Arc<str>]>);
+
+impl Here {
+    fn of(rules: &RuleSet) -> Self {
+        Self(
+            rules
+                .listeners()
+                .iter()
+                .map(|one| one.advertise.to_string().into())
+                .collect(),
+        )
+    }
+
+    pub(super) fn at(&self, listener: ListenerId) -> &str {
+        self.0.get(usize::from(listener.0)).map_or("", |text| text)
+    }
+
+    /// The same, to keep.
+    pub(super) fn text(&self, listener: ListenerId) -> Arc<str> {
+        self.0
+            .get(usize::from(listener.0))
+            .map_or_else(|| "".into(), Arc::clone)
+    }
+}
+
+impl Tools {
+    pub(super) fn new(config: &Config, start: crate::base::time::Now) -> Self {
+        let Config {
+            key,
+            bucket_key,
+            timers,
+            ..
+        } = *config;
+        let first = u64::try_from(start.wall.as_micros()).unwrap_or(0);
+        Self {
+            transactions: Table::new(keyed128(key, &[b"transactions"]), timers, start.mono),
+            wheel: Wheel::new(start.mono),
+            tags: Map::default(),
+            origins: Map::default(),
+            mint: Mint::new(keyed128(key, &[b"tokens"])),
+            buckets: Buckets::new(bucket_key),
+            rules: Arc::clone(&config.rules),
+            timers,
+            scratch: Vec::new(),
+            here: Here::of(&config.rules),
+            over: 0,
+            key,
+            next_call: first,
+        }
+    }
+
+    pub(super) fn counts(&self, calls: usize) -> Counts {
+        let transactions = self.transactions.counts();
+        Counts {
+            calls,
+            live: calls.saturating_sub(self.over),
+            server_transactions: transactions.server,
+            client_transactions: transactions.client,
+            timers: transactions.timers + self.wheel.len(),
+            indexed: self.tags.len() + self.origins.len(),
+        }
+    }
+
+    /// A number for a new call: unique in this shard's journal, since it starts
+    /// from the clock and no shard takes a million calls a second.
+    pub(super) fn number_call(&mut self) -> CallRef {
+        self.next_call += 1;
+        CallRef(self.next_call)
+    }
+
+    /// A Call-ID of ours in the bucket of the leg it belongs with, so that both
+    /// legs' messages reach the same shard.
+    pub(super) fn mint_call_id(&mut self, with: &[u8]) -> [u8; Buckets::AIMED_LEN] {
+        let bucket: Bucket = self.buckets.bucket(with);
+        self.buckets.aim(self.mint.token(), bucket)
+    }
+
+    pub(super) fn origin(&self, call_id: &[u8], from_tag: &[u8]) -> u128 {
+        keyed128(self.key, &[call_id, from_tag])
+    }
+
+    /// A tag made from a message alone.
+    pub(super) fn tag_of(&self, message: &[u8]) -> Token {
+        Token::from_hash(keyed128(self.key, &[b"stateless", message]))
+    }
+
+    pub(super) fn by_origin(&self, origin: u128) -> Option<CallKey> {
+        self.origins.get(&origin).copied()
+    }
+
+    pub(super) fn by_tag(&self, tag: &[u8]) -> Option<(CallKey, Side)> {
+        self.tags.get(&Token::parse(tag)?).copied()
+    }
+
+    /// Makes a call's legs findable.
+    pub(super) fn index(&mut self, key: CallKey, call: &Call) {
+        self.tags.insert(call.caller.local_tag, (key, Side::Caller));
+        self.tags.insert(call.callee.local_tag, (key, Side::Callee));
+        self.origins.insert(call.origin, key);
+    }
+
+    /// Makes another tag of ours towards the caller findable.
+    pub(super) fn index_fork(&mut self, key: CallKey, tag: Token) {
+        self.tags.insert(tag, (key, Side::Caller));
+    }
+
+    pub(super) fn forget_tag(&mut self, tag: Token) {
+        self.tags.remove(&tag);
+    }
+
+    pub(super) fn schedule(
+        &mut self,
+        key: CallKey,
+        alarm: Alarm,
+        now: Mono,
+        after: Duration,
+    ) -> TimerId {
+        self.wheel.schedule(now + after, (key, alarm))
+    }
+
+    /// Notes whether a call is over.
+    pub(super) fn note_over(&mut self, call: &mut Call, over: bool) {
+        match (call.over, over) {
+            (false, true) => self.over += 1,
+            (true, false) => self.over = self.over.saturating_sub(1),
+            _ => {}
+        }
+        call.over = over;
+    }
+
+    /// Takes back all that a finished call has here.
+    pub(super) fn forget(&mut self, key: CallKey, call: &mut Call) {
+        self.note_over(call, false);
+        for tag in [call.caller.local_tag, call.callee.local_tag] {
+            self.tags.remove(&tag);
+        }
+        for fork in &call.forks {
+            self.tags.remove(&fork.local_tag);
+        }
+        if self.by_origin(call.origin) == Some(key) {
+            self.origins.remove(&call.origin);
+        }
+        for timer in call.timers() {
+            self.wheel.cancel(timer);
+        }
+    }
+}

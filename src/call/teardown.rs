@@ -1,0 +1,370 @@
+//! How calls end: BYE, CANCEL, limits, and giving back what a call held.
+
+use crate::base::limits::STRAYS_PER_CALL;
+use crate::base::time::Now;
+use crate::record::{Party, Record, Side};
+use crate::sip::header::HeaderId;
+use crate::sip::line::Method;
+use crate::transaction::{Origin, ServerKey, Transmit};
+
+use super::call::{Alarm, Ending, Exchange, Owner, Role, Stage};
+use super::leg::Far;
+use super::topology::{self, Ends, Head};
+use super::{Arrived, Calls, Event, Outbox, Turn};
+
+impl Calls {
+    /// A CANCEL, which its own transaction answers at once (RFC 3261 §9.2).
+    pub(super) fn cancel(
+        &mut self,
+        now: Now,
+        cancel: ServerKey,
+        invite: Option<(ServerKey, Option<Owner>)>,
+        arrived: &Arrived<'_>,
+        out: &mut Outbox,
+    ) {
+        let code = if invite.is_some() { 200 } else { 481 };
+        let owner = invite.and_then(|(_, owner)| owner);
+        let call = owner.and_then(|owner| self.calls.get(owner.call));
+        let tag = call.map(|call| call.caller.local_tag);
+        let tag = Some(tag.unwrap_or_else(|| self.tools.mint.token()));
+        self.tools
+            .respond(now, cancel, (code, tag), b"", out, |_| {});
+        if let Some((invite, Some(owner))) = invite {
+            let reason = arrived.message.first(HeaderId::Reason);
+            self.turn(owner.call, now, out, |turn| turn.cancelled(invite, reason));
+        }
+    }
+}
+
+impl Turn<'_> {
+    /// Notes why the call ends. What came first counts.
+    pub(super) fn end(&mut self, ending: Ending) {
+        self.call.ending.get_or_insert(ending);
+    }
+
+    /// The requester takes an INVITE back.
+    fn cancelled(&mut self, invite: ServerKey, reason: Option<&[u8]>) {
+        let Some(exchange) = self.call.exchange_by_server(invite) else {
+            return;
+        };
+        if !matches!(exchange.stage, Stage::Open) {
+            return;
+        }
+        let (opening, client, tag) = (exchange.opening, exchange.client, exchange.tag);
+        if opening {
+            exchange.stage = Stage::Abandoned;
+            self.end(Ending {
+                by: Party::Caller,
+                cause: "cancelled",
+                status: 487,
+            });
+            self.call.caller.progress.pending = false;
+            self.respond(invite, (487, tag), b"", |_| {});
+        }
+        if let Some(client) = client {
+            let transmits = &mut self.out.transmits;
+            self.tools
+                .transactions
+                .cancel(self.now.mono, client, reason, transmits);
+        }
+    }
+
+    /// A BYE: answered at once, whatever becomes of the other leg.
+    pub(super) fn bye(&mut self, side: Side, server: ServerKey, arrived: &Arrived<'_>) {
+        let by = match side {
+            Side::Caller => Party::Caller,
+            Side::Callee => Party::Callee,
+        };
+        self.refuse(server, side, 200);
+        self.end(Ending {
+            by,
+            cause: "bye",
+            status: 200,
+        });
+        self.call.leg_mut(side).progress.up = false;
+        self.withdraw_requests_of(side);
+        let reason = arrived.message.first(HeaderId::Reason);
+        if side == Side::Caller && self.call.callee.progress.pending {
+            self.give_up_invite(487, reason);
+        }
+        self.hang_up_leg_with(side.other(), reason);
+    }
+
+    /// RFC 3261 §15.1.2: what is pending in a dialog that ends is answered 487.
+    fn withdraw_requests_of(&mut self, side: Side) {
+        for at in 0..self.call.exchanges.len() {
+            let Some(exchange) = self.call.exchanges.get_mut(at) else {
+                break;
+            };
+            let (tag, client) = (exchange.tag, exchange.client);
+            let open =
+                exchange.from == side && !exchange.opening && matches!(exchange.stage, Stage::Open);
+            if let (true, Some(server)) = (open, exchange.server) {
+                exchange.stage = Stage::Abandoned;
+                self.respond(server, (487, tag), b"", |_| {});
+                if let Some(client) = client {
+                    let transmits = &mut self.out.transmits;
+                    self.tools
+                        .transactions
+                        .cancel(self.now.mono, client, None, transmits);
+                }
+            }
+        }
+    }
+
+    /// Ends the call on Tollgate's own account.
+    pub(super) fn hang_up(&mut self, cause: &'static str) {
+        self.end(Ending {
+            by: Party::Tollgate,
+            cause,
+            status: 0,
+        });
+        self.give_up_invite(480, None);
+        self.hang_up_leg(Side::Callee);
+        self.hang_up_leg(Side::Caller);
+    }
+
+    /// Ends the set-up, if it is still going on: a final answer to the caller,
+    /// CANCEL to the callee.
+    fn give_up_invite(&mut self, code: u16, reason: Option<&[u8]>) {
+        let opening = self
+            .call
+            .exchanges
+            .iter_mut()
+            .find(|exchange| exchange.opening);
+        let Some(exchange) = opening else { return };
+        if !matches!(exchange.stage, Stage::Open) {
+            return;
+        }
+        exchange.stage = Stage::Abandoned;
+        let (server, client, tag) = (exchange.server, exchange.client, exchange.tag);
+        self.call.caller.progress.pending = false;
+        if let Some(server) = server {
+            self.respond(server, (code, tag), b"", |_| {});
+        }
+        if let Some(client) = client {
+            let transmits = &mut self.out.transmits;
+            self.tools
+                .transactions
+                .cancel(self.now.mono, client, reason, transmits);
+        }
+    }
+
+    /// The set-up failed before its INVITE could leave.
+    pub(super) fn fail_opening(&mut self, ending: Ending) {
+        self.end(ending);
+        self.call.callee.progress.pending = false;
+        self.give_up_invite(ending.status, None);
+    }
+
+    pub(super) fn hang_up_leg(&mut self, side: Side) {
+        self.hang_up_leg_with(side, None);
+    }
+
+    /// Sends BYE on a leg that is up. A caller's leg whose ACK is still out
+    /// gets it after that (RFC 3261 §15); a 2xx of the leg's own peer is
+    /// acknowledged first.
+    fn hang_up_leg_with(&mut self, side: Side, reason: Option<&[u8]>) {
+        if !self.call.leg(side).progress.up {
+            return;
+        }
+        let waits = |exchange: &Exchange| exchange.opening && exchange.is_unacked();
+        if side == Side::Caller && self.call.exchanges.iter().any(waits) {
+            self.call.bye_after_ack = true;
+            return;
+        }
+        self.acknowledge(side);
+        self.send_bye(side, reason);
+    }
+
+    pub(super) fn send_bye(&mut self, side: Side, reason: Option<&[u8]>) {
+        if !std::mem::take(&mut self.call.leg_mut(side).progress.up) {
+            return;
+        }
+        let far = std::mem::take(&mut self.call.leg_mut(side).far);
+        let cseq = self.call.leg_mut(side).next_cseq();
+        self.bye_to(side, &far, cseq, reason);
+        self.call.leg_mut(side).far = far;
+    }
+
+    fn bye_to(&mut self, side: Side, far: &Far, cseq: u32, reason: Option<&[u8]>) {
+        let branch = self.tools.mint.token();
+        let leg = self.call.leg(side);
+        let here = self.tools.here.at(leg.flow.listener);
+        let ends = Ends {
+            leg,
+            local_tag: leg.local_tag,
+            far,
+            here,
+        };
+        let head = Head {
+            method: b"BYE",
+            cseq,
+            branch,
+            max_forwards: super::MAX_FORWARDS,
+        };
+        let flow = topology::next_hop(&self.tools.rules, leg.flow, far);
+        let mut draft = topology::request(&mut self.tools.scratch, &ends, &head);
+        if let Some(reason) = reason {
+            draft.put(HeaderId::Reason, reason);
+        }
+        let packet = draft.seal(None);
+        let owner = Owner {
+            call: self.key,
+            role: Role::Bye(side),
+        };
+        let (now, out) = (self.now.mono, &mut self.out.transmits);
+        let transactions = &mut self.tools.transactions;
+        if transactions
+            .request(now, flow, Method::Bye, branch, packet, owner, out)
+            .is_some()
+        {
+            let byes = &mut self.call.leg_mut(side).progress.byes;
+            *byes = byes.saturating_add(1);
+        }
+    }
+
+    /// A BYE of ours was finally answered, or never will be.
+    pub(super) fn bye_answered(&mut self, side: Side) {
+        let byes = &mut self.call.leg_mut(side).progress.byes;
+        *byes = byes.saturating_sub(1);
+    }
+
+    /// Someone answered whom the call has no use for: ACK and BYE, at once.
+    pub(super) fn hang_up_stray(&mut self, side: Side, arrived: &Arrived<'_>) {
+        let tag = arrived.essentials.to_tag.unwrap_or_default();
+        let leg = self.call.leg(side);
+        let asked = leg.far.target();
+        let far = match topology::far_of(arrived.message, tag, true) {
+            Ok(far) if !far.target().is_empty() => far,
+            _ => Far::new(tag, asked, b""),
+        };
+        let cseq = arrived.essentials.cseq.number;
+        let ends = Ends {
+            leg,
+            local_tag: leg.local_tag,
+            far: &far,
+            here: self.tools.here.at(leg.flow.listener),
+        };
+        let branch = self.tools.mint.token();
+        let head = Head {
+            method: b"ACK",
+            cseq,
+            branch,
+            max_forwards: super::MAX_FORWARDS,
+        };
+        let flow = topology::next_hop(&self.tools.rules, leg.flow, &far);
+        let packet = topology::request(&mut self.tools.scratch, &ends, &head).seal(None);
+        self.out.transmits.push(Transmit {
+            flow,
+            packet,
+            origin: Origin::Stateless,
+        });
+        let known = self.call.strays.iter().any(|stray| stray.tag() == tag);
+        if !known && self.call.strays.len() < STRAYS_PER_CALL {
+            let cseq = self.call.leg_mut(side).next_cseq();
+            self.bye_to(side, &far, cseq, None);
+            self.call.strays.push(far);
+        }
+    }
+
+    /// A timer of the call's has run out.
+    pub(super) fn alarm(&mut self, alarm: Alarm) {
+        match alarm {
+            Alarm::Ring => {
+                self.call.limit = None;
+                self.end(Ending {
+                    by: Party::Tollgate,
+                    cause: "longest-ring",
+                    status: 480,
+                });
+                self.give_up_invite(480, Some(NO_ANSWER));
+            }
+            Alarm::Longest => {
+                self.call.limit = None;
+                self.hang_up("longest-call");
+            }
+            Alarm::Resend(server) => self.resend(server),
+            Alarm::Session(side) => self.session_due(side),
+            Alarm::Linger => self.call.linger = None,
+        }
+    }
+
+    /// After each step: gives back what the call held once the carrier's leg is
+    /// closed, and says whether the call is over.
+    pub(super) fn settle(&mut self) -> bool {
+        let carrier = self.call.leg(self.call.carrier_side()).progress;
+        if carrier.is_closed() && !self.call.reported {
+            self.call.reported = true;
+            self.call.release(self.now);
+            self.journal_end();
+        }
+        let closed = [&self.call.caller, &self.call.callee]
+            .into_iter()
+            .all(|leg| leg.progress.is_closed());
+        self.tools.note_over(self.call, closed);
+        // Until the INVITE's transaction ends, another fork may answer.
+        let answerable = |exchange: &Exchange| exchange.opening && exchange.client.is_some();
+        let awaited = self.call.exchanges.iter().any(answerable);
+        if !closed || awaited || self.call.linger.is_some() {
+            return false;
+        }
+        self.answer_what_is_left();
+        true
+    }
+
+    /// No request of a peer's stays without a final response, and no INVITE of
+    /// ours open: only its CANCEL gives it an end.
+    fn answer_what_is_left(&mut self) {
+        let exchanges = std::mem::take(&mut self.call.exchanges);
+        for exchange in &exchanges {
+            if !matches!(exchange.stage, Stage::Open) {
+                continue;
+            }
+            if let Some(server) = exchange.server {
+                self.respond(server, (481, exchange.tag), b"", |_| {});
+            }
+            if let Some(client) = exchange.client {
+                let transmits = &mut self.out.transmits;
+                self.tools
+                    .transactions
+                    .cancel(self.now.mono, client, None, transmits);
+            }
+        }
+        self.call.exchanges = exchanges;
+    }
+
+    fn journal_end(&mut self) {
+        let ending = self.call.ending.unwrap_or(Ending {
+            by: Party::Tollgate,
+            cause: "closed",
+            status: 0,
+        });
+        let duration = self
+            .call
+            .answered
+            .map(|start| self.now.mono.saturating_since(start.mono));
+        let record = Record::Ended {
+            call: self.call.reference,
+            wall: self.now.wall,
+            answered: duration.is_some(),
+            duration_ms: duration.map_or(0, |length| {
+                u64::try_from(length.as_millis()).unwrap_or(u64::MAX)
+            }),
+            by: ending.by,
+            cause: ending.cause,
+            status: ending.status,
+        };
+        self.out.journal(&record);
+        self.out.events.push(Event::Ended {
+            call: self.call.reference,
+            duration,
+            by: ending.by,
+            cause: ending.cause,
+        });
+    }
+}
+
+/// The Reason of a CANCEL for a call that rang for too long (Q.850, 19: no
+/// answer from the user).
+const NO_ANSWER: &[u8] = b"Q.850;cause=19";

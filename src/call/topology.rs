@@ -1,0 +1,266 @@
+//! What one side of a call learns of the other: nothing but what is written
+//! here. A head starts empty, and headers pass by allow-list (RFC 7092 §3.2).
+
+use std::net::{IpAddr, SocketAddr};
+
+use crate::base::flow::Flow;
+use crate::base::token::Token;
+use crate::policy::{Peer, RuleSet};
+use crate::sip::draft::Draft;
+use crate::sip::error::Fault;
+use crate::sip::fields;
+use crate::sip::fields::MethodSet;
+use crate::sip::header::HeaderId;
+use crate::sip::host::Host;
+use crate::sip::line::Method;
+use crate::sip::message::Message;
+use crate::sip::name_addr::NameAddr;
+use crate::sip::uri::{SipUri, Uri};
+
+use super::leg::{Far, Leg};
+
+/// The methods Tollgate carries inside a call or answers. It offers no other,
+/// whatever the two sides could do between them.
+pub(crate) const METHODS: [Method; 8] = [
+    Method::Invite,
+    Method::Ack,
+    Method::Cancel,
+    Method::Bye,
+    Method::Options,
+    Method::Prack,
+    Method::Update,
+    Method::Info,
+];
+
+/// The Allow header of our own answers.
+pub(crate) const ALLOW: &[u8] = b"INVITE, ACK, CANCEL, BYE, OPTIONS, PRACK, UPDATE, INFO";
+
+/// Headers that pass in both directions, in requests and in responses: what
+/// describes the body, and what the far user agent does with the call itself.
+const THROUGH: [HeaderId; 11] = [
+    HeaderId::ContentType,
+    HeaderId::ContentDisposition,
+    HeaderId::ContentEncoding,
+    HeaderId::ContentLanguage,
+    HeaderId::MimeVersion,
+    HeaderId::Accept,
+    HeaderId::AcceptEncoding,
+    HeaderId::AcceptLanguage,
+    HeaderId::Reason,
+    HeaderId::RSeq,
+    HeaderId::PEarlyMedia,
+];
+
+/// Extensions (RFC 3261 §19.2) that work end to end through Tollgate, since it
+/// carries the messages they are made of. `timer` is each leg's own.
+const THROUGH_TAGS: [&[u8]; 2] = [b"100rel", b"precondition"];
+
+/// The extension each leg has for itself.
+const TIMER_TAG: &[u8] = b"timer";
+
+/// The ends of a dialog as a request of ours names them.
+pub(super) struct Ends<'a> {
+    pub(super) leg: &'a Leg,
+    pub(super) local_tag: Token,
+    pub(super) far: &'a Far,
+    /// Our address on this leg, as text.
+    pub(super) here: &'a str,
+}
+
+/// What differs from request to request.
+pub(super) struct Head<'a> {
+    pub(super) method: &'a [u8],
+    pub(super) cseq: u32,
+    pub(super) branch: Token,
+    pub(super) max_forwards: u8,
+}
+
+/// Begins a request on a leg: everything that RFC 3261 §8.1.1 and §12.2.1.1 ask
+/// for, of our own making.
+pub(super) fn request<'b>(scratch: &'b mut Vec<u8>, ends: &Ends<'_>, head: &Head<'_>) -> Draft<'b> {
+    let Ends {
+        leg,
+        local_tag,
+        far,
+        here,
+    } = ends;
+    let (uri, routes) = first_hop(far);
+    let mut draft = Draft::request(scratch, head.method, uri);
+    draft.put_args(
+        HeaderId::Via,
+        format_args!(
+            "SIP/2.0/{} {here};branch=z9hG4bK{};rport",
+            leg.flow.transport.via_name(),
+            head.branch
+        ),
+    );
+    draft.put_args(HeaderId::MaxForwards, format_args!("{}", head.max_forwards));
+    draft.put_parts(
+        HeaderId::From,
+        &[b"<", leg.local_uri(), b">;tag=", &local_tag.text()],
+    );
+    if far.tag().is_empty() {
+        draft.put_parts(HeaderId::To, &[b"<", leg.remote_uri(), b">"]);
+    } else {
+        draft.put_parts(
+            HeaderId::To,
+            &[b"<", leg.remote_uri(), b">;tag=", far.tag()],
+        );
+    }
+    draft.put(HeaderId::CallId, leg.call_id());
+    draft.put_args(
+        HeaderId::CSeq,
+        format_args!("{} {}", head.cseq, String::from_utf8_lossy(head.method)),
+    );
+    if !routes.is_empty() {
+        draft.put(HeaderId::Route, routes);
+    }
+    draft
+}
+
+/// The Request-URI and the Route value of a request in a dialog. A route set
+/// whose first URI has no `lr` belongs to a strict router (§12.2.1.1): not kept
+/// by anyone since 2002, so that route is not taken and the target is asked
+/// directly.
+fn first_hop(far: &Far) -> (&[u8], &[u8]) {
+    let loose = NameAddr::parse_list(far.routes())
+        .next()
+        .and_then(Result::ok)
+        .and_then(|first| first.uri().ok())
+        .is_some_and(|uri| matches!(uri, Uri::Sip(sip) if sip.param(b"lr").is_some()));
+    (far.target(), if loose { far.routes() } else { b"" })
+}
+
+/// Where a request in a dialog is sent. The remote target and the route set
+/// are the peer's words: they are followed only to addresses which the rules
+/// know as that same peer's, and else the request goes where the peer's own
+/// messages come from. Nobody can have Tollgate send to a third party.
+pub(super) fn next_hop(rules: &RuleSet, flow: Flow, far: &Far) -> Flow {
+    let (target, routes) = first_hop(far);
+    let hop = match NameAddr::parse_list(routes).next() {
+        Some(Ok(route)) => route.uri().ok(),
+        _ => Uri::parse(target).ok(),
+    };
+    let Some(Uri::Sip(SipUri {
+        host: Host::Ip(address),
+        port,
+        ..
+    })) = hop
+    else {
+        return flow;
+    };
+    let peer = |address: IpAddr| -> Option<Peer> { rules.peer(flow.listener, address) };
+    if address.is_ipv4() == flow.remote.is_ipv4()
+        && peer(address).is_some_and(|there| Some(there) == peer(flow.remote.ip()))
+    {
+        Flow {
+            remote: SocketAddr::new(address, port.unwrap_or(5060)),
+            ..flow
+        }
+    } else {
+        flow
+    }
+}
+
+/// Writes where we want to be reached.
+pub(super) fn put_contact(draft: &mut Draft<'_>, here: &str) {
+    draft.put_parts(HeaderId::Contact, &[b"<sip:", here.as_bytes(), b">"]);
+}
+
+/// Copies from a received message what passes through.
+pub(super) fn carry(draft: &mut Draft<'_>, message: &Message) {
+    for id in THROUGH {
+        draft.keep(message, id);
+    }
+    carry_tags(draft, message, HeaderId::Require, false);
+}
+
+/// Writes the option tags that pass, and our own `timer` where asked.
+pub(super) fn carry_tags(draft: &mut Draft<'_>, message: &Message, id: HeaderId, timer: bool) {
+    let mut tags = [b"".as_slice(); THROUGH_TAGS.len() + 1];
+    let mut count = 0;
+    let through = THROUGH_TAGS
+        .into_iter()
+        .filter(|tag| fields::option_tags(message, id).any(|has| has.eq_ignore_ascii_case(tag)));
+    for (slot, tag) in tags
+        .iter_mut()
+        .zip(through.chain(timer.then_some(TIMER_TAG)))
+    {
+        *slot = tag;
+        count += 1;
+    }
+    if let Some(tags) = tags.get(..count).filter(|tags| !tags.is_empty()) {
+        draft.put_list(id, tags);
+    }
+}
+
+/// Writes the methods that the far side takes and Tollgate carries. A side that
+/// did not say is told what Tollgate carries.
+pub(super) fn put_allow(draft: &mut Draft<'_>, far_side: Option<MethodSet>) {
+    let Some(far_side) = far_side else {
+        draft.put(HeaderId::Allow, ALLOW);
+        return;
+    };
+    let mut names = [b"".as_slice(); METHODS.len()];
+    let mut count = 0;
+    let allowed = METHODS
+        .into_iter()
+        .filter(|method| far_side.contains(*method));
+    for (slot, method) in names.iter_mut().zip(allowed) {
+        *slot = method.as_str().as_bytes();
+        count += 1;
+    }
+    draft.put_list(HeaderId::Allow, names.get(..count).unwrap_or_default());
+}
+
+/// The extensions a message requires that Tollgate neither knows nor carries
+/// (RFC 3261 §8.2.2.3).
+pub(crate) fn unsupported(message: &Message) -> impl Iterator<Item = &[u8]> {
+    [HeaderId::Require, HeaderId::ProxyRequire]
+        .into_iter()
+        .flat_map(|id| fields::option_tags(message, id))
+        .filter(|tag| {
+            !tag.eq_ignore_ascii_case(TIMER_TAG)
+                && !THROUGH_TAGS
+                    .iter()
+                    .any(|known| tag.eq_ignore_ascii_case(known))
+        })
+}
+
+/// Whether a message lists an extension as supported or required.
+pub(super) fn supports(message: &Message, tag: &[u8]) -> bool {
+    [HeaderId::Supported, HeaderId::Require]
+        .into_iter()
+        .any(|id| fields::option_tags(message, id).any(|has| has.eq_ignore_ascii_case(tag)))
+}
+
+/// What a message says of its sender as the far end of a dialog: tag, Contact
+/// and, where it forms the dialog, the route set. `reversed` for a response
+/// (RFC 3261 §12.1.2), in order for a request (§12.1.1).
+///
+/// # Errors
+///
+/// A Contact or Record-Route that does not parse.
+pub(super) fn far_of(message: &Message, tag: &[u8], reversed: bool) -> Result<Far, Fault> {
+    let contact = fields::contact(message)?;
+    let target = contact
+        .as_ref()
+        .map_or(b"".as_slice(), |contact| contact.uri_text);
+    if message.first(HeaderId::RecordRoute).is_none() {
+        return Ok(Far::new(tag, target, b""));
+    }
+    let mut hops = fields::record_routes(message).collect::<Result<Vec<_>, _>>()?;
+    if reversed {
+        hops.reverse();
+    }
+    let mut routes = Vec::new();
+    for hop in hops {
+        if !routes.is_empty() {
+            routes.extend_from_slice(b", ");
+        }
+        for part in [b"<", hop.uri_text, b">", hop.params] {
+            routes.extend(part.iter().filter(|byte| !byte.is_ascii_control()));
+        }
+    }
+    Ok(Far::new(tag, target, &routes))
+}

@@ -1,0 +1,310 @@
+//! One shard's journal: where its records go.
+
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::base::time::Wall;
+use crate::record::frame::{self, Damage};
+use crate::record::{Buffer, Record};
+
+use super::folder::{create_folder, private};
+use super::segment::{self, HEADER, Header};
+use super::{Fault, Ledger};
+
+/// What opening a journal found at the end of an earlier life.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Resumed {
+    /// The last segment of that life; `None` if there was none.
+    pub segment: Option<PathBuf>,
+    /// How many intact records it holds.
+    pub records: u64,
+    /// How many bytes of a record written only in part were cut off its end.
+    pub cut: u64,
+    /// Whether it is damaged. It is then left as it is, as evidence, and a new
+    /// one was begun.
+    pub damaged: bool,
+}
+
+/// Appends to a shard's segments.
+#[derive(Debug)]
+pub struct Journal {
+    _lock: Arc<File>,
+    folder: PathBuf,
+    shard: u16,
+    size: u64,
+    sequence: u64,
+    file: File,
+    /// The end of what was written whole.
+    at: u64,
+    /// Whether a failed write may have left something behind `at`.
+    spoiled: bool,
+    /// The segment after this one, with its room on the disk.
+    next: Option<File>,
+    /// Whether the current segment's name may not be on the disk yet.
+    unsynced_name: bool,
+    /// The time of the last record that a segment was begun with.
+    wall: Wall,
+    resumed: Resumed,
+}
+
+impl Journal {
+    /// Opens a shard's journal for appending, at the end of what is whole. What
+    /// was found is in [`Self::resumed`], in the log, and, if anything was cut or
+    /// damaged, in the journal itself.
+    ///
+    /// # Errors
+    /// [`Fault`]: there is no right to write, or no room for two segments.
+    pub fn open(ledger: &Ledger, shard: u16, wall: Wall) -> Result<Self, Fault> {
+        let folder = segment::folder(&ledger.directory, shard);
+        create_folder(&folder)?;
+        let last = segment::sequences(&folder)
+            .map_err(Fault::io("read", &folder))?
+            .pop();
+        let (size, mut resumed) = (ledger.segment_size, Resumed::default());
+        let going_on = match last {
+            Some(sequence) => resume(&folder, shard, sequence, size, &mut resumed)?,
+            None => None,
+        };
+        let (sequence, file, at) = match going_on {
+            Some((file, at)) => (last.unwrap_or(0), file, at),
+            None => {
+                let sequence = last.unwrap_or(0).saturating_add(1);
+                let path = segment::path(&folder, sequence);
+                let file = room(&folder, size)
+                    .and_then(|file| begin(&folder, shard, sequence, wall, file))
+                    .map_err(Fault::io("create", &path))?;
+                (sequence, file, HEADER)
+            }
+        };
+        let mut journal = Self {
+            _lock: Arc::clone(&ledger.lock),
+            next: None,
+            unsynced_name: true,
+            spoiled: false,
+            folder,
+            shard,
+            size,
+            sequence,
+            file,
+            at,
+            wall,
+            resumed,
+        };
+        journal.start(wall)?;
+        Ok(journal)
+    }
+
+    /// Makes sure of the next segment, and reports what was found.
+    fn start(&mut self, wall: Wall) -> Result<(), Fault> {
+        let path = segment::path(&self.folder, self.sequence);
+        self.prepare()
+            .map_err(Fault::io("preallocate a segment after", &path))?;
+        let Resumed {
+            segment: Some(found),
+            cut,
+            damaged,
+            ..
+        } = &self.resumed
+        else {
+            return Ok(());
+        };
+        let (what, detail) = match (*damaged, *cut) {
+            (true, _) => (
+                "ledger_damaged",
+                format!("{} is damaged; it is left as it is", found.display()),
+            ),
+            (false, 0) => return Ok(()),
+            (false, cut) => (
+                "ledger_cut",
+                format!(
+                    "{cut} bytes of a record written only in part were cut off {}",
+                    found.display()
+                ),
+            ),
+        };
+        tracing::warn!("ledger: {detail}");
+        self.begin(&[Record::Note {
+            wall,
+            what,
+            detail: &detail,
+            count: 1,
+        }])
+    }
+
+    /// Appends what stands at the beginning of this life, before any turn.
+    ///
+    /// # Errors
+    /// [`Fault`]: it cannot be written.
+    pub fn begin(&mut self, records: &[Record<'_>]) -> Result<(), Fault> {
+        let path = segment::path(&self.folder, self.sequence);
+        let mut buffer = Buffer::new();
+        records
+            .iter()
+            .try_for_each(|record| buffer.append(record))
+            .map_err(io::Error::other)
+            .and_then(|()| self.append(buffer.bytes()))
+            .map_err(Fault::io("write", &path))
+    }
+
+    /// What was there before.
+    #[must_use]
+    pub const fn resumed(&self) -> &Resumed {
+        &self.resumed
+    }
+
+    /// Appends whole frames (a [`Buffer`]'s bytes) with one write. Once it
+    /// returns, they outlive this process.
+    ///
+    /// # Errors
+    /// What the system said; none of the frames count as written then, what they
+    /// belong to must not be sent, and the next append starts where this one did.
+    pub fn append(&mut self, frames: &[u8]) -> io::Result<()> {
+        if frames.is_empty() {
+            return Ok(());
+        }
+        let length = u64::try_from(frames.len()).unwrap_or(u64::MAX);
+        if self.at > HEADER && self.at.saturating_add(length) > self.size {
+            self.rotate(frames)?;
+        }
+        if self.spoiled {
+            segment::clear_from(&self.file, self.at, self.size)?;
+            self.spoiled = false;
+        }
+        if let Err(error) = self.file.write_all_at(frames, self.at) {
+            self.spoiled = true;
+            return Err(error);
+        }
+        self.at = self.at.saturating_add(length);
+        Ok(())
+    }
+
+    /// Whether it is time to call [`Self::prepare`]: the current segment is half
+    /// full, and the next one is not there yet.
+    #[must_use]
+    pub const fn wants_room(&self) -> bool {
+        self.next.is_none() && self.at > self.size / 2
+    }
+
+    /// Gives the next segment its room on the disk. To be called between turns
+    /// when [`Self::wants_room`]; while it fails no new call may be admitted, so
+    /// that what is left of this segment is kept for the calls that are up.
+    /// Without it, the append that needs the next segment makes it on the spot.
+    ///
+    /// # Errors
+    /// What the system said: above all, that the disk is full.
+    pub fn prepare(&mut self) -> io::Result<()> {
+        if self.next.is_none() {
+            self.next = Some(room(&self.folder, self.size)?);
+        }
+        Ok(())
+    }
+
+    /// Waits until all that was appended is on the disk.
+    ///
+    /// # Errors
+    /// What the system said. It may be lost then, if the power fails.
+    pub fn sync(&mut self) -> io::Result<()> {
+        self.file.sync_data()?;
+        if self.unsynced_name {
+            File::open(&self.folder)?.sync_all()?;
+            self.unsynced_name = false;
+        }
+        Ok(())
+    }
+
+    /// What a write that failed half-way leaves.
+    #[cfg(test)]
+    pub(super) fn spoil_for_test(&mut self, part: &[u8]) {
+        self.file.write_all_at(part, self.at).unwrap();
+        self.spoiled = true;
+    }
+
+    /// Goes on to the next segment. The one left behind gives its unused room back.
+    fn rotate(&mut self, frames: &[u8]) -> io::Result<()> {
+        self.prepare()?;
+        if let Ok(Some((record, _))) = frame::next(frames) {
+            self.wall = record.wall().unwrap_or(self.wall);
+        }
+        let Some(next) = self.next.take() else {
+            return Ok(());
+        };
+        let sequence = self.sequence.saturating_add(1);
+        let file = begin(&self.folder, self.shard, sequence, self.wall, next)?;
+        let full = std::mem::replace(&mut self.file, file);
+        if let Err(error) = full.set_len(self.at) {
+            tracing::warn!("ledger: cannot shorten a full segment: {error}");
+        }
+        self.sequence = sequence;
+        self.at = HEADER;
+        self.spoiled = false;
+        self.unsynced_name = true;
+        Ok(())
+    }
+}
+
+/// A new file without a number yet, with its room on the disk.
+fn room(folder: &Path, size: u64) -> io::Result<File> {
+    let file = private().truncate(true).open(folder.join("next"))?;
+    segment::clear_from(&file, 0, size)?;
+    Ok(file)
+}
+
+/// Makes that file a segment. It gets its name last, so that a named segment has
+/// its header.
+fn begin(folder: &Path, shard: u16, sequence: u64, wall: Wall, file: File) -> io::Result<File> {
+    let header = Header {
+        shard,
+        sequence,
+        wall,
+    };
+    file.write_all_at(&header.encode(), 0)?;
+    std::fs::rename(folder.join("next"), segment::path(folder, sequence))?;
+    Ok(file)
+}
+
+/// Finds the end of the last segment and cuts off what was written only in part.
+/// `None` if it is damaged: then a new one is to be begun.
+fn resume(
+    folder: &Path,
+    shard: u16,
+    sequence: u64,
+    size: u64,
+    resumed: &mut Resumed,
+) -> Result<Option<(File, u64)>, Fault> {
+    let path = segment::path(folder, sequence);
+    let bytes = std::fs::read(&path).map_err(Fault::io("read", &path))?;
+    resumed.segment = Some(path.clone());
+    let start = usize::try_from(HEADER).unwrap_or(usize::MAX);
+    let whole = Header::decode(&bytes)
+        .is_some_and(|header| header.shard == shard && header.sequence == sequence);
+    resumed.damaged = !whole;
+    let mut rest = bytes.get(start..).unwrap_or_default();
+    let torn = loop {
+        match frame::split(rest) {
+            Ok(Some(frame)) => {
+                resumed.records += 1;
+                rest = frame.rest;
+            }
+            Ok(None) => break 0,
+            Err(Damage::Torn) => break frame::written(rest),
+            Err(Damage::Corrupt { skip } | Damage::Unknown { skip, .. }) => {
+                resumed.damaged = true;
+                rest = rest.get(skip..).unwrap_or_default();
+            }
+        }
+    };
+    if resumed.damaged {
+        return Ok(None);
+    }
+    resumed.cut = u64::try_from(torn).unwrap_or(u64::MAX);
+    let at = u64::try_from(bytes.len() - rest.len()).unwrap_or(u64::MAX);
+    let file = private()
+        .truncate(false)
+        .open(&path)
+        .map_err(Fault::io("write", &path))?;
+    segment::clear_from(&file, at, size).map_err(Fault::io("preallocate", &path))?;
+    Ok(Some((file, at)))
+}

@@ -1,0 +1,130 @@
+//! Who is heard at all, and what of it is a message.
+
+use bytes::{Bytes, BytesMut};
+
+use crate::base::flow::ListenerId;
+use crate::policy::RuleSet;
+use crate::sip::error::UnreadableReason;
+use crate::sip::{Message, scan};
+
+use super::quarantine::Quarantine;
+use super::stats::Stats;
+use super::udp::Datagram;
+
+/// Received messages live in one block, one behind the other, until the turn is
+/// over. It holds the longest datagram and most turns' whole batches, and stays
+/// in the second-level cache.
+const BLOCK_BYTES: usize = 128 << 10;
+
+/// Memory for the messages of a turn.
+pub(super) struct Block(BytesMut);
+
+impl Block {
+    pub(super) fn new() -> Self {
+        Self(BytesMut::with_capacity(BLOCK_BYTES))
+    }
+
+    /// A copy of `bytes` in the block. Does not allocate, unless a message
+    /// that was handed to another shard still keeps the block when it is full.
+    fn keep(&mut self, bytes: &[u8]) -> Bytes {
+        if self.0.capacity() < bytes.len() {
+            self.0.reserve(BLOCK_BYTES);
+        }
+        self.0.extend_from_slice(bytes);
+        self.0.split().freeze()
+    }
+
+    /// Starts at the block's beginning again if none of its messages is left.
+    pub(super) fn rewind(&mut self) {
+        let _rewound = self.0.try_reclaim(BLOCK_BYTES);
+    }
+}
+
+/// The message in a datagram that came to `listener`, if its source is a
+/// configured peer and it is one. What is dropped is counted, and nothing is
+/// ever answered: a stranger's datagram is not even looked into. `handling` is
+/// set to the datagram before anything tries to understand it.
+pub(super) fn admit(
+    rules: &RuleSet,
+    quarantine: &Quarantine,
+    listener: ListenerId,
+    datagram: &Datagram<'_>,
+    block: &mut Block,
+    handling: &mut Bytes,
+    stats: &Stats,
+) -> Option<Message> {
+    let dropped = if rules.peer(listener, datagram.source.ip()).is_none() {
+        &stats.strangers
+    } else if datagram.truncated {
+        &stats.truncated
+    } else if is_keep_alive(datagram.bytes) {
+        &stats.keep_alives
+    } else if quarantine.holds(datagram.bytes) {
+        &stats.quarantined
+    } else {
+        *handling = block.keep(datagram.bytes);
+        match scan(handling.clone()) {
+            Ok(message) => return Some(message),
+            Err(unreadable) => match unreadable.reason {
+                UnreadableReason::Empty => &stats.keep_alives,
+                UnreadableReason::StatusLine => &stats.bad_status_line,
+                _ => &stats.not_sip,
+            },
+        }
+    };
+    dropped.add(1);
+    None
+}
+
+/// Whether `bytes` say nothing and only keep a NAT binding open: empty, line
+/// ends (RFC 5626 §3.5.1), or the NULs that some phone systems send.
+fn is_keep_alive(bytes: &[u8]) -> bool {
+    bytes.iter().all(|byte| matches!(byte, b'\r' | b'\n' | 0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keep_alives_are_known() {
+        for said_nothing in [&b""[..], b"\r\n\r\n", b"\0\0\0\0", b"\n"] {
+            assert!(is_keep_alive(said_nothing));
+        }
+        assert!(!is_keep_alive(b"\r\nOPTIONS sip:a SIP/2.0\r\n"));
+    }
+
+    #[test]
+    fn a_block_is_used_again_and_again() {
+        let mut block = Block::new();
+        let text = vec![b'x'; 900];
+        let start = block.keep(&text).as_ptr();
+        for _turn in 0..1000 {
+            block.rewind();
+            let kept: Vec<Bytes> = (0..32).map(|_| block.keep(&text)).collect();
+            assert_eq!(kept[0].as_ptr(), start);
+            assert!(kept.iter().all(|k| k == &text));
+        }
+    }
+
+    #[test]
+    fn a_full_block_is_reclaimed_within_a_turn() {
+        let mut block = Block::new();
+        let text = vec![b'x'; 60_000];
+        let start = block.keep(&text).as_ptr();
+        assert_ne!(block.keep(&text).as_ptr(), start);
+        assert_eq!(block.keep(&text).as_ptr(), start);
+    }
+
+    #[test]
+    fn what_is_still_held_is_never_written_over() {
+        let mut block = Block::new();
+        let held = block.keep(b"held");
+        for n in 0..100_u8 {
+            block.rewind();
+            let longest = vec![n; 65_507];
+            assert_eq!(block.keep(&longest), longest);
+        }
+        assert_eq!(held, "held");
+    }
+}

@@ -1,0 +1,118 @@
+//! The one place that reads clocks.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use nix::time::{ClockId, clock_gettime};
+use tokio::time::{Instant, Sleep, sleep};
+
+use crate::base::time::{Mono, Now, Wall};
+
+/// What time it is, on both clocks (`CLOCK_BOOTTIME` and `CLOCK_REALTIME`;
+/// neither costs a system call).
+#[must_use]
+pub fn now() -> Now {
+    let wall = read(ClockId::CLOCK_REALTIME);
+    let micros = i64::try_from(wall.as_micros()).unwrap_or(i64::MAX);
+    Now {
+        mono: mono(),
+        wall: Wall::from_micros(micros),
+    }
+}
+
+/// The monotonic clock alone.
+#[must_use]
+pub fn mono() -> Mono {
+    let boot = read(ClockId::CLOCK_BOOTTIME);
+    Mono::from_nanos(u64::try_from(boot.as_nanos()).unwrap_or(u64::MAX))
+}
+
+/// Wakes a task at a deadline. Setting it later costs nothing: it then rings
+/// at the earlier time as well, once. Deadlines move later with every message,
+/// and moving the runtime's timer to and fro would cost a system call each time.
+pub(super) struct Alarm {
+    sleep: Pin<Box<Sleep>>,
+    at: Mono,
+    longest: Duration,
+}
+
+impl Alarm {
+    /// An alarm that rings after `longest` at the latest, whatever it is set
+    /// to: the runtime's clock stands still while the host sleeps, so that a
+    /// wait across a sleep comes out too long.
+    pub(super) fn new(longest: Duration) -> Self {
+        Self {
+            sleep: Box::pin(sleep(longest)),
+            at: mono() + longest,
+            longest,
+        }
+    }
+
+    /// Sets it to `deadline`.
+    pub(super) fn set(&mut self, deadline: Option<Mono>) {
+        let now = mono();
+        let last = now + self.longest;
+        let at = deadline.map_or(last, |deadline| deadline.min(last));
+        if at < self.at || self.sleep.is_elapsed() {
+            let wait = at.saturating_since(now);
+            self.sleep.as_mut().reset(Instant::now() + wait);
+            self.at = at;
+        }
+    }
+
+    /// Ready once it has rung; the task is woken then.
+    pub(super) fn poll(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        self.sleep.as_mut().poll(context)
+    }
+}
+
+fn read(clock: ClockId) -> Duration {
+    // Linux has had both clocks since 2.6.39, and then the call cannot fail.
+    clock_gettime(clock).map_or(Duration::ZERO, Duration::from)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+
+    use super::*;
+
+    #[test]
+    fn both_clocks_run() {
+        let first = now();
+        std::thread::sleep(Duration::from_millis(2));
+        let second = now();
+        let passed = second.mono.saturating_since(first.mono);
+        assert!(passed >= Duration::from_millis(2), "{passed:?}");
+        // Later than the day this was written, earlier than the year 2200.
+        let year_2026 = 1_767_225_600_000_000;
+        let year_2200 = 7_258_118_400_000_000;
+        assert!((year_2026..year_2200).contains(&second.wall.as_micros()));
+    }
+
+    #[tokio::test(flavor = "current_thread")]
+    async fn an_alarm_rings_in_time() {
+        let mut alarm = Alarm::new(Duration::from_millis(50));
+        for (wish, least) in [(Some(5), 5), (Some(1), 1), (Some(9_000), 50), (None, 50)] {
+            let start = mono();
+            alarm.set(wish.map(|wish| start + Duration::from_millis(wish)));
+            poll_fn(|context| alarm.poll(context)).await;
+            let waited = mono().saturating_since(start).as_millis();
+            assert!(
+                (least..least + 2_000).contains(&waited),
+                "{wish:?}: {waited}"
+            );
+        }
+        // Set later, it still rings at the earlier time, and then not again.
+        let start = mono();
+        alarm.set(Some(start + Duration::from_millis(5)));
+        alarm.set(Some(start + Duration::from_millis(30)));
+        for least in [5, 30] {
+            poll_fn(|context| alarm.poll(context)).await;
+            assert!(mono().saturating_since(start) >= Duration::from_millis(least));
+            alarm.set(Some(start + Duration::from_millis(30)));
+        }
+    }
+}

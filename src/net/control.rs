@@ -1,0 +1,242 @@
+//! The main thread: signals, the way to a stop, and the minute's figures.
+
+use std::future::pending;
+use std::io;
+use std::pin::pin;
+use std::sync::{Arc, mpsc};
+use std::time::Duration;
+
+use socket2::Socket;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
+
+use crate::shard::Command;
+
+use super::desk::Letter;
+use super::mailbox::Mailbox;
+use super::rules::Job;
+use super::run::RunError;
+use super::socket::kernel_drops;
+use super::stats::{Stats, Tally};
+
+/// How often it is looked whether calls are left, while stopping.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// How long hung-up calls have to be done with: the BYE and its answer, twice
+/// repeated (RFC 3261 §17.1.2.2, Timer E).
+const FAREWELL: Duration = Duration::from_secs(4);
+
+/// How often the figures are logged.
+const FIGURES: Duration = Duration::from_secs(60);
+
+/// How a shard's thread ended.
+#[derive(Debug)]
+pub(super) struct Exit {
+    pub(super) shard: u16,
+    /// What went wrong, if it did not end as told.
+    pub(super) broken: Option<String>,
+}
+
+/// The signals that mean something here.
+pub(super) struct Signals {
+    hangup: Signal,
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    /// Begins to catch them.
+    ///
+    /// # Errors
+    /// The system does not let us.
+    pub(super) fn listen() -> io::Result<Self> {
+        Ok(Self {
+            hangup: signal(SignalKind::hangup())?,
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+
+    /// The next one that came.
+    async fn next(&mut self) -> Wish {
+        tokio::select! {
+            _ = self.hangup.recv() => Wish::Reload,
+            _ = self.terminate.recv() => Wish::Stop,
+            _ = self.interrupt.recv() => Wish::Stop,
+        }
+    }
+}
+
+/// What a signal stands for.
+#[derive(Clone, Copy, Debug)]
+enum Wish {
+    Reload,
+    Stop,
+}
+
+/// Where the program stands between its start and its end.
+#[derive(Clone, Copy, Debug)]
+enum Phase {
+    Serving,
+    /// New calls are refused; what is left is hung up at this time.
+    Draining(Instant),
+    /// What is still left is left behind at this time.
+    HangingUp(Instant),
+}
+
+/// The main thread's part.
+pub(super) struct Control {
+    mailboxes: Vec<Mailbox<Letter>>,
+    stats: Vec<Arc<Stats>>,
+    jobs: mpsc::Sender<Job>,
+    exited: UnboundedReceiver<Exit>,
+    sockets: Vec<Arc<Socket>>,
+    stop_after: Duration,
+    phase: Phase,
+}
+
+impl Control {
+    pub(super) fn new(
+        mailboxes: Vec<Mailbox<Letter>>,
+        stats: Vec<Arc<Stats>>,
+        jobs: mpsc::Sender<Job>,
+        exited: UnboundedReceiver<Exit>,
+        sockets: Vec<Arc<Socket>>,
+        stop_after: Duration,
+    ) -> Self {
+        Self {
+            mailboxes,
+            stats,
+            jobs,
+            exited,
+            sockets,
+            stop_after,
+            phase: Phase::Serving,
+        }
+    }
+
+    /// Serves until every shard has ended. When `stop` is ready, it is as if
+    /// SIGTERM had come.
+    ///
+    /// # Errors
+    /// One of them broke down. The others are told to stop at once, without
+    /// hanging up: their calls live on in the journal.
+    pub(super) async fn serve(
+        mut self,
+        mut signals: Signals,
+        stop: impl Future<Output = ()>,
+    ) -> Result<(), RunError> {
+        let (mut stop, mut asked) = (pin!(stop), false);
+        let mut figures = interval(FIGURES);
+        figures.set_missed_tick_behavior(MissedTickBehavior::Skip);
+        figures.tick().await;
+        let mut left = self.mailboxes.len();
+        while left > 0 {
+            let phase = self.phase;
+            tokio::select! {
+                wish = signals.next() => match wish {
+                    Wish::Reload => self.reload(),
+                    Wish::Stop => self.stop_sooner(),
+                },
+                () = &mut stop, if !asked => {
+                    asked = true;
+                    self.stop_sooner();
+                }
+                () = phase_end(phase) => self.stop_sooner(),
+                () = look_again(phase) => self.look(),
+                _ = figures.tick() => tracing::debug!("so far: {}", self.figures()),
+                Some(exit) = self.exited.recv() => match exit.broken {
+                    None => left -= 1,
+                    Some(message) => {
+                        let shard = exit.shard;
+                        tracing::error!(shard, "{message}");
+                        self.tell_all(|| Letter::Stop);
+                        return Err(RunError::Broken { shard, message });
+                    }
+                },
+            }
+        }
+        tracing::info!("stopped: {}", self.figures());
+        Ok(())
+    }
+
+    fn reload(&self) {
+        tracing::info!("SIGHUP: reading the rules again");
+        if self.jobs.send(Job::Reload).is_err() {
+            tracing::error!("the rules stay as they were: their thread has ended");
+        }
+    }
+
+    /// One step nearer to the end: at a signal, or when a phase took too long.
+    fn stop_sooner(&mut self) {
+        let calls = self.tally().calls;
+        self.phase = match self.phase {
+            Phase::Serving => {
+                let seconds = self.stop_after.as_secs();
+                tracing::info!(calls, seconds, "stopping: new calls are refused");
+                self.tell_all(|| Letter::Command(Command::Drain));
+                Phase::Draining(Instant::now() + self.stop_after)
+            }
+            Phase::Draining(_) => {
+                tracing::info!(calls, "hanging up");
+                self.tell_all(|| Letter::Command(Command::HangUpAll));
+                Phase::HangingUp(Instant::now() + FAREWELL)
+            }
+            Phase::HangingUp(_) => {
+                if calls > 0 {
+                    tracing::warn!(calls, "calls are left that could not be hung up");
+                }
+                self.tell_all(|| Letter::Stop);
+                // Far enough: the threads end at their next turn.
+                Phase::HangingUp(Instant::now() + FAREWELL)
+            }
+        };
+    }
+
+    /// Ends the threads if no call is left.
+    fn look(&self) {
+        if self.tally().calls == 0 {
+            self.tell_all(|| Letter::Stop);
+        }
+    }
+
+    fn tell_all(&self, letter: impl Fn() -> Letter) {
+        for mailbox in &self.mailboxes {
+            mailbox.urge(letter());
+        }
+    }
+
+    /// Everything counted, in words.
+    fn figures(&self) -> String {
+        let drops = self.sockets.iter().filter_map(|s| kernel_drops(s));
+        match drops.sum() {
+            0_u64 => self.tally().to_string(),
+            drops => format!("{}, {drops} lost before they were read", self.tally()),
+        }
+    }
+
+    fn tally(&self) -> Tally {
+        let mut tally = Tally::default();
+        for stats in &self.stats {
+            tally.add(stats);
+        }
+        tally
+    }
+}
+
+/// When the phase takes too long; never while serving.
+async fn phase_end(phase: Phase) {
+    match phase {
+        Phase::Serving => pending().await,
+        Phase::Draining(at) | Phase::HangingUp(at) => sleep_until(at).await,
+    }
+}
+
+/// When to look whether calls are left; never while serving.
+async fn look_again(phase: Phase) {
+    match phase {
+        Phase::Serving => pending().await,
+        Phase::Draining(_) | Phase::HangingUp(_) => tokio::time::sleep(LOOK).await,
+    }
+}

@@ -1,0 +1,184 @@
+//! What lies between a shard's sockets and its core: admission, steering, and
+//! the mail of the other shards. It waits for nothing and sends nothing.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::base::flow::{Flow, ListenerId, Transport};
+use crate::base::time::{Mono, Now};
+use crate::base::token::Buckets;
+use crate::policy::RuleSet;
+use crate::shard::{Command, Input, Outbox, Shard, shard_of};
+use crate::sip::Message;
+use crate::transaction::Origin;
+
+use super::admit::{Block, admit};
+use super::mailbox::Mailbox;
+use super::quarantine::Quarantine;
+use super::stats::Stats;
+use super::udp::Datagram;
+
+/// What one shard's thread sends another's, or the main thread any.
+#[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "nearly every letter is a message; boxed, each would be an allocation"
+)]
+pub(super) enum Letter {
+    /// A message whose call lives at the receiver.
+    Message { flow: Flow, message: Message },
+    /// For the receiver's core.
+    Command(Command),
+    /// The receiver's thread is to end.
+    Stop,
+}
+
+/// A shard with its way in.
+pub(super) struct Desk {
+    shard: Shard,
+    pub(super) outbox: Outbox,
+    id: u16,
+    buckets: Buckets,
+    rules: Arc<RuleSet>,
+    quarantine: Quarantine,
+    /// Every shard's mailbox, in order of their ids, one's own included.
+    mailboxes: Vec<Mailbox<Letter>>,
+    /// What goes to each of them at the end of the turn: one lock and one
+    /// wake-up for all of it.
+    outgoing: Vec<Vec<Letter>>,
+    block: Block,
+    /// What is being handled, should it break the program.
+    pub(super) handling: Bytes,
+    stats: Arc<Stats>,
+}
+
+impl Desk {
+    pub(super) fn new(
+        shard: Shard,
+        id: u16,
+        buckets: Buckets,
+        rules: Arc<RuleSet>,
+        quarantine: Quarantine,
+        mailboxes: Vec<Mailbox<Letter>>,
+        stats: Arc<Stats>,
+    ) -> Self {
+        Self {
+            shard,
+            outbox: Outbox::default(),
+            id,
+            buckets,
+            rules,
+            quarantine,
+            outgoing: mailboxes.iter().map(|_| Vec::new()).collect(),
+            mailboxes,
+            block: Block::new(),
+            handling: Bytes::new(),
+            stats,
+        }
+    }
+
+    /// A datagram that came to `listener`.
+    pub(super) fn datagram(&mut self, now: Now, listener: ListenerId, datagram: &Datagram<'_>) {
+        let Some(message) = admit(
+            &self.rules,
+            &self.quarantine,
+            listener,
+            datagram,
+            &mut self.block,
+            &mut self.handling,
+            &self.stats,
+        ) else {
+            return;
+        };
+        let flow = Flow {
+            listener,
+            transport: Transport::Udp,
+            remote: datagram.source,
+        };
+        let shards = u16::try_from(self.mailboxes.len()).unwrap_or(u16::MAX);
+        let owner = shard_of(&self.buckets, shards, message.call_id());
+        match self.outgoing.get_mut(usize::from(owner)) {
+            Some(outgoing) if owner != self.id => {
+                outgoing.push(Letter::Message { flow, message });
+            }
+            _ => self.message(now, flow, message),
+        }
+    }
+
+    /// A letter from another thread. False if it says to end this one.
+    pub(super) fn letter(&mut self, now: Now, letter: Letter) -> bool {
+        match letter {
+            Letter::Message { flow, message } => {
+                self.handling = message.bytes().clone();
+                self.message(now, flow, message);
+            }
+            Letter::Command(command) => {
+                if let Command::Rules(rules) = &command {
+                    self.rules = Arc::clone(rules);
+                }
+                self.command(now, command);
+            }
+            Letter::Stop => return false,
+        }
+        true
+    }
+
+    /// A message of a call of this shard.
+    fn message(&mut self, now: Now, flow: Flow, message: Message) {
+        let input = Input::Message { flow, message };
+        self.shard.handle(now, input, &mut self.outbox);
+    }
+
+    /// A command to the core.
+    pub(super) fn command(&mut self, now: Now, command: Command) {
+        self.handling = Bytes::new();
+        let input = Input::Command(command);
+        self.shard.handle(now, input, &mut self.outbox);
+    }
+
+    /// A message that could not be sent.
+    pub(super) fn failed(&mut self, now: Now, origin: Origin) {
+        self.handling = Bytes::new();
+        let input = Input::SendFailed { origin };
+        self.shard.handle(now, input, &mut self.outbox);
+    }
+
+    /// Lets timers fire that are due.
+    pub(super) fn tick(&mut self, now: Now) {
+        if self
+            .shard
+            .next_deadline()
+            .is_some_and(|due| due <= now.mono)
+        {
+            self.shard.handle(now, Input::Tick, &mut self.outbox);
+        }
+    }
+
+    /// When the core must be called next.
+    pub(super) fn next_deadline(&self) -> Option<Mono> {
+        self.shard.next_deadline()
+    }
+
+    /// Posts what other shards are to have.
+    pub(super) fn post(&mut self) {
+        for (mailbox, letters) in self.mailboxes.iter().zip(&mut self.outgoing) {
+            if !letters.is_empty() {
+                let count = letters.len();
+                let dropped = mailbox.post(letters);
+                self.stats.hopped.add_len(count.saturating_sub(dropped));
+                self.stats.hop_dropped.add_len(dropped);
+            }
+        }
+    }
+
+    /// Ends the turn: nothing received in it is needed any more.
+    pub(super) fn rest(&mut self) {
+        self.handling = Bytes::new();
+        self.block.rewind();
+        self.stats.calls.set(self.shard.counts().live);
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,187 @@
+//! A shard's loop: wait until something is there, take it, journal, send, log.
+
+use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::sync::{Arc, mpsc};
+use std::task::Poll;
+use std::time::Duration;
+
+use tokio::task::yield_now;
+
+use crate::base::time::{Mono, Now};
+use crate::shard::Command;
+use crate::transaction::Origin;
+
+use super::clock::{self, Alarm};
+use super::desk::{Desk, Letter};
+use super::log::Logger;
+use super::mailbox::Mailbox;
+use super::pen::Pen;
+use super::rules::Job;
+use super::stats::Stats;
+use super::udp::BATCH;
+use super::wire::Wire;
+
+/// The loop looks round at least this often: a wait is reckoned on a clock
+/// that stands still while the host sleeps, and a socket's edge could be lost
+/// behind a failed receive call.
+const LONGEST_SLEEP: Duration = Duration::from_secs(1);
+
+/// How often in a row failures to send are handed to the core, which may then
+/// send something else; what fails after that waits for the next turn.
+const FLUSHES: u8 = 4;
+
+/// What a [`Driver`] is made of.
+pub(super) struct Parts {
+    pub(super) desk: Desk,
+    pub(super) wire: Wire,
+    pub(super) pen: Pen,
+    pub(super) mailbox: Mailbox<Letter>,
+    pub(super) jobs: mpsc::Sender<Job>,
+    pub(super) stats: Arc<Stats>,
+    pub(super) shard: u16,
+}
+
+/// One shard's thread, apart from the thread.
+pub(super) struct Driver {
+    pub(super) desk: Desk,
+    pub(super) pen: Pen,
+    wire: Wire,
+    logger: Logger,
+    mailbox: Mailbox<Letter>,
+    inbox: VecDeque<Letter>,
+    /// Sends that failed, and which the core does not know of yet.
+    failed: Vec<Origin>,
+    /// Where rule sets go to be freed.
+    jobs: mpsc::Sender<Job>,
+    stats: Arc<Stats>,
+    /// When the sockets were last tried without being asked to.
+    probed: Mono,
+    /// New calls are refused because of the journal.
+    closed: bool,
+    stopping: bool,
+}
+
+impl Driver {
+    /// To be called within the runtime that [`Self::run`] will run in.
+    pub(super) fn new(parts: Parts) -> Self {
+        let Parts {
+            desk,
+            wire,
+            pen,
+            mailbox,
+            jobs,
+            stats,
+            shard,
+        } = parts;
+        Self {
+            desk,
+            wire,
+            pen,
+            logger: Logger::new(shard),
+            mailbox,
+            inbox: VecDeque::new(),
+            failed: Vec::new(),
+            jobs,
+            stats,
+            probed: Mono::ZERO,
+            closed: false,
+            stopping: false,
+        }
+    }
+
+    /// Runs until told to stop.
+    pub(super) async fn run(&mut self) {
+        let mut alarm = Alarm::new(LONGEST_SLEEP);
+        while !self.stopping {
+            let now = clock::now();
+            let more = self.turn(now);
+            let deadline = self.desk.next_deadline();
+            if more || deadline.is_some_and(|at| at <= now.mono) {
+                // The runtime gets to look at the sockets in between.
+                yield_now().await;
+                continue;
+            }
+            alarm.set(deadline);
+            poll_fn(|context| {
+                let awake = self.wire.is_readable(context)
+                    || self.mailbox.poll_letter(context).is_ready()
+                    || alarm.poll(context).is_ready();
+                if awake {
+                    Poll::Ready(())
+                } else {
+                    Poll::Pending
+                }
+            })
+            .await;
+        }
+    }
+
+    /// Takes a bounded share of what is there and sees it through to the wire.
+    /// Whether there may be more.
+    fn turn(&mut self, now: Now) -> bool {
+        self.stats.turns.add(1);
+        self.desk.tick(now);
+        self.read_mail(now);
+        let probe = now.mono.saturating_since(self.probed) >= LONGEST_SLEEP;
+        if probe {
+            self.probed = now.mono;
+        }
+        let desk = &mut self.desk;
+        let more = self.wire.receive(probe, |listener, datagram| {
+            desk.datagram(now, listener, &datagram);
+        });
+        self.desk.post();
+        self.flush(now);
+        self.tend_journal(now);
+        self.desk.rest();
+        let unfinished = !self.failed.is_empty() || !self.desk.outbox.is_empty();
+        more || unfinished || !self.inbox.is_empty()
+    }
+
+    /// Lets no new call in while the journal cannot be trusted.
+    fn tend_journal(&mut self, now: Now) {
+        self.pen.tend(now.mono);
+        let trusted = self.pen.is_trusted();
+        if trusted == self.closed {
+            self.closed = !trusted;
+            self.desk.command(now, Command::Journal { trusted });
+        }
+    }
+
+    /// Handles as many letters as a socket's batch has datagrams.
+    fn read_mail(&mut self, now: Now) {
+        if self.inbox.is_empty() {
+            self.mailbox.collect(&mut self.inbox);
+        }
+        let count = self.inbox.len().min(BATCH);
+        for letter in self.inbox.drain(..count) {
+            if !self.desk.letter(now, letter) {
+                self.stopping = true;
+            }
+        }
+    }
+
+    /// Journals, sends and logs what the turn left, in this order.
+    fn flush(&mut self, now: Now) {
+        for _ in 0..FLUSHES {
+            for origin in self.failed.drain(..) {
+                self.desk.failed(now, origin);
+            }
+            let outbox = &mut self.desk.outbox;
+            if outbox.is_empty() {
+                return;
+            }
+            self.pen.append(now.mono, outbox.records.bytes());
+            self.wire.send(&outbox.transmits, &mut self.failed);
+            for event in outbox.events.drain(..) {
+                self.logger.log(now.mono, &event);
+            }
+            for rules in outbox.retired.drain(..) {
+                // Should nobody be there to free it, the shard must.
+                let _freed_here = self.jobs.send(Job::Free(rules));
+            }
+            outbox.clear();
+        }
+    }
+}

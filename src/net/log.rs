@@ -1,0 +1,156 @@
+//! The log lines of a shard's events, no more of them than someone could read.
+
+use crate::base::time::Mono;
+use crate::policy::number::Number;
+use crate::shard::Event;
+
+/// How many lines of one kind a shard writes a second; further ones are
+/// counted, and the count is logged when the second is over. The journal has
+/// them all.
+const LINES_PER_SECOND: u32 = 20;
+
+const SECOND_NANOS: u64 = 1_000_000_000;
+
+/// Writes events to the log, a bounded number of each kind.
+#[derive(Debug)]
+pub(super) struct Logger {
+    shard: u16,
+    calls: Gate,
+    refusals: Gate,
+    faults: Gate,
+}
+
+/// Lets so many through a second.
+#[derive(Clone, Copy, Debug, Default)]
+struct Gate {
+    second: u64,
+    passed: u32,
+    held: u64,
+}
+
+impl Gate {
+    /// Whether one more may pass, and how many were held back in an earlier
+    /// second that nobody was told of yet.
+    fn pass(&mut self, now: Mono) -> (bool, u64) {
+        let second = now.as_nanos() / SECOND_NANOS;
+        let mut untold = 0;
+        if second != self.second {
+            self.second = second;
+            self.passed = 0;
+            untold = std::mem::take(&mut self.held);
+        }
+        let pass = self.passed < LINES_PER_SECOND;
+        if pass {
+            self.passed += 1;
+        } else {
+            self.held += 1;
+        }
+        (pass, untold)
+    }
+}
+
+impl Logger {
+    pub(super) fn new(shard: u16) -> Self {
+        Self {
+            shard,
+            calls: Gate::default(),
+            refusals: Gate::default(),
+            faults: Gate::default(),
+        }
+    }
+
+    /// Logs `event`, unless there were too many like it this second.
+    pub(super) fn log(&mut self, now: Mono, event: &Event) {
+        let gate = match event {
+            Event::Allowed {
+                emergency: true, ..
+            } => {
+                // There is no number of emergency calls of which one is not worth a line.
+                write(event);
+                return;
+            }
+            Event::Allowed { .. } | Event::Answered { .. } | Event::Ended { .. } => {
+                if !tracing::enabled!(tracing::Level::DEBUG) {
+                    return;
+                }
+                &mut self.calls
+            }
+            Event::Refused { .. } => &mut self.refusals,
+            _ => &mut self.faults,
+        };
+        let (pass, untold) = gate.pass(now);
+        if untold > 0 {
+            let shard = self.shard;
+            tracing::warn!(shard, untold, "there were more lines like the next one");
+        }
+        if pass {
+            write(event);
+        }
+    }
+}
+
+fn write(event: &Event) {
+    match event {
+        Event::Allowed {
+            call,
+            tenant,
+            number,
+            emergency: true,
+            ..
+        } => tracing::warn!(call = call.0, %tenant, %number, "emergency call"),
+        Event::Allowed {
+            call,
+            tenant,
+            number,
+            observed: None,
+            ..
+        } => tracing::debug!(call = call.0, %tenant, %number, "allowed"),
+        Event::Allowed {
+            call,
+            tenant,
+            number,
+            observed: Some(reason),
+            ..
+        } => tracing::debug!(call = call.0, %tenant, %number, %reason, "only observed"),
+        Event::Refused {
+            tenant,
+            source,
+            number,
+            reason,
+        } => {
+            let number = number.as_ref().map_or("none", Number::as_str);
+            tracing::info!(%tenant, %source, number, %reason, "refused");
+        }
+        Event::Answered { call } => tracing::debug!(call = call.0, "answered"),
+        Event::Ended {
+            call,
+            duration,
+            by,
+            cause,
+        } => {
+            let seconds = duration.map(|duration| duration.as_secs_f64());
+            tracing::debug!(call = call.0, seconds, ?by, cause, "ended");
+        }
+        Event::Malformed { flow, fault } => {
+            tracing::info!(source = %flow.remote, fault, "a malformed message");
+        }
+        Event::Full { what } => tracing::error!(what, "a table is full"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn a_flood_is_counted() {
+        let (mut gate, start) = (Gate::default(), Mono::from_nanos(5 * SECOND_NANOS));
+        let passed = (0..100).filter(|_| gate.pass(start).0).count();
+        assert_eq!(passed, 20);
+        let later = start + Duration::from_secs(3);
+        assert_eq!(gate.pass(later), (true, 80));
+        assert_eq!(gate.pass(later), (true, 0));
+    }
+}

@@ -1,0 +1,224 @@
+//! Writing the journal, also when it cannot be written.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::base::time::Mono;
+
+use super::stats::Stats;
+
+/// Where a shard's records go.
+pub trait Journal: Send {
+    /// Appends `frames` with one write. Once it returns they outlive the process.
+    ///
+    /// # Errors
+    /// None of them counts as written then.
+    fn append(&mut self, frames: &[u8]) -> io::Result<()>;
+
+    /// Whether [`Self::prepare`] should be called soon.
+    fn wants_room(&self) -> bool;
+
+    /// Makes room for what will be appended later.
+    ///
+    /// # Errors
+    /// There is no room: no new call may be let in.
+    fn prepare(&mut self) -> io::Result<()>;
+
+    /// Waits until all that was appended is on the disk.
+    ///
+    /// # Errors
+    /// It may be lost if the power fails.
+    fn sync(&mut self) -> io::Result<()>;
+}
+
+/// How much is kept in memory for a journal that cannot be written. Past it,
+/// records are lost, which the log says.
+const KEPT_BYTES: usize = 16 << 20;
+
+/// How long after a failure the journal is tried again.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// A shard's journal, and what could not be written to it yet.
+pub(super) struct Pen {
+    journal: Box<dyn Journal>,
+    unwritten: Vec<u8>,
+    /// When the journal failed last; None while it can be trusted.
+    failed: Option<Mono>,
+    shard: u16,
+    stats: Arc<Stats>,
+}
+
+impl Pen {
+    pub(super) fn new(journal: Box<dyn Journal>, shard: u16, stats: Arc<Stats>) -> Self {
+        Self {
+            journal,
+            unwritten: Vec::new(),
+            failed: None,
+            shard,
+            stats,
+        }
+    }
+
+    /// Whether every record was written and there is room for more. If not,
+    /// no new call may be let in; those that live go on.
+    pub(super) const fn is_trusted(&self) -> bool {
+        self.failed.is_none()
+    }
+
+    /// Appends a turn's records with one write. What cannot be written is kept,
+    /// and goes in front of what comes later.
+    pub(super) fn append(&mut self, now: Mono, records: &[u8]) {
+        if records.is_empty() {
+            return;
+        }
+        let first = self.unwritten.is_empty();
+        if !first {
+            self.unwritten.extend_from_slice(records);
+            return;
+        }
+        match self.journal.append(records) {
+            Ok(()) => self.stats.journal_bytes.add_len(records.len()),
+            Err(error) => {
+                self.unwritten.extend_from_slice(records);
+                self.distrust(now, &error);
+            }
+        }
+    }
+
+    /// Between turns: makes room in time, and tries again what failed.
+    pub(super) fn tend(&mut self, now: Mono) {
+        let waits = self.failed.is_some_and(|at| now < at + RETRY);
+        let due = self.failed.is_some() || self.journal.wants_room();
+        if waits || !due {
+            return;
+        }
+        match self.catch_up() {
+            Ok(()) => self.trust(),
+            Err(error) => self.distrust(now, &error),
+        }
+    }
+
+    /// Waits until all is on the disk, for the end.
+    pub(super) fn close(&mut self) {
+        let written = self.catch_up().and_then(|()| self.journal.sync());
+        if let Err(error) = written {
+            let (shard, lost) = (self.shard, self.unwritten.len());
+            tracing::error!(shard, lost, %error, "the journal could not be finished");
+        }
+    }
+
+    fn catch_up(&mut self) -> io::Result<()> {
+        if !self.unwritten.is_empty() {
+            self.journal.append(&self.unwritten)?;
+            self.stats.journal_bytes.add_len(self.unwritten.len());
+            self.unwritten = Vec::new();
+        }
+        self.journal.prepare()
+    }
+
+    fn trust(&mut self) {
+        if self.failed.take().is_some() {
+            tracing::warn!(shard = self.shard, "the journal is written again");
+        }
+    }
+
+    fn distrust(&mut self, now: Mono, error: &io::Error) {
+        self.stats.journal_failed.add(1);
+        let shard = self.shard;
+        if self.failed.replace(now).is_none() {
+            tracing::error!(
+                shard,
+                %error,
+                "the journal cannot be written: new calls are refused, emergency calls excepted"
+            );
+        }
+        if self.unwritten.len() > KEPT_BYTES {
+            let bytes = self.unwritten.len();
+            self.unwritten = Vec::new();
+            tracing::error!(shard, bytes, "journal records are lost");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use super::*;
+
+    #[derive(Clone, Default)]
+    struct Disk(Arc<Mutex<(Vec<u8>, bool)>>);
+
+    impl Disk {
+        fn set_full(&self, full: bool) {
+            self.0.lock().unwrap().1 = full;
+        }
+
+        fn text(&self) -> Vec<u8> {
+            self.0.lock().unwrap().0.clone()
+        }
+
+        fn room(&self) -> io::Result<()> {
+            match self.0.lock().unwrap().1 {
+                true => Err(io::ErrorKind::StorageFull.into()),
+                false => Ok(()),
+            }
+        }
+    }
+
+    impl Journal for Disk {
+        fn append(&mut self, frames: &[u8]) -> io::Result<()> {
+            self.room()?;
+            self.0.lock().unwrap().0.extend_from_slice(frames);
+            Ok(())
+        }
+
+        fn wants_room(&self) -> bool {
+            self.text().len() > 5
+        }
+
+        fn prepare(&mut self) -> io::Result<()> {
+            self.room()
+        }
+
+        fn sync(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn what_could_not_be_written_comes_first_later() {
+        let (disk, stats) = (Disk::default(), Arc::new(Stats::default()));
+        let mut pen = Pen::new(Box::new(disk.clone()), 0, Arc::clone(&stats));
+        let mut now = Mono::ZERO;
+        pen.append(now, b"one ");
+        disk.set_full(true);
+        pen.append(now, b"two ");
+        assert!(!pen.is_trusted());
+        disk.set_full(false);
+        pen.append(now, b"three ");
+        pen.tend(now);
+        assert!(!pen.is_trusted(), "tried again too soon");
+        now = now + RETRY;
+        pen.tend(now);
+        assert!(pen.is_trusted());
+        pen.append(now, b"four");
+        assert_eq!(disk.text(), b"one two three four");
+        assert_eq!(stats.journal_bytes.value(), 18);
+    }
+
+    #[test]
+    fn no_room_for_later_is_no_trust_now() {
+        let disk = Disk::default();
+        let mut pen = Pen::new(Box::new(disk.clone()), 0, Arc::default());
+        pen.append(Mono::ZERO, b"123456");
+        disk.set_full(true);
+        pen.tend(Mono::ZERO);
+        assert!(!pen.is_trusted());
+        disk.set_full(false);
+        pen.tend(Mono::ZERO + RETRY);
+        assert!(pen.is_trusted());
+        assert_eq!(disk.text(), b"123456");
+    }
+}

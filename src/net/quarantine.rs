@@ -1,0 +1,93 @@
+//! Messages that broke the program once, and must not do so again.
+//!
+//! A defect that ends the process would end it once more at the message's
+//! retransmission, half a second after the restart, and again. So the hash of
+//! what a shard was handling goes into a file beside the journal before the
+//! process ends, and a message with that hash is dropped from then on. Removing
+//! the file lets them in again.
+
+use std::fs::{self, OpenOptions};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+/// The file's name in the ledger's directory.
+const FILE: &str = "quarantine";
+
+/// How many hashes are kept; past it the oldest go.
+const LIMIT: usize = 256;
+
+/// The messages kept out.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Quarantine {
+    hashes: Vec<blake3::Hash>,
+}
+
+impl Quarantine {
+    /// Reads the list kept in `directory`; without one, nothing is kept out.
+    ///
+    /// # Errors
+    /// The file is there and cannot be read.
+    pub(super) fn load(directory: &Path) -> io::Result<Self> {
+        let text = match fs::read_to_string(path(directory)) {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Self::default()),
+            Err(error) => return Err(error),
+        };
+        // A line cut short by a crash is no hash, and is passed over.
+        let mut hashes: Vec<_> = text
+            .lines()
+            .filter_map(|line| blake3::Hash::from_hex(line).ok())
+            .collect();
+        hashes.drain(..hashes.len().saturating_sub(LIMIT));
+        Ok(Self { hashes })
+    }
+
+    /// How many messages are kept out.
+    pub(super) fn len(&self) -> usize {
+        self.hashes.len()
+    }
+
+    /// Whether `datagram` is kept out. Free while nothing is.
+    pub(super) fn holds(&self, datagram: &[u8]) -> bool {
+        !self.hashes.is_empty() && self.hashes.contains(&blake3::hash(datagram))
+    }
+
+    /// Keeps `datagram` out from the next start on.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub(super) fn add(directory: &Path, datagram: &[u8]) -> io::Result<()> {
+        let path = path(directory);
+        let mut file = OpenOptions::new().append(true).create(true).open(path)?;
+        writeln!(file, "{}", blake3::hash(datagram).to_hex())?;
+        file.sync_all()
+    }
+}
+
+fn path(directory: &Path) -> PathBuf {
+    directory.join(FILE)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_added_is_held_after_a_restart() {
+        let directory = std::env::temp_dir().join(format!("quarantine-{}", std::process::id()));
+        fs::create_dir_all(&directory).unwrap();
+        assert!(!Quarantine::load(&directory).unwrap().holds(b"INVITE"));
+        Quarantine::add(&directory, b"INVITE").unwrap();
+        Quarantine::add(&directory, b"BYE").unwrap();
+        let loaded = Quarantine::load(&directory).unwrap();
+        assert_eq!(loaded.len(), 2);
+        assert!(loaded.holds(b"INVITE") && loaded.holds(b"BYE"));
+        assert!(!loaded.holds(b"ACK"));
+        for _ in 0..LIMIT {
+            Quarantine::add(&directory, b"ACK").unwrap();
+        }
+        let loaded = Quarantine::load(&directory).unwrap();
+        assert!(loaded.holds(b"ACK") && !loaded.holds(b"INVITE"));
+        fs::remove_dir_all(&directory).unwrap();
+    }
+}

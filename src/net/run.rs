@@ -1,0 +1,317 @@
+//! The whole of it: sockets, shards, rules, signals.
+
+use std::any::Any;
+use std::fs::File;
+use std::io::{self, Read};
+use std::net::SocketAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
+use socket2::Socket;
+use tokio::runtime::{Builder, Runtime};
+use tokio::sync::mpsc::UnboundedSender;
+
+use crate::base::token::Buckets;
+use crate::policy::{Counters, RuleSet};
+use crate::shard::{Config, Shard};
+use crate::transaction::Timers;
+
+use super::clock;
+use super::control::{self, Exit};
+use super::desk::{Desk, Letter};
+use super::driver::{Driver, Parts};
+use super::mailbox::Mailbox;
+use super::pen::{Journal, Pen};
+use super::quarantine::Quarantine;
+use super::rules::{self, Job, Reload};
+use super::socket::{self, BindError, KERNEL_BUFFER_BYTES};
+use super::stats::Stats;
+use super::wire::Wire;
+
+/// How many messages may wait for a shard in its mailbox. Past it, further ones
+/// are dropped and counted, and SIP repeats them.
+const MAILBOX_LETTERS: usize = 4096;
+
+/// What is to be run.
+pub struct Setup {
+    /// The rules in force at first; their listeners stay for good.
+    pub rules: Arc<RuleSet>,
+    /// What the rules count in; nothing live may be left in it at the end.
+    pub counters: Arc<Counters>,
+    /// A journal for each shard: there are as many shards as journals.
+    pub journals: Vec<Box<dyn Journal>>,
+    /// Spreads calls over the shards. Must be the same from run to run.
+    pub bucket_key: u128,
+    /// Where the list of messages that broke the program is kept.
+    pub directory: PathBuf,
+    /// How long calls may go on after the program is asked to stop.
+    pub stop_after: Duration,
+    /// Compiles the rules again; called on a thread of its own.
+    pub reload: Reload,
+}
+
+/// Why [`run`] did not run, or not to its end.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum RunError {
+    /// A listener cannot be opened.
+    Bind(BindError),
+    /// The system lacks something else.
+    System {
+        /// What was being done.
+        doing: &'static str,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A defect of the program ended a shard.
+    Broken {
+        /// Which shard.
+        shard: u16,
+        /// What it said.
+        message: String,
+    },
+}
+
+impl std::fmt::Display for RunError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Bind(error) => error.fmt(f),
+            Self::System { doing, source } => write!(f, "cannot {doing}: {source}"),
+            Self::Broken { shard, message } => write!(
+                f,
+                "shard {shard} was ended by a defect of the program: {message}"
+            ),
+        }
+    }
+}
+
+impl std::error::Error for RunError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Bind(error) => Some(error),
+            Self::System { source, .. } => Some(source),
+            Self::Broken { .. } => None,
+        }
+    }
+}
+
+impl RunError {
+    fn system(doing: &'static str) -> impl FnOnce(io::Error) -> Self {
+        move |source| Self::System { doing, source }
+    }
+}
+
+/// How many shards serve this machine best: one for every two cores. A message
+/// that reaches another shard than its call's wakes a second thread, and the
+/// more shards there are, the more messages do (at 1,000 calls a second two
+/// shards took 193 to 213 µs of processor time a call, one 172, and a relay that
+/// looks at nothing 104 to 119). One carries some thousands of calls a second;
+/// and the kernel, whose share is the larger, needs cores too.
+#[must_use]
+pub fn default_shards() -> u16 {
+    let cores = thread::available_parallelism().map_or(1, usize::from);
+    let shards = u16::try_from(cores / 2).unwrap_or(u16::MAX);
+    shards.clamp(1, Buckets::COUNT)
+}
+
+/// Runs until the process is told to stop.
+///
+/// SIGHUP has the rules read again. SIGTERM or SIGINT lets no new call in and
+/// ends when no call is left; after `stop_after`, or at a second signal, the
+/// calls that are left are hung up.
+///
+/// # Errors
+/// [`RunError`]: something needed to start is missing, or a shard broke down.
+pub fn run(setup: Setup) -> Result<(), RunError> {
+    run_until(setup, std::future::pending())
+}
+
+/// [`run`], which `stop` also ends, as a first SIGTERM would. The signals still
+/// count.
+///
+/// # Errors
+/// As [`run`].
+pub fn run_until(setup: Setup, stop: impl Future<Output = ()>) -> Result<(), RunError> {
+    // Before anyone can see that we are up, and send one.
+    let runtime = new_runtime().map_err(RunError::system("start the signal loop"))?;
+    let signals = {
+        let _within = runtime.enter();
+        control::Signals::listen().map_err(RunError::system("listen for signals"))?
+    };
+    let sockets = open_sockets(&setup.rules)?;
+    let quarantine = Quarantine::load(&setup.directory)
+        .map_err(RunError::system("read the list of messages kept out"))?;
+    if quarantine.len() > 0 {
+        let messages = quarantine.len();
+        tracing::warn!(messages, "messages that broke the program are kept out");
+    }
+    let shards = u16::try_from(setup.journals.len()).unwrap_or(u16::MAX);
+    let mailboxes: Vec<_> = (0..shards).map(|_| Mailbox::new(MAILBOX_LETTERS)).collect();
+    let stats: Vec<Arc<Stats>> = (0..shards).map(|_| Arc::default()).collect();
+    let jobs = rules::start(Arc::clone(&setup.rules), setup.reload, mailboxes.clone())
+        .map_err(RunError::system("start the thread for rules"))?;
+    let (exits, exited) = tokio::sync::mpsc::unbounded_channel();
+    let mut threads = Vec::with_capacity(setup.journals.len());
+    let parts = setup.journals.into_iter().zip(&mailboxes).zip(&stats);
+    for (id, ((journal, mailbox), stats)) in (0..).zip(parts) {
+        let seat = Seat {
+            id,
+            key: random().map_err(RunError::system("read /dev/urandom"))?,
+            bucket_key: setup.bucket_key,
+            rules: Arc::clone(&setup.rules),
+            quarantine: quarantine.clone(),
+            directory: setup.directory.clone(),
+            sockets: sockets.clone(),
+            mailbox: mailbox.clone(),
+            mailboxes: mailboxes.clone(),
+            journal,
+            jobs: jobs.clone(),
+            stats: Arc::clone(stats),
+        };
+        let exits = exits.clone();
+        let thread = thread::Builder::new()
+            .name(format!("shard-{id}"))
+            .spawn(move || seat.take(&exits))
+            .map_err(RunError::system("start a shard's thread"))?;
+        threads.push(thread);
+    }
+    drop(setup.rules);
+    let control = control::Control::new(mailboxes, stats, jobs, exited, sockets, setup.stop_after);
+    runtime.block_on(control.serve(signals, stop))?;
+    for thread in threads {
+        // What a thread had to say, it said through `exits`.
+        let _said = thread.join();
+    }
+    let live = setup.counters.live();
+    if live > 0 {
+        tracing::warn!(live, "counters of live calls were not given back");
+    }
+    Ok(())
+}
+
+fn open_sockets(rules: &RuleSet) -> Result<Vec<Arc<Socket>>, RunError> {
+    let mut sockets = Vec::new();
+    for listener in rules.listeners() {
+        let address: SocketAddr = listener.bind;
+        let socket = socket::bind(address).map_err(RunError::Bind)?;
+        let bytes = socket::receive_buffer(&socket);
+        tracing::info!(%address, "listening on UDP");
+        if bytes < KERNEL_BUFFER_BYTES {
+            tracing::warn!(
+                bytes,
+                "the kernel holds little for this listener: a burst may be lost; \
+                 raise net.core.rmem_max to {KERNEL_BUFFER_BYTES}, or grant CAP_NET_ADMIN"
+            );
+        }
+        sockets.push(Arc::new(socket));
+    }
+    Ok(sockets)
+}
+
+fn new_runtime() -> io::Result<Runtime> {
+    Builder::new_current_thread()
+        .enable_io()
+        .enable_time()
+        .build()
+}
+
+fn random() -> io::Result<u128> {
+    let mut bytes = [0; 16];
+    File::open("/dev/urandom")?.read_exact(&mut bytes)?;
+    Ok(u128::from_le_bytes(bytes))
+}
+
+/// All that a shard's thread is given.
+struct Seat {
+    id: u16,
+    key: u128,
+    bucket_key: u128,
+    rules: Arc<RuleSet>,
+    quarantine: Quarantine,
+    directory: PathBuf,
+    sockets: Vec<Arc<Socket>>,
+    mailbox: Mailbox<Letter>,
+    mailboxes: Vec<Mailbox<Letter>>,
+    journal: Box<dyn Journal>,
+    jobs: mpsc::Sender<Job>,
+    stats: Arc<Stats>,
+}
+
+impl Seat {
+    /// The thread: runs the shard, and tells how it ended.
+    fn take(self, exits: &UnboundedSender<Exit>) {
+        let (shard, directory) = (self.id, self.directory.clone());
+        let broken = match catch_unwind(AssertUnwindSafe(|| self.drive(&directory))) {
+            Ok(Ok(broken)) => broken,
+            Ok(Err(error)) => Some(format!("its event loop does not start: {error}")),
+            Err(panic) => Some(said(panic.as_ref())),
+        };
+        // Nobody listens any more only if another shard broke down first.
+        let _told = exits.send(Exit { shard, broken });
+    }
+
+    /// Runs the shard until it is told to stop (then None) or breaks down.
+    fn drive(self, directory: &Path) -> io::Result<Option<String>> {
+        let runtime = new_runtime()?;
+        let mut driver = {
+            let _within = runtime.enter();
+            self.sit_down()?
+        };
+        let result = catch_unwind(AssertUnwindSafe(|| runtime.block_on(driver.run())));
+        let Err(panic) = result else {
+            driver.pen.close();
+            return Ok(None);
+        };
+        let mut said = said(panic.as_ref());
+        let handling = &driver.desk.handling;
+        if !handling.is_empty() {
+            match Quarantine::add(directory, handling) {
+                Ok(()) => said.push_str("; the message it handled is kept out from now on"),
+                Err(error) => tracing::error!(%error, "the message it handled is not kept out"),
+            }
+        }
+        Ok(Some(said))
+    }
+
+    fn sit_down(self) -> io::Result<Driver> {
+        let shards = u16::try_from(self.mailboxes.len()).unwrap_or(u16::MAX);
+        let now = clock::now();
+        let config = Config {
+            id: self.id,
+            shards,
+            key: self.key,
+            bucket_key: self.bucket_key,
+            timers: Timers::default(),
+            rules: Arc::clone(&self.rules),
+        };
+        let desk = Desk::new(
+            Shard::new(config, now),
+            self.id,
+            Buckets::new(self.bucket_key),
+            self.rules,
+            self.quarantine,
+            self.mailboxes,
+            Arc::clone(&self.stats),
+        );
+        Ok(Driver::new(Parts {
+            desk,
+            wire: Wire::new(&self.sockets, self.id, shards, Arc::clone(&self.stats))?,
+            pen: Pen::new(self.journal, self.id, Arc::clone(&self.stats)),
+            mailbox: self.mailbox,
+            jobs: self.jobs,
+            stats: self.stats,
+            shard: self.id,
+        }))
+    }
+}
+
+/// What a panic said.
+fn said(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().copied();
+    let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    text.unwrap_or("no reason given").to_owned()
+}

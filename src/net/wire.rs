@@ -1,0 +1,192 @@
+//! A shard's sockets: what to read, and how a turn's messages leave.
+//!
+//! Each listener has one socket. One shard reads it, all send through it. A
+//! socket for each shard under one address (`SO_REUSEPORT`) costs as much: the
+//! kernel binds a source address and port to one of them, and a phone system
+//! and a carrier are two of those, so most messages reach the wrong shard
+//! either way (measured with two shards at 1,000 calls a second: 126 to 153 µs
+//! a call with it, 132 to 156 µs without). And an address that is ours alone
+//! makes a second Tollgate fail at its start. Receiving is about 7 % of the
+//! work on a message; listeners are dealt round to the shards.
+
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::AsFd;
+use std::sync::Arc;
+use std::task::Context;
+
+use nix::errno::Errno;
+use smallvec::SmallVec;
+use socket2::Socket;
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+
+use crate::base::flow::ListenerId;
+use crate::transaction::{Origin, Transmit};
+
+use super::socket;
+use super::stats::Stats;
+use super::udp::{self, BATCH, Datagram, Headers, Slots};
+
+/// How often a turn waits for a full send buffer to drain, a millisecond each
+/// time; then the rest of the turn's messages are dropped, and SIP repeats them.
+const SEND_WAITS: u8 = 3;
+
+/// The sockets of a shard, in the order of the listeners.
+pub(super) struct Wire {
+    ends: Vec<End>,
+    slots: Slots,
+    headers: Headers,
+    stats: Arc<Stats>,
+}
+
+struct End {
+    socket: Arc<Socket>,
+    reader: Option<Reader>,
+}
+
+struct Reader {
+    fd: AsyncFd<Arc<Socket>>,
+    headers: Headers,
+}
+
+impl Wire {
+    /// The sockets as seen from shard `id` of `shards`. To be called on the
+    /// shard's thread, within its runtime.
+    ///
+    /// # Errors
+    /// The runtime cannot watch a socket.
+    pub(super) fn new(
+        sockets: &[Arc<Socket>],
+        id: u16,
+        shards: u16,
+        stats: Arc<Stats>,
+    ) -> io::Result<Self> {
+        let readers = (0..shards.max(1)).cycle();
+        let ends = sockets.iter().zip(readers).map(|(socket, reader)| {
+            let reader = if reader == id {
+                let fd = socket::watch(Arc::clone(socket))?;
+                let headers = Headers::new();
+                Some(Reader { fd, headers })
+            } else {
+                None
+            };
+            let socket = Arc::clone(socket);
+            Ok(End { socket, reader })
+        });
+        Ok(Self {
+            ends: ends.collect::<io::Result<_>>()?,
+            slots: Slots::new(),
+            headers: Headers::new(),
+            stats,
+        })
+    }
+
+    /// Receives a batch at most from each socket that may have something, and
+    /// shows it to `each`. Whether there may be more. With `probe`, sockets
+    /// that seem to have nothing are tried as well.
+    pub(super) fn receive(
+        &mut self,
+        probe: bool,
+        mut each: impl FnMut(ListenerId, Datagram<'_>),
+    ) -> bool {
+        let mut more = false;
+        for (end, id) in self.ends.iter_mut().zip(0..) {
+            let Some(Reader { fd, headers }) = &mut end.reader else {
+                continue;
+            };
+            let mut read = |socket: &Arc<Socket>| {
+                let stats = &self.stats;
+                let each = |datagram: Datagram<'_>| each(ListenerId(id), datagram);
+                match udp::receive(socket, headers, &mut self.slots, each) {
+                    Ok(count) => {
+                        stats.received.add_len(count);
+                        if count == BATCH {
+                            return Ok(());
+                        }
+                    }
+                    Err(Errno::EAGAIN) => {}
+                    Err(_) => stats.receive_failed.add(1),
+                }
+                // The batch was not full, so the socket was found empty, and
+                // its readiness is over. `try_io` looked at it before that:
+                // what comes in meanwhile is a new edge, and is not lost.
+                Err(io::ErrorKind::WouldBlock.into())
+            };
+            let full = if probe {
+                read(fd.get_ref())
+            } else {
+                fd.try_io(Interest::READABLE, read)
+            };
+            more |= full.is_ok();
+        }
+        more
+    }
+
+    /// Whether a socket may have something to read. If none has, the task is
+    /// woken when one does.
+    pub(super) fn is_readable(&self, context: &mut Context<'_>) -> bool {
+        let mut readers = self.ends.iter().filter_map(|end| end.reader.as_ref());
+        readers.any(|reader| reader.fd.poll_read_ready(context).is_ready())
+    }
+
+    /// Sends `transmits`, through each socket in their order. Whose could not
+    /// be sent is added to `failed`.
+    pub(super) fn send(&mut self, transmits: &[Transmit], failed: &mut Vec<Origin>) {
+        for (end, id) in self.ends.iter().zip(0..) {
+            let queue: SmallVec<[&Transmit; 2 * BATCH]> = transmits
+                .iter()
+                .filter(|transmit| transmit.flow.listener == ListenerId(id))
+                .collect();
+            if !queue.is_empty() {
+                let mut sending = Sending {
+                    socket: &end.socket,
+                    headers: &mut self.headers,
+                    stats: &self.stats,
+                    waits: SEND_WAITS,
+                };
+                sending.all(&queue, failed);
+            }
+        }
+    }
+}
+
+/// One turn's messages through one socket.
+struct Sending<'a, S> {
+    socket: S,
+    headers: &'a mut Headers,
+    stats: &'a Stats,
+    waits: u8,
+}
+
+impl<S: AsFd> Sending<'_, S> {
+    fn all(&mut self, mut queue: &[&Transmit], failed: &mut Vec<Origin>) {
+        while let Some((first, rest)) = queue.split_first() {
+            match udp::send(&self.socket, self.headers, queue.iter().map(|t| packet(t))) {
+                Ok(count) => {
+                    self.stats.sent.add_len(count);
+                    // The kernel sends one at least, or says why not.
+                    queue = queue.get(count.max(1)..).unwrap_or_default();
+                }
+                Err(Errno::EINTR) => {}
+                Err(Errno::EAGAIN | Errno::ENOBUFS | Errno::ENOMEM) if self.waits > 0 => {
+                    self.waits -= 1;
+                    udp::wait_writable(&self.socket, 1);
+                }
+                Err(Errno::EAGAIN | Errno::ENOBUFS | Errno::ENOMEM) => {
+                    self.stats.send_dropped.add_len(queue.len());
+                    return;
+                }
+                Err(_) => {
+                    self.stats.send_failed.add(1);
+                    failed.push(first.origin);
+                    queue = rest;
+                }
+            }
+        }
+    }
+}
+
+fn packet(transmit: &Transmit) -> (SocketAddr, &[u8]) {
+    (transmit.flow.remote, transmit.packet.as_ref())
+}

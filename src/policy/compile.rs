@@ -1,0 +1,190 @@
+//! Rule files compiled to one [`RuleSet`], or every fault in them.
+
+use jiff::tz::TimeZoneDatabase;
+
+use super::counters::Counters;
+use super::diagnostic::{At, Diagnostic, Fault, Faults, LineIndex, Place, Source};
+use super::model::{self, MainFile};
+use super::numbering::Numbering;
+use super::reader::read_file;
+use super::ruleset::RuleSet;
+use super::tariff;
+use build::Build;
+
+mod build;
+mod caps;
+mod destinations;
+mod main;
+mod plans;
+mod tenant;
+
+/// Every file of rules.
+#[derive(Clone, Debug, Default)]
+pub struct Sources {
+    /// The main file, `tollgate.toml`.
+    pub main: Source,
+    /// `policies/tenants/*.toml`.
+    pub tenants: Vec<Source>,
+    /// `policies/plans/*.toml`.
+    pub plans: Vec<Source>,
+    /// `policies/tariffs/*.csv`.
+    pub tariffs: Vec<Source>,
+}
+
+impl Sources {
+    /// All of them, in the order in which they are numbered.
+    fn all(&self) -> Vec<&Source> {
+        let main = std::iter::once(&self.main);
+        main.chain(&self.plans)
+            .chain(&self.tariffs)
+            .chain(&self.tenants)
+            .collect()
+    }
+
+    /// BLAKE3 of what is in the files, each kind in the order of the names. The
+    /// names themselves are not in it: where the files lie changes no rule.
+    fn hash(&self, numbering: &Numbering) -> [u8; 32] {
+        let mut hasher = blake3::Hasher::new();
+        let mut part = |bytes: &[u8]| {
+            hasher.update(&u64::try_from(bytes.len()).unwrap_or(u64::MAX).to_le_bytes());
+            hasher.update(bytes);
+        };
+        part(numbering.version().as_bytes());
+        part(self.main.text.as_bytes());
+        for (kind, sources) in [
+            ("plans", &self.plans),
+            ("tariffs", &self.tariffs),
+            ("tenants", &self.tenants),
+        ] {
+            part(kind.as_bytes());
+            let mut sources: Vec<&Source> = sources.iter().collect();
+            sources.sort_unstable_by(|a, b| a.name.cmp(&b.name));
+            for source in sources {
+                part(source.text.as_bytes());
+            }
+        }
+        hasher.finalize().into()
+    }
+}
+
+/// How to compile.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Options {
+    /// Accept what is understood but not enforced yet, with a warning.
+    pub preview: bool,
+}
+
+/// What must be known before the other files can be read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outline {
+    /// The directory of the rule files, relative to the main file.
+    pub policies: String,
+    /// The journal's directory, relative to the main file.
+    pub ledger: String,
+}
+
+/// Where the main file says that the others are; where it does not say, or
+/// cannot be read, the usual places. Its faults are for [`compile`] to find.
+#[must_use]
+pub fn outline(main: &Source) -> Outline {
+    let mut faults = Faults::new(vec![main], true);
+    let mut outline = Outline {
+        policies: main::POLICIES.to_owned(),
+        ledger: main::LEDGER.to_owned(),
+    };
+    read_file(0, &mut faults, |root, faults| {
+        let file = model::main_file(root, faults);
+        let set = |text: &mut String, value: Option<At<&str>>| {
+            if let Some(value) = value {
+                value.value.clone_into(text);
+            }
+        };
+        set(&mut outline.policies, file.policies);
+        set(&mut outline.ledger, file.ledger);
+        Some(())
+    });
+    outline
+}
+
+/// Compiles rules.
+///
+/// Counters are found again in `counters` by what they count, or opened there.
+/// Compiling changes no count, whether it succeeds or not.
+///
+/// # Errors
+///
+/// Every fault in every file, in the order of the files, warnings among them. At
+/// least one is an error.
+pub fn compile(
+    sources: &Sources,
+    options: Options,
+    zones: &TimeZoneDatabase,
+    counters: &Counters,
+) -> Result<RuleSet, Vec<Diagnostic>> {
+    let mut faults = Faults::new(sources.all(), options.preview);
+    let numbering = Numbering::builtin();
+    let mut build = Build::new(numbering, zones, counters);
+    let mut file = 0..u32::MAX;
+    let mut next = || file.next().unwrap_or(u32::MAX);
+
+    build.main_place = Place::new(next(), &(0..0));
+    read_file(0, &mut faults, |root, faults| {
+        let main: MainFile<'_> = model::main_file(root, faults);
+        main::main(&mut build, &main, faults);
+        Some(())
+    });
+    for _ in &sources.plans {
+        let file = next();
+        let spec = read_file(file, &mut faults, |root, faults| {
+            Some(model::plan_file(root, faults))
+        });
+        match spec {
+            Some(spec) => plans::plan(&mut build, spec, &mut faults),
+            None => build.unread = true,
+        }
+    }
+    for source in &sources.tariffs {
+        let name = stem(&source.name).to_owned();
+        build.tariffs.insert(name);
+        tariff::check(next(), &mut faults, numbering);
+    }
+    let mut lines = LineIndex::default();
+    for source in &sources.tenants {
+        let file = next();
+        lines.index(&source.text);
+        read_file(file, &mut faults, |root, faults| {
+            let tenant = model::tenant_file(root, faults);
+            tenant::tenant(&mut build, &tenant, &lines, faults);
+            Some(())
+        });
+    }
+    if sources.tenants.is_empty() {
+        let fault = Fault::warning("there are no tenants").label("nobody can call");
+        faults.add(
+            build.main_place,
+            fault.help("add a file for each to policies/tenants/"),
+        );
+    }
+    build.settle_owners(&mut faults);
+    if faults.any_errors() {
+        return Err(faults.finish());
+    }
+    let mut set = build.finish(counters.next_version());
+    set.hash = sources.hash(numbering);
+    set.rules.files = faults
+        .sources()
+        .iter()
+        .map(|it| it.name.as_str().into())
+        .collect();
+    set.warnings = faults.finish();
+    Ok(set)
+}
+
+/// The name of a file without its folders and its ending.
+fn stem(path: &str) -> &str {
+    let name = path.rsplit(['/', '\\']).next().unwrap_or(path);
+    name.rsplit_once('.').map_or(name, |(stem, _)| stem)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,130 @@
+//! `[destinations]`: where a tenant may call.
+
+use super::build::Build;
+use super::tenant::{Arranged, arrange};
+use crate::policy::diagnostic::{At, Fault, Faults, LineIndex};
+use crate::policy::matcher::{self, DestinationRule};
+use crate::policy::model::TenantFile;
+use crate::policy::number::Number;
+use crate::policy::numbering::Class;
+use crate::policy::target::Target;
+
+/// Takes a tenant's destinations into the set.
+pub(super) fn destinations(
+    build: &mut Build<'_>,
+    file: &TenantFile<'_>,
+    lines: &LineIndex,
+    faults: &mut Faults<'_>,
+) -> Arranged {
+    let mut rules = Vec::with_capacity(file.allow.len() + file.deny.len());
+    read(build, &file.allow, false, &mut rules, faults);
+    read(build, &file.deny, true, &mut rules, faults);
+    if file.allow.is_empty() {
+        let fault = Fault::warning("nothing is allowed").label("only emergency calls leave");
+        let help = "say under [destinations] what is: allow = [\"jp.fixed\", \"us\", \"+44 20\"]";
+        faults.add(file.place, fault.help(help));
+    }
+    let rules = matcher::settle(rules, |shadowed, by| {
+        let other = faults.pointer(by.place);
+        let title = if shadowed.value.deny == by.value.deny {
+            format!("`{}` is there twice", shadowed.value.target)
+        } else {
+            format!("`{}` is allowed, and denied", shadowed.value.target)
+        };
+        let help = if shadowed.value.deny == by.value.deny {
+            format!("the other is at {other}")
+        } else {
+            format!("the denial at {other} wins")
+        };
+        faults.add(
+            shadowed.place,
+            Fault::warning(title).label("has no effect").help(help),
+        );
+    });
+    warn_of_what_prefixes_allow(build, &rules, faults);
+    let start = build.entries.len();
+    for rule in rules {
+        let verb = if rule.value.deny { "deny" } else { "allow" };
+        let text = format!("{verb} \"{}\"", rule.value.target);
+        let id = build.rule(rule.place, lines, text);
+        let under = build.classes_under(rule.value.target);
+        let entry = matcher::entry(rule.value, id.0, under);
+        build.entries.push(entry);
+    }
+    arrange(&mut build.entries, start)
+}
+
+/// A prefix allows all that begins with it, and is more specific than a
+/// country's class: both may be more than its writer thought of.
+fn warn_of_what_prefixes_allow(
+    build: &mut Build<'_>,
+    rules: &[At<DestinationRule>],
+    faults: &mut Faults<'_>,
+) {
+    let denied = |target| {
+        let mut rules = rules.iter().map(|rule| rule.value);
+        rules.any(|rule| rule.deny && rule.target == target)
+    };
+    for rule in rules {
+        let Target::Prefix(digits) = rule.value.target else {
+            continue;
+        };
+        let under = build.classes_under(rule.value.target);
+        if rule.value.deny || under.is_one() {
+            continue;
+        }
+        let mut dear = under.iter().filter(|class| !class.is_ordinary());
+        let mut undenied: Vec<&str> = Vec::new();
+        undenied.extend(
+            dear.by_ref()
+                .filter(|&it| !denied(Target::Class(it)))
+                .map(Class::as_str),
+        );
+        if !undenied.is_empty() {
+            let title = format!(
+                "`{}` also allows {}",
+                rule.value.target,
+                undenied.join(", ")
+            );
+            let fault = Fault::warning(title).help(
+                "a country covers ordinary numbers only; or deny these classes, or write longer \
+                 prefixes",
+            );
+            faults.add(rule.place, fault);
+        }
+        let numbers = digits.number();
+        for other in rules.iter().filter(|other| other.value.deny) {
+            let Target::CountryClass(country, class) = other.value.target else {
+                continue;
+            };
+            let code = build.numbering.calling_code(country).unwrap_or_default();
+            let begins = |number: &Number| {
+                let digits = number.as_str().get(1..).unwrap_or_default();
+                digits.starts_with(code) || code.starts_with(digits)
+            };
+            if under.contains(class) && numbers.as_ref().is_some_and(begins) {
+                let (allowed, denied) = (rule.value.target, other.value.target);
+                let title = format!("`{allowed}` allows numbers that `{denied}` denies");
+                let fault = Fault::warning(title).label("a prefix is more specific");
+                let at = faults.pointer(other.place);
+                let help = format!("the denial is at {at}; deny the class \"{class}\" instead");
+                faults.add(rule.place, fault.help(help));
+            }
+        }
+    }
+}
+
+fn read(
+    build: &Build<'_>,
+    texts: &[At<&str>],
+    deny: bool,
+    rules: &mut Vec<At<DestinationRule>>,
+    faults: &mut Faults<'_>,
+) {
+    for text in texts {
+        match Target::parse(text.value, build.numbering) {
+            Ok(target) => rules.push(text.with(DestinationRule { target, deny })),
+            Err(fault) => faults.add(text.place, Fault::error(fault.title).help(fault.help)),
+        }
+    }
+}

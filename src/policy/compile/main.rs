@@ -1,0 +1,211 @@
+//! The main file: listeners and carriers.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use super::build::{Build, duration, name_is_good, named_twice};
+use crate::base::flow::{ListenerId, Transport};
+use crate::policy::diagnostic::{At, Fault, Faults, one_of};
+use crate::policy::model::{CarrierTable, ListenTable, MainFile};
+use crate::policy::plan::NumberFormat;
+use crate::policy::ruleset::{Carrier, CarrierId, Listener, Peer};
+use crate::policy::values::{self, Endpoint, Scheme};
+
+/// Where rule files are unless the main file says otherwise.
+pub(super) const POLICIES: &str = "policies";
+/// Where the journal is unless the main file says otherwise.
+pub(super) const LEDGER: &str = "var/ledger";
+/// How long live calls may go on after a request to stop, unless the main file
+/// says otherwise.
+pub(super) const STOP_AFTER: Duration = Duration::from_secs(30);
+
+const DAY: Duration = Duration::from_secs(86_400);
+
+/// Takes the main file into the set.
+pub(super) fn main(build: &mut Build<'_>, file: &MainFile<'_>, faults: &mut Faults<'_>) {
+    for table in &file.listen {
+        listener(build, table, faults);
+    }
+    if file.listen.is_empty() {
+        let fault = Fault::error("there is no [[listen]]");
+        let help = "add one, with address = \"udp:127.0.0.1:5060\"";
+        faults.add(build.main_place, fault.help(help));
+    }
+    for table in &file.carriers {
+        carrier(build, table, faults);
+    }
+    if file.carriers.is_empty() {
+        let fault = Fault::error("there is no [[carrier]]").help("add one, for calls to leave to");
+        faults.add(build.main_place, fault);
+    }
+    if let Some(admin) = file.admin {
+        match values::host_and_port(admin.value, 8060) {
+            Ok(_) => faults.pending(admin.place, "`address` in [admin]"),
+            Err(help) => not_an_address(admin, help, faults),
+        }
+    }
+    if let Some(ledger) = file.ledger {
+        ledger.value.clone_into(&mut build.run.ledger);
+    }
+    if let Some(shards) = file.shards {
+        match u16::try_from(shards.value) {
+            Ok(count @ 1..=1_024) => build.run.shards = Some(count),
+            _ => {
+                let fault = Fault::error(format!("there cannot be {} shards", shards.value));
+                let help = "write 1 to 1024, or leave the key out for one a processor";
+                faults.add(shards.place, fault.help(help));
+            }
+        }
+    }
+    if let Some(text) = file.stop_after {
+        let read = duration(text, Duration::ZERO, DAY, faults);
+        build.run.stop_after = read.unwrap_or(STOP_AFTER);
+    }
+}
+
+fn not_an_address(text: At<&str>, help: &str, faults: &mut Faults<'_>) {
+    let fault = Fault::error(format!("`{}` is no address", text.value));
+    faults.add(text.place, fault.help(help));
+}
+
+/// Reads a signalling address; none if it is faulty or has no effect yet.
+fn address(text: At<&str>, what: &str, faults: &mut Faults<'_>) -> Option<At<SocketAddr>> {
+    match values::signalling(text.value) {
+        Ok((Scheme::Udp, Endpoint::Address(address))) => Some(text.with(address)),
+        Ok((Scheme::Udp, Endpoint::Name(_))) => {
+            faults.pending(text.place, &format!("a {what} given by a domain name"));
+            None
+        }
+        Ok((scheme, _)) => {
+            faults.pending(text.place, &format!("a {what} over {scheme}"));
+            None
+        }
+        Err(help) => {
+            not_an_address(text, help, faults);
+            None
+        }
+    }
+}
+
+fn listener(build: &mut Build<'_>, table: &ListenTable<'_>, faults: &mut Faults<'_>) {
+    let challenge = table.challenge.is_some_and(|it| it.value);
+    if let (true, Some(at)) = (challenge, table.challenge) {
+        faults.pending(at.place, "`challenge = true` in [[listen]]");
+    }
+    let Some(text) = table.address else {
+        return;
+    };
+    let named = matches!(values::signalling(text.value), Ok((_, Endpoint::Name(_))));
+    if named {
+        let help = "a listener has an address of this machine: \"udp:127.0.0.1:5060\"";
+        return not_an_address(text, help, faults);
+    }
+    let Some(bind) = address(text, "listener", faults) else {
+        return;
+    };
+    if build.listeners.iter().any(|it| it.bind == bind.value) {
+        let fault = Fault::error(format!("`{}` is listened at twice", text.value));
+        return faults.add(text.place, fault);
+    }
+    let Some(advertise) = advertised(bind, table, faults) else {
+        return;
+    };
+    let Ok(id) = u16::try_from(build.listeners.len()) else {
+        return;
+    };
+    build.listeners.push(Listener {
+        id: ListenerId(id),
+        transport: Transport::Udp,
+        bind: bind.value,
+        advertise,
+        challenge,
+    });
+}
+
+/// The address that others reach a listener at.
+fn advertised(
+    bind: At<SocketAddr>,
+    table: &ListenTable<'_>,
+    faults: &mut Faults<'_>,
+) -> Option<SocketAddr> {
+    let Some(text) = table.advertise else {
+        if !bind.value.ip().is_unspecified() {
+            return Some(bind.value);
+        }
+        let fault = Fault::error("a listener at every address must say which one others reach");
+        let help = "add, say, advertise = \"192.0.2.1\"";
+        faults.add(table.place, fault.help(help));
+        return None;
+    };
+    let advertise = match values::host_and_port(text.value, bind.value.port()) {
+        Ok(advertise) => advertise,
+        Err(help) => {
+            not_an_address(text, help, faults);
+            return None;
+        }
+    };
+    let other_version = advertise.is_ipv4() != bind.value.is_ipv4();
+    if advertise.ip().is_unspecified() || other_version {
+        let help = "write an address of the same IP version that others can send to";
+        not_an_address(text, help, faults);
+        return None;
+    }
+    Some(advertise)
+}
+
+fn carrier(build: &mut Build<'_>, table: &CarrierTable<'_>, faults: &mut Faults<'_>) {
+    let number_format = match table.number_format {
+        None => NumberFormat::default(),
+        Some(text) => NumberFormat::parse(text.value).unwrap_or_else(|| {
+            let fault = Fault::error(format!("`{}` is no form of numbers", text.value));
+            let known = one_of(NumberFormat::ALL.iter().map(|it| it.as_str()));
+            faults.add(text.place, fault.help(format!("write {known}")));
+            NumberFormat::default()
+        }),
+    };
+    let Some(name) = table.name.filter(|&name| name_is_good(name, faults)) else {
+        return;
+    };
+    if let Some(&(first, _)) = build.carrier_names.get(name.value) {
+        return named_twice(name, "carrier", first, faults);
+    }
+    let id = u16::try_from(build.carriers.len()).ok().map(CarrierId);
+    let at = table
+        .address
+        .and_then(|text| address(text, "carrier", faults));
+    let reached = at.filter(|at| is_reachable(*at, faults));
+    let reached =
+        reached.and_then(|at| Some((at, build.listener_for(at, table.listener, faults)?)));
+    let known = reached.and(id);
+    build
+        .carrier_names
+        .insert(name.value.to_owned(), (name.place, known));
+    let (Some((at, listener)), Some(id)) = (reached, known) else {
+        return;
+    };
+    build.carriers.push(Carrier {
+        name: name.value.into(),
+        transport: Transport::Udp,
+        address: at.value,
+        listener,
+        number_format,
+    });
+    if table.sources.is_empty() {
+        let fault = Fault::warning("the carrier has no `sources`")
+            .label("its own requests are a stranger's")
+            .help(format!("add sources = [\"{}\"]", at.value.ip()));
+        faults.add(name.place, fault);
+    }
+    build.claim(&table.sources, Peer::Carrier(id), faults);
+}
+
+/// Whether an address is one that something can be sent to.
+pub(super) fn is_reachable(at: At<SocketAddr>, faults: &mut Faults<'_>) -> bool {
+    let ip = at.value.ip();
+    let good = !ip.is_unspecified() && !ip.is_multicast();
+    if !good {
+        let fault = Fault::error(format!("nobody can be reached at `{ip}`"));
+        faults.add(at.place, fault.help("write the address of one machine"));
+    }
+    good
+}

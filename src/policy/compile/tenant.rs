@@ -1,0 +1,381 @@
+//! A tenant's file: who it is, whom it may show, where its calls go.
+
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use super::build::{Build, duration, name_is_good, named_twice, no_such};
+use super::main::is_reachable;
+use super::{caps, destinations};
+use crate::base::flow::Transport;
+use crate::policy::diagnostic::{At, Fault, Faults, LineIndex};
+use crate::policy::model::{CapTable, InboundTable, TenantFile};
+use crate::policy::numbering::Length;
+use crate::policy::ruleset::{
+    CarrierId, Delivery, Lane, Longest, Mode, Otherwise, Part, Peer, RuleId, Tenant, TenantId,
+};
+use crate::policy::table::{self, Entry, Kinds};
+use crate::policy::target::Packed;
+use crate::policy::values::{self, Endpoint, NumberRange, Scheme};
+
+/// The longest call and ring of a tenant that does not say.
+const USUAL: Longest = Longest {
+    call: 4 * 3_600,
+    ring: 180,
+};
+/// The longest call that can be allowed.
+const LONGEST_CALL: Duration = Duration::from_secs(24 * 3_600);
+/// The longest ring that can be allowed.
+const LONGEST_RING: Duration = Duration::from_secs(3_600);
+
+/// Takes a tenant's file into the set. It is there afterwards even if it has
+/// faults, so that faults of other files that name it are found.
+pub(super) fn tenant(
+    build: &mut Build<'_>,
+    file: &TenantFile<'_>,
+    lines: &LineIndex,
+    faults: &mut Faults<'_>,
+) {
+    let Some((name, id)) = name_and_id(build, file, faults) else {
+        return;
+    };
+    let plan = plan(build, file, faults);
+    tariff(build, file, faults);
+    let carriers = carriers(build, file, faults);
+    let zone = file.time_zone.and_then(|zone| build.zone(zone, faults));
+    let mode = mode(file, faults);
+    sources(build, file, id, faults);
+    let callers = callers(build, file, lines, faults);
+    let destinations = destinations::destinations(build, file, lines, faults);
+    let inbound = file
+        .inbound
+        .as_ref()
+        .and_then(|table| inbound(build, table, faults));
+    if inbound.is_some() {
+        let own = callers.own.of(&build.entries).iter();
+        let place = file.callers.own.first().map_or(name.place, |it| it.place);
+        build
+            .owners
+            .extend(own.map(|entry| (entry.as_range(), id, place)));
+    }
+    let longest = file.caps.as_ref().map(|caps| longest(caps, faults));
+    let longest = longest.unwrap_or(Longest::NONE).or(USUAL);
+    let name_shared: std::sync::Arc<str> = name.value.into();
+    let book = build.counters.book(&name_shared);
+    let caps = caps::caps(build, file, &book, lines, faults);
+    build.tenant_names.insert(name_shared.clone(), name.place);
+    build.tenants.push(Tenant {
+        name: name_shared,
+        carriers: carriers.into(),
+        longest_call: Duration::from_secs(longest.call.into()),
+        longest_ring: Duration::from_secs(longest.ring.into()),
+        inbound,
+        mode,
+    });
+    build.lanes.push(Lane {
+        book,
+        destinations: destinations.part,
+        destination_kinds: destinations.kinds,
+        cap_targets: caps.targets.part,
+        cap_kinds: caps.targets.kinds,
+        own: callers.own,
+        default: callers.default,
+        wide_caps: caps.wide,
+        wide_count: caps.wide_count,
+        otherwise: callers.otherwise,
+        mode,
+        callers: callers.rule,
+        zone: zone.unwrap_or(0),
+        plan: plan.unwrap_or(0),
+        longest_call: longest.call,
+        longest_ring: u16::try_from(longest.ring).unwrap_or(u16::MAX),
+    });
+}
+
+/// A tenant's arranged entries: which part of all, and of which kinds.
+#[derive(Clone, Copy)]
+pub(super) struct Arranged {
+    pub part: Part,
+    pub kinds: Kinds,
+}
+
+/// Arranges the entries from `start` on.
+pub(super) fn arrange(entries: &mut [Entry], start: usize) -> Arranged {
+    let part = Part::new(start, entries.len());
+    let own = entries.get_mut(start..);
+    Arranged {
+        part,
+        kinds: own.map(table::arrange).unwrap_or_default(),
+    }
+}
+
+/// The tenant's name, if it is good and nobody else's, and its number.
+fn name_and_id<'t>(
+    build: &Build<'_>,
+    file: &TenantFile<'t>,
+    faults: &mut Faults<'_>,
+) -> Option<(At<&'t str>, TenantId)> {
+    let name = file.name.filter(|&name| name_is_good(name, faults))?;
+    if let Some(&first) = build.tenant_names.get(name.value) {
+        named_twice(name, "tenant", first, faults);
+        return None;
+    }
+    let id = u32::try_from(build.tenants.len()).ok()?;
+    Some((name, TenantId(id)))
+}
+
+fn plan(build: &Build<'_>, file: &TenantFile<'_>, faults: &mut Faults<'_>) -> Option<u16> {
+    let name = file.plan?;
+    match build.plan_names.get(name.value) {
+        Some((_, id)) => *id,
+        None => {
+            // A plan without a readable name may be the one.
+            if !build.unread {
+                no_such(
+                    name,
+                    "plan",
+                    build.plan_names.keys().map(String::as_str),
+                    faults,
+                );
+            }
+            None
+        }
+    }
+}
+
+fn tariff(build: &Build<'_>, file: &TenantFile<'_>, faults: &mut Faults<'_>) {
+    if let Some(name) = file.tariff
+        && !build.tariffs.contains(name.value)
+    {
+        no_such(
+            name,
+            "tariff",
+            build.tariffs.iter().map(String::as_str),
+            faults,
+        );
+    }
+}
+
+fn carriers(build: &Build<'_>, file: &TenantFile<'_>, faults: &mut Faults<'_>) -> Vec<CarrierId> {
+    let mut found = Vec::with_capacity(file.carriers.len());
+    let mut seen = BTreeSet::new();
+    for &name in &file.carriers {
+        if !seen.insert(name.value) {
+            let fault = Fault::error(format!("`{}` is named twice", name.value));
+            faults.add(name.place, fault.help("name each carrier once"));
+            continue;
+        }
+        match build.carrier_names.get(name.value) {
+            Some((_, id)) => found.extend(*id),
+            None => {
+                no_such(
+                    name,
+                    "carrier",
+                    build.carrier_names.keys().map(String::as_str),
+                    faults,
+                );
+            }
+        }
+    }
+    if let Some(second) = file.carriers.get(1) {
+        faults.pending(second.place, "a second carrier in `carriers`");
+        found.truncate(1);
+    }
+    found
+}
+
+fn mode(file: &TenantFile<'_>, faults: &mut Faults<'_>) -> Mode {
+    match file.mode {
+        None => Mode::Enforce,
+        Some(text) => match text.value {
+            "enforce" => Mode::Enforce,
+            "observe" => Mode::Observe,
+            other => {
+                let fault = Fault::error(format!("`{other}` is no mode"));
+                faults.add(text.place, fault.help("write \"enforce\" or \"observe\""));
+                Mode::Enforce
+            }
+        },
+    }
+}
+
+fn sources(build: &mut Build<'_>, file: &TenantFile<'_>, id: TenantId, faults: &mut Faults<'_>) {
+    build.claim(&file.sources, Peer::Tenant(id), faults);
+    if file.sources.is_empty() {
+        let fault = Fault::warning("the tenant has no `sources`")
+            .label("its traffic is a stranger's")
+            .help("say under [identify] where its phone system sends from");
+        faults.add(file.place, fault);
+    }
+}
+
+/// What `[callers]` comes to.
+struct Callers {
+    own: Part,
+    otherwise: Otherwise,
+    default: Packed,
+    rule: RuleId,
+}
+
+fn callers(
+    build: &mut Build<'_>,
+    file: &TenantFile<'_>,
+    lines: &LineIndex,
+    faults: &mut Faults<'_>,
+) -> Callers {
+    let table = &file.callers;
+    let mut ranges: Vec<NumberRange> = table
+        .own
+        .iter()
+        .filter_map(|&text| own_range(build, text, faults))
+        .collect();
+    let ranges_read = ranges.len();
+    ranges.sort_unstable_by_key(NumberRange::order);
+    ranges.dedup_by(|next, kept| {
+        let overlaps = kept.overlaps(next);
+        if overlaps {
+            kept.last = kept.last.max(next.last);
+        }
+        overlaps
+    });
+    if let (true, Some(place)) = (table.own.is_empty(), table.own_place) {
+        let fault = Fault::error("the tenant has no number of its own");
+        let help = "write those it may show: every call shows one, emergency calls too";
+        faults.add(place, fault.help(help));
+    }
+    let otherwise = match table.otherwise {
+        None => Otherwise::Replace,
+        Some(text) => match text.value {
+            "replace" => Otherwise::Replace,
+            "refuse" => Otherwise::Refuse,
+            other => {
+                let fault = Fault::error(format!("`{other}` is not what can be done"));
+                faults.add(text.place, fault.help("write \"replace\" or \"refuse\""));
+                Otherwise::Replace
+            }
+        },
+    };
+    let default = match table.default {
+        Some(text) => {
+            let all_read = ranges_read == table.own.len();
+            default_caller(text, all_read.then_some(&ranges), faults)
+        }
+        None if table.has_default => None,
+        // An emergency call shows one of the tenant's numbers in any case.
+        None if otherwise == Otherwise::Refuse => ranges.first().map(|range| range.first),
+        None => {
+            let place = table.otherwise.map_or(file.place, |it| it.place);
+            let place = table.own.first().map_or(place, |it| it.place);
+            let fault = Fault::error("`default` in [callers] is missing");
+            let help = "say which number is shown instead of one that is not the tenant's, or \
+                        write otherwise = \"refuse\"";
+            faults.add(place, fault.help(help));
+            None
+        }
+    };
+    let place = table.otherwise.map_or(file.place, |it| it.place);
+    let verb = table.otherwise.map_or("replace", |it| it.value);
+    let rule = build.rule(place, lines, format!("[callers] otherwise = \"{verb}\""));
+    let start = build.entries.len();
+    build.entries.extend(ranges.into_iter().map(Entry::range));
+    Callers {
+        own: Part::new(start, build.entries.len()),
+        otherwise,
+        default: default.unwrap_or_default(),
+        rule,
+    }
+}
+
+fn own_range(build: &Build<'_>, text: At<&str>, faults: &mut Faults<'_>) -> Option<NumberRange> {
+    let range = match values::number_range(text.value) {
+        Ok(range) => range,
+        Err(help) => {
+            let fault = Fault::error(format!("`{}` is no number or range", text.value));
+            faults.add(text.place, fault.help(help));
+            return None;
+        }
+    };
+    for end in [range.first, range.last] {
+        let number = end.number();
+        let digits = number.as_ref().and_then(|it| it.international_digits());
+        let found = build.numbering.lookup(digits.unwrap_or_default());
+        if found.length == Length::Impossible {
+            let fault = Fault::error(format!("no number can be `{end:?}`"));
+            let help = "check the digits: the country's code, no 0 behind it, and the length";
+            faults.add(text.place, fault.help(help));
+            return None;
+        }
+    }
+    Some(range)
+}
+
+/// The number to show instead; it must be one of `own`, if those could all be read.
+fn default_caller(
+    text: At<&str>,
+    own: Option<&Vec<NumberRange>>,
+    faults: &mut Faults<'_>,
+) -> Option<Packed> {
+    let number = match values::number(text.value) {
+        Ok(number) => number,
+        Err(help) => {
+            let fault = Fault::error(format!("`{}` is no number", text.value));
+            faults.add(text.place, fault.help(help));
+            return None;
+        }
+    };
+    if let Some(own) = own
+        && !own.iter().any(|range| range.contains(number))
+    {
+        let fault = Fault::error(format!("`{number:?}` is not one of `own`"));
+        faults.add(
+            text.place,
+            fault.help("only a number of the tenant's own can be shown"),
+        );
+    }
+    Some(number)
+}
+
+fn inbound(
+    build: &Build<'_>,
+    table: &InboundTable<'_>,
+    faults: &mut Faults<'_>,
+) -> Option<Delivery> {
+    let text = table.deliver_to?;
+    let at: At<SocketAddr> = match values::signalling(text.value) {
+        Ok((Scheme::Udp, Endpoint::Address(address))) => text.with(address),
+        Ok((Scheme::Udp, Endpoint::Name(_))) => {
+            faults.pending(text.place, "a phone system given by a domain name");
+            return None;
+        }
+        Ok((scheme, _)) => {
+            faults.pending(text.place, &format!("a phone system over {scheme}"));
+            return None;
+        }
+        Err(help) => {
+            let fault = Fault::error(format!("`{}` is no address", text.value));
+            faults.add(text.place, fault.help(help));
+            return None;
+        }
+    };
+    if !is_reachable(at, faults) {
+        return None;
+    }
+    Some(Delivery {
+        transport: Transport::Udp,
+        address: at.value,
+        listener: build.listener_for(at, table.listener, faults)?,
+    })
+}
+
+/// How long calls under a cap may take.
+pub(super) fn longest(table: &CapTable<'_>, faults: &mut Faults<'_>) -> Longest {
+    let mut seconds = |text: Option<At<&str>>, most: Duration| {
+        let read = text.and_then(|text| duration(text, Duration::from_secs(1), most, faults));
+        read.and_then(|it| u32::try_from(it.as_secs()).ok())
+            .unwrap_or(u32::MAX)
+    };
+    Longest {
+        call: seconds(table.longest_call, LONGEST_CALL),
+        ring: seconds(table.longest_ring, LONGEST_RING),
+    }
+}

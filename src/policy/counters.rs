@@ -1,0 +1,101 @@
+//! Counters, which belong to what they count and not to a rule's text.
+//!
+//! A [`Counters`] outlives every rule set. It has one book a tenant; a book has
+//! every counter of that tenant behind one short lock, so that all caps of a call
+//! are checked and taken together or not at all, exactly, with nothing to roll
+//! back. A counter is found again by its scope, whatever rules name it, so a
+//! reload resets nothing. No lock guard leaves this folder.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::base::time::Now;
+
+mod book;
+mod day;
+mod meter;
+mod pages;
+
+pub use book::Hold;
+pub(super) use book::{
+    Admission, Book, Claim, Claims, Measure, Meters, Scope, Subject, UsedUp, Who,
+};
+use day::CivilClock;
+pub(super) use day::Zone;
+pub(super) use meter::Limits;
+pub use meter::Quantity;
+
+/// What all books have in common.
+#[derive(Debug, Default)]
+struct Shared {
+    /// Holds that were dropped without being released.
+    leaked: AtomicU64,
+    /// The wall clock, as far as it is believed.
+    clock: CivilClock,
+    /// How many rule sets were numbered.
+    versions: AtomicU64,
+}
+
+/// Every counter of every tenant. Outlives the rule sets compiled against it.
+#[derive(Debug, Default)]
+pub struct Counters {
+    books: Mutex<BTreeMap<Arc<str>, Arc<Book>>>,
+    shared: Arc<Shared>,
+}
+
+impl Counters {
+    /// None yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The book of a tenant, opened if there is none.
+    pub(super) fn book(&self, tenant: &Arc<str>) -> Arc<Book> {
+        let mut books = lock(&self.books);
+        let open = || Arc::new(Book::new(Arc::clone(&self.shared)));
+        Arc::clone(books.entry(Arc::clone(tenant)).or_insert_with(open))
+    }
+
+    /// The number of the next rule set: later ones have higher numbers.
+    pub(super) fn next_version(&self) -> u64 {
+        self.shared.versions.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
+    /// The sum of every counter of live things. Zero when no call lives.
+    #[must_use]
+    pub fn live(&self) -> u64 {
+        lock(&self.books).values().map(|book| book.live()).sum()
+    }
+
+    /// Holds that were dropped without being released: each is a fault of the
+    /// program, and its call counts as live until the process ends.
+    #[must_use]
+    pub fn leaked(&self) -> u64 {
+        self.shared.leaked.load(Ordering::Relaxed)
+    }
+
+    /// Takes the wall clock for right, after it jumped.
+    ///
+    /// A clock that runs away from the monotonic one by more than a minute is
+    /// not believed: calendar days go on by the old reckoning until this is
+    /// called.
+    pub fn confirm_clock(&self) {
+        self.shared.clock.confirm();
+    }
+
+    /// Forgets the books of tenants that no rule set has any more and that count
+    /// nothing that still matters. To be called now and then.
+    pub fn sweep(&self, now: Now) {
+        // Whoever has a book has a reference to it, and new ones are given out
+        // under this lock only.
+        lock(&self.books).retain(|_, book| Arc::strong_count(book) > 1 || !book.is_at_rest(now));
+    }
+}
+
+/// Locks; a panic elsewhere does not make the counters untrue, as each change
+/// is made whole or not begun.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,245 @@
+//! What one scope of a tenant's calls is measured by: how many live, when the
+//! last ones were let in, how many today.
+
+use std::collections::VecDeque;
+use std::fmt;
+
+use crate::base::time::{Mono, Wall};
+
+/// What a cap counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Quantity {
+    /// Calls that live at the same time.
+    AtOnce,
+    /// Calls in any second.
+    PerSecond,
+    /// Calls in any minute.
+    PerMinute,
+    /// Calls in any hour.
+    PerHour,
+    /// Calls in a calendar day of the tenant's time zone.
+    PerDay,
+}
+
+impl Quantity {
+    /// All of them, in the order in which they are checked.
+    pub(in crate::policy) const ALL: [Self; 5] = [
+        Self::AtOnce,
+        Self::PerSecond,
+        Self::PerMinute,
+        Self::PerHour,
+        Self::PerDay,
+    ];
+
+    /// The key that sets it in a rule file.
+    #[must_use]
+    pub const fn key(self) -> &'static str {
+        match self {
+            Self::AtOnce => "calls_at_once",
+            Self::PerSecond => "calls_per_second",
+            Self::PerMinute => "calls_per_minute",
+            Self::PerHour => "calls_per_hour",
+            Self::PerDay => "calls_per_day",
+        }
+    }
+}
+
+impl fmt::Display for Quantity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.key())
+    }
+}
+
+/// The windows that slide, and how long they are in nanoseconds.
+const WINDOWS: [(Quantity, u64); 3] = [
+    (Quantity::PerSecond, 1_000_000_000),
+    (Quantity::PerMinute, 60_000_000_000),
+    (Quantity::PerHour, LONGEST),
+];
+
+/// The longest window in nanoseconds.
+const LONGEST: u64 = 3_600_000_000_000;
+
+/// No limit. No count here reaches it.
+const UNLIMITED: u32 = u32::MAX;
+
+/// How much of each quantity is allowed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::policy) struct Limits {
+    at_once: u32,
+    /// In the order of [`WINDOWS`].
+    windows: [u32; WINDOWS.len()],
+    per_day: u32,
+    /// The largest limit of a window: so many times must be remembered. Zero if
+    /// no window is limited.
+    keep: u32,
+    /// The longest window that is limited: so far back they must be.
+    reach: u64,
+}
+
+impl Limits {
+    /// No limit on anything.
+    pub(in crate::policy) const NONE: Self = Self {
+        at_once: UNLIMITED,
+        windows: [UNLIMITED; WINDOWS.len()],
+        per_day: UNLIMITED,
+        keep: 0,
+        reach: 0,
+    };
+
+    /// Sets the limit on `quantity`.
+    pub(in crate::policy) fn set(&mut self, quantity: Quantity, limit: u32) {
+        match quantity {
+            Quantity::AtOnce => self.at_once = limit,
+            Quantity::PerDay => self.per_day = limit,
+            _ => {
+                let windows = self.windows.iter_mut().zip(WINDOWS);
+                for (slot, (of, span)) in windows.filter(|(_, (of, _))| *of == quantity) {
+                    debug_assert_eq!(of, quantity);
+                    *slot = limit;
+                    self.keep = self.keep.max(limit);
+                    self.reach = self.reach.max(span);
+                }
+            }
+        }
+    }
+
+    /// Whether there is a limit on `quantity`.
+    pub(in crate::policy) fn has(&self, quantity: Quantity) -> bool {
+        let limit = match quantity {
+            Quantity::AtOnce => self.at_once,
+            Quantity::PerSecond => self.windows[0],
+            Quantity::PerMinute => self.windows[1],
+            Quantity::PerHour => self.windows[2],
+            Quantity::PerDay => self.per_day,
+        };
+        limit != UNLIMITED
+    }
+}
+
+/// A limit that is used up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::policy) struct Over {
+    /// Of what.
+    pub quantity: Quantity,
+    /// How many there are already.
+    pub value: u32,
+    /// How many there may be.
+    pub threshold: u32,
+}
+
+/// The counters of one scope.
+///
+/// Windows slide exactly: one list of the times at which calls were let in
+/// serves them all. "At most N in any span of length W" holds if the N-th last
+/// call was let in W ago or earlier, so a check looks at one element. A span
+/// includes its first moment, not its last: N calls at noon leave room for the
+/// next one a second after noon, and not a nanosecond before.
+#[derive(Debug, Default)]
+pub(super) struct Meter {
+    /// Calls that hold a place here now.
+    live: u32,
+    /// Calls let in on the day that ends at `day_end`.
+    today: u32,
+    /// When that day ends. Only ever moves on, so that a clock set back opens
+    /// no day twice.
+    day_end: Wall,
+    /// When the last calls were let in, oldest first: as many as the largest
+    /// window limit needs. It grows only where none of them is out of every
+    /// window's reach.
+    times: VecDeque<u64>,
+}
+
+impl Meter {
+    /// The first of `limits` that leaves no room for another call.
+    pub(super) fn check(&self, limits: &Limits, now: Mono, wall: Wall) -> Option<Over> {
+        let over = |quantity, value, threshold| {
+            Some(Over {
+                quantity,
+                value,
+                threshold,
+            })
+        };
+        if self.live >= limits.at_once {
+            return over(Quantity::AtOnce, self.live, limits.at_once);
+        }
+        if limits.keep > 0 {
+            for ((quantity, span), limit) in WINDOWS.into_iter().zip(limits.windows) {
+                let nth_last = self.times.len().checked_sub(limit as usize);
+                let time = nth_last.and_then(|at| self.times.get(at));
+                if time.is_some_and(|&time| is_within(time, now, span)) {
+                    return over(quantity, self.within(now, span), limit);
+                }
+            }
+        }
+        let today = if wall < self.day_end { self.today } else { 0 };
+        if today >= limits.per_day {
+            return over(Quantity::PerDay, today, limits.per_day);
+        }
+        None
+    }
+
+    /// How many calls were let in within `span`, as far as remembered.
+    fn within(&self, now: Mono, span: u64) -> u32 {
+        let before = self
+            .times
+            .partition_point(|&time| !is_within(time, now, span));
+        u32::try_from(self.times.len() - before).unwrap_or(u32::MAX)
+    }
+
+    /// Counts a call let in at `now`, on the day that ends at `day_end`.
+    pub(super) fn take(&mut self, limits: &Limits, now: Mono, wall: Wall, day_end: Wall) {
+        self.live = self.live.saturating_add(1);
+        if wall >= self.day_end {
+            self.today = 0;
+        }
+        self.day_end = self.day_end.max(day_end);
+        self.today = self.today.saturating_add(1);
+        if limits.keep == 0 {
+            return;
+        }
+        // Stale times do no harm. They are looked at when room is needed, so that
+        // most calls write here without reading.
+        if self.times.len() == self.times.capacity() {
+            let stale = |&time: &u64| !is_within(time, now, limits.reach);
+            let count = self.times.partition_point(stale);
+            self.times.drain(..count);
+        }
+        while self.times.len() >= limits.keep as usize {
+            self.times.pop_front();
+        }
+        self.times.push_back(now.as_nanos());
+    }
+
+    /// Counts a call that lives, but was let in before this meter was asked.
+    pub(super) fn join(&mut self) {
+        self.live = self.live.saturating_add(1);
+    }
+
+    /// A call that held a place here is over.
+    pub(super) fn leave(&mut self) {
+        self.live = self.live.saturating_sub(1);
+    }
+
+    /// Calls that hold a place here.
+    pub(super) fn live(&self) -> u32 {
+        self.live
+    }
+
+    /// Whether nothing that was counted matters any more, so that forgetting
+    /// the meter changes no answer.
+    pub(super) fn is_at_rest(&self, now: Mono, wall: Wall) -> bool {
+        let last = self.times.back();
+        let counts = last.is_some_and(|&time| is_within(time, now, LONGEST));
+        self.live == 0 && wall >= self.day_end && !counts
+    }
+}
+
+/// Whether a span of this length that ends now, with what comes now in it, holds
+/// `time`.
+fn is_within(time: u64, now: Mono, span: u64) -> bool {
+    now.as_nanos().saturating_sub(time) < span
+}
+
+#[cfg(test)]
+mod tests;

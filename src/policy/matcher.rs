@@ -1,0 +1,129 @@
+//! Which of a tenant's destination rules decides about a number.
+//!
+//! A prefix is more specific than a country's class, that than a country, that
+//! than a class, that than `international`, that than `any`; of two prefixes the
+//! longer. The most specific rule that covers the number decides, and a denial
+//! of the same target wins. But where a class is denied, no rule allows its
+//! numbers except one that names the class in that country, or a prefix wholly
+//! inside the class. A country, `international` and `any` cover only numbers of
+//! ordinary classes.
+
+use super::diagnostic::At;
+use super::numbering::{Class, Classes, Country};
+use super::table::{Entry, Flags, Table};
+use super::target::{Destination, Target};
+
+/// The entry denies; without it, it allows.
+const DENY: Flags = Flags::bit(0);
+/// All assigned numbers that begin with this prefix are of one class.
+const ONE_CLASS: Flags = Flags::bit(1);
+/// No number that begins with this prefix is assigned.
+const UNASSIGNED: Flags = Flags::bit(2);
+
+/// What one line under `[destinations]` says.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct DestinationRule {
+    /// What it is about.
+    pub target: Target,
+    /// Whether it denies.
+    pub deny: bool,
+}
+
+/// What the rules of a tenant say about a destination.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Decision {
+    /// This rule allows it.
+    Allow(u32),
+    /// This rule denies it.
+    Deny(u32),
+    /// No rule covers it, so that it is denied.
+    Uncovered,
+}
+
+/// The entry of a rule numbered `number`. `under` are the classes of the assigned
+/// numbers that begin with its prefix, if it is one.
+pub(super) fn entry(rule: DestinationRule, number: u32, under: Classes) -> Entry {
+    let flags = match rule.target {
+        _ if rule.deny => DENY,
+        Target::Prefix(_) if under.is_empty() => UNASSIGNED,
+        Target::Prefix(_) if under.is_one() => ONE_CLASS,
+        _ => Flags::NONE,
+    };
+    Entry::new(rule.target, flags, number)
+}
+
+/// What the arranged `rules` say about a destination dialled in `home`.
+pub(super) fn decide(rules: Table<'_>, to: &Destination, home: Option<Country>) -> Decision {
+    let of_class = rules.exact(Target::Class(to.class));
+    let denied_class = of_class.filter(|entry| entry.flags().has(DENY));
+    for prefix in rules.prefixes(to.digits) {
+        let flags = prefix.flags();
+        if flags.has(DENY) {
+            return Decision::Deny(prefix.value);
+        }
+        let is_inside = match to.class {
+            Class::Unassigned => flags.has(UNASSIGNED),
+            _ => flags.has(ONE_CLASS),
+        };
+        if denied_class.is_none() || is_inside {
+            return Decision::Allow(prefix.value);
+        }
+    }
+    let in_country = to.country.map(|it| Target::CountryClass(it, to.class));
+    if let Some(entry) = in_country.and_then(|target| rules.exact(target)) {
+        return said(entry);
+    }
+    if let Some(entry) = denied_class {
+        return Decision::Deny(entry.value);
+    }
+    let ordinary = to.class.is_ordinary();
+    let country = to.country.filter(|_| ordinary).map(Target::Country);
+    let foreign = ordinary && to.country.is_some() && to.is_abroad(home);
+    let wider = [
+        country.and_then(|target| rules.exact(target)),
+        of_class,
+        foreign
+            .then(|| rules.exact(Target::International))
+            .flatten(),
+        ordinary.then(|| rules.exact(Target::Any)).flatten(),
+    ];
+    wider
+        .into_iter()
+        .flatten()
+        .next()
+        .map_or(Decision::Uncovered, said)
+}
+
+fn said(entry: &Entry) -> Decision {
+    if entry.flags().has(DENY) {
+        Decision::Deny(entry.value)
+    } else {
+        Decision::Allow(entry.value)
+    }
+}
+
+/// Of rules with the same target, those that never decide: what is written
+/// twice, and what is also denied. The others, each target once.
+pub(super) fn settle(
+    rules: Vec<At<DestinationRule>>,
+    mut shadowed: impl FnMut(&At<DestinationRule>, &At<DestinationRule>),
+) -> Vec<At<DestinationRule>> {
+    let mut order: Vec<usize> = (0..rules.len()).collect();
+    let key = |at: &usize| {
+        rules
+            .get(*at)
+            .map(|it| (it.value.target.word(), !it.value.deny, *at))
+    };
+    order.sort_unstable_by_key(key);
+    let mut kept: Vec<At<DestinationRule>> = Vec::with_capacity(rules.len());
+    for rule in order.into_iter().filter_map(|at| rules.get(at)) {
+        match kept.last() {
+            Some(last) if last.value.target == rule.value.target => shadowed(rule, last),
+            _ => kept.push(*rule),
+        }
+    }
+    kept
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,12 @@
+//! The rule files as they are written: which keys there are, and their types.
+//!
+//! What the texts in them mean is for [`super::compile()`] to find out. Everything
+//! borrows from the file's text, and has its place in it.
+
+mod main;
+mod plan;
+mod tenant;
+
+pub(super) use main::{CarrierTable, ListenTable, MainFile, main_file};
+pub(super) use plan::{PlanFile, plan_file};
+pub(super) use tenant::{CapTable, InboundTable, TenantFile, tenant_file};

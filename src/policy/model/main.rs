@@ -1,0 +1,140 @@
+//! `tollgate.toml`: the box itself.
+
+use crate::policy::diagnostic::{At, Fault, Faults, Place};
+use crate::policy::reader::Fields;
+
+/// The main file.
+#[derive(Debug, Default)]
+pub(in crate::policy) struct MainFile<'t> {
+    /// `[[listen]]`
+    pub listen: Vec<ListenTable<'t>>,
+    /// `[[carrier]]`
+    pub carriers: Vec<CarrierTable<'t>>,
+    /// `policies.directory`
+    pub policies: Option<At<&'t str>>,
+    /// `ledger.directory`
+    pub ledger: Option<At<&'t str>>,
+    /// `admin.address`
+    pub admin: Option<At<&'t str>>,
+    /// `run.shards`
+    pub shards: Option<At<u64>>,
+    /// `run.stop_after`
+    pub stop_after: Option<At<&'t str>>,
+}
+
+/// One `[[listen]]`.
+#[derive(Debug)]
+pub(in crate::policy) struct ListenTable<'t> {
+    /// Its heading.
+    pub place: Place,
+    /// `address`: "udp:127.0.0.1:5060"
+    pub address: Option<At<&'t str>>,
+    /// `advertise`: the address that others reach it at.
+    pub advertise: Option<At<&'t str>>,
+    /// `challenge`
+    pub challenge: Option<At<bool>>,
+}
+
+/// One `[[carrier]]`.
+#[derive(Debug)]
+pub(in crate::policy) struct CarrierTable<'t> {
+    /// `name`
+    pub name: Option<At<&'t str>>,
+    /// `address`
+    pub address: Option<At<&'t str>>,
+    /// `sources`
+    pub sources: Vec<At<&'t str>>,
+    /// `number_format`
+    pub number_format: Option<At<&'t str>>,
+    /// `listener`: the address of the listener it is called from.
+    pub listener: Option<At<&'t str>>,
+}
+
+/// Reads the main file.
+pub(in crate::policy) fn main_file<'t>(
+    mut root: Fields<'t>,
+    faults: &mut Faults<'_>,
+) -> MainFile<'t> {
+    let listen = root.tables("listen", "[[listen]]", faults);
+    let carriers = root.tables("carrier", "[[carrier]]", faults);
+    let mut file = MainFile {
+        listen: listen
+            .into_iter()
+            .map(|it| listen_table(it, faults))
+            .collect(),
+        carriers: carriers
+            .into_iter()
+            .map(|it| carrier_table(it, faults))
+            .collect(),
+        ..MainFile::default()
+    };
+    if let Some(mut policies) = root.table("policies", "[policies]", faults) {
+        file.policies = policies.text("directory", faults);
+        policies.required("directory", file.policies, "\"policies\"", faults);
+        policies.close(faults);
+    }
+    if let Some(mut ledger) = root.table("ledger", "[ledger]", faults) {
+        file.ledger = ledger.text("directory", faults);
+        ledger.required("directory", file.ledger, "\"var/ledger\"", faults);
+        if let Some(durability) = ledger.text("durability", faults) {
+            durability_is_known(durability, faults);
+        }
+        ledger.close(faults);
+    }
+    if let Some(mut admin) = root.table("admin", "[admin]", faults) {
+        file.admin = admin.text("address", faults);
+        admin.required("address", file.admin, "\"127.0.0.1:8060\"", faults);
+        admin.close(faults);
+    }
+    if let Some(mut run) = root.table("run", "[run]", faults) {
+        file.shards = run.count("shards", faults);
+        file.stop_after = run.text("stop_after", faults);
+        run.close(faults);
+    }
+    root.close(faults);
+    file
+}
+
+fn listen_table<'t>(mut fields: Fields<'t>, faults: &mut Faults<'_>) -> ListenTable<'t> {
+    let address = fields.text("address", faults);
+    fields.required("address", address, "\"udp:127.0.0.1:5060\"", faults);
+    let table = ListenTable {
+        place: fields.place,
+        address,
+        advertise: fields.text("advertise", faults),
+        challenge: fields.flag("challenge", faults),
+    };
+    fields.close(faults);
+    table
+}
+
+fn carrier_table<'t>(mut fields: Fields<'t>, faults: &mut Faults<'_>) -> CarrierTable<'t> {
+    let name = fields.text("name", faults);
+    fields.required("name", name, "\"upstream\"", faults);
+    let address = fields.text("address", faults);
+    fields.required("address", address, "\"udp:192.0.2.1:5060\"", faults);
+    let table = CarrierTable {
+        name,
+        address,
+        sources: fields.texts("sources", faults),
+        number_format: fields.text("number_format", faults),
+        listener: fields.text("listener", faults),
+    };
+    fields.close(faults);
+    table
+}
+
+/// `durability` says when a record counts as written.
+fn durability_is_known(durability: At<&str>, faults: &mut Faults<'_>) {
+    match durability.value {
+        "process" => {}
+        "disk" => faults.pending(durability.place, "`durability = \"disk\"` in [ledger]"),
+        other => {
+            let fault = Fault::error(format!("`{other}` is no durability"));
+            faults.add(
+                durability.place,
+                fault.help("write \"process\" or \"disk\""),
+            );
+        }
+    }
+}

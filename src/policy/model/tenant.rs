@@ -1,0 +1,225 @@
+//! `policies/tenants/*.toml`: who may call where, and how much.
+
+use crate::policy::counters::Quantity;
+use crate::policy::diagnostic::{At, Faults, Place};
+use crate::policy::reader::Fields;
+
+/// A tenant's file.
+#[derive(Debug)]
+pub(in crate::policy) struct TenantFile<'t> {
+    /// Where the file begins.
+    pub place: Place,
+    /// `name`
+    pub name: Option<At<&'t str>>,
+    /// `plan`
+    pub plan: Option<At<&'t str>>,
+    /// `tariff`
+    pub tariff: Option<At<&'t str>>,
+    /// `time_zone`
+    pub time_zone: Option<At<&'t str>>,
+    /// `mode`
+    pub mode: Option<At<&'t str>>,
+    /// `carriers`
+    pub carriers: Vec<At<&'t str>>,
+    /// `identify.sources`
+    pub sources: Vec<At<&'t str>>,
+    /// `[callers]`
+    pub callers: CallersTable<'t>,
+    /// `destinations.allow`
+    pub allow: Vec<At<&'t str>>,
+    /// `destinations.deny`
+    pub deny: Vec<At<&'t str>>,
+    /// `[caps]`
+    pub caps: Option<CapTable<'t>>,
+    /// `[[cap]]`
+    pub narrower: Vec<CapTable<'t>>,
+    /// `[inbound]`
+    pub inbound: Option<InboundTable<'t>>,
+}
+
+/// `[callers]`: the numbers that may be shown.
+#[derive(Debug, Default)]
+pub(in crate::policy) struct CallersTable<'t> {
+    /// `own`
+    pub own: Vec<At<&'t str>>,
+    /// Where `own` stands, if it is there.
+    pub own_place: Option<Place>,
+    /// `otherwise`
+    pub otherwise: Option<At<&'t str>>,
+    /// `default`
+    pub default: Option<At<&'t str>>,
+    /// `default` is there, faulty or not.
+    pub has_default: bool,
+}
+
+/// `[caps]` or one `[[cap]]`.
+#[derive(Debug)]
+pub(in crate::policy) struct CapTable<'t> {
+    /// Its heading.
+    pub place: Place,
+    /// `on`; never in `[caps]`.
+    pub on: Option<At<&'t str>>,
+    /// `calls_at_once` and the like.
+    pub limits: Vec<(Quantity, At<u64>)>,
+    /// `longest_call`
+    pub longest_call: Option<At<&'t str>>,
+    /// `longest_ring`
+    pub longest_ring: Option<At<&'t str>>,
+    /// It has no key but `on`.
+    pub is_empty: bool,
+}
+
+/// `[inbound]`: where calls to the tenant's own numbers go.
+#[derive(Debug)]
+pub(in crate::policy) struct InboundTable<'t> {
+    /// `deliver_to`
+    pub deliver_to: Option<At<&'t str>>,
+    /// `listener`
+    pub listener: Option<At<&'t str>>,
+}
+
+/// Reads a tenant's file.
+pub(in crate::policy) fn tenant_file<'t>(
+    mut root: Fields<'t>,
+    faults: &mut Faults<'_>,
+) -> TenantFile<'t> {
+    let name = root.text("name", faults);
+    root.required("name", name, "\"acme\"", faults);
+    let plan = root.text("plan", faults);
+    root.required("plan", plan, "\"jp\"", faults);
+    let time_zone = root.text("time_zone", faults);
+    root.required("time_zone", time_zone, "\"Asia/Tokyo\"", faults);
+    let mut file = TenantFile {
+        place: root.place,
+        name,
+        plan,
+        tariff: root.text("tariff", faults),
+        time_zone,
+        mode: root.text("mode", faults),
+        carriers: root.texts("carriers", faults),
+        sources: Vec::new(),
+        callers: CallersTable::default(),
+        allow: Vec::new(),
+        deny: Vec::new(),
+        caps: None,
+        narrower: Vec::new(),
+        inbound: None,
+    };
+    root.required("carriers", None::<()>, "[\"upstream\"]", faults);
+    if let Some(tariff) = file.tariff {
+        faults.pending(tariff.place, "`tariff`");
+    }
+    root.pending("unpriced", faults);
+    file.sources = identify(&mut root, faults);
+    file.callers = callers(&mut root, faults);
+    if let Some(mut fields) = root.table("destinations", "[destinations]", faults) {
+        file.allow = fields.texts("allow", faults);
+        file.deny = fields.texts("deny", faults);
+        fields.close(faults);
+    }
+    file.caps = root
+        .table("caps", "[caps]", faults)
+        .map(|it| cap_table(it, false, faults));
+    let narrower = root.tables("cap", "[[cap]]", faults);
+    file.narrower = narrower
+        .into_iter()
+        .map(|it| cap_table(it, true, faults))
+        .collect();
+    if let Some(mut budget) = root.table("budget", "[budget]", faults) {
+        for key in ["per_day", "per_month", "when_spent"] {
+            budget.pending(key, faults);
+        }
+        budget.close(faults);
+    }
+    file.inbound = root
+        .table("inbound", "[inbound]", faults)
+        .map(|it| inbound(it, faults));
+    root.close(faults);
+    file
+}
+
+fn identify<'t>(root: &mut Fields<'t>, faults: &mut Faults<'_>) -> Vec<At<&'t str>> {
+    let Some(mut fields) = root.table("identify", "[identify]", faults) else {
+        root.required(
+            "identify",
+            None::<()>,
+            "{ sources = [\"192.0.2.7/32\"] }",
+            faults,
+        );
+        return Vec::new();
+    };
+    let sources = fields.texts("sources", faults);
+    fields.pending("tls_names", faults);
+    fields.pending("accounts", faults);
+    fields.close(faults);
+    sources
+}
+
+fn callers<'t>(root: &mut Fields<'t>, faults: &mut Faults<'_>) -> CallersTable<'t> {
+    let Some(mut fields) = root.table("callers", "[callers]", faults) else {
+        let example = "{ own = [\"+81335570000..+81335570099\"], default = \"+81335570000\" }";
+        root.required("callers", None::<()>, example, faults);
+        return CallersTable::default();
+    };
+    let table = CallersTable {
+        own_place: fields.place_of("own"),
+        own: fields.texts("own", faults),
+        otherwise: fields.text("otherwise", faults),
+        default: fields.text("default", faults),
+        has_default: fields.has("default"),
+    };
+    fields.required(
+        "own",
+        None::<()>,
+        "[\"+81335570000..+81335570099\"]",
+        faults,
+    );
+    fields.close(faults);
+    table
+}
+
+fn cap_table<'t>(mut fields: Fields<'t>, narrower: bool, faults: &mut Faults<'_>) -> CapTable<'t> {
+    let place = fields.place;
+    let on = if narrower {
+        let on = fields.text("on", faults);
+        fields.required("on", on, "\"international\"", faults)
+    } else {
+        None
+    };
+    let limits = Quantity::ALL.into_iter().filter_map(|quantity| {
+        let count = fields.count(quantity.key(), faults);
+        count.map(|count| (quantity, count))
+    });
+    let limits = limits.collect();
+    let longest_call = fields.text("longest_call", faults);
+    let longest_ring = fields.text("longest_ring", faults);
+    for key in [
+        "money_per_day",
+        "money_per_month",
+        "numbers_per_day",
+        "hours",
+    ] {
+        fields.pending(key, faults);
+    }
+    let is_empty = fields.len() == usize::from(fields.has("on"));
+    fields.close(faults);
+    CapTable {
+        place,
+        on,
+        limits,
+        longest_call,
+        longest_ring,
+        is_empty,
+    }
+}
+
+fn inbound<'t>(mut fields: Fields<'t>, faults: &mut Faults<'_>) -> InboundTable<'t> {
+    let deliver_to = fields.text("deliver_to", faults);
+    fields.required("deliver_to", deliver_to, "\"udp:192.0.2.7:5060\"", faults);
+    let table = InboundTable {
+        deliver_to,
+        listener: fields.text("listener", faults),
+    };
+    fields.close(faults);
+    table
+}

@@ -1,0 +1,475 @@
+//! The compiled rules: one immutable set, shared by all shards and swapped whole.
+
+use std::hint::black_box;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::counters::{Book, Claim, Claims, Measure, Quantity, Subject, Zone};
+use super::diagnostic::Diagnostic;
+use super::number::Number;
+use super::numbering::{Country, Numbering};
+use super::peers::Peers;
+use super::plan::{NumberFormat, Plan};
+use super::table::{Entry, Kinds, Table};
+use super::target::Packed;
+use super::values::NumberRange;
+use crate::base::flow::{ListenerId, Transport};
+
+/// A tenant of one rule set. The next set may number them otherwise.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TenantId(pub u32);
+
+/// A carrier of one rule set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct CarrierId(pub u16);
+
+/// A rule of one rule set: see [`RuleSet::rule`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RuleId(pub(super) u32);
+
+/// Whose traffic it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Peer {
+    /// A tenant's phone system.
+    Tenant(TenantId),
+    /// A carrier.
+    Carrier(CarrierId),
+}
+
+/// Where Tollgate listens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listener {
+    /// Its place in [`RuleSet::listeners`].
+    pub id: ListenerId,
+    /// How messages are carried.
+    pub transport: Transport,
+    /// The address it is bound to.
+    pub bind: SocketAddr,
+    /// The address that others reach it at, for Via and Contact.
+    pub advertise: SocketAddr,
+    /// Whether unknown sources are answered with a challenge.
+    pub challenge: bool,
+}
+
+/// Where calls can leave to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Carrier {
+    /// Its name.
+    pub name: Arc<str>,
+    /// How messages are carried.
+    pub transport: Transport,
+    /// Where its requests go.
+    pub address: SocketAddr,
+    /// From where.
+    pub listener: ListenerId,
+    /// How it wants numbers written.
+    pub number_format: NumberFormat,
+}
+
+/// Where inbound calls of a tenant go: its phone system.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Delivery {
+    /// How messages are carried.
+    pub transport: Transport,
+    /// The phone system's address.
+    pub address: SocketAddr,
+    /// From where.
+    pub listener: ListenerId,
+}
+
+/// What happens to a call that is not allowed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// It is refused.
+    Enforce,
+    /// It is let go, if its number can be read, and what would have been is
+    /// recorded.
+    Observe,
+}
+
+/// One customer.
+#[derive(Clone, Debug)]
+pub struct Tenant {
+    /// Its name, which is also that of its counters.
+    pub name: Arc<str>,
+    /// Its carriers, in order of preference.
+    pub carriers: Box<[CarrierId]>,
+    /// The longest that a call may last once it is answered. Narrower caps may
+    /// shorten it: see `Allowed`.
+    pub longest_call: Duration,
+    /// The longest that it may ring.
+    pub longest_ring: Duration,
+    /// Where calls to its own numbers go; none if it takes no calls.
+    pub inbound: Option<Delivery>,
+    /// What happens to what is not allowed.
+    pub mode: Mode,
+}
+
+/// How the program itself runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Run {
+    /// How many shards there are; none for one a processor.
+    pub shards: Option<u16>,
+    /// How long live calls may go on after a request to stop.
+    pub stop_after: Duration,
+    /// The journal's directory, relative to the main file.
+    pub ledger: String,
+}
+
+/// A rule, for people.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RuleRef<'r> {
+    /// The file it is in.
+    pub file: &'r str,
+    /// Its line there, from 1.
+    pub line: u32,
+    /// What it says.
+    pub text: &'r str,
+}
+
+/// Part of a list that all tenants share.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Part {
+    start: u32,
+    end: u32,
+}
+
+impl Part {
+    /// From one length of the list to a later one.
+    pub(super) fn new(start: usize, end: usize) -> Self {
+        let clamp = |at: usize| u32::try_from(at).unwrap_or(u32::MAX);
+        Self {
+            start: clamp(start),
+            end: clamp(end),
+        }
+    }
+
+    /// These elements of the list.
+    pub(super) fn of<T>(self, list: &[T]) -> &[T] {
+        let range = self.start as usize..self.end as usize;
+        list.get(range).unwrap_or_default()
+    }
+}
+
+/// What a tenant shows when the caller's number is not its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Otherwise {
+    Replace,
+    Refuse,
+}
+
+/// What judging a tenant's call reads: kept apart from [`Tenant`], on one cache
+/// line.
+#[derive(Debug)]
+#[repr(align(64))]
+pub(super) struct Lane {
+    pub book: Arc<Book>,
+    /// Its numbers, its destination rules, its caps on targets: side by side in
+    /// [`RuleSet::entries`].
+    pub own: Part,
+    pub destinations: Part,
+    pub cap_targets: Part,
+    /// The number to show instead.
+    pub default: Packed,
+    /// Its caps on all calls, on each caller, on each called number: so many
+    /// from here on in [`RuleSet::caps`].
+    pub wide_caps: u32,
+    /// The rule about callers.
+    pub callers: RuleId,
+    /// In seconds, as in [`Longest`].
+    pub longest_call: u32,
+    pub longest_ring: u16,
+    pub zone: u16,
+    pub plan: u16,
+    pub wide_count: u8,
+    pub destination_kinds: Kinds,
+    pub cap_kinds: Kinds,
+    pub otherwise: Otherwise,
+    pub mode: Mode,
+}
+
+/// What a plan calls home.
+#[derive(Clone, Debug)]
+pub(super) struct Home {
+    pub country: Option<Country>,
+    /// The country's calling code; empty without a country.
+    pub code: Box<[u8]>,
+    /// What numbers of the country are dialled behind, if they are.
+    pub prefix: Option<Box<[u8]>>,
+}
+
+/// How long calls may take, in seconds.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Longest {
+    pub call: u32,
+    pub ring: u32,
+}
+
+impl Longest {
+    /// No limit.
+    pub(super) const NONE: Self = Self {
+        call: u32::MAX,
+        ring: u32::MAX,
+    };
+
+    /// These limits, and `usual` where there is none.
+    pub(super) fn or(self, usual: Self) -> Self {
+        let or = |own, usual| if own == u32::MAX { usual } else { own };
+        Self {
+            call: or(self.call, usual.call),
+            ring: or(self.ring, usual.ring),
+        }
+    }
+
+    /// The shorter of both.
+    pub(super) fn min(self, other: Self) -> Self {
+        Self {
+            call: self.call.min(other.call),
+            ring: self.ring.min(other.ring),
+        }
+    }
+}
+
+const _: () = assert!(size_of::<Lane>() == 64, "a lane is one cache line");
+
+/// A cap, ready to be claimed.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Cap {
+    pub measure: Measure,
+    /// The rule of the first quantity it limits; the others' follow.
+    pub first_rule: u32,
+    pub longest: Longest,
+}
+
+impl Cap {
+    /// The rule that limits `quantity`.
+    pub(super) fn rule(&self, quantity: Quantity) -> RuleId {
+        let before = Quantity::ALL.into_iter().take_while(|it| *it != quantity);
+        let limited = before.filter(|it| self.measure.limits.has(*it)).count();
+        RuleId(
+            self.first_rule
+                .saturating_add(u32::try_from(limited).unwrap_or(0)),
+        )
+    }
+}
+
+/// Where every rule stands, and what it says.
+#[derive(Debug, Default)]
+pub(super) struct Rules {
+    /// File, line, text, of each.
+    pub places: Vec<(u32, u32, u32)>,
+    pub files: Vec<Box<str>>,
+    pub texts: Vec<Box<str>>,
+}
+
+/// All rules, compiled: see [`super::compile()`].
+#[derive(Debug)]
+pub struct RuleSet {
+    pub(super) hash: [u8; 32],
+    pub(super) version: u64,
+    pub(super) warnings: Vec<Diagnostic>,
+    pub(super) run: Run,
+    pub(super) listeners: Vec<Listener>,
+    pub(super) carriers: Vec<Carrier>,
+    pub(super) peers: Peers,
+    pub(super) numbering: &'static Numbering,
+    pub(super) plans: Vec<Plan>,
+    /// Of each plan.
+    pub(super) homes: Vec<Home>,
+    pub(super) zones: Vec<Zone>,
+    pub(super) tenants: Vec<Tenant>,
+    pub(super) lanes: Vec<Lane>,
+    pub(super) entries: Vec<Entry>,
+    pub(super) caps: Vec<Cap>,
+    /// Whose numbers these are, for inbound calls; sorted, without overlap.
+    pub(super) owners: Vec<(NumberRange, TenantId)>,
+    pub(super) rules: Rules,
+}
+
+impl RuleSet {
+    /// BLAKE3 of all sources: equal for equal rules.
+    #[must_use]
+    pub fn hash(&self) -> [u8; 32] {
+        self.hash
+    }
+
+    /// Higher than that of every set compiled earlier against the same counters.
+    #[must_use]
+    pub fn version(&self) -> u64 {
+        self.version
+    }
+
+    /// What is odd in the rule files, but does not make them unusable.
+    #[must_use]
+    pub fn warnings(&self) -> &[Diagnostic] {
+        &self.warnings
+    }
+
+    /// How the program itself runs.
+    #[must_use]
+    pub fn run(&self) -> &Run {
+        &self.run
+    }
+
+    /// Where Tollgate listens; a [`ListenerId`] is an index into this.
+    #[must_use]
+    pub fn listeners(&self) -> &[Listener] {
+        &self.listeners
+    }
+
+    /// The carriers; a [`CarrierId`] is an index into this.
+    #[must_use]
+    pub fn carriers(&self) -> &[Carrier] {
+        &self.carriers
+    }
+
+    /// The carrier, if the set has it.
+    #[must_use]
+    pub fn carrier(&self, id: CarrierId) -> Option<&Carrier> {
+        self.carriers.get(usize::from(id.0))
+    }
+
+    /// The tenants; a [`TenantId`] is an index into this.
+    #[must_use]
+    pub fn tenants(&self) -> &[Tenant] {
+        &self.tenants
+    }
+
+    /// The tenant, if the set has it.
+    #[must_use]
+    pub fn tenant(&self, id: TenantId) -> Option<&Tenant> {
+        self.tenants.get(id.0 as usize)
+    }
+
+    /// The tenant of this name; slow, for commands.
+    #[must_use]
+    pub fn tenant_named(&self, name: &str) -> Option<TenantId> {
+        let at = self
+            .tenants
+            .iter()
+            .position(|tenant| &*tenant.name == name)?;
+        u32::try_from(at).ok().map(TenantId)
+    }
+
+    /// Whose traffic comes from `source`: the longest claimed prefix wins. Who
+    /// sends is the same on every listener.
+    #[must_use]
+    pub fn peer(&self, _listener: ListenerId, source: IpAddr) -> Option<Peer> {
+        self.peers.find(source)
+    }
+
+    /// The tenant's dial plan.
+    #[must_use]
+    pub fn plan(&self, tenant: TenantId) -> Option<&Plan> {
+        let lane = self.lane(tenant)?;
+        self.plans.get(usize::from(lane.plan))
+    }
+
+    /// The numbering table that these rules go by.
+    #[must_use]
+    pub fn numbering(&self) -> &'static Numbering {
+        self.numbering
+    }
+
+    /// Whose own number this is, among the tenants that take calls.
+    #[must_use]
+    pub fn tenant_of_called(&self, number: &Number) -> Option<TenantId> {
+        let number = Packed::of(number).filter(|it| !it.is_short())?;
+        let key = (number.length(), number);
+        let behind = self
+            .owners
+            .partition_point(|(range, _)| range.order() <= key);
+        let (range, tenant) = self.owners.get(behind.checked_sub(1)?)?;
+        range.contains(number).then_some(*tenant)
+    }
+
+    /// How many rules there are, over all tenants.
+    #[must_use]
+    pub fn rule_count(&self) -> usize {
+        self.rules.places.len()
+    }
+
+    /// Where a rule stands and what it says.
+    #[must_use]
+    pub fn rule(&self, id: RuleId) -> RuleRef<'_> {
+        let place = self.rules.places.get(id.0 as usize).copied();
+        let (file, line, text) = place.unwrap_or((u32::MAX, 0, u32::MAX));
+        RuleRef {
+            file: self.rules.files.get(file as usize).map_or("", |it| it),
+            line,
+            text: self.rules.texts.get(text as usize).map_or("", |it| it),
+        }
+    }
+
+    pub(super) fn lane(&self, tenant: TenantId) -> Option<&Lane> {
+        self.lanes.get(tenant.0 as usize)
+    }
+
+    /// Whether the number is one of the tenant's own.
+    pub(super) fn owns(&self, lane: &Lane, number: Packed) -> bool {
+        let own = lane.own.of(&self.entries);
+        let key = (number.length(), number);
+        let behind = own.partition_point(|entry| entry.as_range().order() <= key);
+        let entry = behind.checked_sub(1).and_then(|at| own.get(at));
+        entry.is_some_and(|entry| entry.as_range().contains(number))
+    }
+
+    /// Has the processor fetch all that judging a call of this tenant will read,
+    /// at once and while the number is read: with very many tenants most of it
+    /// is in no cache, and fetching it bit by bit would take longer than all
+    /// else together.
+    pub(super) fn warm(&self, lane: &Lane) {
+        /// Entries on a cache line.
+        const STEP: usize = 64 / size_of::<Entry>();
+        lane.book.warm();
+        let all = Part {
+            end: lane.cap_targets.end,
+            ..lane.own
+        };
+        for entry in all.of(&self.entries).iter().step_by(STEP).take(8) {
+            black_box(entry.value);
+        }
+        for cap in (lane.wide_caps..).take(2) {
+            black_box(self.caps.get(cap as usize).map(|it| it.first_rule));
+        }
+    }
+
+    /// The tenant's destination rules.
+    pub(super) fn destinations_of(&self, lane: &Lane) -> Table<'_> {
+        Table::new(lane.destinations.of(&self.entries), lane.destination_kinds)
+    }
+
+    /// Every cap that covers a call.
+    pub(super) fn claims<'r>(&'r self, lane: &Lane, subject: &Subject, out: &mut Claims<'r>) {
+        let claim = |cap: u32| {
+            let it = self.caps.get(cap as usize)?;
+            Some(Claim {
+                measure: &it.measure,
+                cap,
+            })
+        };
+        for cap in (lane.wide_caps..).take(lane.wide_count.into()) {
+            out.extend(claim(cap));
+        }
+        if lane.cap_kinds == Kinds::default() {
+            return;
+        }
+        let home = self
+            .homes
+            .get(usize::from(lane.plan))
+            .and_then(|it| it.country);
+        let table = Table::new(lane.cap_targets.of(&self.entries), lane.cap_kinds);
+        table.covering(&subject.to, home, |entry| out.extend(claim(entry.value)));
+    }
+}
+
+impl Lane {
+    /// How long its calls may take.
+    pub(super) fn longest(&self) -> Longest {
+        Longest {
+            call: self.longest_call,
+            ring: self.longest_ring.into(),
+        }
+    }
+}

@@ -1,0 +1,408 @@
+//! What a rule can name: a prefix, a country's class, a country, a class,
+//! everything abroad, everything.
+
+use std::fmt;
+
+use super::diagnostic::nearest;
+use super::number::{Kind, Number, Reading};
+use super::numbering::{Class, Country, Numbering};
+
+/// The digits of a number or prefix in one word: 4 bits each, one more than the
+/// digit, the first digit highest. The order is that of the digits as text, and
+/// a prefix sorts before everything that begins with it.
+///
+/// The lowest 4 bits are no digit: [`Packed::SHORT`] tells a short code from an
+/// international number of the same digits.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub(super) struct Packed(u64);
+
+impl Packed {
+    const SHORT: u64 = 1;
+
+    /// At most 15 ASCII digits of an international number, without the `+`.
+    pub(super) fn international(digits: &[u8]) -> Option<Self> {
+        Self::joined(b"", digits)
+    }
+
+    /// The same, of a calling code and what is behind it.
+    pub(super) fn joined(code: &[u8], behind: &[u8]) -> Option<Self> {
+        let length = code.len() + behind.len();
+        if !(1..=Numbering::MOST_DIGITS).contains(&length) {
+            return None;
+        }
+        let mut word = 0_u64;
+        let mut wrong = false;
+        for part in [code, behind] {
+            for digit in part {
+                let value = digit.wrapping_sub(b'0');
+                wrong |= value > 9;
+                word = word << 4 | u64::from(value.wrapping_add(1));
+            }
+        }
+        (!wrong).then_some(Self(word << (4 * (16 - length))))
+    }
+
+    /// A canonical number; `None` for a URN.
+    pub(super) fn of(number: &Number) -> Option<Self> {
+        match number.international_digits() {
+            Some(digits) => Self::international(digits),
+            None => Self::international(number.as_bytes()).map(|it| Self(it.0 | Self::SHORT)),
+        }
+    }
+
+    /// The number that these digits are of.
+    pub(super) fn number(self) -> Option<Number> {
+        let mut digits = [0_u8; 16];
+        for (pair, byte) in digits.chunks_exact_mut(2).zip(self.0.to_be_bytes()) {
+            if let [first, second] = pair {
+                // One more than the digit.
+                *first = (byte >> 4).wrapping_add(b'0' - 1);
+                *second = (byte & 0xF).wrapping_add(b'0' - 1);
+            }
+        }
+        let digits = digits.get(..self.length() as usize)?;
+        if self.is_short() {
+            Number::short(digits)
+        } else {
+            Number::international(digits)
+        }
+    }
+
+    /// Whether it is a short code of the trunk.
+    pub(super) fn is_short(self) -> bool {
+        self.0 & Self::SHORT != 0
+    }
+
+    /// How many digits there are.
+    pub(super) fn length(self) -> u32 {
+        (u64::BITS - self.word().trailing_zeros()).div_ceil(4)
+    }
+
+    /// The word itself, with the lowest 4 bits clear.
+    pub(super) fn word(self) -> u64 {
+        self.0 & !0xF
+    }
+
+    /// The international digits that [`Packed::word`] is of.
+    pub(super) fn from_word(word: u64) -> Self {
+        Self(word & !0xF)
+    }
+
+    /// Whether `word`, the word of a prefix, begins these digits.
+    pub(super) fn starts_with(self, word: u64) -> bool {
+        let rest = word.trailing_zeros() & !3;
+        let mask = u64::MAX.checked_shl(rest).unwrap_or(0);
+        self.0 & mask == word
+    }
+}
+
+impl fmt::Debug for Packed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.number() {
+            Some(number) => write!(f, "{number}"),
+            None => f.write_str("nothing"),
+        }
+    }
+}
+
+/// What a rule, a cap or a tariff row is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Target {
+    /// International numbers that begin with these digits: "+44 20".
+    Prefix(Packed),
+    /// Numbers of one class in one country: "jp.mobile".
+    CountryClass(Country, Class),
+    /// The numbers of one country: "us".
+    Country(Country),
+    /// Numbers of one class, anywhere: "premium".
+    Class(Class),
+    /// Numbers of every country but the plan's own: "international".
+    International,
+    /// Every number: "any".
+    Any,
+}
+
+impl Target {
+    /// A word that sorts targets: prefixes by their digits, behind all others.
+    /// The lowest 4 bits are clear; no two targets have the same word.
+    pub(super) fn word(self) -> u64 {
+        let pair = |country: Country| u64::from(country.word());
+        let parts = |kind: u64, country: u64, class: u64| kind << 56 | country << 16 | class << 4;
+        match self {
+            Self::Prefix(digits) => digits.word(),
+            Self::CountryClass(country, class) => parts(1, pair(country), class as u64),
+            Self::Country(country) => parts(2, pair(country), 0),
+            Self::Class(class) => parts(3, 0, class as u64),
+            Self::International => parts(4, 0, 0),
+            Self::Any => parts(5, 0, 0),
+        }
+    }
+
+    /// The kind of target that a word is of, 1 to 5; nothing for a prefix's.
+    pub(super) const fn kind(word: u64) -> u32 {
+        // Shifted so far that it fits.
+        (word >> 56 & 0x7) as u32
+    }
+
+    /// Reads what a rule names.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with it, for the person who wrote it.
+    pub(super) fn parse(text: &str, numbering: &Numbering) -> Result<Self, TargetFault> {
+        if let Some(digits) = text.strip_prefix('+') {
+            return prefix(digits, numbering);
+        }
+        match text {
+            "international" => return Ok(Self::International),
+            "any" => return Ok(Self::Any),
+            _ => {}
+        }
+        if let Some(class) = Class::parse(text) {
+            return Ok(Self::Class(class));
+        }
+        let (country, class) = match text.split_once('.') {
+            Some((country, class)) => (country, Some(class)),
+            None => (text, None),
+        };
+        let known = Country::parse(country).filter(|&it| numbering.country_is_known(it));
+        match (known, class) {
+            (None, _) => Err(unknown(text, country, numbering)),
+            (Some(country), None) => Ok(Self::Country(country)),
+            (Some(country), Some(name)) => match Class::parse(name) {
+                Some(class) if class.is_service() => Err(TargetFault::new(
+                    format!("`{name}` has no country: short codes belong to the trunk"),
+                    format!("write \"{name}\""),
+                )),
+                Some(class) => Ok(Self::CountryClass(country, class)),
+                None => Err(unknown_class(name)),
+            },
+        }
+    }
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Prefix(digits) => match digits.number() {
+                Some(number) => write!(f, "{number}"),
+                None => f.write_str("+"),
+            },
+            Self::CountryClass(country, class) => write!(f, "{country}.{class}"),
+            Self::Country(country) => write!(f, "{country}"),
+            Self::Class(class) => write!(f, "{class}"),
+            Self::International => f.write_str("international"),
+            Self::Any => f.write_str("any"),
+        }
+    }
+}
+
+/// Why a text names nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct TargetFault {
+    /// What is wrong.
+    pub title: String,
+    /// What to write instead.
+    pub help: String,
+}
+
+impl TargetFault {
+    fn new(title: impl Into<String>, help: impl Into<String>) -> Self {
+        Self {
+            title: title.into(),
+            help: help.into(),
+        }
+    }
+}
+
+fn prefix(text: &str, numbering: &Numbering) -> Result<Target, TargetFault> {
+    let mut digits = Vec::with_capacity(text.len());
+    for byte in text.bytes() {
+        match byte {
+            b'0'..=b'9' => digits.push(byte),
+            b' ' | b'-' | b'.' => {}
+            _ => {
+                return Err(TargetFault::new(
+                    format!("`+{text}` is no prefix"),
+                    "behind the + stand digits, with spaces between them if you like",
+                ));
+            }
+        }
+    }
+    let Some(packed) = Packed::international(&digits) else {
+        return Err(TargetFault::new(
+            format!("`+{text}` is no prefix"),
+            "write 1 to 15 digits behind the +; for every number write \"any\"",
+        ));
+    };
+    if numbering.exists_under(&digits) {
+        Ok(Target::Prefix(packed))
+    } else {
+        Err(TargetFault::new(
+            format!("no number begins with `+{text}`"),
+            "a prefix starts with the country's code, without a 0 behind it: \"+44 20\"",
+        ))
+    }
+}
+
+fn unknown(text: &str, country: &str, numbering: &Numbering) -> TargetFault {
+    let title = format!("`{text}` names no destination");
+    let lower = text.to_ascii_lowercase();
+    let digits = text.bytes().any(|b| b.is_ascii_digit())
+        && text
+            .bytes()
+            .all(|b| b.is_ascii_digit() || b" -".contains(&b));
+    let help = if digits {
+        "write a prefix with + and the country's code (\"+44 20\"), a short code by its class \
+         (\"service.paid\")"
+            .to_owned()
+    } else if lower != text && Target::parse(&lower, numbering).is_ok() {
+        format!("write \"{lower}\": names are in lower case")
+    } else if country == "uk" {
+        format!("the United Kingdom is \"{}\"", text.replacen("uk", "gb", 1))
+    } else if let Some(word) = nearest(text, words()) {
+        format!("did you mean \"{word}\"?")
+    } else {
+        "write a prefix (\"+44 20\"), a country's class (\"jp.mobile\"), a country (\"us\"), a \
+         class (\"premium\"), \"international\" or \"any\""
+            .to_owned()
+    };
+    TargetFault::new(title, help)
+}
+
+fn unknown_class(name: &str) -> TargetFault {
+    let title = format!("`{name}` is no class of numbers");
+    match nearest(name, Class::ALL.into_iter().map(Class::as_str)) {
+        Some(word) => TargetFault::new(title, format!("did you mean \"{word}\"?")),
+        None => {
+            let all: Vec<_> = Class::ALL.into_iter().map(Class::as_str).collect();
+            TargetFault::new(title, format!("the classes are {}", all.join(", ")))
+        }
+    }
+}
+
+/// The words that are targets by themselves.
+fn words() -> impl Iterator<Item = &'static str> {
+    let classes = Class::ALL.into_iter().map(Class::as_str);
+    classes.chain(["international", "any"])
+}
+
+/// What rules look at in a call: the number, its country and class.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Destination {
+    /// The digits.
+    pub digits: Packed,
+    /// Its country, if it has one.
+    pub country: Option<Country>,
+    /// Its class.
+    pub class: Class,
+}
+
+impl Destination {
+    /// What was read; `None` for an emergency call.
+    pub(super) fn of(reading: &Reading) -> Option<Self> {
+        let (country, class) = match reading.kind {
+            Kind::International { country, class } => (country, class),
+            Kind::Service(class) => (None, class),
+            Kind::Emergency => return None,
+        };
+        Some(Self {
+            digits: Packed::of(&reading.number)?,
+            country,
+            class,
+        })
+    }
+
+    /// Whether it lies outside `home`, the plan's country.
+    pub(super) fn is_abroad(&self, home: Option<Country>) -> bool {
+        !self.digits.is_short() && (self.country.is_none() || self.country != home)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn packed(digits: &str) -> Packed {
+        Packed::international(digits.as_bytes()).unwrap()
+    }
+
+    #[test]
+    fn packing_keeps_the_digits_and_their_order() {
+        let mut numbers = [
+            "1",
+            "12",
+            "120",
+            "2",
+            "09",
+            "999999999999999",
+            "100000000000000",
+        ];
+        for digits in numbers {
+            let number = Number::international(digits.as_bytes()).unwrap();
+            assert_eq!(Packed::of(&number).unwrap().number(), Some(number));
+            let short = Number::short(digits.as_bytes()).unwrap();
+            assert_eq!(Packed::of(&short).unwrap().number(), Some(short));
+            assert_ne!(Packed::of(&short), Packed::of(&number));
+        }
+        numbers.sort_unstable();
+        assert!(numbers.is_sorted_by_key(|n| packed(n)));
+        assert_eq!(Packed::international(b""), None);
+        assert_eq!(Packed::international(b"1234567890123456"), None);
+        assert_eq!(Packed::international(b"12a"), None);
+    }
+
+    #[test]
+    fn a_prefix_begins_only_what_it_begins() {
+        let number = packed("442071838750");
+        for (prefix, begins) in [("44", true), ("442071838750", true), ("4", true)] {
+            assert_eq!(
+                number.starts_with(packed(prefix).word()),
+                begins,
+                "{prefix}"
+            );
+        }
+        for prefix in ["43", "45", "4420718387500", "2"] {
+            assert!(!number.starts_with(packed(prefix).word()), "{prefix}");
+        }
+        let longest = packed("999999999999999");
+        assert!(longest.starts_with(longest.word()));
+    }
+
+    #[test]
+    fn targets_are_read_as_they_are_written() {
+        let numbering = Numbering::builtin();
+        for text in [
+            "+4420",
+            "jp.mobile",
+            "us",
+            "premium",
+            "service.paid",
+            "international",
+            "any",
+        ] {
+            let target = Target::parse(text, numbering).unwrap();
+            assert_eq!(target.to_string(), text);
+            assert_eq!(target.word() & 0xF, 0);
+        }
+        let spaced = Target::parse("+44 20", numbering).unwrap();
+        assert_eq!(spaced, Target::parse("+4420", numbering).unwrap());
+    }
+
+    #[test]
+    fn what_names_nothing_is_refused_with_help() {
+        let help = |text: &str| Target::parse(text, Numbering::builtin()).unwrap_err().help;
+        assert!(help("44 20").contains("+44 20"));
+        assert!(help("US").contains("\"us\""));
+        assert!(help("uk").contains("\"gb\""));
+        assert!(help("uk.mobile").contains("\"gb.mobile\""));
+        assert!(help("premum").contains("\"premium\""));
+        assert!(help("jp.mobil").contains("\"mobile\""));
+        assert!(help("jp.service.paid").contains("\"service.paid\""));
+        assert!(help("+81 03").contains("without a 0"));
+        assert!(help("+").contains("\"any\""));
+        assert!(help("+44x").contains("digits"));
+        assert!(help("zz").contains("a country"));
+        assert!(help("").contains("a prefix"));
+    }
+}

@@ -1,0 +1,467 @@
+//! What becomes of a call: read, matched, counted.
+
+use std::fmt;
+use std::time::Duration;
+
+use super::counters::{Admission, Claims, Hold, Quantity, Subject, UsedUp, Zone};
+use super::facts::{Caller, Facts, Identity, Presentation};
+use super::matcher::{self, Decision as Matched};
+use super::number::{Kind, NotANumber, NotANumberKind, Number, Reading};
+use super::numbering::{Class, Country};
+use super::plan::Plan;
+use super::ruleset::{Delivery, Lane, Longest, Mode, RuleId, RuleSet, TenantId};
+use super::target::Destination;
+use crate::base::time::Now;
+use crate::sip::uri::Uri;
+
+/// Why a call is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum Reason {
+    /// What was dialled has no single meaning, or no such number exists.
+    NoSingleMeaning,
+    /// No rule allows the destination.
+    DestinationNotAllowed,
+    /// A rule denies the destination.
+    DestinationDenied,
+    /// The caller's number is not the tenant's.
+    CallerNotOwn,
+    /// As many calls as allowed live already.
+    CallsAtOnce,
+    /// As many calls as allowed were let in within a second.
+    CallsPerSecond,
+    /// As many calls as allowed were let in within a minute.
+    CallsPerMinute,
+    /// As many calls as allowed were let in within an hour.
+    CallsPerHour,
+    /// As many calls as allowed were let in today.
+    CallsPerDay,
+    /// Inbound: the called number is no tenant's that takes calls.
+    CalledNotServed,
+    /// The rules have no such tenant.
+    NoTenant,
+    /// Tollgate is being stopped, and lets no new call in.
+    Stopping,
+    /// The journal cannot be written, and what cannot be recorded is not let in.
+    JournalFault,
+}
+
+impl Reason {
+    /// The name for the log and the ledger, which stays the same for good.
+    #[must_use]
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::NoSingleMeaning => "no-single-meaning",
+            Self::DestinationNotAllowed => "destination-not-allowed",
+            Self::DestinationDenied => "destination-denied",
+            Self::CallerNotOwn => "caller-not-own",
+            Self::CallsAtOnce => "calls-at-once",
+            Self::CallsPerSecond => "calls-per-second",
+            Self::CallsPerMinute => "calls-per-minute",
+            Self::CallsPerHour => "calls-per-hour",
+            Self::CallsPerDay => "calls-per-day",
+            Self::CalledNotServed => "called-not-served",
+            Self::NoTenant => "no-tenant",
+            Self::Stopping => "stopping",
+            Self::JournalFault => "journal-fault",
+        }
+    }
+
+    /// A sentence for people.
+    #[must_use]
+    pub const fn sentence(self) -> &'static str {
+        match self {
+            Self::NoSingleMeaning => "what was dialled has no single meaning",
+            Self::DestinationNotAllowed => "no rule allows this destination",
+            Self::DestinationDenied => "a rule denies this destination",
+            Self::CallerNotOwn => "the caller's number is not the tenant's",
+            Self::CallsAtOnce => "too many calls live at once",
+            Self::CallsPerSecond => "too many calls within a second",
+            Self::CallsPerMinute => "too many calls within a minute",
+            Self::CallsPerHour => "too many calls within an hour",
+            Self::CallsPerDay => "too many calls today",
+            Self::CalledNotServed => "the called number is nobody's here",
+            Self::NoTenant => "the rules have no such tenant",
+            Self::Stopping => "Tollgate is being stopped",
+            Self::JournalFault => "the journal cannot be written",
+        }
+    }
+
+    const fn used_up(quantity: Quantity) -> Self {
+        match quantity {
+            Quantity::AtOnce => Self::CallsAtOnce,
+            Quantity::PerSecond => Self::CallsPerSecond,
+            Quantity::PerMinute => Self::CallsPerMinute,
+            Quantity::PerHour => Self::CallsPerHour,
+            Quantity::PerDay => Self::CallsPerDay,
+        }
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.code())
+    }
+}
+
+/// A call as it may leave.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Permit {
+    /// The number it goes to: this is what is sent.
+    pub number: Number,
+    /// The number's class; none for an emergency.
+    pub class: Option<Class>,
+    /// The number's country, if it has one.
+    pub country: Option<Country>,
+    /// Who the carrier is told is calling.
+    pub caller: Caller,
+    /// Whether the caller is to be shown.
+    pub presentation: Presentation,
+    /// The rule that allows it; none for an emergency, and in observe mode
+    /// where no rule does.
+    pub rule: Option<RuleId>,
+}
+
+/// A call that does not leave.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Refused {
+    /// Why.
+    pub reason: Reason,
+    /// Why what was dialled is no number, if that is the reason.
+    pub unread: Option<NotANumber>,
+    /// The rule that refuses it; none where no rule allows it.
+    pub rule: Option<RuleId>,
+    /// The number, if it could be read.
+    pub number: Option<Number>,
+    /// What was counted, where a cap is used up; else zero.
+    pub value: u64,
+    /// What is allowed of it, where a cap is used up; else zero.
+    pub threshold: u64,
+}
+
+impl Refused {
+    /// A refusal for a reason that has nothing to do with the call itself.
+    #[must_use]
+    pub fn because(reason: Reason) -> Self {
+        Self::new(reason, None, None)
+    }
+
+    fn unread(unread: NotANumber) -> Self {
+        Self {
+            unread: Some(unread),
+            ..Self::new(Reason::NoSingleMeaning, None, None)
+        }
+    }
+
+    fn new(reason: Reason, rule: Option<RuleId>, number: Option<Number>) -> Self {
+        Self {
+            reason,
+            unread: None,
+            rule,
+            number,
+            value: 0,
+            threshold: 0,
+        }
+    }
+}
+
+/// What the rules say of a call before anything is counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Decision {
+    /// An emergency: it leaves, whatever else the rules say.
+    Emergency(Permit),
+    /// It is allowed, if the caps have room.
+    Allow(Permit),
+    /// It is not; and what it would leave as in observe mode, if its number can
+    /// be read.
+    Refuse(Refused, Option<Permit>),
+}
+
+/// A call that leaves.
+#[derive(Debug)]
+#[must_use = "it holds places under caps"]
+pub struct Allowed {
+    /// As what it leaves.
+    pub permit: Permit,
+    /// What it holds in the counters, until it is over.
+    pub hold: Hold,
+    /// In observe mode: why it would have been refused.
+    pub observed: Option<Refused>,
+    /// The longest that it may last once it is answered.
+    pub longest_call: Duration,
+    /// The longest that it may ring.
+    pub longest_ring: Duration,
+}
+
+/// What becomes of a call.
+#[derive(Debug)]
+pub enum Verdict {
+    /// It is an emergency, and leaves uncounted.
+    Emergency(Allowed),
+    /// It leaves, and was counted.
+    Allow(Allowed),
+    /// It does not leave.
+    Refuse(Refused),
+}
+
+/// What becomes of a call from a carrier.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Inbound {
+    /// It goes to a tenant's phone system.
+    Deliver {
+        /// Whose it is.
+        tenant: TenantId,
+        /// The called number.
+        number: Number,
+        /// Where it goes.
+        to: Delivery,
+    },
+    /// It does not.
+    Refuse(Refused),
+}
+
+/// What a call is judged by.
+struct Tenancy<'r> {
+    lane: &'r Lane,
+    plan: &'r Plan,
+    zone: &'r Zone,
+}
+
+/// What the destination rules say.
+#[derive(Clone, Copy)]
+enum Ruling {
+    Allow(RuleId),
+    Refuse(Reason, Option<RuleId>),
+}
+
+/// A call that was read and matched, in few bytes.
+struct Considered {
+    reading: Reading,
+    identity: Identity,
+    /// What caps look at, and what the rules say; nothing of both in an emergency.
+    ruled: Option<(Subject, Ruling)>,
+}
+
+impl RuleSet {
+    /// What the rules say of a call, without looking at counters or touching
+    /// them. Allocates nothing.
+    #[must_use]
+    pub fn decide(&self, facts: &Facts<'_>) -> Decision {
+        let Some(tenancy) = self.tenancy(facts.tenant) else {
+            return Decision::Refuse(Refused::new(Reason::NoTenant, None, None), None);
+        };
+        let considered = match self.consider(&tenancy, facts) {
+            Ok(considered) => considered,
+            Err(unread) => return Decision::Refuse(Refused::unread(unread), None),
+        };
+        let mut permit = permit(&considered, facts);
+        match considered.ruled {
+            None => Decision::Emergency(permit),
+            Some((_, Ruling::Allow(rule))) => {
+                permit.rule = Some(rule);
+                Decision::Allow(permit)
+            }
+            Some((_, Ruling::Refuse(reason, rule))) => {
+                let refused = Refused::new(reason, rule, Some(permit.number));
+                Decision::Refuse(refused, Some(permit))
+            }
+        }
+    }
+
+    /// Judges a call: reads it, matches it, and takes its places under all caps
+    /// or none. Allocates nothing once the tenant's counters have grown.
+    #[must_use]
+    pub fn judge(&self, facts: &Facts<'_>, now: Now) -> Verdict {
+        let Some(tenancy) = self.tenancy(facts.tenant) else {
+            return Verdict::Refuse(Refused::new(Reason::NoTenant, None, None));
+        };
+        let lane = tenancy.lane;
+        self.warm(lane);
+        let considered = match self.consider(&tenancy, facts) {
+            Ok(considered) => considered,
+            Err(unread) => return Verdict::Refuse(Refused::unread(unread)),
+        };
+        let number = considered.reading.number;
+        let Some((subject, ruling)) = &considered.ruled else {
+            return Verdict::Emergency(Allowed {
+                permit: permit(&considered, facts),
+                hold: Hold::nothing(),
+                observed: None,
+                longest_call: LONGEST_EMERGENCY,
+                longest_ring: LONGEST_EMERGENCY_RING,
+            });
+        };
+        let (rule, observed) = match *ruling {
+            Ruling::Allow(rule) => (Some(rule), None),
+            Ruling::Refuse(reason, rule) => (None, Some(Refused::new(reason, rule, Some(number)))),
+        };
+        if let (Some(refused), Mode::Enforce) = (observed, lane.mode) {
+            return Verdict::Refuse(refused);
+        }
+        let (hold, over, longest) = match self.admit(&tenancy, subject, now) {
+            Ok(admitted) => admitted,
+            Err(used_up) => return Verdict::Refuse(self.used_up(used_up, number)),
+        };
+        Verdict::Allow(Allowed {
+            permit: Permit {
+                rule,
+                ..permit(&considered, facts)
+            },
+            hold,
+            observed: observed.or_else(|| over.map(|it| self.used_up(it, number))),
+            longest_call: seconds(longest.call),
+            longest_ring: seconds(longest.ring),
+        })
+    }
+
+    /// Judges a call that comes from a carrier: whose number is called, and where
+    /// that tenant's calls go. The number may be in any tenant's own national
+    /// form.
+    #[must_use]
+    pub fn judge_inbound(&self, request_uri: &Uri<'_>) -> Inbound {
+        let mut refused = Refused::new(Reason::CalledNotServed, None, None);
+        for (at, plan) in self.plans.iter().enumerate() {
+            let number = match plan.read(request_uri, self.numbering) {
+                Ok(reading) => reading.number,
+                Err(unread) => {
+                    refused.unread = refused.unread.or(Some(unread));
+                    continue;
+                }
+            };
+            refused.number = refused.number.or(Some(number));
+            let Some(tenant) = self.tenant_of_called(&number) else {
+                continue;
+            };
+            let its_plan = self.lane(tenant).map(|lane| usize::from(lane.plan));
+            let delivery = self.tenant(tenant).and_then(|it| it.inbound);
+            if let (true, Some(to)) = (its_plan == Some(at), delivery) {
+                return Inbound::Deliver { tenant, number, to };
+            }
+        }
+        if refused.number.is_some() {
+            refused.unread = None;
+        } else {
+            refused.reason = Reason::NoSingleMeaning;
+        }
+        Inbound::Refuse(refused)
+    }
+
+    fn tenancy(&self, tenant: TenantId) -> Option<Tenancy<'_>> {
+        let lane = self.lane(tenant)?;
+        Some(Tenancy {
+            lane,
+            plan: self.plans.get(usize::from(lane.plan))?,
+            zone: self.zones.get(usize::from(lane.zone))?,
+        })
+    }
+
+    /// Reads a call and matches it against the destinations.
+    fn consider(
+        &self,
+        &Tenancy { lane, plan, .. }: &Tenancy<'_>,
+        facts: &Facts<'_>,
+    ) -> Result<Considered, NotANumber> {
+        let reading = plan.read(&facts.request_uri, self.numbering)?;
+        let identity = self.identify(lane, plan, facts);
+        if reading.kind == Kind::Emergency {
+            return Ok(Considered {
+                reading,
+                identity,
+                ruled: None,
+            });
+        }
+        let to = Destination::of(&reading).ok_or(NotANumber {
+            kind: NotANumberKind::Length,
+            at: 0,
+        })?;
+        let ruling = match matcher::decide(self.destinations_of(lane), &to, plan.country()) {
+            Matched::Uncovered => Ruling::Refuse(Reason::DestinationNotAllowed, None),
+            Matched::Deny(rule) => Ruling::Refuse(Reason::DestinationDenied, Some(RuleId(rule))),
+            Matched::Allow(_) if identity.refused => {
+                Ruling::Refuse(Reason::CallerNotOwn, Some(lane.callers))
+            }
+            Matched::Allow(rule) => Ruling::Allow(RuleId(rule)),
+        };
+        let caller = identity.number;
+        Ok(Considered {
+            reading,
+            identity,
+            ruled: Some((Subject { to, caller }, ruling)),
+        })
+    }
+
+    /// Takes the call's places under all caps that cover it; what it holds, what
+    /// would have refused it in observe mode, and how long it may take.
+    fn admit(
+        &self,
+        tenancy: &Tenancy<'_>,
+        subject: &Subject,
+        now: Now,
+    ) -> Result<(Hold, Option<UsedUp>, Longest), UsedUp> {
+        let lane = tenancy.lane;
+        let mut claims = Claims::new();
+        self.claims(lane, subject, &mut claims);
+        let admission = Admission {
+            subject: *subject,
+            claims: &claims,
+            version: self.version,
+            zone: tenancy.zone,
+            regardless: lane.mode == Mode::Observe,
+        };
+        let (hold, over) = lane.book.admit(now, &admission, |subject, out| {
+            self.claims(lane, subject, out);
+        })?;
+        let caps = claims.iter();
+        let caps = caps.filter_map(|claim| self.caps.get(claim.cap as usize));
+        // The shortest of what the tenant and its narrower caps allow.
+        let longest = caps.fold(lane.longest(), |longest, cap| longest.min(cap.longest));
+        Ok((hold, over, longest))
+    }
+
+    fn used_up(&self, UsedUp { cap, over }: UsedUp, number: Number) -> Refused {
+        let cap = self.caps.get(cap as usize);
+        let rule = cap.map(|cap| cap.rule(over.quantity));
+        Refused {
+            value: over.value.into(),
+            threshold: over.threshold.into(),
+            ..Refused::new(Reason::used_up(over.quantity), rule, Some(number))
+        }
+    }
+}
+
+/// The longest that an emergency call may take and ring, whatever the tenant's
+/// caps are: so long that none is cut off, and none is forgotten.
+const LONGEST_EMERGENCY: Duration = Duration::from_secs(24 * 3_600);
+const LONGEST_EMERGENCY_RING: Duration = Duration::from_secs(600);
+
+fn seconds(seconds: u32) -> Duration {
+    Duration::from_secs(seconds.into())
+}
+
+/// The call as it would leave.
+fn permit(considered: &Considered, facts: &Facts<'_>) -> Permit {
+    let Considered {
+        reading, identity, ..
+    } = considered;
+    let (country, class) = match reading.kind {
+        Kind::International { country, class } => (country, Some(class)),
+        Kind::Service(class) => (None, Some(class)),
+        Kind::Emergency => (None, None),
+    };
+    Permit {
+        number: reading.number,
+        class,
+        country,
+        caller: Caller {
+            // Compiled rules have a number to show. Were there none, an emergency
+            // call must leave all the same.
+            number: identity.number.number().unwrap_or(reading.number),
+            replaced: identity.replaced,
+        },
+        presentation: facts.presentation(reading.privacy),
+        rule: None,
+    }
+}
+
+#[cfg(test)]
+mod tests;

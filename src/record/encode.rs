@@ -1,0 +1,171 @@
+//! How single fields are written: compact in the journal, readable in an export.
+
+use serde::ser::{Serialize, SerializeMap, Serializer};
+
+/// Bytes in one piece; in an export as text, or `{"hex": "…"}` where they are no UTF-8.
+pub(super) fn bytes<S: Serializer>(value: &[u8], to: S) -> Result<S::Ok, S::Error> {
+    if !to.is_human_readable() {
+        return to.serialize_bytes(value);
+    }
+    match std::str::from_utf8(value) {
+        Ok(text) => to.serialize_str(text),
+        Err(_) => {
+            let mut map = to.serialize_map(Some(1))?;
+            map.serialize_entry("hex", &Hex(value))?;
+            map.end()
+        }
+    }
+}
+
+struct Hex<'a>(&'a [u8]);
+
+impl std::fmt::Display for Hex<'_> {
+    fn fmt(&self, to: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(to, "{byte:02x}"))
+    }
+}
+
+impl Serialize for Hex<'_> {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_str(self)
+    }
+}
+
+/// Microseconds since the epoch; in an export RFC 3339, UTC.
+pub(super) mod wall {
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    use crate::base::time::Wall;
+
+    pub(crate) fn serialize<S: Serializer>(value: &Wall, to: S) -> Result<S::Ok, S::Error> {
+        let micros = value.as_micros();
+        match jiff::Timestamp::from_microsecond(micros) {
+            Ok(time) if to.is_human_readable() => to.collect_str(&format_args!("{time:.6}")),
+            _ => to.serialize_i64(micros),
+        }
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Wall, D::Error> {
+        i64::deserialize(from).map(Wall::from_micros)
+    }
+}
+
+/// An address with its scope, which a link-local peer cannot be reached without
+/// (serde's own form drops it); in an export as text.
+pub(super) mod address {
+    use std::net::{IpAddr, SocketAddr};
+
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    pub(crate) fn serialize<S: Serializer>(value: &SocketAddr, to: S) -> Result<S::Ok, S::Error> {
+        if to.is_human_readable() {
+            return to.collect_str(value);
+        }
+        let scope = match value {
+            SocketAddr::V4(_) => 0,
+            SocketAddr::V6(v6) => v6.scope_id(),
+        };
+        (value.ip(), value.port(), scope).serialize(to)
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<SocketAddr, D::Error> {
+        let (ip, port, scope) = <(IpAddr, u16, u32)>::deserialize(from)?;
+        let mut address = SocketAddr::new(ip, port);
+        if let SocketAddr::V6(v6) = &mut address {
+            v6.set_scope_id(scope);
+        }
+        Ok(address)
+    }
+}
+
+/// A flow; in an export `UDP 192.0.2.1:5060 (listener 0)`.
+pub(super) mod flow {
+    use std::net::SocketAddr;
+
+    use serde::de::Error;
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    use crate::base::flow::{Flow, ListenerId, Transport};
+
+    #[derive(Serialize, Deserialize)]
+    struct Plain {
+        listener: u16,
+        transport: u8,
+        #[serde(with = "super::address")]
+        remote: SocketAddr,
+    }
+
+    pub(crate) fn serialize<S: Serializer>(value: &Flow, to: S) -> Result<S::Ok, S::Error> {
+        if to.is_human_readable() {
+            return to.collect_str(&format_args!(
+                "{} {} (listener {})",
+                value.transport.via_name(),
+                value.remote,
+                value.listener.0
+            ));
+        }
+        let transport = match value.transport {
+            Transport::Udp => 0,
+        };
+        Plain {
+            listener: value.listener.0,
+            transport,
+            remote: value.remote,
+        }
+        .serialize(to)
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Flow, D::Error> {
+        let plain = Plain::deserialize(from)?;
+        let transport = match plain.transport {
+            0 => Transport::Udp,
+            _ => {
+                return Err(D::Error::custom(
+                    "a transport that this version does not know",
+                ));
+            }
+        };
+        Ok(Flow {
+            listener: ListenerId(plain.listener),
+            transport,
+            remote: plain.remote,
+        })
+    }
+}
+
+/// A whole hash; in an export hexadecimal.
+pub(super) mod hash {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    pub(crate) fn serialize<S: Serializer>(value: &[u8; 32], to: S) -> Result<S::Ok, S::Error> {
+        if to.is_human_readable() {
+            return to.collect_str(&super::Hex(value));
+        }
+        value.serialize(to)
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<[u8; 32], D::Error> {
+        <[u8; 32]>::deserialize(from)
+    }
+}
+
+/// The head of a hash; in an export hexadecimal, so that it compares with the whole.
+pub(super) mod hash8 {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    #[expect(
+        clippy::trivially_copy_pass_by_ref,
+        reason = "serde's `with` hands fields over by reference"
+    )]
+    pub(crate) fn serialize<S: Serializer>(value: &u64, to: S) -> Result<S::Ok, S::Error> {
+        let bytes = value.to_be_bytes();
+        if to.is_human_readable() {
+            return to.collect_str(&super::Hex(&bytes));
+        }
+        bytes.serialize(to)
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<u64, D::Error> {
+        <[u8; 8]>::deserialize(from).map(u64::from_be_bytes)
+    }
+}

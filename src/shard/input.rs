@@ -1,0 +1,52 @@
+//! What a shard is told.
+
+use std::sync::Arc;
+
+use crate::base::flow::Flow;
+use crate::policy::RuleSet;
+use crate::sip::message::Message;
+use crate::transaction::Origin;
+
+/// One thing that happened.
+#[derive(Debug)]
+#[non_exhaustive]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "an input lives for one turn, and most are messages"
+)]
+pub enum Input {
+    /// A message arrived. Its `flow` is where it came from.
+    Message {
+        /// The listener it came in on, and the peer's address.
+        flow: Flow,
+        /// The message, scanned.
+        message: Message,
+    },
+    /// A message of [`super::Outbox::transmits`] could not be sent.
+    SendFailed {
+        /// Whose it was.
+        origin: Origin,
+    },
+    /// Time has passed; see [`super::Shard::next_deadline`].
+    Tick,
+    /// An order of the operator's.
+    Command(Command),
+}
+
+/// What an operator can order.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Command {
+    /// Judge by these rules from now on.
+    Rules(Arc<RuleSet>),
+    /// Let no new call in, except to emergency numbers.
+    Drain,
+    /// Whether the journal can be trusted. While it cannot, no new call is let
+    /// in, except to emergency numbers.
+    Journal {
+        /// It can.
+        trusted: bool,
+    },
+    /// Hang up every call.
+    HangUpAll,
+}

@@ -1,0 +1,68 @@
+//! From a scanned message to the part of the core it is for.
+
+use crate::base::flow::Flow;
+use crate::base::time::Now;
+use crate::call::{Arrived, Calls, Event, Outbox};
+use crate::sip::echo::Echo;
+use crate::sip::error::Fault;
+use crate::sip::fields::Essentials;
+use crate::sip::line::{Method, StartLine, reason_phrase};
+use crate::sip::message::Message;
+use crate::transaction::{Origin, Transmit};
+
+/// Sorts out what is nobody's, what is malformed, requests and responses.
+pub(super) fn message(
+    calls: &mut Calls,
+    now: Now,
+    flow: Flow,
+    message: &Message,
+    out: &mut Outbox,
+) {
+    // The driver dropped strangers unread; rules may have changed since.
+    let Some(peer) = calls.rules().peer(flow.listener, flow.remote.ip()) else {
+        return;
+    };
+    let essentials = match message
+        .fault()
+        .map_or_else(|| Essentials::parse(message), Err)
+    {
+        Ok(essentials) => essentials,
+        Err(fault) => {
+            out.events.push(Event::Malformed {
+                flow,
+                fault: fault.kind.as_str(),
+            });
+            refuse(calls, flow, message, fault, out);
+            return;
+        }
+    };
+    let arrived = Arrived {
+        flow,
+        message,
+        essentials: &essentials,
+    };
+    match message.start() {
+        StartLine::Request { .. } => calls.handle_request(now, peer, &arrived, out),
+        StartLine::Response { .. } => calls.handle_response(now, &arrived, out),
+    }
+}
+
+/// Answers a malformed request and forgets it. A malformed response is
+/// dropped, and so is an ACK, which nothing may answer (RFC 3261 §8.2.6, §17).
+fn refuse(calls: &Calls, flow: Flow, message: &Message, fault: Fault, out: &mut Outbox) {
+    if matches!(message.method(), None | Some(Method::Ack)) {
+        return;
+    }
+    let Some((echo, to)) = Echo::salvage(message, flow.remote) else {
+        return;
+    };
+    let code = fault.kind.status();
+    let mut scratch = Vec::new();
+    let tag = calls.stateless_tag(message).text();
+    let draft = echo.response(&mut scratch, code, reason_phrase(code), Some(&tag));
+    out.transmits.push(Transmit {
+        flow: Flow { remote: to, ..flow },
+        packet: draft.seal(None),
+        origin: Origin::Stateless,
+    });
+}

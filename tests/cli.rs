@@ -1,0 +1,19 @@
+//! The program as its user meets it: what it prints, and how it exits.
+
+#![cfg(feature = "cli")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    unreachable_pub,
+    reason = "a test that cannot go on fails, and one file's helpers are another's"
+)]
+
+#[path = "cli/check.rs"]
+mod check;
+#[path = "cli/folder.rs"]
+mod folder;
+#[path = "cli/ledger.rs"]
+mod ledger;
+#[path = "cli/run.rs"]
+mod run;

@@ -1,0 +1,123 @@
+//! `check`, the help, and files that cannot be read.
+
+use crate::folder::Folder;
+
+#[test]
+fn a_good_configuration_is_summed_up() {
+    let said = Folder::new().check();
+    assert_eq!(said.code, Some(0), "{said:?}");
+    assert_eq!(said.err, "");
+    for what in ["1 tenant", "1 carrier", "1 listener", "rule set "] {
+        assert!(said.out.contains(what), "{what}: {said:?}");
+    }
+    let hash = said
+        .out
+        .split_whitespace()
+        .find(|word| word.len() == 64 && word.bytes().all(|byte| byte.is_ascii_hexdigit()));
+    assert!(hash.is_some(), "{said:?}");
+}
+
+#[test]
+fn the_hash_follows_the_rules() {
+    let files = Folder::new();
+    let before = files.check().out;
+    assert_eq!(before, files.check().out);
+    files.replace(
+        "rules/tenants/kiku.toml",
+        "calls_at_once  = 3",
+        "calls_at_once  = 4",
+    );
+    assert_ne!(before, files.check().out);
+}
+
+#[test]
+fn every_fault_is_shown_with_a_caret() {
+    let files = Folder::new();
+    files.replace(
+        "rules/tenants/kiku.toml",
+        "calls_at_once  = 3",
+        "calls_at_onec  = 3",
+    );
+    files.replace(
+        "rules/plans/jp.toml",
+        "country = \"jp\"",
+        "country = \"yy\"",
+    );
+    let said = files.check();
+    assert_eq!(said.code, Some(1), "{said:?}");
+    assert_eq!(said.out, "");
+    for what in [
+        "rules/tenants/kiku.toml:20:1",
+        "calls_at_onec  = 3",
+        "^^^^^^^^^^^^^",
+        "calls_at_once",
+        "rules/plans/jp.toml:3:",
+        "2 faults",
+    ] {
+        assert!(said.err.contains(what), "{what}: {}", said.err);
+    }
+}
+
+#[test]
+fn toml_that_breaks_off_is_shown_where() {
+    let files = Folder::new();
+    files.write("tollgate.toml", "[[listen]\naddress = 1\n");
+    let said = files.check();
+    assert_eq!(said.code, Some(1), "{said:?}");
+    assert!(said.err.contains("tollgate.toml:1:"), "{}", said.err);
+}
+
+#[test]
+fn what_cannot_be_read_is_said_in_one_line() {
+    let files = Folder::new();
+    let say = |arguments: &[&str]| files.tollgate(arguments);
+    say(&["check", "-c", "none.toml"]).is_one_line("none.toml: no such file");
+    say(&["check", "-c", "."]).is_one_line("-c ./tollgate.toml");
+
+    std::fs::write(
+        files.path("rules/tenants/bad.toml"),
+        b"name = \"x\"\n# \xff\n",
+    )
+    .unwrap();
+    files
+        .check()
+        .is_one_line("rules/tenants/bad.toml:2: not UTF-8");
+    std::fs::remove_file(files.path("rules/tenants/bad.toml")).unwrap();
+
+    std::fs::remove_dir_all(files.path("rules/plans")).unwrap();
+    files.check().is_one_line("rules/plans: no such folder");
+    files.replace("tollgate.toml", "\"rules\"", "\"rulse\"");
+    files.check().is_one_line("rulse: no such folder");
+}
+
+#[test]
+fn what_editors_leave_is_passed_over() {
+    let files = Folder::new();
+    let before = files.check();
+    files.write("rules/tenants/.kiku.toml", "rubbish");
+    files.write("rules/tenants/kiku.toml~", "rubbish");
+    assert_eq!(files.check().out, before.out);
+}
+
+#[test]
+fn help_teaches() {
+    let files = Folder::new();
+    for (arguments, what) in [
+        (vec!["--help"], "tollgate check -c tollgate.toml"),
+        (vec!["run", "--help"], "SIGHUP"),
+        (vec!["check", "--help"], "exit\ncode 1"),
+        (vec!["ledger", "export", "--help"], "--since 2026-07-01"),
+    ] {
+        let said = files.tollgate(&arguments);
+        assert_eq!(said.code, Some(0));
+        assert!(said.out.contains(what), "{}", said.out);
+        assert!(
+            said.out.contains("Example") || said.out.contains("Begin"),
+            "{}",
+            said.out
+        );
+    }
+    for arguments in [vec!["check"], vec!["chekc"], vec!["ledger", "export"]] {
+        assert_eq!(files.tollgate(&arguments).code, Some(2));
+    }
+}

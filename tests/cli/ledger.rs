@@ -1,0 +1,93 @@
+//! `ledger export`.
+
+use std::path::Path;
+
+use tollgate::base::time::Wall;
+use tollgate::ledger::{Journal, Ledger};
+use tollgate::record::{Buffer, CallRef, Decision, Direction, Party, Record};
+
+use crate::folder::Folder;
+
+fn fill(directory: &Path) {
+    let ledger = Ledger::open(directory).unwrap();
+    let mut buffer = Buffer::new();
+    for (number, tenant) in [(1_u32, "kiku"), (2, "other")] {
+        let wall = Wall::from_micros(i64::from(number) * 86_400_000_000);
+        let call = CallRef(u64::from(number));
+        let verdict = Record::Verdict {
+            call,
+            wall,
+            tenant,
+            source: "127.0.0.9:5060".parse().unwrap(),
+            direction: Direction::Outbound,
+            caller: b"+81335570000",
+            received_uri: b"sip:0335571234@gw",
+            number: "+81335571234",
+            decision: Decision::Allow,
+            reason: "",
+            rule_file: "rules/tenants/kiku.toml",
+            rule_line: 17,
+            value: 0,
+            threshold: 0,
+            rules_hash8: 1,
+            a_call_id: b"a",
+            b_call_id: b"b",
+            carrier: "metro",
+        };
+        let ended = Record::Ended {
+            call,
+            wall,
+            answered: false,
+            duration_ms: 0,
+            by: Party::Callee,
+            cause: "busy",
+            status: 486,
+        };
+        for record in [verdict, ended] {
+            buffer.append(&record).unwrap();
+        }
+    }
+    let mut journal = Journal::open(&ledger, 0, Wall::from_micros(0)).unwrap();
+    journal.append(buffer.bytes()).unwrap();
+}
+
+#[test]
+fn the_ledger_is_exported_as_lines() {
+    let files = Folder::new();
+    fill(&files.path("ledger"));
+    let records = |arguments: &[&str]| -> Vec<String> {
+        let said = files.tollgate(&[&["ledger", "export"], arguments].concat());
+        assert_eq!((said.code, said.err.as_str()), (Some(0), ""), "{said:?}");
+        let lines = said.out.lines().map(|line| {
+            let value: serde_json::Value = serde_json::from_str(line).unwrap();
+            format!("{} {}", value["record"].as_str().unwrap(), value["call"])
+        });
+        lines.collect()
+    };
+    let all = ["verdict 1", "ended 1", "verdict 2", "ended 2"];
+    assert_eq!(records(&["--dir", "ledger"]), all);
+    assert_eq!(records(&["-c", "tollgate.toml", "--json", "lines"]), all);
+    assert_eq!(records(&["--dir", "ledger", "--tenant", "kiku"]), all[..2]);
+    assert_eq!(
+        records(&["--dir", "ledger", "--since", "1970-01-03"]),
+        all[2..]
+    );
+}
+
+#[test]
+fn a_damaged_ledger_is_a_fault_and_still_exported() {
+    let files = Folder::new();
+    fill(&files.path("ledger"));
+    let segment = files.path("ledger/shard-000/00000001.tgj");
+    let mut bytes = std::fs::read(&segment).unwrap();
+    bytes[100] ^= 1;
+    std::fs::write(&segment, &bytes).unwrap();
+    let said = files.tollgate(&["ledger", "export", "--dir", "ledger"]);
+    assert_eq!(said.code, Some(1));
+    assert!(said.out.contains("\"record\":\"damage\""), "{said:?}");
+    assert_eq!(said.out.lines().count(), 4);
+    assert!(said.err.contains("1 damaged place"), "{said:?}");
+    files
+        .tollgate(&["ledger", "export", "--dir", "none"])
+        .is_one_line("none");
+}

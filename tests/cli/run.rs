@@ -1,0 +1,224 @@
+//! `run`: how it starts, reloads and ends.
+
+use std::io::{BufRead, BufReader};
+use std::net::UdpSocket;
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::time::Duration;
+
+use tollgate::ledger::{Ledger, Reader};
+use tollgate::record::Record;
+
+use crate::folder::Folder;
+
+/// A folder whose configuration listens on a port that was free just now.
+fn folder() -> Folder {
+    let free = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let port = free.local_addr().unwrap().port().to_string();
+    let files = Folder::new();
+    files.replace(
+        "tollgate.toml",
+        "127.0.0.1:5060",
+        &format!("127.0.0.1:{port}"),
+    );
+    files
+}
+
+/// The program while it runs.
+struct Running {
+    child: Child,
+    log: Receiver<String>,
+    seen: Vec<String>,
+}
+
+impl Running {
+    fn start(files: &Folder, more: &[&str]) -> Self {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_tollgate"))
+            .args([&["run", "-c", "tollgate.toml"], more].concat())
+            .current_dir(files.path("."))
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        let (sender, log) = channel();
+        std::thread::spawn(move || {
+            for line in lines.map_while(Result::ok) {
+                if sender.send(line).is_err() {
+                    return;
+                }
+            }
+        });
+        let seen = Vec::new();
+        Self { child, log, seen }
+    }
+
+    /// Waits until the log says `what`.
+    #[track_caller]
+    fn says(&mut self, what: &str) {
+        loop {
+            let Ok(line) = self.log.recv_timeout(Duration::from_secs(30)) else {
+                panic!("the log does not say {what:?}: {:#?}", self.seen);
+            };
+            let found = line.contains(what);
+            self.seen.push(line);
+            if found {
+                return;
+            }
+        }
+    }
+
+    fn signal(&self, name: &str) {
+        let pid = self.child.id().to_string();
+        assert!(
+            Command::new("kill")
+                .args([name, &pid])
+                .status()
+                .unwrap()
+                .success()
+        );
+    }
+
+    #[track_caller]
+    fn stop(mut self) {
+        self.signal("-TERM");
+        assert_eq!(
+            self.child.wait().unwrap().code(),
+            Some(0),
+            "{:#?}",
+            self.seen
+        );
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[test]
+fn broken_rules_change_nothing_and_corrected_ones_come_into_force() {
+    let files = folder();
+    let mut running = Running::start(&files, &[]);
+    running.says("listening on UDP");
+    files.replace(
+        "rules/tenants/kiku.toml",
+        "calls_at_once  = 3",
+        "calls_at_onec  = 3",
+    );
+    running.signal("-HUP");
+    running.says("rules/tenants/kiku.toml:20:1: error: unknown key");
+    running.says("the rules stay as they were");
+    files.replace(
+        "rules/tenants/kiku.toml",
+        "calls_at_onec  = 3",
+        "calls_at_once  = 4",
+    );
+    running.signal("-HUP");
+    running.says("new rules are in force");
+    running.stop();
+
+    // The ledger says by which rules each shard judged.
+    let mut reader = Reader::open(&files.path("ledger")).unwrap();
+    let (mut started, mut stopped, mut hashes) = (0, 0, Vec::new());
+    while let Some(entry) = reader.next().unwrap() {
+        match entry.content.unwrap() {
+            Record::Started { shards, boot, .. } => {
+                assert!(shards > 0 && !boot.is_empty());
+                started += 1;
+            }
+            Record::RulesLoaded { hash, .. } => hashes.push(hash),
+            Record::Stopped { live: 0, .. } => stopped += 1,
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!(stopped, started);
+    assert_eq!(hashes.len(), 2 * started);
+    hashes.sort_unstable();
+    hashes.dedup();
+    assert_eq!(hashes.len(), 2);
+}
+
+#[test]
+fn a_start_with_broken_rules_falls_back_to_the_last_good_ones() {
+    let files = folder();
+    files.replace(
+        "rules/tenants/kiku.toml",
+        "calls_at_once  = 3",
+        "calls_at_onec  = 3",
+    );
+    let said = files.tollgate(&["run", "-c", "tollgate.toml"]);
+    assert_eq!(said.code, Some(1), "{said:?}");
+    assert!(said.err.contains("^^^^^^^^^^^^^"), "{}", said.err);
+
+    files.replace(
+        "rules/tenants/kiku.toml",
+        "calls_at_onec  = 3",
+        "calls_at_once  = 3",
+    );
+    let mut running = Running::start(&files, &[]);
+    running.says("listening on UDP");
+    running.stop();
+
+    files.replace(
+        "rules/tenants/kiku.toml",
+        "calls_at_once  = 3",
+        "calls_at_onec  = 3",
+    );
+    let mut running = Running::start(&files, &[]);
+    running.says("the last good ones are in force instead");
+    running.says("listening on UDP");
+    running.stop();
+}
+
+#[test]
+fn the_log_can_be_json() {
+    let files = folder();
+    let mut running = Running::start(&files, &["--log", "json"]);
+    running.says("listening on UDP");
+    for line in &running.seen {
+        let value: serde_json::Value = serde_json::from_str(line).unwrap();
+        assert!(
+            value["level"].is_string() && value["message"].is_string(),
+            "{line}"
+        );
+    }
+    running.stop();
+}
+
+#[test]
+fn what_a_start_lacks_is_said_in_one_line() {
+    let files = folder();
+    let said = files.tollgate(&["run", "-c", "none.toml"]);
+    said.is_one_line("none.toml: no such file");
+    files.write("ledger", "a file");
+    let said = files.tollgate(&["run", "-c", "tollgate.toml"]);
+    said.is_one_line("set another [ledger] directory");
+}
+
+#[test]
+fn a_port_in_use_is_said_with_what_to_do() {
+    let files = Folder::new();
+    let taken = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port().to_string();
+    files.replace(
+        "tollgate.toml",
+        "127.0.0.1:5060",
+        &format!("127.0.0.1:{port}"),
+    );
+    let said = files.tollgate(&["run", "-c", "tollgate.toml"]);
+    assert_eq!(said.code, Some(1), "{said:?}");
+    let last = said.err.lines().last().unwrap();
+    assert!(last.contains("another program has port"), "{said:?}");
+}
+
+#[test]
+fn a_ledger_that_is_taken_names_who_has_it() {
+    let files = Folder::new();
+    let _ledger = Ledger::open(&files.path("ledger")).unwrap();
+    let said = files.tollgate(&["run", "-c", "tollgate.toml"]);
+    said.is_one_line(&format!("process {}", std::process::id()));
+}

@@ -1,0 +1,123 @@
+//! The whole process over real sockets: known peers are answered,
+//! strangers are not, rules change under way, and a signal ends it in order.
+
+#![cfg(all(feature = "net", feature = "ledger"))]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that cannot go on fails"
+)]
+
+#[path = "driver/peer.rs"]
+mod peer;
+#[path = "driver/world.rs"]
+mod world;
+
+use std::time::Duration;
+
+use peer::{header, response};
+use world::{Disk, World};
+
+/// Long enough for anything that is to come, on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How long nothing must come where nothing should.
+const SILENCE: Duration = Duration::from_millis(300);
+
+#[test]
+fn three_lives() {
+    let world = breaks_down_only_once(World::start());
+    strangers_hear_nothing(&world);
+    for number in 0..20 {
+        world.whole_call(&format!("call{number}"));
+    }
+    malformed_is_told(&world);
+    rules_change(&world);
+    stops_in_order(&world);
+    let (result, world) = world.restart();
+    result.unwrap();
+    a_full_disk_refuses(&world);
+    world.signal("INT");
+    world.finish();
+}
+
+/// A message that ends the process is kept out of the next one.
+fn breaks_down_only_once(world: World) -> World {
+    let killer = world.invite("+442071838750", "killer");
+    world.set_disk(Disk::Breaks);
+    world.pbx.send(&killer);
+    let (result, world) = world.restart();
+    let error = result.unwrap_err().to_string();
+    assert!(error.contains("planted"), "{error}");
+    world.pbx.send(&killer);
+    world.pbx.expect_silence(SILENCE);
+    world.whole_call("other");
+    world
+}
+
+/// Without a journal no call is let in; those that live go on, and what could
+/// not be written is written later.
+fn a_full_disk_refuses(world: &World) {
+    let calls: Vec<_> = (0..8)
+        .map(|number| world.answered_call("+442071838750", &format!("live{number}")))
+        .collect();
+    world.set_disk(Disk::Full);
+    for call in &calls {
+        world.hang_up(call);
+    }
+    for number in 0..8 {
+        world.refused("+442071838750", &format!("full{number}"));
+    }
+    world.set_disk(Disk::Good);
+    std::thread::sleep(Duration::from_secs(2));
+}
+
+/// Whatever a stranger sends, and whatever a peer sends that says nothing.
+fn strangers_hear_nothing(world: &World) {
+    let stranger = world.peer("127.0.0.77");
+    stranger.send(&world.options("stranger"));
+    stranger.send(&world.invite("+442071838750", "stranger"));
+    stranger.send("\r\n\r\n");
+    stranger.expect_silence(SILENCE);
+    for nothing in ["", "\r\n\r\n", "\0\0\0\0", "GET / HTTP/1.1\r\n\r\n"] {
+        world.pbx.send(nothing);
+    }
+    world.pbx.expect_silence(SILENCE);
+    world.carrier.expect_silence(Duration::from_millis(1));
+}
+
+/// A request that can be answered is, whatever is wrong with it.
+fn malformed_is_told(world: &World) {
+    let broken = world.options("broken").replace("CSeq: 1", "CSeq: one");
+    world.pbx.send(&broken);
+    let answer = world.pbx.expect("SIP/2.0 400 ", PATIENCE);
+    assert_eq!(header(&answer, "Call-ID"), "broken@pbx");
+}
+
+/// SIGHUP: first with rules that do not compile, then with others.
+fn rules_change(world: &World) {
+    world.refused("010 232 7612 3456".replace(' ', "").as_str(), "before");
+    world.set_tenant("this is no tenant");
+    world.reload();
+    world.whole_call("still-the-old-rules");
+    world.set_tenant(&world::TENANT.replace("\"+44 20\"", "\"+232 76\""));
+    world.reload();
+    world.refused("+442071838750", "after");
+}
+
+/// SIGTERM with a call up: no new call, and the old one is hung up in time.
+fn stops_in_order(world: &World) {
+    let call = world.answered_call("+23276123456", "last");
+    world.signal("TERM");
+    let refusal = world.refused("+23276123456", "too-late");
+    assert!(refusal.contains("Reason: Q.850"), "{refusal}");
+    for (peer, name) in [(&world.pbx, "pbx"), (&world.carrier, "carrier")] {
+        let bye = peer.expect("BYE ", PATIENCE);
+        peer.send(&response(&bye, "200 OK", &[]));
+        let call_id = header(&bye, "Call-ID");
+        assert_eq!(call_id == "last@pbx", name == "pbx", "{bye}");
+    }
+    assert!(call.starts_with("SIP/2.0 200"));
+}

@@ -1,0 +1,20 @@
+"""The list of cases."""
+
+CASES = []
+
+
+def case(function=None, *, needs_tollgate=False):
+    """Adds a function to the cases. Most also hold for two ends that talk to
+    each other directly, which tells a fault of a scenario from one of Tollgate."""
+    def add(function):
+        function.needs_tollgate = needs_tollgate
+        CASES.append(function)
+        return function
+    return add(function) if function else add
+
+
+def load():
+    """Every case, in the order in which they run."""
+    # pylint: disable=import-outside-toplevel,unused-import
+    import cases_calls, cases_judged, cases_midcall, cases_races, cases_phones, cases_signals  # noqa: E401,F401
+    return CASES

@@ -1,0 +1,139 @@
+"""Real phones as the phone system, SIPp as the carrier."""
+
+import time
+
+from cases import case
+from phones import Baresip, Linphone
+from process import check
+from scenario import ALLOWED, Callee, Caller, Check, sdp
+
+MEDIA = Check("m=audio", body=True)
+HELD = Check("a=(sendonly|inactive)", body=True)
+
+
+def carrier(lab, end, **more):
+    """One call at the carrier; a fresh SIPp, so that its figures are this call's."""
+    lab.turn = getattr(lab, "turn", 0) + 1
+    return lab.carrier(end, name=f"carrier{lab.turn}", calls=1, seconds=20, **more)
+
+
+def answering():
+    """The carrier's end, up to the ACK."""
+    return Callee().called(MEDIA).pause(100).ring().pause(300).pick_up().receive("ACK")
+
+
+def calling():
+    """The carrier's end of a call to the phone, up to its ACK."""
+    return Caller().invite().ignore(100).expect(180).expect(200, MEDIA).ack()
+
+
+def phone_calls(lab, make):
+    """Outbound: hung up by the phone, by the carrier, before the answer; held; refused."""
+    lab.start()
+    phone = make(lab)
+
+    def call(end):
+        far = lab.waiting(carrier(lab, end), 5070)
+        phone.dial(ALLOWED)
+        return far
+
+    far = call(answering().hung_up().linger())
+    phone.rings()
+    phone.talks()
+    time.sleep(0.5)
+    phone.hang_up()
+    phone.ended()
+    far.finish(10, 1)
+
+    far = call(answering().pause(500).bye())
+    phone.talks()
+    phone.ended()
+    far.finish(10, 1)
+
+    far = call(Callee().called().ring().receive("CANCEL").answer(200, "OK", "CANCEL")
+               .reply(487, "Request Terminated").receive("ACK").linger())
+    phone.rings()
+    phone.hang_up()
+    phone.ended()
+    far.finish(10, 1)
+
+    far = call(answering()
+               .receive("INVITE", HELD).answer(200, "OK", "INVITE", sdp("recvonly")).receive("ACK")
+               .receive("INVITE").answer(200, "OK", "INVITE", sdp()).receive("ACK")
+               .hung_up().linger())
+    phone.talks()
+    time.sleep(0.5)
+    phone.hold()
+    time.sleep(0.5)
+    phone.resume()
+    time.sleep(0.5)
+    phone.hang_up()
+    phone.ended()
+    far.finish(10, 1)
+
+    far = call(Callee().called().ring().reply(486, "Busy Here").receive("ACK").linger())
+    phone.ended(486)
+    far.finish(10, 1)
+
+    if not lab.direct:
+        phone.dial("+23276123456")
+        phone.ended(603)
+    phone.end()
+    records = lab.closed(allow=5, refuse=1, answered=3)
+    callers = {record["caller"] for record in records if record["record"] == "verdict"}
+    check(all("+81335570001" in caller for caller in callers), f"callers in the ledger: {callers}")
+
+
+def phone_is_called(lab, make):
+    """Inbound: hung up by the phone, by the carrier, before the answer."""
+    lab.start()
+    phone = make(lab)
+
+    def call(end):
+        far = carrier(lab, end, number="+81335570001")
+        phone.rung()
+        return far
+
+    far = call(calling().hung_up().linger())
+    phone.pick_up()
+    phone.talks()
+    time.sleep(0.5)
+    phone.hang_up()
+    phone.ended()
+    far.finish(10, 1)
+
+    far = call(calling().pause(800).bye())
+    phone.pick_up()
+    phone.talks()
+    phone.ended()
+    far.finish(10, 1)
+
+    far = call(Caller().invite().ignore(100).expect(180).pause(500).cancel().answered(200).refused(487))
+    phone.ended()
+    far.finish(10, 1)
+    phone.end()
+    lab.closed(allow=3, answered=2)
+
+
+@case
+def baresip_calls(lab):
+    """baresip as the phone system, calling."""
+    phone_calls(lab, Baresip)
+
+
+@case
+def baresip_called(lab):
+    """baresip as the phone system, called."""
+    phone_is_called(lab, Baresip)
+
+
+@case
+def linphone_calls(lab):
+    """linphone as the phone system, calling."""
+    phone_calls(lab, Linphone)
+
+
+@case
+def linphone_called(lab):
+    """linphone as the phone system, called."""
+    phone_is_called(lab, Linphone)

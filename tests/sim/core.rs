@@ -1,0 +1,202 @@
+//! The core under test: its shards, and all that touches the crate's types.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tollgate::base::flow::{Flow, ListenerId, Transport};
+use tollgate::base::time::{Mono, Now, Wall};
+use tollgate::base::token::Buckets;
+use tollgate::policy::{Counters, Options, RuleSet, Source, Sources, compile};
+use tollgate::shard::{Command, Config, Counts, Input, Outbox, Shard, shard_of};
+use tollgate::sip::scan;
+use tollgate::transaction::Timers;
+
+use crate::link::Nanos;
+use crate::rules::{Places, Rules};
+
+pub use tollgate::transaction::Origin;
+
+/// A packet that the core wants sent.
+pub struct Out {
+    pub to: SocketAddr,
+    pub bytes: Bytes,
+    pub origin: Origin,
+}
+
+/// The shards, and what they share.
+pub struct Core {
+    shards: Vec<Shard>,
+    buckets: Buckets,
+    counters: Counters,
+    zones: jiff::tz::TimeZoneDatabase,
+    places: Places,
+    outbox: Outbox,
+    /// What the last turn wants sent.
+    pub out: Vec<Out>,
+    /// Civil time at the virtual clock's origin, in microseconds.
+    wall: i64,
+}
+
+/// The virtual clock starts here, so that time zero is nothing special.
+const ORIGIN: Nanos = 77_000_000_000;
+
+impl Core {
+    /// `count` shards under `rules`, seeded.
+    pub fn new(count: u8, seed: u64, wall: i64, rules: &Rules, places: Places) -> Self {
+        let key = u128::from(seed) << 64 | 0x746f_6c6c_6761_7465;
+        let mut core = Self {
+            shards: Vec::new(),
+            buckets: Buckets::new(!key),
+            counters: Counters::new(),
+            zones: jiff::tz::TimeZoneDatabase::bundled(),
+            places,
+            outbox: Outbox::default(),
+            out: Vec::new(),
+            wall,
+        };
+        let compiled = core.compile(rules);
+        for id in 0..count {
+            let config = Config {
+                id: u16::from(id),
+                shards: u16::from(count),
+                key: key + u128::from(id),
+                bucket_key: !key,
+                timers: Timers::default(),
+                rules: Arc::clone(&compiled),
+            };
+            core.shards.push(Shard::new(config, core.now(0)));
+        }
+        core
+    }
+
+    /// Compiles rules from their texts, as the program would.
+    pub fn compile(&self, rules: &Rules) -> Arc<RuleSet> {
+        let source = |(name, text): (String, String)| Source { name, text };
+        let sources = Sources {
+            main: source(("tollgate.toml".into(), Rules::main_text(self.places))),
+            tenants: rules
+                .tenant_texts(self.places)
+                .into_iter()
+                .map(source)
+                .collect(),
+            plans: vec![source((
+                "policies/plans/jp.toml".into(),
+                Rules::PLAN.into(),
+            ))],
+            tariffs: Vec::new(),
+        };
+        match compile(
+            &sources,
+            Options { preview: false },
+            &self.zones,
+            &self.counters,
+        ) {
+            Ok(compiled) => Arc::new(compiled),
+            Err(faults) => panic!("the rules do not compile: {faults:#?}"),
+        }
+    }
+
+    /// Both clocks at a virtual time.
+    pub fn now(&self, at: Nanos) -> Now {
+        Now {
+            mono: Mono::from_nanos(ORIGIN + at),
+            wall: Wall::from_micros(self.wall) + Duration::from_nanos(at),
+        }
+    }
+
+    /// How many shards.
+    pub fn count(&self) -> u8 {
+        self.shards.len() as u8
+    }
+
+    /// The shard that owns a Call-ID.
+    pub fn shard_of(&self, call_id: &[u8]) -> u8 {
+        shard_of(&self.buckets, self.shards.len() as u16, call_id) as u8
+    }
+
+    /// When a shard wants to be called.
+    pub fn due(&self, shard: u8) -> Option<Nanos> {
+        let due = self.shards[usize::from(shard)].next_deadline()?;
+        Some(due.as_nanos().saturating_sub(ORIGIN))
+    }
+
+    /// Hands a datagram to its shard, as the driver would: scanned, steered by
+    /// Call-ID. Says which shard, or `None` where it cannot be read.
+    pub fn steer(&self, bytes: &Bytes) -> Option<u8> {
+        let message = scan(bytes.clone()).ok()?;
+        Some(self.shard_of(message.call_id()))
+    }
+
+    /// A datagram for a shard.
+    pub fn message(&mut self, shard: u8, at: Nanos, from: SocketAddr, bytes: &Bytes) {
+        let Ok(message) = scan(bytes.clone()) else {
+            return;
+        };
+        let flow = Flow {
+            listener: ListenerId(0),
+            transport: Transport::Udp,
+            remote: from,
+        };
+        self.handle(shard, at, Input::Message { flow, message });
+    }
+
+    /// Time has passed.
+    pub fn tick(&mut self, shard: u8, at: Nanos) {
+        self.handle(shard, at, Input::Tick);
+    }
+
+    /// A packet could not be sent.
+    pub fn send_failed(&mut self, shard: u8, at: Nanos, origin: Origin) {
+        self.handle(shard, at, Input::SendFailed { origin });
+    }
+
+    /// New rules for one shard.
+    pub fn rules(&mut self, shard: u8, at: Nanos, rules: &Arc<RuleSet>) {
+        let command = Command::Rules(Arc::clone(rules));
+        self.handle(shard, at, Input::Command(command));
+    }
+
+    /// No new calls.
+    pub fn drain(&mut self, shard: u8, at: Nanos) {
+        self.handle(shard, at, Input::Command(Command::Drain));
+    }
+
+    /// All calls end.
+    pub fn hang_up_all(&mut self, shard: u8, at: Nanos) {
+        self.handle(shard, at, Input::Command(Command::HangUpAll));
+    }
+
+    fn handle(&mut self, shard: u8, at: Nanos, input: Input) {
+        let now = self.now(at);
+        self.outbox.clear();
+        self.shards[usize::from(shard)].handle(now, input, &mut self.outbox);
+        self.out.clear();
+        for transmit in &self.outbox.transmits {
+            assert_eq!(transmit.flow.listener, ListenerId(0), "no such listener");
+            self.out.push(Out {
+                to: transmit.flow.remote,
+                bytes: Bytes::copy_from_slice(transmit.packet.as_ref()),
+                origin: transmit.origin,
+            });
+        }
+    }
+
+    /// The journal records of the last turn.
+    pub fn journal(&self) -> &[u8] {
+        self.outbox.records.bytes()
+    }
+
+    /// What is left where nothing should be.
+    pub fn leftovers(&self) -> Option<String> {
+        let rest =
+            |shard: &&Shard| shard.counts() != Counts::default() || shard.next_deadline().is_some();
+        if let Some(shard) = self.shards.iter().find(rest) {
+            let (counts, next) = (shard.counts(), shard.next_deadline());
+            return Some(format!("a shard is not at rest: {counts:?}, next {next:?}"));
+        }
+        let (live, leaked) = (self.counters.live(), self.counters.leaked());
+        (live + leaked > 0).then(|| format!("counters: {live} live, {leaked} leaked"))
+    }
+}

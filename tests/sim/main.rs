@@ -1,0 +1,84 @@
+//! The deterministic simulation: the whole core on a virtual clock, between
+//! peers that misbehave, over links that fail, from one seed a run.
+//!
+//! ```text
+//! cargo test --release --test sim                      a few hundred seeds
+//! SIM_SEEDS=10000 cargo test --release --test sim      as many as that
+//! SIM_SEED=123 SIM_TRACE=1 cargo test --release --test sim replay -- --nocapture
+//! ```
+//!
+//! `SIM_TRACE=2` shows every call, not only the one that went wrong;
+//! `SIM_FROM=n` begins at seed n. A seed that once failed stands in `seeds.txt`.
+
+#![allow(
+    unreachable_pub,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::cast_possible_truncation,
+    clippy::cast_possible_wrap,
+    reason = "a test program: a panic is a failed seed, and its own figures are small"
+)]
+
+mod core;
+mod dial;
+mod link;
+mod net;
+mod peer;
+mod plan;
+mod rng;
+mod rules;
+mod runner;
+mod seen;
+mod tap;
+mod text;
+mod trace;
+mod wire;
+mod world;
+
+use runner::{number, replay_one, run_all};
+use world::{Keep, run};
+
+/// Seeds that failed once.
+const KEPT: &str = include_str!("seeds.txt");
+
+fn kept() -> Vec<u64> {
+    let lines = KEPT.lines().filter(|line| !line.starts_with('#'));
+    lines
+        .filter_map(|line| line.split_whitespace().next()?.parse().ok())
+        .collect()
+}
+
+#[test]
+fn seeds() {
+    let from = number("SIM_FROM").unwrap_or(0);
+    let count = number("SIM_SEEDS").unwrap_or(200);
+    let seeds: Vec<u64> = kept().into_iter().chain(from..from + count).collect();
+    let total = run_all(&seeds);
+    println!("{total}");
+    assert!(total.failed.is_empty(), "failed seeds: {:?}", total.failed);
+    if count >= 200 {
+        let missing = total.seen.missing();
+        assert!(missing.is_empty(), "these never happened: {missing:?}");
+    }
+}
+
+#[test]
+fn the_same_seed_is_the_same_run() {
+    for seed in 0..8 {
+        let (first, second) = (run(seed, Keep::Nothing), run(seed, Keep::All));
+        assert_eq!(first.hash, second.hash, "seed {seed} ran two ways");
+        assert_eq!(first.packets, second.packets);
+    }
+    let (zero, one) = (run(0, Keep::Nothing), run(1, Keep::Nothing));
+    assert_ne!(zero.hash, one.hash);
+}
+
+/// `SIM_SEED=n`: runs one seed, and shows it with `SIM_TRACE=1`.
+#[test]
+fn replay() {
+    if let Some(seed) = number("SIM_SEED") {
+        replay_one(seed);
+    }
+}

@@ -1,0 +1,201 @@
+//! The rules of a run, as figures the model understands, and the policy texts
+//! that say the same.
+
+use crate::dial::{Dialled, Group};
+use crate::rng::Rng;
+
+/// What one tenant may do.
+#[derive(Clone, Debug)]
+pub struct Tenant {
+    /// Groups, as bits.
+    pub allow: u32,
+    pub at_once: u64,
+    /// A narrower cap, on `international`.
+    pub abroad_at_once: u64,
+    pub per_second: u64,
+    pub per_minute: u64,
+    pub per_hour: u64,
+    pub per_day: u64,
+    /// How its own numbers begin, and the one that replaces others.
+    pub own: String,
+    pub default_caller: String,
+}
+
+/// What all tenants may do.
+#[derive(Clone, Debug)]
+pub struct Rules {
+    pub tenants: Vec<Tenant>,
+}
+
+/// Every call of a tenant ends after this long, and rings at most that long.
+pub const LONGEST_CALL: &str = "6m";
+pub const LONGEST_RING: &str = "1m";
+
+impl Rules {
+    /// Rules drawn for a seed.
+    pub fn draw(rng: &mut Rng, tenants: u64) -> Self {
+        let tenants = (0..tenants)
+            .map(|number| Tenant::draw(rng, number))
+            .collect();
+        Self { tenants }
+    }
+
+    /// The same tenants under other caps, one without a destination.
+    pub fn changed(&self, rng: &mut Rng) -> Self {
+        let mut rules = self.clone();
+        for tenant in &mut rules.tenants {
+            let drawn = Tenant::draw(rng, 0);
+            tenant.at_once = drawn.at_once;
+            tenant.per_second = drawn.per_second;
+            tenant.per_minute = drawn.per_minute;
+            tenant.abroad_at_once = drawn.abroad_at_once;
+            if rng.permille(300) {
+                tenant.allow &= !(1 << rng.below(6));
+            }
+        }
+        rules
+    }
+
+    /// The user part that the other side must see for this number.
+    pub fn written(&self, dial: &Dialled, carrier: u8, inbound: bool) -> String {
+        let canonical = &dial.canonical;
+        match canonical.strip_prefix('+') {
+            // Carrier 1 takes numbers as Japan dials them.
+            Some(digits) if carrier == 1 && !inbound => match digits.strip_prefix("81") {
+                Some(national) => format!("0{national}"),
+                None => format!("010{digits}"),
+            },
+            _ => canonical.clone(),
+        }
+    }
+}
+
+impl Tenant {
+    fn draw(rng: &mut Rng, number: u64) -> Self {
+        let mut allow = Group::JpFixed.bit() | Group::JpMobile.bit();
+        for group in [Group::Us, Group::London] {
+            if rng.permille(800) {
+                allow |= group.bit();
+            }
+        }
+        Self {
+            allow,
+            at_once: rng.range(2, 24),
+            abroad_at_once: rng.range(1, 8),
+            per_second: rng.range(1, 10),
+            per_minute: rng.range(6, 60),
+            per_hour: rng.range(40, 250),
+            per_day: rng.range(40, 250),
+            own: format!("+8133557{number}0"),
+            default_caller: format!("+8133557{number}000"),
+        }
+    }
+}
+
+/// The network of a run: where everybody is.
+#[derive(Clone, Copy, Debug)]
+pub struct Places {
+    pub tenants: u64,
+    pub carriers: u64,
+}
+
+impl Rules {
+    /// `tollgate.toml`.
+    pub fn main_text(places: Places) -> String {
+        let mut text = String::from("[[listen]]\naddress = \"udp:10.5.0.1:5060\"\n");
+        for carrier in 0..places.carriers {
+            let format = if carrier == 0 { "e164" } else { "national" };
+            text.push_str(&format!(
+                "[[carrier]]\nname = \"carrier{carrier}\"\naddress = \"udp:10.9.{carrier}.1:5060\"\n\
+                 sources = [\"10.9.{carrier}.1/32\"]\nnumber_format = \"{format}\"\n"
+            ));
+        }
+        text.push_str("[policies]\ndirectory = \"policies\"\n[ledger]\ndirectory = \"var\"\n");
+        text
+    }
+
+    /// `policies/tenants/*.toml`: a name and a text each.
+    pub fn tenant_texts(&self, places: Places) -> Vec<(String, String)> {
+        let texts = self.tenants.iter().enumerate();
+        texts
+            .map(|(number, tenant)| tenant.text(number as u64, places.carriers))
+            .collect()
+    }
+
+    /// `policies/plans/jp.toml`.
+    pub const PLAN: &'static str = r#"
+name    = "jp"
+country = "jp"
+[before]
+withhold_caller = ["184"]
+show_caller     = ["186"]
+carrier_codes   = []
+[international]
+prefixes = ["010", "+"]
+[national]
+prefix = "0"
+[emergency]
+numbers = ["110", "118", "119"]
+[emergency.urn]
+"sos" = "110"
+[services]
+"142" = "service.forwarding"
+"#;
+}
+
+impl Tenant {
+    fn text(&self, number: u64, carriers: u64) -> (String, String) {
+        let groups = [
+            (Group::JpFixed, "jp.fixed"),
+            (Group::JpMobile, "jp.mobile"),
+            (Group::Us, "us"),
+            (Group::London, "+44 20"),
+        ];
+        let allowed = groups
+            .iter()
+            .filter(|(group, _)| self.allow & group.bit() != 0);
+        let allow: Vec<String> = allowed.map(|(_, name)| format!("\"{name}\"")).collect();
+        let text = format!(
+            r#"
+name      = "tenant{number}"
+plan      = "jp"
+time_zone = "Asia/Tokyo"
+mode      = "enforce"
+carriers  = ["carrier{carrier}"]
+[identify]
+sources = ["10.1.{number}.1/32"]
+[callers]
+own       = ["{own}00..{own}99"]
+otherwise = "replace"
+default   = "{default}"
+[destinations]
+allow = [{allow}]
+deny  = ["premium", "satellite"]
+[inbound]
+deliver_to = "udp:10.1.{number}.1:5060"
+[caps]
+calls_at_once    = {at_once}
+calls_per_second = {per_second}
+calls_per_minute = {per_minute}
+calls_per_hour   = {per_hour}
+calls_per_day    = {per_day}
+longest_call     = "{LONGEST_CALL}"
+longest_ring     = "{LONGEST_RING}"
+[[cap]]
+on            = "international"
+calls_at_once = {abroad}
+"#,
+            carrier = number % carriers,
+            own = self.own,
+            default = self.default_caller,
+            allow = allow.join(", "),
+            at_once = self.at_once,
+            per_second = self.per_second,
+            per_minute = self.per_minute,
+            per_hour = self.per_hour,
+            per_day = self.per_day,
+            abroad = self.abroad_at_once,
+        );
+        (format!("policies/tenants/tenant{number}.toml"), text)
+    }
+}

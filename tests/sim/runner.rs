@@ -1,0 +1,118 @@
+//! Runs many seeds on all processors, each alone and replayable.
+
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+
+use crate::seen::Seen;
+use crate::world::{Keep, Outcome, run};
+
+/// A number from the environment.
+pub fn number(name: &str) -> Option<u64> {
+    let text = std::env::var(name).ok()?;
+    Some(
+        text.parse()
+            .unwrap_or_else(|_| panic!("{name}={text} is no number")),
+    )
+}
+
+/// What many runs came to.
+pub struct Total {
+    pub seen: Seen,
+    pub failed: Vec<u64>,
+    seeds: usize,
+    packets: u64,
+    calls: usize,
+}
+
+impl fmt::Display for Total {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let seeds = self.seeds.max(1) as u64;
+        writeln!(f, "{}", self.seen.table())?;
+        write!(
+            f,
+            "{} seeds, {} calls and {} packets in a seed, {} failed",
+            self.seeds,
+            self.calls as u64 / seeds,
+            self.packets / seeds,
+            self.failed.len()
+        )
+    }
+}
+
+/// Runs every seed; prints what failed.
+pub fn run_all(seeds: &[u64]) -> Total {
+    let next = AtomicUsize::new(0);
+    let total = Mutex::new(Total {
+        seen: Seen::new(),
+        failed: Vec::new(),
+        seeds: seeds.len(),
+        packets: 0,
+        calls: 0,
+    });
+    let workers = thread::available_parallelism().map_or(1, |n| n.get());
+    thread::scope(|scope| {
+        for _ in 0..workers {
+            scope.spawn(|| {
+                while let Some(&seed) = seeds.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    one(seed, &total);
+                }
+            });
+        }
+    });
+    let mut total = total.into_inner().expect("no worker died");
+    total.failed.sort_unstable();
+    total
+}
+
+fn one(seed: u64, total: &Mutex<Total>) {
+    let outcome = catch_unwind(AssertUnwindSafe(|| run(seed, Keep::Nothing)));
+    let mut total = total.lock().expect("no worker died");
+    match outcome {
+        Ok(outcome) => {
+            total.seen.add(&outcome.seen);
+            total.packets += outcome.packets;
+            total.calls += outcome.calls;
+            if let Some(breach) = outcome.breach {
+                let at = breach.at as f64 / 1e9;
+                println!(
+                    "seed {seed}: at {at:.6} s, call {:?}: {}",
+                    breach.plan, breach.what
+                );
+                total.failed.push(seed);
+            }
+        }
+        Err(_) => {
+            println!("seed {seed}: panicked");
+            total.failed.push(seed);
+        }
+    }
+}
+
+/// Runs one seed again and shows what `SIM_TRACE` asks for.
+pub fn replay_one(seed: u64) {
+    let keep = match number("SIM_TRACE").unwrap_or(0) {
+        0 => Keep::Nothing,
+        1 => Keep::Breach,
+        _ => Keep::All,
+    };
+    let Outcome {
+        breach,
+        seen,
+        hash,
+        packets,
+        trace,
+        ..
+    } = run(seed, keep);
+    println!("{trace}");
+    println!(
+        "{}seed {seed}: {packets} packets, trace hash {hash:016x}",
+        seen.table()
+    );
+    if let Some(breach) = breach {
+        let at = breach.at as f64 / 1e9;
+        panic!("at {at:.6} s, call {:?}: {}", breach.plan, breach.what);
+    }
+}

@@ -1,0 +1,122 @@
+//! The journal: what a turn wrote before it sent (invariant: written before
+//! sent), and whether every call has its end.
+
+use tollgate::record::{Decision, Record, frame};
+
+use super::{Id, Tap, Turn};
+use crate::plan::CallPlan;
+
+/// What the records of a turn say.
+#[derive(Debug, Default)]
+pub struct Records {
+    /// Decision, number, and the caller's Call-ID.
+    verdicts: Vec<(Decision, String, Vec<u8>)>,
+    setups: usize,
+    answers: usize,
+    ends: usize,
+}
+
+impl Records {
+    /// Reads a turn's records; an error where they do not read back.
+    pub fn read(mut bytes: &[u8]) -> Result<Self, String> {
+        let mut records = Self::default();
+        while !bytes.is_empty() {
+            let Ok(Some((record, rest))) = frame::next(bytes) else {
+                return Err("a record that does not read back".into());
+            };
+            match record {
+                Record::Verdict {
+                    decision,
+                    number,
+                    a_call_id,
+                    ..
+                } => records
+                    .verdicts
+                    .push((decision, number.into(), a_call_id.into())),
+                Record::Setup { .. } => records.setups += 1,
+                Record::Answered { .. } => records.answers += 1,
+                Record::Ended { .. } => records.ends += 1,
+                _ => {}
+            }
+            bytes = rest;
+        }
+        Ok(records)
+    }
+}
+
+/// How many records of each kind a run wrote.
+#[derive(Debug, Default)]
+pub struct Written {
+    let_in: usize,
+    setups: usize,
+    answers: usize,
+    ends: usize,
+}
+
+impl Tap {
+    /// Takes a turn's records, before its packets.
+    pub fn records(&mut self, records: Records) {
+        let let_in = records
+            .verdicts
+            .iter()
+            .filter(|v| v.0 != Decision::Refuse)
+            .count();
+        self.written.let_in += let_in;
+        self.written.setups += records.setups;
+        self.written.answers += records.answers;
+        self.written.ends += records.ends;
+        self.turn_records = records;
+    }
+
+    /// A judged INVITE: its verdict is in this turn's records, and its set-up
+    /// if it was passed on.
+    pub(super) fn verdict_written(&self, id: Id, plan: &CallPlan) -> Result<(), String> {
+        let server = &self.servers[id];
+        let call_id = server.request.at(server.request.call_id);
+        let mut verdicts = self.turn_records.verdicts.iter();
+        let passed = server.relay.is_some();
+        let Some((decision, number, _)) = verdicts.find(|v| v.2 == call_id) else {
+            let own_fault = server
+                .answer
+                .is_some_and(|a| matches!(a.0, 400 | 482 | 483));
+            return match own_fault {
+                true => Ok(()),
+                false => Err("not recorded".into()),
+            };
+        };
+        if (*decision != Decision::Refuse) != passed {
+            return Err(format!("recorded as {decision:?}"));
+        }
+        if *number != plan.dial.canonical && (passed || !number.is_empty()) {
+            return Err(format!("recorded as a call to {number}"));
+        }
+        if passed && self.turn_records.setups == 0 {
+            return Err("sent before its set-up was recorded".into());
+        }
+        Ok(())
+    }
+
+    /// The caller's 200 leaves: the answer is recorded.
+    pub(super) fn answer_written(&self) -> Result<(), String> {
+        match self.turn_records.answers {
+            0 => Err("an answer that was not recorded".into()),
+            _ => Ok(()),
+        }
+    }
+
+    /// Every call that was let in has its end, once.
+    pub(super) fn all_written(&mut self, turn: &Turn<'_>) {
+        let Written {
+            let_in,
+            setups,
+            answers,
+            ends,
+        } = self.written;
+        if let_in != ends || setups < let_in || answers > let_in {
+            let what = format!(
+                "{let_in} calls let in, {setups} set-ups, {answers} answers, {ends} ends recorded"
+            );
+            self.fail(turn.now, what);
+        }
+    }
+}

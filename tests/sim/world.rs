@@ -1,0 +1,480 @@
+//! One run: the core, its peers and the links, under one clock.
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use tollgate::policy::RuleSet;
+
+use crate::core::{Core, Origin, Out};
+use crate::link::{Links, MS, Nanos, SEC};
+use crate::net::{Event, Fault, Net, Task};
+use crate::peer::Peers;
+use crate::plan::{self, Mood};
+use crate::rng::Rng;
+use crate::rules::{Places, Rules};
+use crate::seen::{Met, Seen};
+use crate::tap::{Breach, CARRIER_MARK, PBX_MARK, Records, Sent, Tap, Turn};
+use crate::text::Host;
+use crate::trace::Trace;
+use crate::wire::Wire;
+
+/// When the faults stop and everybody hangs up.
+const CALM: Nanos = 600 * SEC;
+/// By when everything must be at rest: the longest call and its teardown.
+const REST: Nanos = CALM + 600 * SEC;
+
+/// What a run came to.
+pub struct Outcome {
+    pub breach: Option<Breach>,
+    pub seen: Seen,
+    pub hash: u64,
+    pub packets: u64,
+    pub calls: usize,
+    /// The trace, if it was kept, of what the breach is about.
+    pub trace: String,
+}
+
+/// What stands still until a shard goes on.
+enum Waiting {
+    Message(u8, Rc<Wire>),
+    Failed(Origin),
+    Fault(Fault),
+}
+
+struct Shard {
+    rules: usize,
+    draining: bool,
+    stalled: bool,
+    waiting: Vec<Waiting>,
+    /// Turns at one moment, to find a shard that spins.
+    turns: (Nanos, u32),
+}
+
+struct World {
+    net: Net,
+    peers: Peers,
+    core: Core,
+    tap: Tap,
+    trace: Trace,
+    shards: Vec<Shard>,
+    rules: Vec<Rules>,
+    compiled: Vec<Option<Arc<RuleSet>>>,
+    /// How late the driver wakes for a deadline.
+    late: Nanos,
+    /// The longest stall.
+    stalled: Nanos,
+    /// Sends that fail, of a thousand.
+    failing: u64,
+    wall: i64,
+    packets: u64,
+}
+
+/// How much of a trace is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Keep {
+    Nothing,
+    /// What the breach is about, and what is about no call.
+    Breach,
+    All,
+}
+
+/// Runs a seed.
+pub fn run(seed: u64, keep: Keep) -> Outcome {
+    let mut world = World::new(seed, keep != Keep::Nothing);
+    world.run();
+    world.finish();
+    let plan = world.tap.breach.as_ref().and_then(|breach| breach.plan);
+    let mut trace = String::new();
+    if keep != Keep::Nothing {
+        if let Some(plan) = plan {
+            let planned = &world.peers.plans[plan as usize];
+            trace = format!("{planned:#?}\n{:#?}\n", world.rules);
+        }
+        trace.push_str(&world.trace.text(plan.filter(|_| keep == Keep::Breach)));
+    }
+    Outcome {
+        breach: world.tap.breach,
+        seen: world.net.seen,
+        hash: world.trace.hash(),
+        packets: world.packets,
+        calls: world.peers.plans.len(),
+        trace,
+    }
+}
+
+fn hosts(places: Places) -> Vec<Host> {
+    let mut hosts = Vec::new();
+    let mut add = |ip: String, mark| {
+        let addr = format!("{ip}:5060").parse().expect("an address");
+        let core = "10.5.0.1:5060".into();
+        hosts.push(Host {
+            addr,
+            ip,
+            mark,
+            core,
+        });
+    };
+    for tenant in 0..places.tenants {
+        add(format!("10.1.{tenant}.1"), PBX_MARK);
+    }
+    for carrier in 0..places.carriers {
+        add(format!("10.9.{carrier}.1"), CARRIER_MARK);
+    }
+    add("203.0.113.9".into(), "stranger");
+    hosts
+}
+
+impl World {
+    fn new(seed: u64, keep_trace: bool) -> Self {
+        let mut rng = Rng::new(seed);
+        let places = Places {
+            tenants: rng.range(1, 5),
+            carriers: rng.range(1, 3),
+        };
+        let links = Links::draw(&mut rng, CALM, places.tenants + places.carriers);
+        let mood = Mood {
+            odd: *rng.pick(&[0, 30, 100, 250]),
+            span: CALM - 40 * SEC,
+            tenants: places.tenants,
+            carriers: places.carriers,
+        };
+        let count = rng.range(200, 240) as usize;
+        let plans = plan::draw(&mut rng, mood, count);
+        let mut rules = vec![Rules::draw(&mut rng, places.tenants)];
+        for _ in 0..rng.below(4) {
+            let next = rules[0].changed(&mut rng);
+            rules.push(next);
+        }
+        let shards = rng.range(1, 5) as u8;
+        let wall = wall(&mut rng);
+        let core = Core::new(shards, rng.any(), wall, &rules[0], places);
+        let late = *rng.pick(&[0, MS, 15 * MS]);
+        let failing = if rng.permille(250) {
+            rng.range(1, 8)
+        } else {
+            0
+        };
+        let peers = Peers::new(hosts(places), places.tenants as u8, plans);
+        let mut world = Self {
+            net: Net::new(rng, links),
+            peers,
+            core,
+            tap: Tap::new(places.tenants as usize),
+            trace: Trace::new(keep_trace),
+            shards: Vec::new(),
+            compiled: vec![None; rules.len()],
+            rules,
+            late,
+            stalled: 0,
+            failing,
+            wall,
+            packets: 0,
+        };
+        for _ in 0..shards {
+            world.shards.push(Shard {
+                rules: 0,
+                draining: false,
+                stalled: false,
+                waiting: Vec::new(),
+                turns: (0, 0),
+            });
+        }
+        world.schedule();
+        world
+    }
+
+    /// Puts the calls and the faults into the queue.
+    fn schedule(&mut self) {
+        for plan in 0..self.peers.plans.len() as u32 {
+            let at = self.peers.plans[plan as usize].at;
+            self.net.at(at, Event::Task(Task::Begin(plan)));
+        }
+        self.net.after(SEC, Task::Attack);
+        let shards = u64::from(self.core.count());
+        for version in 1..self.rules.len() as u8 {
+            let at = CALM / self.rules.len() as u64 * u64::from(version);
+            for shard in 0..shards as u8 {
+                let at = at + self.net.rng.below(100 * MS);
+                self.net.at(at, Event::Fault(Fault::Rules(shard, version)));
+            }
+        }
+        for _ in 0..self.net.rng.weighted(&[40, 30, 20, 10]) {
+            let shard = self.net.rng.below(shards) as u8;
+            let spans = [200 * MS, 3 * SEC, 40 * SEC];
+            let span = spans[self.net.rng.weighted(&[50, 40, 10])];
+            let at = self.net.rng.below(CALM - 60 * SEC);
+            self.stalled = self.stalled.max(span);
+            self.net.at(at, Event::Fault(Fault::Stall(shard, span)));
+        }
+        let ending = self.net.rng.weighted(&[60, 25, 15]);
+        if ending > 0 {
+            let at = CALM - 20 * SEC - self.net.rng.below(60 * SEC);
+            for shard in 0..shards as u8 {
+                self.net.at(at, Event::Fault(Fault::Drain(shard)));
+                if ending == 2 {
+                    self.net
+                        .at(at + 10 * SEC, Event::Fault(Fault::HangUpAll(shard)));
+                }
+            }
+        }
+        self.net.at(CALM, Event::Fault(Fault::WindDown));
+        self.tap.slack = self.stalled + self.late + 50 * MS;
+    }
+
+    fn run(&mut self) {
+        while self.tap.breach.is_none() {
+            let due = (0..self.core.count()).filter_map(|shard| {
+                let waits = self.shards[usize::from(shard)].stalled;
+                self.core
+                    .due(shard)
+                    .filter(|_| !waits)
+                    .map(|at| (at + self.late, shard))
+            });
+            let due = due.min();
+            match (self.net.next(), due) {
+                (None, None) => return,
+                (next, Some((at, shard))) if next.is_none_or(|next| at < next) => {
+                    self.net.now = self.net.now.max(at);
+                    self.tick(shard);
+                }
+                (Some(at), _) => {
+                    self.net.now = at;
+                    if let Some(event) = self.net.pop() {
+                        self.happen(event);
+                    }
+                }
+                (None, Some(_)) => {}
+            }
+            if self.net.now > REST {
+                return; // What the peers still plan is no matter.
+            }
+        }
+    }
+
+    fn happen(&mut self, event: Event) {
+        match event {
+            Event::ToPeer(peer, wire) => {
+                self.trace
+                    .packet(self.net.now, &self.peers, peer, &wire, "<==");
+                self.peers.receive(&mut self.net, peer, &wire);
+            }
+            Event::ToCore(peer, wire) => {
+                if let Some(shard) = self.core.steer(&wire.bytes) {
+                    self.input(shard, Waiting::Message(peer, wire));
+                }
+            }
+            Event::SendFailed(shard, origin) => self.input(shard, Waiting::Failed(origin)),
+            Event::Task(task) => self.peers.act(&mut self.net, task),
+            Event::Fault(fault) => self.fault(fault),
+        }
+    }
+
+    fn fault(&mut self, fault: Fault) {
+        self.trace.event(self.net.now, || format!("{fault:?}"));
+        match fault {
+            Fault::WindDown => self.peers.wind_down(&mut self.net),
+            Fault::Stall(shard, span) => {
+                let state = &mut self.shards[usize::from(shard)];
+                if !state.stalled {
+                    state.stalled = true;
+                    self.net.seen.note(Met::Stalled);
+                    let end = self.net.now + span;
+                    self.net.at(end, Event::Fault(Fault::Resume(shard)));
+                }
+            }
+            Fault::Resume(shard) => {
+                let state = &mut self.shards[usize::from(shard)];
+                state.stalled = false;
+                for waiting in std::mem::take(&mut state.waiting) {
+                    self.input(shard, waiting);
+                }
+                self.tick(shard);
+            }
+            Fault::Rules(shard, _) | Fault::Drain(shard) | Fault::HangUpAll(shard) => {
+                self.input(shard, Waiting::Fault(fault));
+            }
+        }
+    }
+
+    /// An input for a shard, now or when it goes on.
+    fn input(&mut self, shard: u8, input: Waiting) {
+        if self.shards[usize::from(shard)].stalled {
+            self.shards[usize::from(shard)].waiting.push(input);
+            return;
+        }
+        let now = self.net.now;
+        // What is due runs first: as a turn of its own, to be told apart.
+        if self.core.due(shard).is_some_and(|due| due <= now) {
+            self.tick(shard);
+        }
+        match input {
+            Waiting::Message(peer, wire) => {
+                self.packets += 1;
+                self.trace.packet(now, &self.peers, peer, &wire, "-->");
+                let from = self.peers.hosts[usize::from(peer)].addr;
+                self.core.message(shard, now, from, &wire.bytes);
+                self.turn(shard, Some((peer, wire)));
+            }
+            Waiting::Failed(origin) => {
+                self.core.send_failed(shard, now, origin);
+                self.turn(shard, None);
+            }
+            Waiting::Fault(Fault::Rules(_, version)) => {
+                let version = usize::from(version);
+                if self.compiled[version].is_none() {
+                    self.compiled[version] = Some(self.core.compile(&self.rules[version]));
+                    self.net.seen.note(Met::RulesSwapped);
+                }
+                if let Some(rules) = &self.compiled[version] {
+                    self.core.rules(shard, now, rules);
+                }
+                self.shards[usize::from(shard)].rules = version;
+                self.turn(shard, None);
+            }
+            Waiting::Fault(Fault::Drain(_)) => {
+                self.net.seen.note(Met::Drained);
+                self.core.drain(shard, now);
+                self.shards[usize::from(shard)].draining = true;
+                self.turn(shard, None);
+            }
+            Waiting::Fault(_) => {
+                self.net.seen.note(Met::HungUpAll);
+                self.core.hang_up_all(shard, now);
+                self.turn(shard, None);
+            }
+        }
+    }
+
+    fn tick(&mut self, shard: u8) {
+        let state = &mut self.shards[usize::from(shard)];
+        if state.turns.0 == self.net.now {
+            state.turns.1 += 1;
+            if state.turns.1 > 10_000 {
+                self.tap
+                    .fail(self.net.now, "a shard spins on a deadline".into());
+            }
+        } else {
+            state.turns = (self.net.now, 0);
+        }
+        self.core.tick(shard, self.net.now);
+        self.turn(shard, None);
+    }
+
+    /// A turn is over: shows the tap what came out, and sends it.
+    fn turn(&mut self, shard: u8, input: Option<(u8, Rc<Wire>)>) {
+        let now = self.net.now;
+        match Records::read(self.core.journal()) {
+            Ok(records) => self.tap.records(records),
+            Err(what) => self.tap.fail(now, what),
+        }
+        let outs = std::mem::take(&mut self.core.out);
+        let mut sent = Vec::with_capacity(outs.len());
+        for out in &outs {
+            let strict = !matches!(&input, Some((_, wire)) if wire.junk);
+            match self.sent(out, strict) {
+                Ok(packet) => sent.push(packet),
+                Err(what) => {
+                    let text = String::from_utf8_lossy(&out.bytes).into_owned();
+                    self.trace.event(now, || text.clone());
+                    self.tap.fail(now, format!("{what}:\n{text}"));
+                }
+            }
+        }
+        self.tapped(shard, input, &sent);
+        for packet in &sent {
+            self.trace
+                .packet(now, &self.peers, packet.to, &packet.wire, "<--");
+        }
+        for (out, packet) in outs.iter().zip(&sent) {
+            let calm = now >= CALM;
+            if self.failing > 0 && !calm && self.net.rng.permille(self.failing) {
+                self.net.seen.note(Met::SendFailed);
+                self.trace
+                    .event(now, || format!("not sent: {:?}", out.origin));
+                self.tap.send_failed(packet);
+                let wait = self.net.rng.below(2) * self.net.rng.below(MS);
+                self.net
+                    .at(now + wait, Event::SendFailed(shard, out.origin));
+            } else {
+                self.net.to_peer(packet.to, &packet.wire);
+            }
+        }
+        self.core.out = outs;
+    }
+
+    fn sent(&self, out: &Out, strict: bool) -> Result<Sent, String> {
+        let mut hosts = self.peers.hosts.iter();
+        let Some(to) = hosts.position(|host| host.addr == out.to) else {
+            return Err(format!("a packet to {}, who is nobody", out.to));
+        };
+        // The answer to a message without some header lacks it too.
+        let wire = match strict {
+            true => Wire::read(out.bytes.clone(), true)?,
+            false => Wire::read(out.bytes.clone(), false)
+                .unwrap_or_else(|_| Wire::junk(out.bytes.clone())),
+        };
+        Ok(Sent {
+            to: to as u8,
+            wire: Rc::new(wire),
+        })
+    }
+
+    fn tapped(&mut self, shard: u8, input: Option<(u8, Rc<Wire>)>, sent: &[Sent]) {
+        let state = &self.shards[usize::from(shard)];
+        let core = &self.core;
+        let shards = |call_id: &[u8]| core.shard_of(call_id);
+        let mut turn = Turn {
+            now: self.net.now,
+            shard,
+            rules: &self.rules[state.rules],
+            draining: state.draining,
+            day: day(self.wall, self.net.now),
+            shards: &shards,
+            seen: &mut self.net.seen,
+            peers: &mut self.peers,
+        };
+        match &input {
+            Some((from, wire)) => self.tap.message(&mut turn, *from, wire, sent),
+            None => self.tap.other(&mut turn, sent),
+        }
+    }
+
+    /// Nothing happens any more: is everything as it should be?
+    fn finish(&mut self) {
+        if self.tap.breach.is_some() {
+            return;
+        }
+        let none = |_: &[u8]| 0;
+        let mut turn = Turn {
+            now: self.net.now + SEC,
+            shard: 0,
+            rules: &self.rules[0],
+            draining: false,
+            day: 0,
+            shards: &none,
+            seen: &mut self.net.seen,
+            peers: &mut self.peers,
+        };
+        self.tap.finish(&mut turn);
+        if let Some(what) = self.core.leftovers() {
+            self.tap.fail(self.net.now, what);
+        }
+    }
+}
+
+/// Civil time at the start: at noon, or shortly before midnight in Tokyo.
+fn wall(rng: &mut Rng) -> i64 {
+    let midnight: i64 = 1_767_193_200; // 2026-01-01 00:00 in Tokyo
+    let before = if rng.permille(500) {
+        rng.below(600)
+    } else {
+        12 * 3600
+    };
+    (midnight - before as i64) * 1_000_000
+}
+
+/// The day in Tokyo.
+fn day(wall: i64, now: Nanos) -> i64 {
+    let micros = wall + (now / 1000) as i64 + 9 * 3600 * 1_000_000;
+    micros.div_euclid(86_400 * 1_000_000)
+}
