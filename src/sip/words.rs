@@ -167,13 +167,16 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    const PAD: u8 = b'a';
+
     proptest! {
         #[test]
-        fn the_first_is_found(text in proptest::collection::vec(any::<u8>(), 0..40), limit in 0_u8..=128, byte: u8) {
+        fn the_first_is_found(text in proptest::collection::vec(any::<u8>(), 0..40), limit in 0..=PAD, byte: u8) {
             let first = |hit: &dyn Fn(u8) -> bool| {
                 text.iter().position(|&byte| hit(byte)).unwrap_or(text.len())
             };
-            prop_assume!(byte != b'a' && limit <= b'a');
+            // The padding is never looked for.
+            let byte = if byte == PAD { b';' } else { byte };
             prop_assert_eq!(find(&text, |word| below(word, limit)), first(&|b| b < limit));
             prop_assert_eq!(find(&text, |word| equal(word, byte)), first(&|b| b == byte));
             prop_assert_eq!(find(&text, above_ascii), first(&|b| b > 126));
