@@ -47,6 +47,9 @@ pub(super) enum Alarm {
     Longest,
     /// A 2xx to an INVITE has no ACK yet (RFC 3261 §13.3.1.4).
     Resend(ServerKey),
+    /// A relayed INVITE has no final response yet: 100 alone sets no limit
+    /// (RFC 3261 §16.6 step 11 has a timer C for it).
+    Unanswered(ServerKey),
     /// A leg's session is due for a refresh, or was not refreshed (RFC 4028 §10).
     Session(Side),
     /// No stray 2xx is to be expected any more.

@@ -1,6 +1,8 @@
 //! Requests inside a dialog: those that are carried to the other leg, ACK among
 //! them, and those that Tollgate answers itself.
 
+use std::time::Duration;
+
 use crate::base::flow::Flow;
 use crate::base::limits::EXCHANGES_PER_CALL;
 use crate::base::time::Now;
@@ -12,10 +14,13 @@ use crate::sip::header::HeaderId;
 use crate::sip::line::Method;
 use crate::transaction::ServerKey;
 
-use super::call::{Exchange, Owner, Role, Stage};
+use super::call::{Alarm, Exchange, Owner, Role, Stage};
 use super::refresh::{self, Offer};
 use super::topology::{self, Ends, Head};
 use super::{Arrived, Calls, Outbox, Turn};
+
+/// How long an INVITE inside a dialog may go without a final response.
+const LONGEST_CHANGE: Duration = Duration::from_secs(60);
 
 impl Calls {
     /// A request with a To tag; without a transaction it is an ACK.
@@ -237,7 +242,13 @@ impl Turn<'_> {
         match (exchange.client, exchange.server) {
             (None, Some(server)) => self.refuse(server, exchange.from, 500),
             (None, None) => {}
-            (Some(_), _) => self.call.exchanges.push(exchange),
+            (Some(_), server) => {
+                if let (Method::Invite, Some(server)) = (exchange.method, server) {
+                    let (now, alarm) = (self.now.mono, Alarm::Unanswered(server));
+                    self.tools.schedule(self.key, alarm, now, LONGEST_CHANGE);
+                }
+                self.call.exchanges.push(exchange);
+            }
         }
     }
 

@@ -284,6 +284,7 @@ impl Turn<'_> {
                 self.call.limit = None;
                 self.hang_up("longest-call");
             }
+            Alarm::Unanswered(server) => self.cancelled(server, None),
             Alarm::Resend(server) => self.resend(server),
             Alarm::Session(side) => self.session_due(side),
             Alarm::Linger => self.call.linger = None,

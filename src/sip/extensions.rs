@@ -5,7 +5,7 @@
 use super::error::{Fault, FaultKind};
 use super::fields::{Elements, cseq_value};
 use super::header::HeaderId;
-use super::lex::{self, Param, Params};
+use super::lex::{self, Params};
 use super::line::Method;
 use super::message::Message;
 use super::words;
@@ -20,12 +20,21 @@ pub enum Refresher {
 }
 
 impl Refresher {
-    fn lookup(text: &[u8]) -> Option<Self> {
-        match text {
-            _ if is(text, b"uac") => Some(Self::Uac),
-            _ if is(text, b"uas") => Some(Self::Uas),
-            _ => None,
-        }
+    /// What the parameters behind an interval say: `None` where they are malformed,
+    /// `Some(None)` where they do not say who.
+    fn of_params(text: &[u8]) -> Option<Option<Self>> {
+        let mut refresher = Some(None);
+        let (rest, _) = lex::params(text, |param| {
+            if param.is(b"refresher") {
+                refresher = match param.value {
+                    Some(who) if who.eq_ignore_ascii_case(b"uac") => Some(Some(Self::Uac)),
+                    Some(who) if who.eq_ignore_ascii_case(b"uas") => Some(Some(Self::Uas)),
+                    _ => None,
+                };
+            }
+        })
+        .ok()?;
+        lex::skip_lws(rest).is_empty().then_some(refresher)?
     }
 
     /// The value of the `refresher` parameter.
@@ -59,15 +68,15 @@ impl SessionExpires {
             HeaderId::SessionExpires,
             FaultKind::SessionTimer,
             |text| {
-                let mut refresher = None;
-                let mut sound = true;
-                let seconds = seconds(text, |param| {
-                    if param.is(b"refresher") {
-                        refresher = param.value.and_then(Refresher::lookup);
-                        sound = refresher.is_some();
-                    }
-                })?;
-                sound.then_some(Self { seconds, refresher })
+                let (seconds, params) = lex::number(text)?;
+                let seconds = u32::try_from(seconds).unwrap_or(u32::MAX);
+                let refresher = match params {
+                    [] => None,
+                    b";refresher=uac" => Some(Refresher::Uac),
+                    b";refresher=uas" => Some(Refresher::Uas),
+                    _ => Refresher::of_params(params)?,
+                };
+                Some(Self { seconds, refresher })
             },
         )
     }
@@ -79,7 +88,9 @@ impl SessionExpires {
 /// [`FaultKind::SessionTimer`].
 pub fn min_se(message: &Message) -> Result<Option<u32>, Fault> {
     value(message, HeaderId::MinSe, FaultKind::SessionTimer, |text| {
-        seconds(text, |_| ())
+        let (seconds, params) = lex::number(text)?;
+        Refresher::of_params(params)?;
+        Some(u32::try_from(seconds).unwrap_or(u32::MAX))
     })
 }
 
@@ -240,11 +251,6 @@ impl FromIterator<Method> for MethodSet {
     }
 }
 
-#[inline(always)]
-fn is(name: &[u8], wanted: &[u8]) -> bool {
-    name == wanted || name.eq_ignore_ascii_case(wanted)
-}
-
 /// A field that is optional, but not malformed.
 fn value<'m, T>(
     message: &'m Message,
@@ -259,15 +265,6 @@ fn value<'m, T>(
         Some(value) => Ok(Some(value)),
         None => Err(Fault::new(kind, message.offset_of(text))),
     }
-}
-
-/// `delta-seconds *(SEMI generic-param)`, wholly.
-fn seconds<'m>(text: &'m [u8], see: impl FnMut(Param<'m>)) -> Option<u32> {
-    let (seconds, rest) = lex::number(text)?;
-    let (rest, _) = lex::params(rest, see).ok()?;
-    lex::skip_lws(rest)
-        .is_empty()
-        .then_some(u32::try_from(seconds).unwrap_or(u32::MAX))
 }
 
 #[cfg(test)]

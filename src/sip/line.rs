@@ -84,7 +84,6 @@ impl Method {
 }
 
 #[inline]
-#[expect(clippy::cast_possible_truncation, reason = "four bits are left")]
 const fn slot(name: u64) -> usize {
     (name.wrapping_mul(FACTOR) >> 60) as usize
 }

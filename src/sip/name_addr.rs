@@ -21,6 +21,13 @@ pub struct NameAddr<'a> {
 }
 
 impl<'a> NameAddr<'a> {
+    /// Nothing read yet.
+    const EMPTY: Self = Self {
+        display: None,
+        uri_text: &[],
+        params: &[],
+    };
+
     /// Reads a whole field value as one address. The URI between the brackets is
     /// looked at only so far as that it has a scheme and no spaces.
     ///
@@ -91,11 +98,12 @@ impl<'a> NameAddr<'a> {
 }
 
 /// A whole text as one address, its parameters shown to `see`.
-#[inline]
+#[inline(always)]
 fn whole<'a>(text: &'a [u8], see: impl FnMut(Param<'a>)) -> Result<NameAddr<'a>, Fault> {
-    match one(text, see) {
-        Ok(([], address)) => Ok(address),
-        Ok((rest, _)) => Err(Fault::new(FaultKind::NameAddr, text.len() - rest.len())),
+    let mut address = NameAddr::EMPTY;
+    match read(text, &mut address, see) {
+        Ok(([], ())) => Ok(address),
+        Ok((rest, ())) => Err(Fault::new(FaultKind::NameAddr, text.len() - rest.len())),
         Err(error) => Err(fault_in(text, error)),
     }
 }
@@ -112,13 +120,10 @@ impl<'a> Iterator for NameAddrs<'a> {
 
     fn next(&mut self) -> Option<Self::Item> {
         let text = self.rest.take()?;
-        let element = one(text, |_| ()).and_then(|(rest, address)| {
-            let (rest, more) = lex::list_end(rest)?;
-            Ok((more.map(|()| rest), address))
-        });
-        match element {
-            Ok((rest, address)) => {
-                self.rest = rest;
+        let mut address = NameAddr::EMPTY;
+        match read(text, &mut address, |_| ()).and_then(|(rest, ())| lex::list_end(rest)) {
+            Ok((rest, more)) => {
+                self.rest = more.map(|()| rest);
                 Some(Ok(address))
             }
             Err(error) => Some(Err(fault_in(self.whole, error))),
@@ -126,53 +131,51 @@ impl<'a> Iterator for NameAddrs<'a> {
     }
 }
 
-/// One address, up to a comma or the end.
-#[inline]
-fn one<'a>(text: &'a [u8], see: impl FnMut(Param<'a>)) -> Parsed<'a, NameAddr<'a>> {
+/// Reads one address, up to a comma or the end, into `address`; its parameters are
+/// shown to `see`.
+#[inline(always)]
+fn read<'a>(
+    text: &'a [u8],
+    address: &mut NameAddr<'a>,
+    see: impl FnMut(Param<'a>),
+) -> Parsed<'a, ()> {
     let text = lex::skip_lws(text);
-    let (rest, (display, uri_text)) = match text {
-        [b'<', ..] => (text, (None, None)),
+    let (rest, ()) = match text {
+        [b'<', ..] => bracketed(text, address)?,
         [b'"', ..] => {
             let (rest, display) = lex::quoted(text)?;
-            (lex::skip_lws(rest), (Some(display), None))
+            address.display = Some(display);
+            bracketed(lex::skip_lws(rest), address)?
         }
-        _ => unquoted(text)?,
+        _ => unquoted(text, address)?,
     };
-    let (rest, uri_text) = match uri_text {
-        Some(uri_text) => (rest, uri_text),
-        None => bracketed(rest)?,
-    };
+    if rest.is_empty() {
+        return Ok((rest, ()));
+    }
     let (rest, params) = lex::params(rest, see)?;
-    let address = NameAddr {
-        display,
-        uri_text,
-        params,
-    };
+    address.params = params;
     match lex::skip_lws(rest) {
-        rest @ ([] | [b',', ..]) => Ok((rest, address)),
+        rest @ ([] | [b',', ..]) => Ok((rest, ())),
         _ => flaw(FaultKind::NameAddr, rest),
     }
 }
 
-type Unquoted<'a> = (Option<&'a [u8]>, Option<&'a [u8]>);
-
-/// What starts without a quote or bracket: an unquoted display name, whose bracket
-/// is left to be read, or an address without brackets.
-#[inline]
-fn unquoted(text: &[u8]) -> Parsed<'_, Unquoted<'_>> {
+/// What starts without a quote or bracket: an unquoted display name and its address,
+/// or an address without brackets.
+fn unquoted<'a>(text: &'a [u8], address: &mut NameAddr<'a>) -> Parsed<'a, ()> {
     let mut rest = text;
     loop {
         let after = span(rest, lex::TOKEN).1;
         let spaced = lex::skip_lws(after);
         match spaced {
             [b'<', ..] => {
-                let length = text.len().saturating_sub(after.len());
-                let display = text.get(..length).unwrap_or_default();
-                return Ok((spaced, (Some(lex::trim_lws_end(display)), None)));
+                let display = text.get(..text.len() - after.len()).unwrap_or_default();
+                address.display = Some(lex::trim_lws_end(display));
+                return bracketed(spaced, address);
             }
             _ if spaced.len() < after.len() && after.len() < rest.len() => rest = spaced,
             [b':', ..] if after.len() < text.len() && rest.len() == text.len() => {
-                return addr_spec(text);
+                return addr_spec(text, address);
             }
             _ => return flaw(FaultKind::DisplayName, after),
         }
@@ -181,28 +184,33 @@ fn unquoted(text: &[u8]) -> Parsed<'_, Unquoted<'_>> {
 
 /// An address without brackets: it ends at the first semicolon, comma or space,
 /// and what follows are the header field's parameters (RFC 3261 §20.10).
-#[inline]
-fn addr_spec(text: &[u8]) -> Parsed<'_, Unquoted<'_>> {
-    let address = lex::address_span(text).0;
-    let end = address
+fn addr_spec<'a>(text: &'a [u8], address: &mut NameAddr<'a>) -> Parsed<'a, ()> {
+    let visible = lex::address_span(text).0;
+    let end = visible
         .iter()
         .position(|byte| matches!(byte, b';' | b',' | b'?'))
-        .unwrap_or(address.len());
+        .unwrap_or(visible.len());
     match text.split_at_checked(end) {
         Some((_, rest @ [b'?', ..])) => flaw(FaultKind::BareAddress, rest),
-        Some((uri, rest)) if has_scheme(uri) => Ok((rest, (None, Some(uri)))),
+        Some((uri, rest)) if has_scheme(uri) => {
+            address.uri_text = uri;
+            Ok((rest, ()))
+        }
         _ => flaw(FaultKind::NameAddr, text),
     }
 }
 
-/// `<addr-spec>`, without white space inside; gives what is between the brackets.
+/// `<addr-spec>`, without white space inside.
 #[inline]
-fn bracketed(text: &[u8]) -> Parsed<'_, &[u8]> {
+fn bracketed<'a>(text: &'a [u8], address: &mut NameAddr<'a>) -> Parsed<'a, ()> {
     let [b'<', inner @ ..] = text else {
         return flaw(FaultKind::NameAddr, text);
     };
     match lex::address_span(inner) {
-        (uri, [b'>', rest @ ..]) if has_scheme(uri) => Ok((rest, uri)),
+        (uri, [b'>', rest @ ..]) if has_scheme(uri) => {
+            address.uri_text = uri;
+            Ok((rest, ()))
+        }
         (_, rest) => flaw(FaultKind::NameAddr, rest),
     }
 }

@@ -90,8 +90,9 @@ impl Head {
             let line = text.len() - rest.len();
             let next = match plain_field(rest) {
                 Some((id, value, next)) => {
-                    let start = text.len() - value.1.len();
-                    self.enter(id, line, start, value.0)?;
+                    // Behind the value are its CRLF and the next lines.
+                    let start = text.len() - next.len() - 2 - value.len();
+                    self.enter(id, line, start, value)?;
                     rest = next;
                     continue;
                 }
@@ -122,14 +123,11 @@ impl Head {
     }
 }
 
-/// What [`plain_field`] gives.
-type PlainField<'a> = (HeaderId, (&'a [u8], &'a [u8]), &'a [u8]);
-
 /// A field as nearly all are: a known name and its colon, perhaps one space, a value
-/// without white space at its ends, in one line. Gives the value, the text from the
-/// value on, and from the next line on.
+/// without white space at its ends, in one line. Gives the value, and the text from
+/// the next line on.
 #[inline(always)]
-fn plain_field(rest: &[u8]) -> Option<PlainField<'_>> {
+fn plain_field(rest: &[u8]) -> Option<(HeaderId, &[u8], &[u8])> {
     // Found first, and without regard to the name, so that the next line need not wait
     // for it. NUL, LF and CR are below 14, as are the tab and a few bytes seldom seen.
     let end = words::find(rest, |word| words::below(word, 14));
@@ -140,9 +138,8 @@ fn plain_field(rest: &[u8]) -> Option<PlainField<'_>> {
     let value = match line.get(colon + 1..)? {
         [b' ', value @ ..] | value => value,
     };
-    let behind = rest.get(end - value.len()..)?;
     let plain = matches!(value, [b'!'..=255] | [b'!'..=255, .., b'!'..=255]);
-    (plain && !matches!(next, [b' ' | b'\t', ..])).then_some((id, (value, behind), next))
+    (plain && !matches!(next, [b' ' | b'\t', ..])).then_some((id, value, next))
 }
 
 /// Without the spaces and tabs in front.

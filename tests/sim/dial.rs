@@ -66,7 +66,7 @@ fn number(rng: &mut Rng, group: Group) -> String {
 /// One dialling of a number of `group`; `host` is Tollgate's.
 pub fn dial(rng: &mut Rng, group: Group, host: &str) -> Dialled {
     let digits = number(rng, group);
-    let mut withheld = false;
+    let withheld;
     let uri = match group {
         Group::Nothing => return nonsense(rng, host),
         Group::Emergency | Group::Forwarding => {

@@ -149,12 +149,12 @@ impl Net {
     }
 
     /// Puts a peer's packet on its link.
-    pub fn to_core(&mut self, from: u8, wire: &Rc<Wire>) {
+    pub fn send_in(&mut self, from: u8, wire: &Rc<Wire>) {
         self.carry(from, || Event::ToCore(from, Rc::clone(wire)));
     }
 
     /// Puts the core's packet on the link to a peer.
-    pub fn to_peer(&mut self, to: u8, wire: &Rc<Wire>) {
+    pub fn send_out(&mut self, to: u8, wire: &Rc<Wire>) {
         self.carry(to, || Event::ToPeer(to, Rc::clone(wire)));
     }
 

@@ -21,7 +21,7 @@ use crate::wire::Wire;
 /// When the faults stop and everybody hangs up.
 const CALM: Nanos = 600 * SEC;
 /// By when everything must be at rest: the longest call and its teardown.
-const REST: Nanos = CALM + 600 * SEC;
+const REST: Nanos = CALM + 1_000 * SEC;
 
 /// What a run came to.
 pub struct Outcome {
@@ -217,6 +217,11 @@ impl World {
                 }
             }
         }
+        // An emergency call may last for a day, and its peer may be dead.
+        for shard in 0..shards as u8 {
+            self.net
+                .at(CALM + 650 * SEC, Event::Fault(Fault::HangUpAll(shard)));
+        }
         self.net.at(CALM, Event::Fault(Fault::WindDown));
         self.tap.slack = self.stalled + self.late + 50 * MS;
     }
@@ -396,7 +401,7 @@ impl World {
                 self.net
                     .at(now + wait, Event::SendFailed(shard, out.origin));
             } else {
-                self.net.to_peer(packet.to, &packet.wire);
+                self.net.send_out(packet.to, &packet.wire);
             }
         }
         self.core.out = outs;
@@ -404,7 +409,9 @@ impl World {
 
     fn sent(&self, out: &Out, strict: bool) -> Result<Sent, String> {
         let mut hosts = self.peers.hosts.iter();
-        let Some(to) = hosts.position(|host| host.addr == out.to) else {
+        // A damaged Via may name another port of its sender (RFC 3261 §18.2.2).
+        let is = |host: &Host| host.addr == out.to || !strict && host.addr.ip() == out.to.ip();
+        let Some(to) = hosts.position(is) else {
             return Err(format!("a packet to {}, who is nobody", out.to));
         };
         // The answer to a message without some header lacks it too.

@@ -30,7 +30,7 @@ impl Peers {
             _ => {
                 net.seen.note(Met::Junk);
                 let wire = self.junk_bytes(net, peer);
-                net.to_core(peer, &wire);
+                net.send_in(peer, &wire);
             }
         }
     }
@@ -91,7 +91,7 @@ impl Peers {
         ];
         let method = *net.rng.pick(&methods);
         let wire = self.stray(net, peer, method, &format!("sip:{HOST}"), "");
-        net.to_core(peer, &wire);
+        net.send_in(peer, &wire);
     }
 
     /// Somebody guesses at a live call: its Call-ID is known, its tags not.
@@ -116,11 +116,11 @@ impl Peers {
                 "guessed"
             };
             let wire = self.stray(net, peer, method, &format!("sip:x@{HOST}"), to_tag);
-            net.to_core(peer, &wire);
+            net.send_in(peer, &wire);
             return;
         };
         let (peer, wire) = self.forged(net, leg, method, true);
-        net.to_core(peer, &wire);
+        net.send_in(peer, &wire);
     }
 
     /// Another peer knows all of a dialog, and hangs it up.
@@ -138,7 +138,7 @@ impl Peers {
         let (_, wire) = self.forged(net, leg, method, false);
         let others = self.hosts.len() as u64;
         let thief = (u64::from(owner) + 1 + net.rng.below(others - 1)) % others;
-        net.to_core(thief as u8, &wire);
+        net.send_in(thief as u8, &wire);
     }
 
     fn live_leg(&self, net: &mut Net) -> Option<u32> {
@@ -191,7 +191,7 @@ impl Peers {
         let uri = format!("sip:+442071838750@{HOST}");
         let wire = self.stray(net, stranger, method, &uri, "");
         for _ in 0..net.rng.range(1, 4) {
-            net.to_core(stranger, &wire);
+            net.send_in(stranger, &wire);
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use super::{Leg, NOBODY, Peers, State, T1, T2, T64, Timer};
+use super::{Leg, NOBODY, Peers, State, T1, T64, Timer};
 use crate::net::{Net, Task};
 use crate::plan::{OnCancel, Session, Step};
 use crate::seen::Met;
@@ -104,7 +104,7 @@ impl Peers {
             }
             Step::Refuse(code) if early => {
                 let extra = match code {
-                    300..400 => "Contact: <sip:+23276123456@203.0.113.66>\r\n",
+                    300..=399 => "Contact: <sip:+23276123456@203.0.113.66>\r\n",
                     401 => "WWW-Authenticate: Digest realm=\"hidden\", nonce=\"1\"\r\n",
                     407 => "Proxy-Authenticate: Digest realm=\"hidden\", nonce=\"1\"\r\n",
                     503 => "Retry-After: 30\r\n",
@@ -164,7 +164,7 @@ impl Peers {
             self.refuse_early(net, leg, 504); // RFC 3262 §3
             return;
         }
-        net.to_core(state.peer, wire);
+        net.send_in(state.peer, wire);
         net.after(*wait, Task::Reliable(leg));
     }
 
@@ -263,7 +263,6 @@ impl Peers {
             }
             OnCancel::Silence => self.legs[leg as usize].cancelled = true,
         }
-        let _ = T2;
     }
 
     /// Says 200 to a request of the other side.

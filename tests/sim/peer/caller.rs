@@ -244,7 +244,7 @@ impl Peers {
         let state = &self.legs[leg as usize];
         if !state.dead && !self.winding_down {
             net.seen.note(Met::InviteAfterFinal);
-            net.to_core(state.peer, &self.clients[state.invite as usize].wire);
+            net.send_in(state.peer, &self.clients[state.invite as usize].wire);
         }
     }
 

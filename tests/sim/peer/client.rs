@@ -84,7 +84,7 @@ impl Peers {
     ) -> u32 {
         let peer = self.legs[leg as usize].peer;
         for _ in 1..self.side(leg).storm {
-            net.to_core(peer, &wire);
+            net.send_in(peer, &wire);
         }
         self.start_as(net, peer, leg, purpose, wire, offered)
     }
@@ -100,7 +100,7 @@ impl Peers {
         offered: bool,
     ) -> u32 {
         let tx = self.clients.len() as u32;
-        net.to_core(peer, &wire);
+        net.send_in(peer, &wire);
         self.clients.push(Client {
             leg,
             peer,
@@ -136,7 +136,7 @@ impl Peers {
         } else {
             (client.wait * 2).min(T2)
         };
-        net.to_core(client.peer, &client.wire);
+        net.send_in(client.peer, &client.wire);
         net.after(client.wait, Task::Repeat { server: false, tx });
     }
 
@@ -194,7 +194,7 @@ impl Peers {
             return;
         }
         if client.over {
-            self.final_again(net, tx, wire);
+            self.final_again(net, tx);
             return;
         }
         client.over = true;
@@ -270,7 +270,7 @@ impl Peers {
                 body: &Body::default(),
             },
         );
-        net.to_core(client.peer, &ack);
+        net.send_in(client.peer, &ack);
         self.clients[tx as usize].ack = Some(ack);
     }
 
@@ -319,7 +319,7 @@ impl Peers {
         self.clients[tx as usize].ack = Some(Rc::clone(&ack));
         self.clients[tx as usize].ack_tag = to_tag;
         if wait == 0 {
-            net.to_core(peer, &ack);
+            net.send_in(peer, &ack);
         } else {
             net.after(wait, Task::Ack(tx));
         }
@@ -328,12 +328,12 @@ impl Peers {
     pub(super) fn late_ack(&mut self, net: &mut Net, tx: u32) {
         let client = &self.clients[tx as usize];
         if let (Some(ack), false) = (&client.ack, self.is_dead(client.leg)) {
-            net.to_core(client.peer, ack);
+            net.send_in(client.peer, ack);
         }
     }
 
     /// A final response once more, or another fork's.
-    fn final_again(&mut self, net: &mut Net, tx: u32, wire: &Wire) {
+    fn final_again(&mut self, net: &mut Net, tx: u32) {
         let client = &self.clients[tx as usize];
         if client.wire.method != Method::Invite {
             return;
@@ -342,9 +342,8 @@ impl Peers {
         let plan = &self.plans[leg.plan as usize];
         let keeps_back = leg.caller && client.code < 300 && plan.caller.ack_after != Some(0);
         if let (Some(ack), false) = (&client.ack, keeps_back) {
-            net.to_core(client.peer, ack);
+            net.send_in(client.peer, ack);
         }
-        debug_assert!(wire.is_final());
     }
 
     /// A provisional response to the first INVITE.

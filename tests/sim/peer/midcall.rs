@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use super::{NOBODY, Peers, Purpose, State};
+use super::{Peers, Purpose, State};
 use crate::link::SEC;
 use crate::net::{Net, Task};
 use crate::plan::{Mid, Reply};
@@ -153,6 +153,5 @@ impl Peers {
             &Body::default(),
         );
         net.after(u64::from(seconds) * SEC / 2, Task::Refresh(leg));
-        debug_assert_ne!(leg, NOBODY);
     }
 }

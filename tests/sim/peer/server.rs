@@ -22,7 +22,7 @@ impl Peers {
             if let (Some(last), false) =
                 (&server.last, leg != NOBODY && self.legs[leg as usize].dead)
             {
-                net.to_core(peer, last);
+                net.send_in(peer, last);
             }
             return;
         }
@@ -144,7 +144,7 @@ impl Peers {
                 body,
             },
         );
-        net.to_core(peer, &wire);
+        net.send_in(peer, &wire);
         let server = &mut self.servers[tx as usize];
         if server.code >= 200 {
             server.others.push((tag.to_string(), wire, false));
@@ -180,11 +180,11 @@ impl Peers {
             return;
         }
         if let (Some(last), false) = (&server.last, server.acked) {
-            net.to_core(server.peer, last);
+            net.send_in(server.peer, last);
         }
         for (_, wire, acked) in &server.others {
             if !acked {
-                net.to_core(server.peer, wire);
+                net.send_in(server.peer, wire);
             }
         }
         server.wait = next_wait(server.wait);

@@ -81,6 +81,11 @@ impl Tap {
                 let (said, held) = (&self.ledger.said, self.holders(plan, turn.now));
                 Err(format!("passed on above a cap: {said}; {held}"))
             }
+            // A copy that comes after ten minutes of ringing, when its transaction
+            // is over and its call is still remembered, is a merged request.
+            (Ok(Verdict::Pass), None, Some(482)) if planned.dial.group == Group::Emergency => {
+                Ok(())
+            }
             (Ok(Verdict::Pass), None, code) => {
                 let held = self.holders(plan, turn.now);
                 Err(format!("refused ({code:?}) without cause; {held}"))
@@ -387,6 +392,7 @@ impl Tap {
         if caller {
             turn.seen.note(Met::CallerReplaced);
         }
+        self.legs[leg].urgent = emergency;
         if !emergency {
             let used = &mut self.ledger.tenants[usize::from(plan.tenant)];
             used.legs.push((leg, plan.dial.group.is_international()));

@@ -30,7 +30,6 @@ pub type Id = usize;
 #[derive(Debug)]
 pub struct Server {
     pub peer: u8,
-    pub shard: u8,
     pub method: Method,
     pub request: Rc<Wire>,
     pub at: Nanos,
@@ -51,7 +50,6 @@ pub struct Server {
 #[derive(Debug)]
 pub struct Client {
     pub peer: u8,
-    pub shard: u8,
     pub method: Method,
     pub request: Rc<Wire>,
     pub at: Nanos,
@@ -91,7 +89,6 @@ pub struct Dialog {
 #[derive(Clone, Copy, Debug)]
 pub struct Accepted {
     pub cseq: u32,
-    pub at: Nanos,
     /// When its first ACK was sent, or came.
     pub acked: Option<Nanos>,
     /// The hash of the ACK that was sent.
@@ -112,7 +109,6 @@ impl Dialog {
         }
         self.oks.push(Accepted {
             cseq,
-            at,
             acked: None,
             ack: 0,
         });
@@ -142,6 +138,8 @@ pub struct Leg {
     /// The session timer: seconds, and when it was last refreshed.
     pub timer: Option<(u32, Nanos)>,
     pub excused: bool,
+    /// An emergency call, which no cap of a tenant's shortens.
+    pub urgent: bool,
 }
 
 /// A call: what came in, and what went out for it.
@@ -405,7 +403,6 @@ impl Tap {
         let id = self.servers.len();
         self.servers.push(Server {
             peer: from,
-            shard: turn.shard,
             method: wire.method,
             request: Rc::clone(wire),
             at: turn.now,

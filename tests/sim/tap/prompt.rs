@@ -8,6 +8,9 @@ use crate::wire::Method;
 /// `longest_call` and `longest_ring` of every tenant.
 const LONGEST_CALL: u64 = 360 * SEC;
 const LONGEST_RING: u64 = 60 * SEC;
+/// The same for emergency calls.
+const LONGEST_URGENT: u64 = 86_400 * SEC;
+const LONGEST_URGENT_RING: u64 = 600 * SEC;
 
 impl Tap {
     /// The turn of a message is over: is everything passed on?
@@ -118,11 +121,15 @@ impl Tap {
         if client.excused {
             return;
         }
+        let (ring, call) = match state.urgent {
+            true => (LONGEST_URGENT_RING, LONGEST_URGENT),
+            false => (LONGEST_RING, LONGEST_CALL),
+        };
         let cancelled = client.cancel.map(|cancel| self.clients[cancel].at);
         let rang = cancelled
             .or(client.answer.map(|(_, at)| at))
             .map(|at| at - client.at);
-        if rang.is_some_and(|rang| rang > LONGEST_RING + self.slack) {
+        if rang.is_some_and(|rang| rang > ring + self.slack) {
             self.fail(turn.now, "a call rang for too long".into());
             return;
         }
@@ -135,7 +142,7 @@ impl Tap {
         let bye = main.bye_out.map(|bye| self.clients[bye].at);
         let end = bye.into_iter().chain(main.bye_in).min();
         let talked = end.zip(main.ok).map(|(end, ok)| end.saturating_sub(ok));
-        if talked.is_some_and(|talked| talked > LONGEST_CALL + self.slack) {
+        if talked.is_some_and(|talked| talked > call + self.slack) {
             self.fail(turn.now, "a call lasted for too long".into());
         }
     }

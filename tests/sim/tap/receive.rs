@@ -329,7 +329,7 @@ impl Tap {
         let late = before.is_some_and(|(code, at)| code >= 300 || turn.now >= at + T64);
         if gone || late || self.clients[id].excused {
             let state = &mut self.legs[leg].dialogs[dialog];
-            state.doubtful = state.ok.is_none();
+            state.doubtful |= state.ok.is_none();
             state.accept(wire.cseq, turn.now);
             let client = &mut self.clients[id];
             if client.answer.is_none() {

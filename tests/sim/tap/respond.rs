@@ -152,15 +152,16 @@ impl Tap {
         let relayed = server
             .relay
             .map(|relay| self.clients[relay].answer.map(|a| a.0));
+        let excused = server.cancelled || server.excused || self.ended_early(id);
         match (server.method, relayed) {
-            (Method::Invite, Some(Some(code))) if first && code < 300 && wire.code >= 300 => {
-                // Only where the caller cancelled before.
-                if !server.cancelled && !server.excused && !self.ended_early(id) {
-                    return Err(format!(
-                        "{} to the caller, {code} from the callee",
-                        wire.code
-                    ));
-                }
+            // Only where the caller cancelled before.
+            (Method::Invite, Some(Some(code)))
+                if first && code < 300 && wire.code >= 300 && !excused =>
+            {
+                return Err(format!(
+                    "{} to the caller, {code} from the callee",
+                    wire.code
+                ));
             }
             (Method::Invite, Some(answer))
                 if wire.code < 300 && answer.is_none_or(|c| c >= 300) =>

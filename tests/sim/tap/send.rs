@@ -59,7 +59,6 @@ impl Tap {
         self.by_branch_out.insert(out_key(&packet.wire), id);
         self.clients.push(Client {
             peer: packet.to,
-            shard: turn.shard,
             method: packet.wire.method,
             request: Rc::clone(&packet.wire),
             at: turn.now,
@@ -394,5 +393,6 @@ fn leg_of(call: Id, peer: u8, shard: u8, out: bool, invite: Id) -> Leg {
         dialogs: Vec::new(),
         timer: None,
         excused: false,
+        urgent: false,
     }
 }

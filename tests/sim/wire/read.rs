@@ -7,7 +7,7 @@ use super::{Method, OTHER, REL, Span, TIMER, Wire};
 /// Headers by number, for the reader's set of those seen.
 #[derive(Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
-enum Id {
+enum Header {
     Via,
     From,
     To,
@@ -35,65 +35,68 @@ enum Id {
     Foreign,
 }
 
-impl Id {
+impl Header {
     /// The headers whose names are this long.
-    fn of_length(length: usize) -> &'static [(&'static str, Id)] {
+    fn of_length(length: usize) -> &'static [(&'static str, Header)] {
         match length {
             1 => &[
-                ("v", Id::Via),
-                ("f", Id::From),
-                ("t", Id::To),
-                ("i", Id::CallId),
-                ("m", Id::Contact),
-                ("l", Id::ContentLength),
-                ("c", Id::ContentType),
-                ("k", Id::Supported),
-                ("x", Id::SessionExpires),
+                ("v", Header::Via),
+                ("f", Header::From),
+                ("t", Header::To),
+                ("i", Header::CallId),
+                ("m", Header::Contact),
+                ("l", Header::ContentLength),
+                ("c", Header::ContentType),
+                ("k", Header::Supported),
+                ("x", Header::SessionExpires),
             ],
-            2 => &[("To", Id::To)],
-            3 => &[("Via", Id::Via)],
+            2 => &[("To", Header::To)],
+            3 => &[("Via", Header::Via)],
             4 => &[
-                ("From", Id::From),
-                ("CSeq", Id::CSeq),
-                ("RSeq", Id::RSeq),
-                ("RAck", Id::RAck),
+                ("From", Header::From),
+                ("CSeq", Header::CSeq),
+                ("RSeq", Header::RSeq),
+                ("RAck", Header::RAck),
             ],
-            5 => &[("Route", Id::Route), ("Allow", Id::Allow)],
+            5 => &[("Route", Header::Route), ("Allow", Header::Allow)],
             6 => &[
-                ("Min-SE", Id::MinSe),
-                ("Reason", Id::Reason),
-                ("Accept", Id::Plain),
+                ("Min-SE", Header::MinSe),
+                ("Reason", Header::Reason),
+                ("Accept", Header::Plain),
             ],
             7 => &[
-                ("Call-ID", Id::CallId),
-                ("Contact", Id::Contact),
-                ("Require", Id::Require),
-                ("Privacy", Id::Privacy),
-                ("Expires", Id::Plain),
-                ("Warning", Id::Plain),
+                ("Call-ID", Header::CallId),
+                ("Contact", Header::Contact),
+                ("Require", Header::Require),
+                ("Privacy", Header::Privacy),
+                ("Expires", Header::Plain),
+                ("Warning", Header::Plain),
             ],
-            9 => &[("Supported", Id::Supported)],
-            11 => &[("Retry-After", Id::Plain), ("Unsupported", Id::Plain)],
+            9 => &[("Supported", Header::Supported)],
+            11 => &[
+                ("Retry-After", Header::Plain),
+                ("Unsupported", Header::Plain),
+            ],
             12 => &[
-                ("Max-Forwards", Id::MaxForwards),
-                ("Content-Type", Id::ContentType),
-                ("Record-Route", Id::RecordRoute),
-                ("MIME-Version", Id::Plain),
+                ("Max-Forwards", Header::MaxForwards),
+                ("Content-Type", Header::ContentType),
+                ("Record-Route", Header::RecordRoute),
+                ("MIME-Version", Header::Plain),
             ],
-            13 => &[("P-Early-Media", Id::Plain)],
-            14 => &[("Content-Length", Id::ContentLength)],
+            13 => &[("P-Early-Media", Header::Plain)],
+            14 => &[("Content-Length", Header::ContentLength)],
             15 => &[
-                ("Session-Expires", Id::SessionExpires),
-                ("Accept-Encoding", Id::Plain),
-                ("Accept-Language", Id::Plain),
+                ("Session-Expires", Header::SessionExpires),
+                ("Accept-Encoding", Header::Plain),
+                ("Accept-Language", Header::Plain),
             ],
             16 => &[
-                ("Content-Encoding", Id::Plain),
-                ("Content-Language", Id::Plain),
+                ("Content-Encoding", Header::Plain),
+                ("Content-Language", Header::Plain),
             ],
             19 => &[
-                ("P-Asserted-Identity", Id::Identity),
-                ("Content-Disposition", Id::Plain),
+                ("P-Asserted-Identity", Header::Identity),
+                ("Content-Disposition", Header::Plain),
             ],
             _ => &[],
         }
@@ -148,9 +151,8 @@ impl Reader {
                 at = next;
                 break;
             }
-            while !self.strict && bytes.get(next).is_some_and(|&b| b == b' ' || b == b'\t') {
-                // A fold: the peers fold only values that nobody reads here.
-                return self.folded(at);
+            if !self.strict && matches!(bytes.get(next), Some(b' ' | b'\t')) {
+                return self.folded();
             }
             if self.strict {
                 printable(&bytes[at..end], at)?;
@@ -169,7 +171,7 @@ impl Reader {
 
     /// Reads a message with folds by reading it again with the folds
     /// turned to spaces: offsets stay the same.
-    fn folded(&mut self, _at: usize) -> Result<(), String> {
+    fn folded(&mut self) -> Result<(), String> {
         let original = self.wire.bytes.clone();
         let mut flat = original.to_vec();
         let head = memchr::memmem::find(&flat, b"\r\n\r\n").unwrap_or(flat.len());
@@ -220,7 +222,7 @@ impl Reader {
         while end > start && line[end - 1].is_ascii_whitespace() {
             end -= 1;
         }
-        let id = Id::read(name);
+        let id = Header::read(name);
         if self.strict {
             self.allowed(id, name, &line[colon..])?;
         }
@@ -230,9 +232,9 @@ impl Reader {
         self.value(id, value, span)
     }
 
-    fn allowed(&self, id: Id, name: &[u8], rest: &[u8]) -> Result<(), String> {
+    fn allowed(&self, id: Header, name: &[u8], rest: &[u8]) -> Result<(), String> {
         let text = String::from_utf8_lossy(name);
-        if id == Id::Foreign {
+        if id == Header::Foreign {
             return Err(format!("the header {text} is on no allow-list"));
         }
         if name.len() == 1 {
@@ -243,7 +245,12 @@ impl Reader {
         }
         let many = matches!(
             id,
-            Id::Via | Id::Route | Id::RecordRoute | Id::Plain | Id::Reason | Id::Identity
+            Header::Via
+                | Header::Route
+                | Header::RecordRoute
+                | Header::Plain
+                | Header::Reason
+                | Header::Identity
         );
         if !many && self.seen & (1 << (id as u8)) != 0 {
             return Err(format!("{text} twice"));
@@ -251,26 +258,26 @@ impl Reader {
         Ok(())
     }
 
-    fn value(&mut self, id: Id, value: &[u8], span: Span) -> Result<(), String> {
+    fn value(&mut self, id: Header, value: &[u8], span: Span) -> Result<(), String> {
         let wire = &mut self.wire;
         match id {
-            Id::Via => {
+            Header::Via => {
                 wire.vias += 1;
                 if wire.vias == 1 {
                     wire.via = span;
                     wire.branch = parameter(value, b";branch=", span);
                 }
             }
-            Id::From => {
+            Header::From => {
                 wire.from = span;
                 wire.from_tag = parameter(value, b";tag=", span);
             }
-            Id::To => {
+            Header::To => {
                 wire.to = span;
                 wire.to_tag = parameter(value, b";tag=", span);
             }
-            Id::CallId => wire.call_id = span,
-            Id::CSeq => {
+            Header::CallId => wire.call_id = span,
+            Header::CSeq => {
                 let (count, method) = two(value)?;
                 wire.cseq = number(count)?;
                 let method = Method::read(method);
@@ -279,31 +286,31 @@ impl Reader {
                 }
                 wire.method = method;
             }
-            Id::MaxForwards => wire.max_forwards = u8::try_from(number(value)?).ok(),
-            Id::Contact => wire.contact = angle(value, span),
-            Id::Route => {
+            Header::MaxForwards => wire.max_forwards = u8::try_from(number(value)?).ok(),
+            Header::Contact => wire.contact = angle(value, span),
+            Header::Route => {
                 wire.routes += 1;
                 if wire.routes == 1 {
                     wire.route = span;
                 }
             }
-            Id::RecordRoute => wire.record_route = span,
-            Id::RSeq => wire.rseq = number(value)?,
-            Id::RAck => {
+            Header::RecordRoute => wire.record_route = span,
+            Header::RSeq => wire.rseq = number(value)?,
+            Header::RAck => {
                 let (rseq, rest) = two(value)?;
                 wire.rack = Some((number(rseq)?, number(two(rest)?.0)?));
             }
-            Id::SessionExpires => wire.session = Some(session(value)?),
-            Id::MinSe => wire.min_se = number(value)?,
-            Id::Supported => wire.supported |= options(value),
-            Id::Require => wire.required |= options(value),
-            Id::Allow => wire.allow = true,
-            Id::Reason => wire.reason = span,
-            Id::Identity => wire.identity = span,
-            Id::Privacy => wire.privacy = span,
-            Id::ContentType => wire.content_type = span,
-            Id::ContentLength => self.length = Some(number(value)? as usize),
-            Id::Plain | Id::Foreign => {}
+            Header::SessionExpires => wire.session = Some(session(value)?),
+            Header::MinSe => wire.min_se = number(value)?,
+            Header::Supported => wire.supported |= options(value),
+            Header::Require => wire.required |= options(value),
+            Header::Allow => wire.allow = true,
+            Header::Reason => wire.reason = span,
+            Header::Identity => wire.identity = span,
+            Header::Privacy => wire.privacy = span,
+            Header::ContentType => wire.content_type = span,
+            Header::ContentLength => self.length = Some(number(value)? as usize),
+            Header::Plain | Header::Foreign => {}
         }
         Ok(())
     }
@@ -312,11 +319,11 @@ impl Reader {
         let wire = &self.wire;
         let body = wire.body().len();
         for (id, name) in [
-            (Id::Via, "Via"),
-            (Id::From, "From"),
-            (Id::To, "To"),
-            (Id::CallId, "Call-ID"),
-            (Id::CSeq, "CSeq"),
+            (Header::Via, "Via"),
+            (Header::From, "From"),
+            (Header::To, "To"),
+            (Header::CallId, "Call-ID"),
+            (Header::CSeq, "CSeq"),
         ] {
             if self.seen & (1 << (id as u8)) == 0 {
                 return Err(format!("no {name}"));
