@@ -161,6 +161,15 @@ impl Turn<'_> {
             unacked: None,
             ack: None,
         };
+        if opening
+            && self
+                .call
+                .is_stray(arrived.essentials.to_tag.unwrap_or_default())
+        {
+            self.call.callee.progress.pending = false;
+            self.hang_up_stray(side, arrived);
+            return;
+        }
         if opening {
             self.confirm_callee(arrived);
         }

@@ -260,6 +260,11 @@ impl Call {
             .find(|exchange| exchange.server == Some(key))
     }
 
+    /// Whether the dialog with this tag was hung up beside the call's own.
+    pub(super) fn is_stray(&self, callee_tag: &[u8]) -> bool {
+        self.strays.iter().any(|stray| stray.tag() == callee_tag)
+    }
+
     /// The fork that the callee's tag names.
     pub(super) fn fork(&self, callee_tag: &[u8]) -> Option<&Fork> {
         self.forks.iter().find(|fork| fork.far.tag() == callee_tag)

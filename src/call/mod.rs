@@ -2,7 +2,7 @@
 //!
 //! A call is two dialogs, `caller` (whose peer opened it) and `callee` (which
 //! Tollgate opened), and nothing is copied between them but what `topology`
-//! lists. [`Calls`] holds a shard's calls; a [`Turn`] is one step of one call,
+//! lists. `Calls` holds a shard's calls; a `Turn` is one step of one call,
 //! and its methods are spread over the files by what happens on the wire:
 //!
 //! - `open`: the callee's INVITE, from what `outbound` or `inbound` decided

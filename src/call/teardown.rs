@@ -87,6 +87,11 @@ impl Turn<'_> {
         if side == Side::Caller && self.call.callee.progress.pending {
             self.give_up_invite(487, reason);
         }
+        if side == Side::Callee && self.call.callee.progress.pending {
+            // It overtook the 2xx of its dialog, which then only wants its ACK.
+            self.note_stray(Far::new(arrived.sender_tag(), b"", b""));
+            self.give_up_invite(480, reason);
+        }
         self.hang_up_leg_with(side.other(), reason);
     }
 
@@ -260,10 +265,15 @@ impl Turn<'_> {
             packet,
             origin: Origin::Stateless,
         });
-        let known = self.call.strays.iter().any(|stray| stray.tag() == tag);
-        if !known && self.call.strays.len() < STRAYS_PER_CALL {
+        if !self.call.is_stray(tag) && self.call.strays.len() < STRAYS_PER_CALL {
             let cseq = self.call.leg_mut(side).next_cseq();
             self.bye_to(side, &far, cseq, None);
+            self.call.strays.push(far);
+        }
+    }
+
+    fn note_stray(&mut self, far: Far) {
+        if self.call.strays.len() < STRAYS_PER_CALL {
             self.call.strays.push(far);
         }
     }
