@@ -47,10 +47,10 @@ impl Places {
     /// this one.
     pub(crate) fn new() -> Self {
         static WORLDS: AtomicU32 = AtomicU32::new(0);
-        let world = WORLDS.fetch_add(1, Ordering::Relaxed) % 8;
+        let world = WORLDS.fetch_add(1, Ordering::Relaxed) % 32;
         let process = std::process::id();
         let second = 16 + process % 223;
-        let third = process / 223 % 32 * 8 + world;
+        let third = process / 223 % 8 * 32 + world;
         Self {
             network: [second, third].map(|part| u8::try_from(part).unwrap()),
         }

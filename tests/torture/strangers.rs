@@ -12,14 +12,6 @@ const WINDOW_BYTES: usize = 60_000;
 /// What the kernel counts for a datagram besides its bytes.
 const OVERHEAD_BYTES: usize = 1500;
 
-/// How many datagrams a flood has.
-pub(crate) fn flood_length() -> usize {
-    match std::env::var("TOLLGATE_LONG").as_deref() {
-        Ok("1") => 1_000_000,
-        _ => 100_000,
-    }
-}
-
 /// The messages in turn, and between them what was never meant as one.
 fn datagrams(messages: &[Vec<u8>]) -> impl Iterator<Item = Vec<u8>> {
     let mut random = Random::new();
@@ -39,9 +31,9 @@ fn datagrams(messages: &[Vec<u8>]) -> impl Iterator<Item = Vec<u8>> {
 }
 
 /// Nothing leaves the core, is written, or is left in it.
-pub(crate) fn move_nothing_in(core: &mut Core, messages: &[Vec<u8>]) {
+pub(crate) fn move_nothing_in(core: &mut Core, messages: &[Vec<u8>], flood: usize) {
     let stranger = core.places().of(Party::Stranger);
-    for bytes in datagrams(messages).take(flood_length()) {
+    for bytes in datagrams(messages).take(flood) {
         let left = core.take(stranger, &bytes);
         assert_eq!(left, [0; 3], "{}", String::from_utf8_lossy(&bytes));
     }
@@ -49,7 +41,7 @@ pub(crate) fn move_nothing_in(core: &mut Core, messages: &[Vec<u8>]) {
 }
 
 /// Nothing arrives anywhere, and every datagram was seen and counted.
-pub(crate) fn hear_nothing_from(mut wire: Wire, messages: &[Vec<u8>]) {
+pub(crate) fn hear_nothing_from(mut wire: Wire, messages: &[Vec<u8>], flood: usize) {
     let stranger = wire.places().of(Party::Stranger);
     for port in [5060, 5061, 5070, 5080, 5099] {
         let mut address = stranger;
@@ -58,7 +50,7 @@ pub(crate) fn hear_nothing_from(mut wire: Wire, messages: &[Vec<u8>]) {
     }
     let mut heard = Vec::new();
     let mut under_way = 0;
-    for bytes in datagrams(messages).take(flood_length()) {
+    for bytes in datagrams(messages).take(flood) {
         let size = bytes.len() + OVERHEAD_BYTES;
         if under_way + size > WINDOW_BYTES && under_way > 0 {
             wire.probe();
@@ -71,7 +63,7 @@ pub(crate) fn hear_nothing_from(mut wire: Wire, messages: &[Vec<u8>]) {
     wire.collect(&mut heard);
     assert!(heard.is_empty(), "{}", heard[0].show());
     let log = wire.stop();
-    let counted = format!("{} from strangers", flood_length());
+    let counted = format!("{flood} from strangers");
     let last = log.lines().last().unwrap_or_default();
     assert!(last.contains(&counted), "not {counted}: {last}");
     assert!(!last.contains("lost"), "{last}");
