@@ -265,6 +265,7 @@ impl Tap {
             None => match client.cancel {
                 Some(cancel) => until(self.clients[cancel].at + T64),
                 None if client.provisional => Held::Yes,
+                None if client.late_provisional => Held::Maybe,
                 None => until(client.at + T64),
             },
             Some(_) => self.dialogs_held(leg, until),

@@ -56,6 +56,8 @@ pub struct Client {
     pub last: Nanos,
     pub sends: u32,
     pub provisional: bool,
+    /// One came when Timer B was due: the core may have taken it, or given up.
+    pub late_provisional: bool,
     pub answer: Option<(u16, Nanos)>,
     pub cancel: Option<Id>,
     pub leg: Id,

@@ -269,8 +269,9 @@ impl Tap {
         }
         let gone = self.invite_gone(id, turn.now);
         if !wire.is_final() {
-            if !gone {
-                self.clients[id].provisional = true;
+            match gone {
+                false => self.clients[id].provisional = true,
+                true => self.clients[id].late_provisional = true,
             }
             if wire.code > 100 {
                 turn.seen.note(Met::Rang);

@@ -65,6 +65,7 @@ impl Tap {
             last: turn.now,
             sends: 1,
             provisional: false,
+            late_provisional: false,
             answer: None,
             cancel: None,
             leg,
@@ -170,7 +171,8 @@ impl Tap {
         if client.peer != packet.to {
             return Err("a CANCEL to another peer".into());
         }
-        if !client.provisional || client.answer.is_some() {
+        let rang = client.provisional || client.late_provisional;
+        if !rang || client.answer.is_some() {
             return Err(format!(
                 "a CANCEL too early or too late ({:?})",
                 client.answer
@@ -186,6 +188,7 @@ impl Tap {
         }
         let id = self.new_client(turn, packet, leg);
         self.clients[invite].cancel = Some(id);
+        self.clients[invite].provisional = true;
         Ok(())
     }
 
