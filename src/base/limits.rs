@@ -20,6 +20,19 @@ pub const CLIENT_TRANSACTIONS: usize = (1 << 20) + (1 << 14);
 /// Calls a shard keeps at once. At the limit a new call is refused.
 pub const CALLS_PER_SHARD: usize = 1 << 20;
 
+/// The bytes of an INVITE that opens a call. A call keeps copies of it while it
+/// rings, so that a larger one is refused, unless it is an emergency's.
+/// Session descriptions with a location (RFC 6442) come to some 6 kB.
+pub const LARGEST_INVITE: usize = 16_384;
+
+/// The bytes of a Request-URI or of a caller's URI that a record holds. The rest is
+/// cut off: no number is that long.
+pub const RECORDED_TEXT: usize = 1_024;
+
+/// Extensions that a 420 names (RFC 3261 §8.2.2.3). Those beyond are left out: an
+/// answer is never to be many times its request.
+pub const UNSUPPORTED_NAMED: usize = 16;
+
 /// Early dialogs of one INVITE (forks) that the caller sees apart. Those beyond
 /// share the first one's tag.
 pub const FORKS_PER_CALL: usize = 8;

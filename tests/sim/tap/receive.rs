@@ -174,6 +174,8 @@ impl Tap {
         if matches!(wire.method, Method::Invite | Method::Update) {
             self.learn_contact(leg, dialog, wire);
         }
+        self.servers[id].amiss = self.amiss(turn, leg, wire);
+        self.legs[leg].heard = self.legs[leg].heard.max(wire.cseq);
         if wire.method == Method::Bye {
             let main = self.legs[leg].dialogs[dialog].bye_out.is_some();
             if main {
@@ -194,6 +196,24 @@ impl Tap {
             Method::Options | Method::Refer | Method::Other => Expect::Response(id),
             _ => Expect::Anything,
         }
+    }
+
+    /// Why a request inside a dialog may not be taken (RFC 3261 §12.2.2, §14.2).
+    fn amiss(&self, turn: &Turn<'_>, leg: Id, wire: &Wire) -> Option<&'static str> {
+        if wire.cseq <= self.legs[leg].heard {
+            return Some("its CSeq is old");
+        }
+        let crosses = |id: Id| {
+            let client = &self.clients[id];
+            client.method == Method::Invite
+                && client.leg == leg
+                && client.answer.is_none()
+                && client.cancel.is_none()
+                && !client.excused
+                && !self.invite_gone(id, turn.now)
+        };
+        let crossing = wire.method == Method::Invite && (0..self.clients.len()).any(crosses);
+        crossing.then_some("it crosses an INVITE")
     }
 
     pub(super) fn response_in(&mut self, turn: &mut Turn<'_>, from: u8, wire: &Rc<Wire>) -> Expect {
