@@ -57,13 +57,22 @@ fn breaks_down_only_once(world: World) -> World {
     world
 }
 
-/// Without a journal no call is let in; those that live go on, and what could
-/// not be written is written later.
+/// Without a journal no call is let in, not even in the turn whose records are
+/// the first that cannot be written; those that live go on, emergency calls pass,
+/// and what could not be written is written later.
 fn a_full_disk_refuses(world: &World) {
     let calls: Vec<_> = (0..8)
         .map(|number| world.answered_call("+442071838750", &format!("live{number}")))
         .collect();
     world.set_disk(Disk::Full);
+    for number in 0..8 {
+        world.refused("+442071838750", &format!("first{number}"));
+    }
+    world.carrier.expect_silence(SILENCE);
+    for number in 0..4 {
+        let call = world.answered_call("110", &format!("help{number}"));
+        world.hang_up(&call);
+    }
     for call in &calls {
         world.hang_up(call);
     }

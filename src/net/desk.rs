@@ -144,6 +144,13 @@ impl Desk {
         self.shard.handle(now, input, &mut self.outbox);
     }
 
+    /// The INVITE that opens a call, held back because the call is not recorded.
+    pub(super) fn unrecorded(&mut self, now: Now, origin: Origin) {
+        self.handling = Bytes::new();
+        let input = Input::Unrecorded { origin };
+        self.shard.handle(now, input, &mut self.outbox);
+    }
+
     /// Lets timers fire that are due.
     pub(super) fn tick(&mut self, now: Now) {
         if self

@@ -1,13 +1,9 @@
 //! The log lines of a shard's events, no more of them than someone could read.
 
+use crate::base::limits::LOG_LINES_PER_SECOND;
 use crate::base::time::Mono;
 use crate::policy::number::Number;
 use crate::shard::Event;
-
-/// How many lines of one kind a shard writes a second; further ones are
-/// counted, and the count is logged when the second is over. The journal has
-/// them all.
-const LINES_PER_SECOND: u32 = 20;
 
 const SECOND_NANOS: u64 = 1_000_000_000;
 
@@ -39,7 +35,7 @@ impl Gate {
             self.passed = 0;
             untold = std::mem::take(&mut self.held);
         }
-        let pass = self.passed < LINES_PER_SECOND;
+        let pass = self.passed < LOG_LINES_PER_SECOND;
         if pass {
             self.passed += 1;
         } else {

@@ -15,6 +15,7 @@ use socket2::Socket;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::mpsc::UnboundedSender;
 
+use crate::base::limits::{KERNEL_BUFFER_BYTES, MAILBOX_LETTERS};
 use crate::base::token::Buckets;
 use crate::policy::{Counters, RuleSet};
 use crate::shard::{Config, Shard};
@@ -28,13 +29,9 @@ use super::mailbox::Mailbox;
 use super::pen::{Journal, Pen};
 use super::quarantine::Quarantine;
 use super::rules::{self, Job, Reload};
-use super::socket::{self, BindError, KERNEL_BUFFER_BYTES};
+use super::socket::{self, BindError};
 use super::stats::Stats;
 use super::wire::Wire;
-
-/// How many messages may wait for a shard in its mailbox. Past it, further ones
-/// are dropped and counted, and SIP repeats them.
-const MAILBOX_LETTERS: usize = 4096;
 
 /// What is to be run.
 pub struct Setup {

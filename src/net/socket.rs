@@ -11,10 +11,7 @@ use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
-/// How much the kernel is asked to hold of what was received and not yet read,
-/// and of what was sent and has not left: a quarter of a second of 20,000
-/// messages a second. Past it the kernel drops, and SIP repeats.
-pub(super) const KERNEL_BUFFER_BYTES: usize = 8 << 20;
+use crate::base::limits::KERNEL_BUFFER_BYTES;
 
 /// Why a listener could not be opened.
 #[derive(Debug)]

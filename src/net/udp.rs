@@ -13,9 +13,7 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{MsgFlags, MultiHeaders, SockaddrStorage, recvmmsg, sendmmsg};
 
-/// How many datagrams one system call moves at most. Beyond 32 the share of
-/// the call itself in the cost is lost in the noise.
-pub(super) const BATCH: usize = 32;
+use crate::base::limits::BATCH;
 
 /// No UDP datagram is longer than this (the length field has 16 bits), so none is ever cut.
 const LONGEST: usize = 65_535;

@@ -22,15 +22,12 @@ use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
 use crate::base::flow::ListenerId;
+use crate::base::limits::{BATCH, SEND_WAITS};
 use crate::transaction::{Origin, Transmit};
 
 use super::socket;
 use super::stats::Stats;
-use super::udp::{self, BATCH, Datagram, Headers, Slots};
-
-/// How often a turn waits for a full send buffer to drain, a millisecond each
-/// time; then the rest of the turn's messages are dropped, and SIP repeats them.
-const SEND_WAITS: u8 = 3;
+use super::udp::{self, Datagram, Headers, Slots};
 
 /// The sockets of a shard, in the order of the listeners.
 pub(super) struct Wire {

@@ -10,7 +10,7 @@ use super::*;
 use crate::base::flow::{Flow, ListenerId, Transport};
 use crate::policy::{Counters, Options, Source, Sources, compile};
 use crate::sip::scan;
-use crate::transaction::Timers;
+use crate::transaction::{Origin, Timers, Transmit};
 
 const MAIN: &str = r#"
 [[listen]]
@@ -91,6 +91,11 @@ impl World {
 
     /// Hands in a message and returns what goes out: where to, and the text.
     fn send(&mut self, from: &str, text: &str) -> Vec<(String, String)> {
+        let input = self.message(from, text);
+        self.take(input)
+    }
+
+    fn message(&self, from: &str, text: &str) -> Input {
         let text = text.replace('\n', "\r\n");
         let message = scan(Bytes::from(text.into_bytes())).unwrap();
         let remote = from.parse().unwrap();
@@ -99,7 +104,7 @@ impl World {
             transport: Transport::Udp,
             remote,
         };
-        self.take(Input::Message { flow, message })
+        Input::Message { flow, message }
     }
 
     fn take(&mut self, input: Input) -> Vec<(String, String)> {
@@ -269,6 +274,45 @@ fn a_cap_holds_until_the_carrier_has_answered() {
         (world.shard.counts(), world.counters.live()),
         (Counts::default(), 0)
     );
+}
+
+/// Records that cannot be written: the driver keeps the INVITE, and says so.
+#[test]
+fn a_call_that_cannot_be_recorded_is_refused() {
+    let mut world = World::new();
+    let input = world.message(PBX, &invite("+442071838750", "a1"));
+    world.shard.handle(world.now, input, &mut world.out);
+    let openings = std::mem::take(&mut world.out.openings);
+    let [
+        Transmit {
+            origin: Origin::Server(_),
+            ..
+        },
+        invite_out,
+    ] = world.out.transmits.as_slice()
+    else {
+        panic!("{:#?}", world.out.transmits);
+    };
+    assert_eq!(openings, [invite_out.origin]);
+    world.out.clear();
+    let sent = world.take(Input::Unrecorded {
+        origin: openings[0],
+    });
+    let [(to, refusal)] = sent.as_slice() else {
+        panic!("{sent:#?}")
+    };
+    assert_eq!(to, PBX);
+    assert!(refusal.starts_with("SIP/2.0 603 "), "{refusal}");
+    assert_eq!(world.counters.live(), 0);
+    // An emergency call is not held back.
+    let input = world.message(PBX, &invite("110", "e1"));
+    world.shard.handle(world.now, input, &mut world.out);
+    assert_eq!(world.out.transmits.len(), 2);
+    assert!(world.out.openings.is_empty());
+    let sent = world.take(Input::Command(Command::HangUpAll));
+    assert!(!sent.is_empty());
+    world.rest();
+    assert_eq!(world.shard.counts(), Counts::default());
 }
 
 #[test]
