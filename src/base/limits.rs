@@ -56,9 +56,14 @@ pub const SEND_WAITS: u8 = 3;
 /// send something else. What fails after that waits for the next turn.
 pub const FLUSHES: u8 = 4;
 
-/// Messages that wait for a shard in its mailbox. At the limit further ones are
-/// dropped and counted, and SIP repeats them.
+/// Messages that wait for a shard in its mailbox. At the limit requests that
+/// begin something are dropped and counted, and SIP repeats them.
 pub const MAILBOX_LETTERS: usize = 4096;
+
+/// Messages of what is under way already (responses, and requests inside a
+/// dialog) that wait on top of [`MAILBOX_LETTERS`]; and emergency calls on top
+/// of these. At the limit they too are dropped and counted.
+pub const MAILBOX_RESERVE: usize = 1024;
 
 /// Records that wait in memory for a journal which cannot be written, in bytes a
 /// shard. At the limit further ones are lost, which the log says.

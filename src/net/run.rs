@@ -15,7 +15,7 @@ use socket2::Socket;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::mpsc::UnboundedSender;
 
-use crate::base::limits::{KERNEL_BUFFER_BYTES, MAILBOX_LETTERS};
+use crate::base::limits::KERNEL_BUFFER_BYTES;
 use crate::base::token::Buckets;
 use crate::policy::{Counters, RuleSet};
 use crate::shard::{Config, Shard};
@@ -147,7 +147,7 @@ pub fn run_until(setup: Setup, stop: impl Future<Output = ()>) -> Result<(), Run
         tracing::warn!(messages, "messages that broke the program are kept out");
     }
     let shards = u16::try_from(setup.journals.len()).unwrap_or(u16::MAX);
-    let mailboxes: Vec<_> = (0..shards).map(|_| Mailbox::new(MAILBOX_LETTERS)).collect();
+    let mailboxes: Vec<_> = (0..shards).map(|_| Mailbox::new()).collect();
     let stats: Vec<Arc<Stats>> = (0..shards).map(|_| Arc::default()).collect();
     let jobs = rules::start(Arc::clone(&setup.rules), setup.reload, mailboxes.clone())
         .map_err(RunError::system("start the thread for rules"))?;
