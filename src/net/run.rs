@@ -3,7 +3,6 @@
 use std::any::Any;
 use std::fs::File;
 use std::io::{self, Read};
-use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -15,7 +14,6 @@ use socket2::Socket;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::mpsc::UnboundedSender;
 
-use crate::base::limits::KERNEL_BUFFER_BYTES;
 use crate::base::token::Buckets;
 use crate::policy::{Counters, RuleSet};
 use crate::shard::{Config, Shard};
@@ -29,7 +27,7 @@ use super::mailbox::Mailbox;
 use super::pen::{Journal, Pen};
 use super::quarantine::Quarantine;
 use super::rules::{self, Job, Reload};
-use super::socket::{self, BindError};
+use super::socket::Sockets;
 use super::stats::Stats;
 use super::wire::Wire;
 
@@ -37,6 +35,8 @@ use super::wire::Wire;
 pub struct Setup {
     /// The rules in force at first; their listeners stay for good.
     pub rules: Arc<RuleSet>,
+    /// These rules' listeners, open.
+    pub sockets: Sockets,
     /// What the rules count in; nothing live may be left in it at the end.
     pub counters: Arc<Counters>,
     /// A journal for each shard: there are as many shards as journals.
@@ -55,9 +55,7 @@ pub struct Setup {
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum RunError {
-    /// A listener cannot be opened.
-    Bind(BindError),
-    /// The system lacks something else.
+    /// The system lacks something.
     System {
         /// What was being done.
         doing: &'static str,
@@ -76,7 +74,6 @@ pub enum RunError {
 impl std::fmt::Display for RunError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Bind(error) => error.fmt(f),
             Self::System { doing, source } => write!(f, "cannot {doing}: {source}"),
             Self::Broken { shard, message } => write!(
                 f,
@@ -89,7 +86,6 @@ impl std::fmt::Display for RunError {
 impl std::error::Error for RunError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            Self::Bind(error) => Some(error),
             Self::System { source, .. } => Some(source),
             Self::Broken { .. } => None,
         }
@@ -139,7 +135,7 @@ pub fn run_until(setup: Setup, stop: impl Future<Output = ()>) -> Result<(), Run
         let _within = runtime.enter();
         control::Signals::listen().map_err(RunError::system("listen for signals"))?
     };
-    let sockets = open_sockets(&setup.rules)?;
+    let sockets = setup.sockets.announced();
     let quarantine = Quarantine::load(&setup.directory)
         .map_err(RunError::system("read the list of messages kept out"))?;
     if quarantine.len() > 0 {
@@ -149,8 +145,13 @@ pub fn run_until(setup: Setup, stop: impl Future<Output = ()>) -> Result<(), Run
     let shards = u16::try_from(setup.journals.len()).unwrap_or(u16::MAX);
     let mailboxes: Vec<_> = (0..shards).map(|_| Mailbox::new()).collect();
     let stats: Vec<Arc<Stats>> = (0..shards).map(|_| Arc::default()).collect();
-    let jobs = rules::start(Arc::clone(&setup.rules), setup.reload, mailboxes.clone())
-        .map_err(RunError::system("start the thread for rules"))?;
+    let jobs = rules::start(
+        Arc::clone(&setup.rules),
+        Arc::clone(&setup.counters),
+        setup.reload,
+        mailboxes.clone(),
+    )
+    .map_err(RunError::system("start the thread for rules"))?;
     let (exits, exited) = tokio::sync::mpsc::unbounded_channel();
     let mut threads = Vec::with_capacity(setup.journals.len());
     let parts = setup.journals.into_iter().zip(&mailboxes).zip(&stats);
@@ -188,25 +189,6 @@ pub fn run_until(setup: Setup, stop: impl Future<Output = ()>) -> Result<(), Run
         tracing::warn!(live, "counters of live calls were not given back");
     }
     Ok(())
-}
-
-fn open_sockets(rules: &RuleSet) -> Result<Vec<Arc<Socket>>, RunError> {
-    let mut sockets = Vec::new();
-    for listener in rules.listeners() {
-        let address: SocketAddr = listener.bind;
-        let socket = socket::bind(address).map_err(RunError::Bind)?;
-        let bytes = socket::receive_buffer(&socket);
-        tracing::info!(%address, "listening on UDP");
-        if bytes < KERNEL_BUFFER_BYTES {
-            tracing::warn!(
-                bytes,
-                "the kernel holds little for this listener: a burst may be lost; \
-                 raise net.core.rmem_max to {KERNEL_BUFFER_BYTES}, or grant CAP_NET_ADMIN"
-            );
-        }
-        sockets.push(Arc::new(socket));
-    }
-    Ok(sockets)
 }
 
 fn new_runtime() -> io::Result<Runtime> {

@@ -12,6 +12,7 @@ use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
 use crate::base::limits::KERNEL_BUFFER_BYTES;
+use crate::policy::{Listener, RuleSet};
 
 /// Why a listener could not be opened.
 #[derive(Debug)]
@@ -52,6 +53,40 @@ impl std::fmt::Display for BindError {
 impl std::error::Error for BindError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         Some(&self.cause)
+    }
+}
+
+/// The open sockets of some rules' listeners, in their order.
+#[derive(Debug)]
+pub struct Sockets(Vec<Arc<Socket>>);
+
+impl Sockets {
+    /// Opens them. What arrives from now on waits in the kernel.
+    ///
+    /// # Errors
+    /// [`BindError`]: an address is taken, not this machine's, or not ours to take.
+    pub fn open(rules: &RuleSet) -> Result<Self, BindError> {
+        let open = |listener: &Listener| bind(listener.bind).map(Arc::new);
+        let sockets = rules.listeners().iter().map(open);
+        sockets.collect::<Result<_, _>>().map(Self)
+    }
+
+    /// Says in the log where they listen.
+    pub(super) fn announced(self) -> Vec<Arc<Socket>> {
+        for socket in &self.0 {
+            let address = socket.local_addr().ok().and_then(|it| it.as_socket());
+            let address = address.map_or_else(String::new, |it| it.to_string());
+            tracing::info!(address, "listening on UDP");
+            let bytes = receive_buffer(socket);
+            if bytes < KERNEL_BUFFER_BYTES {
+                tracing::warn!(
+                    bytes,
+                    "the kernel holds little for this listener: a burst may be lost; \
+                     raise net.core.rmem_max to {KERNEL_BUFFER_BYTES}, or grant CAP_NET_ADMIN"
+                );
+            }
+        }
+        self.0
     }
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use jiff::tz::TimeZoneDatabase;
 use tollgate::ledger::{Journal, Ledger, Reader};
-use tollgate::net::{self, RunError, Setup, clock};
+use tollgate::net::{self, RunError, Setup, Sockets, clock};
 use tollgate::policy::{Counters, Options, RuleSet, Source, Sources, compile};
 
 use super::PATIENCE;
@@ -116,8 +116,10 @@ impl World {
             move || rules(&main, &tenant.lock().unwrap(), &counters)
         };
         let ledger = open_ledger(&directory);
+        let rules = compile().unwrap();
         let setup = Setup {
-            rules: Arc::new(compile().unwrap()),
+            sockets: Sockets::open(&rules).unwrap(),
+            rules: Arc::new(rules),
             counters: Arc::clone(&counters),
             journals: journals(&ledger, &disk),
             bucket_key: ledger.key().unwrap(),
