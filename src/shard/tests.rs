@@ -118,6 +118,18 @@ impl World {
         sent
     }
 
+    /// Lets time pass. Returns what goes out meanwhile.
+    fn pass(&mut self, seconds: u64) -> Vec<(String, String)> {
+        let end = self.now.mono + Duration::from_secs(seconds);
+        let mut sent = Vec::new();
+        while let Some(due) = self.shard.next_deadline().filter(|due| *due <= end) {
+            self.now = self.now + due.saturating_since(self.now.mono);
+            sent.append(&mut self.take(Input::Tick));
+        }
+        self.now = self.now + end.saturating_since(self.now.mono);
+        sent
+    }
+
     /// Lets time pass until nothing waits any more.
     fn rest(&mut self) {
         while let Some(deadline) = self.shard.next_deadline() {
@@ -274,6 +286,43 @@ fn a_cap_holds_until_the_carrier_has_answered() {
         (world.shard.counts(), world.counters.live()),
         (Counts::default(), 0)
     );
+}
+
+/// A session of 180 s is refreshed at 90 s, whatever else is under way.
+#[test]
+fn an_open_invite_does_not_starve_the_session_timer() {
+    let mut world = World::new();
+    let invite_out = world.send(PBX, &invite("+442071838750", "a1"))[1].1.clone();
+    let session = "Contact: <sip:127.0.0.2:5070>\nAllow: INVITE, ACK, BYE, CANCEL, UPDATE\n\
+                   Require: timer\nSession-Expires: 180;refresher=uac\n";
+    let sent = world.send(CARRIER, &answer(&invite_out, "200 OK", "c", session));
+    let tagged = header(&sent[0].1, "To").to_owned();
+    let in_dialog = |method: &str, cseq: u32| {
+        invite("+442071838750", "a1")
+            .replace(
+                "To: <sip:+442071838750@127.0.0.1>",
+                &format!("To: {tagged}"),
+            )
+            .replace("z9hG4bKa1", &format!("z9hG4bK{method}{cseq}"))
+            .replace("INVITE", method)
+            .replace("CSeq: 1", &format!("CSeq: {cseq}"))
+    };
+    world.send(PBX, &in_dialog("ACK", 1));
+    let sent = world.pass(80);
+    assert!(!sent.iter().any(|(to, _)| to == CARRIER), "{sent:#?}");
+
+    let sent = world.send(PBX, &in_dialog("INVITE", 2));
+    let change = sent.iter().find(|(to, _)| to == CARRIER).unwrap();
+    assert!(change.1.starts_with("INVITE "), "{change:?}");
+    world.send(CARRIER, &answer(&change.1, "100 Trying", "c", ""));
+    let sent = world.pass(12);
+    let (to, update) = sent.first().expect("a refresh in time");
+    assert_eq!(to, CARRIER);
+    assert!(update.starts_with("UPDATE "), "{update}");
+    world.send(CARRIER, &answer(update, "200 OK", "c", session));
+    world.take(Input::Command(Command::HangUpAll));
+    world.rest();
+    assert_eq!(world.shard.counts(), Counts::default());
 }
 
 /// Records that cannot be written: the driver keeps the INVITE, and says so.
