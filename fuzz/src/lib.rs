@@ -87,7 +87,7 @@ impl World {
             return Vec::new();
         };
         let remote = from.parse().expect("an address");
-        let flow = Flow { listener: ListenerId(0), transport: Transport::Udp, remote };
+        let flow = Flow { listener: ListenerId(0), transport: Transport::Udp, remote, local: None };
         self.handle(Input::Message { flow, message })
     }
 

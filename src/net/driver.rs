@@ -20,7 +20,7 @@ use super::mailbox::Mailbox;
 use super::pen::Pen;
 use super::rules::Job;
 use super::stats::Stats;
-use super::wire::Wire;
+use super::wire::{Unsent, Wire};
 
 /// The loop looks round at least this often: a wait is reckoned on a clock
 /// that stands still while the host sleeps, and a socket's edge could be lost
@@ -47,7 +47,7 @@ pub(super) struct Driver {
     mailbox: Mailbox<Letter>,
     inbox: VecDeque<Letter>,
     /// Sends that failed, and which the core does not know of yet.
-    failed: Vec<Origin>,
+    failed: Vec<Unsent>,
     /// INVITEs that were held back because their calls are not recorded, and of
     /// which the core does not know yet.
     unrecorded: Vec<Origin>,
@@ -131,6 +131,9 @@ impl Driver {
         let more = self.wire.receive(probe, |listener, datagram| {
             desk.datagram(now, listener, &datagram);
         });
+        if let Some((listener, errno)) = self.wire.take_trouble() {
+            self.logger.unreceived(now.mono, listener, errno);
+        }
         self.desk.post();
         self.flush(now);
         self.tend_journal(now);
@@ -168,8 +171,9 @@ impl Driver {
     /// to calls that are up is sent, and its records follow.
     fn flush(&mut self, now: Now) {
         for _ in 0..FLUSHES {
-            for origin in self.failed.drain(..) {
-                self.desk.failed(now, origin);
+            for unsent in self.failed.drain(..) {
+                self.logger.unsent(now.mono, &unsent);
+                self.desk.failed(now, unsent.origin);
             }
             for origin in self.unrecorded.drain(..) {
                 self.desk.unrecorded(now, origin);

@@ -1,9 +1,14 @@
 //! The log lines of a shard's events, no more of them than someone could read.
 
+use nix::errno::Errno;
+
+use crate::base::flow::ListenerId;
 use crate::base::limits::LOG_LINES_PER_SECOND;
 use crate::base::time::Mono;
 use crate::policy::number::Number;
 use crate::shard::Event;
+
+use super::wire::Unsent;
 
 const SECOND_NANOS: u64 = 1_000_000_000;
 
@@ -14,6 +19,7 @@ pub(super) struct Logger {
     calls: Gate,
     refusals: Gate,
     faults: Gate,
+    network: Gate,
 }
 
 /// Lets so many through a second.
@@ -43,6 +49,15 @@ impl Gate {
         }
         (pass, untold)
     }
+
+    /// [`Self::pass`], and whoever reads the log is told.
+    fn pass_and_tell(&mut self, now: Mono, shard: u16) -> bool {
+        let (pass, untold) = self.pass(now);
+        if untold > 0 {
+            tracing::warn!(shard, untold, "there were more lines like the next one");
+        }
+        pass
+    }
 }
 
 impl Logger {
@@ -52,6 +67,7 @@ impl Logger {
             calls: Gate::default(),
             refusals: Gate::default(),
             faults: Gate::default(),
+            network: Gate::default(),
         }
     }
 
@@ -74,13 +90,24 @@ impl Logger {
             Event::Refused { .. } => &mut self.refusals,
             _ => &mut self.faults,
         };
-        let (pass, untold) = gate.pass(now);
-        if untold > 0 {
-            let shard = self.shard;
-            tracing::warn!(shard, untold, "there were more lines like the next one");
-        }
-        if pass {
+        if gate.pass_and_tell(now, self.shard) {
             write(event);
+        }
+    }
+
+    /// Logs that a message could not be sent, unless there were too many.
+    pub(super) fn unsent(&mut self, now: Mono, unsent: &Unsent) {
+        if self.network.pass_and_tell(now, self.shard) {
+            let (to, error) = (unsent.remote, unsent.errno.desc());
+            tracing::warn!(%to, error, "a message could not be sent");
+        }
+    }
+
+    /// Logs that a listener could not be read, unless there were too many.
+    pub(super) fn unreceived(&mut self, now: Mono, listener: ListenerId, errno: Errno) {
+        if self.network.pass_and_tell(now, self.shard) {
+            let (listener, error) = (listener.0, errno.desc());
+            tracing::error!(listener, error, "a listener cannot be read");
         }
     }
 }

@@ -10,7 +10,6 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
-use socket2::Socket;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::mpsc::UnboundedSender;
 
@@ -27,7 +26,7 @@ use super::mailbox::Mailbox;
 use super::pen::{Journal, Pen};
 use super::quarantine::Quarantine;
 use super::rules::{self, Job, Reload};
-use super::socket::Sockets;
+use super::socket::{Opened, Sockets};
 use super::stats::Stats;
 use super::wire::Wire;
 
@@ -212,7 +211,7 @@ struct Seat {
     rules: Arc<RuleSet>,
     quarantine: Quarantine,
     directory: PathBuf,
-    sockets: Vec<Arc<Socket>>,
+    sockets: Vec<Opened>,
     mailbox: Mailbox<Letter>,
     mailboxes: Vec<Mailbox<Letter>>,
     journal: Box<dyn Journal>,

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::os::fd::AsRawFd;
 use std::sync::Arc;
 
@@ -58,7 +58,19 @@ impl std::error::Error for BindError {
 
 /// The open sockets of some rules' listeners, in their order.
 #[derive(Debug)]
-pub struct Sockets(Vec<Arc<Socket>>);
+pub struct Sockets(Vec<Opened>);
+
+/// One listener's socket.
+#[derive(Clone, Debug)]
+pub(super) struct Opened {
+    pub(super) socket: Arc<Socket>,
+    /// It has all addresses of the machine.
+    pub(super) everywhere: bool,
+    /// What leaves for someone who has not called leaves from here. None if it
+    /// has one address only, or is known by one that the machine has not: the
+    /// kernel then knows best.
+    pub(super) usual: Option<IpAddr>,
+}
 
 impl Sockets {
     /// Opens them. What arrives from now on waits in the kernel.
@@ -66,18 +78,18 @@ impl Sockets {
     /// # Errors
     /// [`BindError`]: an address is taken, not this machine's, or not ours to take.
     pub fn open(rules: &RuleSet) -> Result<Self, BindError> {
-        let open = |listener: &Listener| bind(listener.bind).map(Arc::new);
-        let sockets = rules.listeners().iter().map(open);
+        let sockets = rules.listeners().iter().map(Opened::new);
         sockets.collect::<Result<_, _>>().map(Self)
     }
 
     /// Says in the log where they listen.
-    pub(super) fn announced(self) -> Vec<Arc<Socket>> {
-        for socket in &self.0 {
-            let address = socket.local_addr().ok().and_then(|it| it.as_socket());
+    pub(super) fn announced(self) -> Vec<Opened> {
+        for opened in &self.0 {
+            let address = opened.socket.local_addr().ok();
+            let address = address.and_then(|it| it.as_socket());
             let address = address.map_or_else(String::new, |it| it.to_string());
             tracing::info!(address, "listening on UDP");
-            let bytes = receive_buffer(socket);
+            let bytes = receive_buffer(&opened.socket);
             if bytes < KERNEL_BUFFER_BYTES {
                 tracing::warn!(
                     bytes,
@@ -87,6 +99,19 @@ impl Sockets {
             }
         }
         self.0
+    }
+}
+
+impl Opened {
+    pub(super) fn new(listener: &Listener) -> Result<Self, BindError> {
+        let everywhere = listener.bind.ip().is_unspecified();
+        let usual = listener.advertise.ip();
+        Ok(Self {
+            socket: Arc::new(bind(listener.bind)?),
+            everywhere,
+            // Behind address translation, others know us by an address of its.
+            usual: Some(usual).filter(|it| everywhere && bind(SocketAddr::new(*it, 0)).is_ok()),
+        })
     }
 }
 
@@ -108,6 +133,13 @@ fn open(address: SocketAddr) -> io::Result<Socket> {
         socket.set_only_v6(true)?;
     } else {
         allow_fragments(&socket)?;
+    }
+    if address.ip().is_unspecified() {
+        // An answer must come from the address that was called.
+        match address {
+            SocketAddr::V4(_) => setsockopt(&socket, sockopt::Ipv4PacketInfo, &true)?,
+            SocketAddr::V6(_) => setsockopt(&socket, sockopt::Ipv6RecvPacketInfo, &true)?,
+        }
     }
     size_buffers(&socket);
     socket.bind(&address.into())?;

@@ -103,6 +103,7 @@ impl World {
             listener: ListenerId(0),
             transport: Transport::Udp,
             remote,
+            local: None,
         };
         Input::Message { flow, message }
     }

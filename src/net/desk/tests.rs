@@ -81,6 +81,7 @@ impl Desk {
         let source: SocketAddr = source.parse().unwrap();
         let datagram = Datagram {
             source,
+            local: None,
             bytes: text.as_bytes(),
             truncated: false,
         };
