@@ -9,6 +9,7 @@ use crate::transaction::{Origin, ServerKey, Transmit};
 
 use super::call::{Alarm, Ending, Exchange, Owner, Role, Stage};
 use super::leg::Far;
+use super::open::own_failure;
 use super::topology::{self, Ends, Head};
 use super::{Arrived, Calls, Event, Outbox, Turn};
 
@@ -160,6 +161,15 @@ impl Turn<'_> {
         self.end(ending);
         self.call.callee.progress.pending = false;
         self.give_up_invite(ending.status, None);
+    }
+
+    /// The set-up could not be recorded, so its INVITE did not leave.
+    pub(super) fn unrecorded(&mut self) {
+        self.fail_opening(Ending {
+            by: Party::Tollgate,
+            cause: "journal-fault",
+            status: own_failure(self.call.emergency),
+        });
     }
 
     pub(super) fn hang_up_leg(&mut self, side: Side) {

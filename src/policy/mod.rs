@@ -11,6 +11,7 @@
 mod compile;
 mod counters;
 mod diagnostic;
+mod emergency;
 mod facts;
 mod matcher;
 mod model;
