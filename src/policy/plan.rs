@@ -15,7 +15,7 @@
 
 use std::collections::BTreeMap;
 
-use super::number::{Kind, NotANumber, Reading};
+use super::number::{Kind, NotANumber, Number, Reading};
 use super::numbering::{Country, Numbering};
 use super::prefix::Trie;
 use crate::sip::uri::Uri;
@@ -185,6 +185,11 @@ impl Plan {
     #[must_use]
     pub fn country(&self) -> Option<Country> {
         self.country
+    }
+
+    /// What a short code is here; `None` for any other number.
+    pub(super) fn short_code(&self, number: &Number) -> Option<Kind> {
+        self.meaning(number.as_bytes()).0
     }
 
     /// Reads a dialled URI. At most one pass over its text; no allocation.
