@@ -41,4 +41,5 @@ pub use ruleset::{
     TenantId,
 };
 pub use tariff::{Price, Tariff};
+pub use verdict::explain::{Explanation, Priced};
 pub use verdict::{Allowed, Decision, Inbound, Permit, Refused, Verdict};
