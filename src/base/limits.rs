@@ -14,6 +14,14 @@ pub const SERVER_TRANSACTIONS_RESERVE: usize = 1 << 12;
 /// together, so that what was let in can also be sent on and torn down.
 pub const CLIENT_TRANSACTIONS: usize = (1 << 20) + (1 << 14);
 
+/// Bytes of one file of rules. A larger one is not read, and the rules are not
+/// taken over.
+pub const RULE_FILE_BYTES: usize = 100_000_000;
+
+/// Bytes of one tariff: about a million rows. A larger one is a fault, and the
+/// rules are not taken over.
+pub const TARIFF_BYTES: usize = 50_000_000;
+
 // Timers have no limit of their own: each belongs to a transaction or a call,
 // of which there are limits.
 
