@@ -14,11 +14,32 @@ pub const SERVER_TRANSACTIONS_RESERVE: usize = 1 << 12;
 /// together, so that what was let in can also be sent on and torn down.
 pub const CLIENT_TRANSACTIONS: usize = (1 << 20) + (1 << 14);
 
+/// Bytes of one file of rules. A larger one is not read, and the rules are not
+/// taken over.
+pub const RULE_FILE_BYTES: usize = 100_000_000;
+
+/// Bytes of one tariff: about a million rows. A larger one is a fault, and the
+/// rules are not taken over.
+pub const TARIFF_BYTES: usize = 50_000_000;
+
 // Timers have no limit of their own: each belongs to a transaction or a call,
 // of which there are limits.
 
 /// Calls a shard keeps at once. At the limit a new call is refused.
 pub const CALLS_PER_SHARD: usize = 1 << 20;
+
+/// The bytes of an INVITE that opens a call. A call keeps copies of it while it
+/// rings, so that a larger one is refused, unless it is an emergency's.
+/// Session descriptions with a location (RFC 6442) come to some 6 kB.
+pub const LARGEST_INVITE: usize = 16_384;
+
+/// The bytes of a Request-URI or of a caller's URI that a record holds. The rest is
+/// cut off: no number is that long.
+pub const RECORDED_TEXT: usize = 1_024;
+
+/// Extensions that a 420 names (RFC 3261 §8.2.2.3). Those beyond are left out: an
+/// answer is never to be many times its request.
+pub const UNSUPPORTED_NAMED: usize = 16;
 
 /// Early dialogs of one INVITE (forks) that the caller sees apart. Those beyond
 /// share the first one's tag.

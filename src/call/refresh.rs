@@ -63,8 +63,11 @@ pub(super) struct Offer {
 
 impl Offer {
     /// `None` where the requester neither asks for a session timer nor knows
-    /// of them.
+    /// of them, or where it asks for less than it may and is let in all the same.
     pub(super) fn of(message: &Message) -> Option<Self> {
+        if Self::asks_too_little(message) {
+            return None;
+        }
         let asked = SessionExpires::of(message).ok().flatten();
         let supported = topology::supports(message, b"timer");
         (asked.is_some() || supported).then(|| Self {

@@ -324,8 +324,10 @@ impl Turn<'_> {
             .into_iter()
             .all(|leg| leg.progress.is_closed());
         self.tools.note_over(self.call, closed);
-        // Until the INVITE's transaction ends, another fork may answer.
-        let answerable = |exchange: &Exchange| exchange.opening && exchange.client.is_some();
+        // Until an INVITE's transaction ends, its 2xx may come again, or another
+        // fork's, and each is to be acknowledged (RFC 3261 §13.2.2.4).
+        let answerable =
+            |exchange: &Exchange| exchange.method == Method::Invite && exchange.client.is_some();
         let awaited = self.call.exchanges.iter().any(answerable);
         if !closed || awaited || self.call.linger.is_some() {
             return false;

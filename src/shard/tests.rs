@@ -49,6 +49,8 @@ struct World {
     counters: Counters,
     now: Now,
     out: Outbox,
+    /// Whether the last input left a record.
+    recorded: bool,
 }
 
 impl World {
@@ -86,6 +88,7 @@ impl World {
             counters,
             now,
             out: Outbox::default(),
+            recorded: false,
         }
     }
 
@@ -115,6 +118,7 @@ impl World {
             (transmit.flow.remote.to_string(), text)
         });
         let sent = sent.collect();
+        self.recorded = !self.out.records.bytes().is_empty();
         self.out.clear();
         sent
     }
@@ -248,7 +252,12 @@ fn an_allowed_call_goes_through_and_leaves_nothing() {
 #[test]
 fn a_refused_call_never_leaves() {
     let mut world = World::new();
-    for number in ["+23276123456", "*01023276123456", "%2A01023276123456"] {
+    for number in [
+        "+23276123456",
+        "*01023276123456",
+        "%2A01023276123456",
+        "１１０",
+    ] {
         let sent = world.send(PBX, &invite(number, &format!("f{}", number.len())));
         let [(to, refusal)] = sent.as_slice() else {
             panic!("{sent:#?}")
@@ -256,6 +265,7 @@ fn a_refused_call_never_leaves() {
         assert_eq!(to, PBX);
         assert!(refusal.starts_with("SIP/2.0 603 "), "{refusal}");
         assert!(header(refusal, "Reason").starts_with("Q.850;cause=21;text="));
+        assert!(world.recorded, "the verdict");
     }
     world.rest();
     assert_eq!(world.shard.counts(), Counts::default());
@@ -395,4 +405,22 @@ fn a_malformed_request_is_answered_and_a_stranger_is_not() {
             .is_empty()
     );
     assert_eq!(world.shard.counts(), Counts::default());
+}
+
+#[test]
+fn what_is_not_supported_is_named_once_and_never_at_length() {
+    let mut world = World::new();
+    let extensions: String = (0..2_000).map(|at| format!("{:x},", at / 100)).collect();
+    let asks = invite("+442071838750", "r1")
+        .replace("X-Secret: inside", &format!("Require: {extensions}"));
+    let sent = world.send(PBX, &asks);
+    assert!(sent[0].1.starts_with("SIP/2.0 420 "), "{sent:#?}");
+    let named: Vec<&str> = header(&sent[0].1, "Unsupported").split(", ").collect();
+    assert_eq!(
+        named,
+        [
+            "0", "1", "2", "3", "4", "5", "6", "7", "8", "9", "a", "b", "c", "d", "e", "f"
+        ]
+    );
+    assert!(sent[0].1.len() < asks.len());
 }
