@@ -40,9 +40,7 @@ fn three_lives() {
     result.unwrap();
     answers_from_where_it_was_called(&mut world);
     a_full_disk_refuses(&world);
-    world.answered_call("+442071838750", "up");
-    world.signal("INT");
-    both_are_hung_up(&world, "up@pbx");
+    a_second_signal_hangs_up(&world);
     world.finish();
 }
 
@@ -128,14 +126,28 @@ fn rules_change(world: &World) {
     world.refused("+442071838750", "after");
 }
 
-/// SIGTERM with a call up: no new call, and the old one is hung up in time.
+/// SIGTERM with a call up: no new call, and the old one is hung up in time. That
+/// the carrier does not answer then does not hold up the end.
 fn stops_in_order(world: &World) {
     let call = world.answered_call("+23276123456", "last");
     world.signal("TERM");
     let refusal = world.refused("+23276123456", "too-late");
     assert!(refusal.contains("Reason: Q.850"), "{refusal}");
-    both_are_hung_up(world, "last@pbx");
+    let bye = world.pbx.expect("BYE ", PATIENCE);
+    assert_eq!(header(&bye, "Call-ID"), "last@pbx");
+    world.pbx.send(&response(&bye, "200 OK", &[]));
+    world.carrier.expect("BYE ", PATIENCE);
     assert!(call.starts_with("SIP/2.0 200"));
+}
+
+/// The first one lets calls go on, for a day; the second one does not.
+fn a_second_signal_hangs_up(world: &World) {
+    let call = world.answered_call("+442071838750", "over-in-time");
+    world.answered_call("+442071838750", "up");
+    world.signal("INT");
+    world.hang_up(&call);
+    world.signal("TERM");
+    both_are_hung_up(world, "up@pbx");
 }
 
 fn both_are_hung_up(world: &World, call_id: &str) {

@@ -49,6 +49,7 @@ pub(super) struct Desk {
     /// What goes to each of them at the end of the turn: one lock and one
     /// wake-up for all of it.
     outgoing: Vec<Vec<Letter>>,
+    draining: bool,
     block: Block,
     /// What is being handled, should it break the program.
     pub(super) handling: Bytes,
@@ -74,6 +75,7 @@ impl Desk {
             quarantine,
             outgoing: mailboxes.iter().map(|_| Vec::new()).collect(),
             mailboxes,
+            draining: false,
             block: Block::new(),
             handling: Bytes::new(),
             stats,
@@ -136,6 +138,7 @@ impl Desk {
     /// A command to the core.
     pub(super) fn command(&mut self, now: Now, command: Command) {
         self.handling = Bytes::new();
+        self.draining |= matches!(command, Command::Drain);
         let input = Input::Command(command);
         self.shard.handle(now, input, &mut self.outbox);
     }
@@ -193,6 +196,8 @@ impl Desk {
         self.handling = Bytes::new();
         self.block.rewind();
         self.stats.calls.set(self.shard.counts().live);
+        // Last: who sees it also sees the calls that were let in before.
+        self.stats.draining.set(usize::from(self.draining));
     }
 }
 

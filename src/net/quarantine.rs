@@ -25,12 +25,15 @@ impl Quarantine {
     /// Reads the list kept in `directory`; without one, nothing is kept out.
     ///
     /// # Errors
-    /// The file is there and cannot be read.
+    /// The file is there and cannot be read: which one, and what the system said.
     pub(super) fn load(directory: &Path) -> io::Result<Self> {
         let text = match fs::read_to_string(path(directory)) {
             Ok(text) => text,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Self::default()),
-            Err(error) => return Err(error),
+            Err(error) => {
+                let text = format!("{}: {error}", path(directory).display());
+                return Err(io::Error::new(error.kind(), text));
+            }
         };
         // A line cut short by a crash is no hash, and is passed over.
         let mut hashes: Vec<_> = text

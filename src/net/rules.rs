@@ -112,6 +112,9 @@ impl Clerk {
                 "the rules stay as they were: [[listen]] has changed, which takes a restart"
             ),
             Ok(rules) => {
+                if rules.run() != self.current.run() {
+                    tracing::warn!("[run] or [ledger] has changed, which the next start heeds");
+                }
                 self.current = Arc::new(rules);
                 self.holders = self.mailboxes.len();
                 for mailbox in &self.mailboxes {
@@ -125,11 +128,13 @@ impl Clerk {
 }
 
 /// Whether both have the same listeners in the same order: a listener's number
-/// stands for an open socket.
+/// stands for an open socket, and calls that are up say where they are reached.
 fn same_listeners(one: &RuleSet, other: &RuleSet) -> bool {
     let addresses = |rules: &RuleSet| {
         let listeners = rules.listeners().iter();
-        listeners.map(|listener| listener.bind).collect::<Vec<_>>()
+        listeners
+            .map(|it| (it.bind, it.advertise))
+            .collect::<Vec<_>>()
     };
     addresses(one) == addresses(other)
 }

@@ -146,7 +146,11 @@ impl World {
             journals: journals(&ledger, &disk),
             bucket_key: ledger.key().unwrap(),
             directory: directory.clone(),
-            stop_after: Duration::from_secs(2),
+            stop_after: match listen {
+                Listen::Here => Duration::from_secs(2),
+                // Only a second signal ends it before.
+                Listen::Everywhere => Duration::from_secs(86_400),
+            },
             reload: {
                 let reloads = Arc::clone(&reloads);
                 Box::new(move || {
