@@ -21,18 +21,20 @@ use clap::Parser;
 #[must_use]
 pub fn main() -> ExitCode {
     let done = match cli::Cli::parse().command {
-        cli::Command::Demo => demo::run(),
+        cli::Command::Demo => return demo::run(),
         cli::Command::Ledger(cli::Ledger::Export(wanted)) => ledger::run(wanted),
         cli::Command::Check(wanted) => check::run(&wanted),
         cli::Command::Run(wanted) => run::run(wanted),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
-        Err(text) => {
-            eprintln!("tollgate: {text}");
-            ExitCode::FAILURE
-        }
+        Err(text) => failed(&text),
     }
+}
+
+fn failed(text: &str) -> ExitCode {
+    eprintln!("tollgate: {text}");
+    ExitCode::FAILURE
 }
 
 /// Prints to standard output. That whoever reads it has had enough is no fault.
