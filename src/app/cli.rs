@@ -47,7 +47,7 @@ A small phone system, a small carrier and Tollgate between them, talking SIP
 over loopback for 12 seconds: it needs no configuration, no root and no fixed
 port, and leaves nothing behind. What it tells is counted at the phone system
 and at the carrier; exit code 1 if an attack call reached the carrier or an
-ordinary call failed. Ctrl-C ends it early, also with 1.
+ordinary call failed. Ctrl-C ends it early, with 130.
 
 Next: tollgate check -c FILE")]
     Demo,

@@ -130,9 +130,17 @@ impl Calls {
                 self.turn(key, now, out, |turn| turn.invite(server, arrived, &opening));
             }
             Err(mut call) => {
+                let status = own_failure(opening.emergency);
                 call.release(now);
+                // Its verdict is in the journal, so its end must be, too.
+                call.ending = Some(Ending {
+                    by: Party::Tollgate,
+                    cause: "full",
+                    status,
+                });
+                call.journal_end(now, out);
                 out.events.push(Event::Full { what: "calls" });
-                self.answer(now, server, own_failure(opening.emergency), out, |_| {});
+                self.answer(now, server, status, out, |_| {});
             }
         }
     }
