@@ -136,6 +136,7 @@ impl World {
             listener: ListenerId(0),
             transport: Transport::Udp,
             remote,
+            local: None,
         };
         self.handle(Input::Message { flow, message })
     }

@@ -76,6 +76,7 @@ impl Calls {
                 listener: to.listener,
                 transport: to.transport,
                 remote: to.address,
+                local: None,
             },
             uri: called.as_bytes(),
             from: from.as_bytes(),

@@ -200,6 +200,21 @@ impl Calls {
         self.settle_expired(now, expired, out);
     }
 
+    /// The INVITE that opens a call was held back, because the call could not be
+    /// recorded: the call is refused.
+    pub(crate) fn handle_unrecorded(&mut self, now: Now, origin: Origin, out: &mut Outbox) {
+        let mut expired = std::mem::take(&mut self.expired);
+        self.tools
+            .transactions
+            .send_failed(now.mono, origin, &mut expired);
+        for event in &expired {
+            if let Expired::ClientFailed { owner, .. } = event {
+                self.turn(owner.call, now, out, |turn| turn.unrecorded());
+            }
+        }
+        self.settle_expired(now, expired, out);
+    }
+
     /// Time has passed.
     pub(crate) fn tick(&mut self, now: Now, out: &mut Outbox) {
         let mut expired = std::mem::take(&mut self.expired);

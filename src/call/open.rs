@@ -13,7 +13,7 @@ use crate::sip::draft::Packet;
 use crate::sip::fields::MethodSet;
 use crate::sip::header::HeaderId;
 use crate::sip::line::Method;
-use crate::transaction::ServerKey;
+use crate::transaction::{Origin, ServerKey};
 
 use super::call::{Alarm, Call, Ending, Exchange, Owner, Role, Stage};
 use super::leg::{Far, Leg};
@@ -186,6 +186,9 @@ impl Turn<'_> {
                 status: own_failure(self.call.emergency),
             });
             return;
+        }
+        if let (Some(client), false) = (client, self.call.emergency) {
+            self.out.openings.push(Origin::Client(client));
         }
         let ring = self
             .tools

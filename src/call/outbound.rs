@@ -142,6 +142,7 @@ impl Calls {
                 listener: carrier.listener,
                 transport: carrier.transport,
                 remote: carrier.address,
+                local: None,
             },
             uri: uris.called.as_bytes(),
             from: uris.from.as_bytes(),

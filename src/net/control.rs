@@ -6,7 +6,6 @@ use std::pin::pin;
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
-use socket2::Socket;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
@@ -17,7 +16,7 @@ use super::desk::Letter;
 use super::mailbox::Mailbox;
 use super::rules::Job;
 use super::run::RunError;
-use super::socket::kernel_drops;
+use super::socket::{Opened, kernel_drops};
 use super::stats::{Stats, Tally};
 
 /// How often it is looked whether calls are left, while stopping.
@@ -91,7 +90,7 @@ pub(super) struct Control {
     stats: Vec<Arc<Stats>>,
     jobs: mpsc::Sender<Job>,
     exited: UnboundedReceiver<Exit>,
-    sockets: Vec<Arc<Socket>>,
+    sockets: Vec<Opened>,
     stop_after: Duration,
     phase: Phase,
 }
@@ -102,7 +101,7 @@ impl Control {
         stats: Vec<Arc<Stats>>,
         jobs: mpsc::Sender<Job>,
         exited: UnboundedReceiver<Exit>,
-        sockets: Vec<Arc<Socket>>,
+        sockets: Vec<Opened>,
         stop_after: Duration,
     ) -> Self {
         Self {
@@ -209,7 +208,10 @@ impl Control {
 
     /// Everything counted, in words.
     fn figures(&self) -> String {
-        let drops = self.sockets.iter().filter_map(|s| kernel_drops(s));
+        let drops = self
+            .sockets
+            .iter()
+            .filter_map(|it| kernel_drops(&it.socket));
         match drops.sum() {
             0_u64 => self.tally().to_string(),
             drops => format!("{}, {drops} lost before they were read", self.tally()),

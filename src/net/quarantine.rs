@@ -10,11 +10,10 @@ use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
+use crate::base::limits::QUARANTINE;
+
 /// The file's name in the ledger's directory.
 const FILE: &str = "quarantine";
-
-/// How many hashes are kept; past it the oldest go.
-const LIMIT: usize = 256;
 
 /// The messages kept out.
 #[derive(Clone, Debug, Default)]
@@ -38,7 +37,7 @@ impl Quarantine {
             .lines()
             .filter_map(|line| blake3::Hash::from_hex(line).ok())
             .collect();
-        hashes.drain(..hashes.len().saturating_sub(LIMIT));
+        hashes.drain(..hashes.len().saturating_sub(QUARANTINE));
         Ok(Self { hashes })
     }
 
@@ -83,7 +82,7 @@ mod tests {
         assert_eq!(loaded.len(), 2);
         assert!(loaded.holds(b"INVITE") && loaded.holds(b"BYE"));
         assert!(!loaded.holds(b"ACK"));
-        for _ in 0..LIMIT {
+        for _ in 0..QUARANTINE {
             Quarantine::add(&directory, b"ACK").unwrap();
         }
         let loaded = Quarantine::load(&directory).unwrap();

@@ -98,6 +98,11 @@ stats! {
     journal_bytes "journal bytes",
     /// Appends to the journal that failed.
     journal_failed "failed journal writes",
+    /// Bytes of records that were lost: the journal could not be written, and
+    /// memory for them was full.
+    journal_lost "journal bytes lost",
+    /// INVITEs held back because their calls could not be recorded.
+    unrecorded "not sent for want of a record",
     /// Calls that live now.
     calls "live calls",
     /// Turns of the loop.

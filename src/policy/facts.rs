@@ -1,9 +1,10 @@
 //! What of a call the rules look at, and what of the caller goes on to the
 //! carrier.
 
+use super::lane::{Lane, Otherwise};
 use super::number::{Number, Privacy};
 use super::plan::Plan;
-use super::ruleset::{Lane, Otherwise, RuleSet, TenantId};
+use super::ruleset::{RuleSet, TenantId};
 use super::target::Packed;
 use crate::sip::name_addr::NameAddr;
 use crate::sip::uri::Uri;

@@ -11,15 +11,19 @@
 mod compile;
 mod counters;
 mod diagnostic;
+mod emergency;
 mod facts;
+mod lane;
 mod matcher;
 mod model;
+mod money;
 pub mod number;
 pub mod numbering;
 mod peers;
 pub mod plan;
 pub mod prefix;
 mod reader;
+mod reason;
 mod ruleset;
 mod table;
 mod target;
@@ -31,8 +35,12 @@ pub use compile::{Options, Outline, Sources, compile, outline};
 pub use counters::{Counters, Hold, Quantity};
 pub use diagnostic::{Diagnostic, Severity, Source};
 pub use facts::{Caller, Facts, Presentation};
+pub use money::{Amount, Currency, Money};
+pub use reason::Reason;
 pub use ruleset::{
     Carrier, CarrierId, Delivery, Listener, Mode, Peer, RuleId, RuleRef, RuleSet, Run, Tenant,
     TenantId,
 };
-pub use verdict::{Allowed, Decision, Inbound, Permit, Reason, Refused, Verdict};
+pub use tariff::{Price, Tariff};
+pub use verdict::explain::{Explanation, Priced};
+pub use verdict::{Allowed, Decision, Inbound, Permit, Refused, Verdict};

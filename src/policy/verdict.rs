@@ -1,112 +1,19 @@
 //! What becomes of a call: read, matched, counted.
 
-use std::fmt;
 use std::time::Duration;
 
-use super::counters::{Admission, Claims, Hold, Quantity, Subject, UsedUp, Zone};
+use super::counters::{Admission, Claims, Hold, Subject, UsedUp, Zone};
 use super::facts::{Caller, Facts, Identity, Presentation};
+use super::lane::{Lane, Longest, NO_TARIFF};
 use super::matcher::{self, Decision as Matched};
 use super::number::{Kind, NotANumber, NotANumberKind, Number, Reading};
 use super::numbering::{Class, Country};
 use super::plan::Plan;
-use super::ruleset::{Delivery, Lane, Longest, Mode, RuleId, RuleSet, TenantId};
+use super::reason::Reason;
+use super::ruleset::{Delivery, Mode, RuleId, RuleSet, TenantId};
 use super::target::Destination;
 use crate::base::time::Now;
 use crate::sip::uri::Uri;
-
-/// Why a call is refused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[non_exhaustive]
-pub enum Reason {
-    /// What was dialled has no single meaning, or no such number exists.
-    NoSingleMeaning,
-    /// No rule allows the destination.
-    DestinationNotAllowed,
-    /// A rule denies the destination.
-    DestinationDenied,
-    /// The caller's number is not the tenant's.
-    CallerNotOwn,
-    /// As many calls as allowed live already.
-    CallsAtOnce,
-    /// As many calls as allowed were let in within a second.
-    CallsPerSecond,
-    /// As many calls as allowed were let in within a minute.
-    CallsPerMinute,
-    /// As many calls as allowed were let in within an hour.
-    CallsPerHour,
-    /// As many calls as allowed were let in today.
-    CallsPerDay,
-    /// Inbound: the called number is no tenant's that takes calls.
-    CalledNotServed,
-    /// The rules have no such tenant.
-    NoTenant,
-    /// Tollgate is being stopped, and lets no new call in.
-    Stopping,
-    /// The journal cannot be written, and what cannot be recorded is not let in.
-    JournalFault,
-    /// The INVITE is larger than one that a ringing call may keep copies of.
-    TooLarge,
-}
-
-impl Reason {
-    /// The name for the log and the ledger, which stays the same for good.
-    #[must_use]
-    pub const fn code(self) -> &'static str {
-        match self {
-            Self::NoSingleMeaning => "no-single-meaning",
-            Self::DestinationNotAllowed => "destination-not-allowed",
-            Self::DestinationDenied => "destination-denied",
-            Self::CallerNotOwn => "caller-not-own",
-            Self::CallsAtOnce => "calls-at-once",
-            Self::CallsPerSecond => "calls-per-second",
-            Self::CallsPerMinute => "calls-per-minute",
-            Self::CallsPerHour => "calls-per-hour",
-            Self::CallsPerDay => "calls-per-day",
-            Self::CalledNotServed => "called-not-served",
-            Self::NoTenant => "no-tenant",
-            Self::Stopping => "stopping",
-            Self::JournalFault => "journal-fault",
-            Self::TooLarge => "too-large",
-        }
-    }
-
-    /// A sentence for people.
-    #[must_use]
-    pub const fn sentence(self) -> &'static str {
-        match self {
-            Self::NoSingleMeaning => "what was dialled has no single meaning",
-            Self::DestinationNotAllowed => "no rule allows this destination",
-            Self::DestinationDenied => "a rule denies this destination",
-            Self::CallerNotOwn => "the caller's number is not the tenant's",
-            Self::CallsAtOnce => "too many calls live at once",
-            Self::CallsPerSecond => "too many calls within a second",
-            Self::CallsPerMinute => "too many calls within a minute",
-            Self::CallsPerHour => "too many calls within an hour",
-            Self::CallsPerDay => "too many calls today",
-            Self::CalledNotServed => "the called number is nobody's here",
-            Self::NoTenant => "the rules have no such tenant",
-            Self::Stopping => "Tollgate is being stopped",
-            Self::JournalFault => "the journal cannot be written",
-            Self::TooLarge => "the INVITE is too large",
-        }
-    }
-
-    const fn used_up(quantity: Quantity) -> Self {
-        match quantity {
-            Quantity::AtOnce => Self::CallsAtOnce,
-            Quantity::PerSecond => Self::CallsPerSecond,
-            Quantity::PerMinute => Self::CallsPerMinute,
-            Quantity::PerHour => Self::CallsPerHour,
-            Quantity::PerDay => Self::CallsPerDay,
-        }
-    }
-}
-
-impl fmt::Display for Reason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.code())
-    }
-}
 
 /// A call as it may leave.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -267,7 +174,8 @@ impl RuleSet {
             }
             Some((_, Ruling::Refuse(reason, rule))) => {
                 let refused = Refused::new(reason, rule, Some(permit.number));
-                Decision::Refuse(refused, Some(permit))
+                let observed = reason != Reason::NoPrice || tenancy.lane.unpriced;
+                Decision::Refuse(refused, observed.then_some(permit))
             }
         }
     }
@@ -299,7 +207,7 @@ impl RuleSet {
             Ruling::Allow(rule) => (Some(rule), None),
             Ruling::Refuse(reason, rule) => (None, Some(Refused::new(reason, rule, Some(number)))),
         };
-        if let (Some(refused), Mode::Enforce) = (observed, lane.mode) {
+        if let Some(refused) = observed.filter(|it| !lane.lets_go(it.reason)) {
             return Verdict::Refuse(refused);
         }
         let (hold, over, longest) = match self.admit(&tenancy, subject, now) {
@@ -386,12 +294,32 @@ impl RuleSet {
             }
             Matched::Allow(rule) => Ruling::Allow(RuleId(rule)),
         };
+        let ruling = self.with_a_price(facts.tenant, lane, &to, ruling);
         let caller = identity.number;
         Ok(Considered {
             reading,
             identity,
             ruled: Some((Subject { to, caller }, ruling)),
         })
+    }
+
+    /// Refuses what would go out without a price, where the tenant has a tariff.
+    fn with_a_price(
+        &self,
+        tenant: TenantId,
+        lane: &Lane,
+        to: &Destination,
+        ruling: Ruling,
+    ) -> Ruling {
+        let goes = match ruling {
+            Ruling::Allow(_) => true,
+            Ruling::Refuse(..) => lane.mode == Mode::Observe && !lane.unpriced,
+        };
+        if !goes || lane.tariff == NO_TARIFF || self.price_to(lane, to).is_some() {
+            return ruling;
+        }
+        let rule = self.tenant(tenant).and_then(|it| it.tariff_rule);
+        Ruling::Refuse(Reason::NoPrice, rule)
     }
 
     /// Takes the call's places under all caps that cover it; what it holds, what
@@ -466,6 +394,8 @@ fn permit(considered: &Considered, facts: &Facts<'_>) -> Permit {
         rule: None,
     }
 }
+
+pub(super) mod explain;
 
 #[cfg(test)]
 mod tests;

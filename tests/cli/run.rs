@@ -213,6 +213,9 @@ fn a_port_in_use_is_said_with_what_to_do() {
     assert_eq!(said.code, Some(1), "{said:?}");
     let last = said.err.lines().last().unwrap();
     assert!(last.contains("another program has port"), "{said:?}");
+    // The ledger knows of no run that began, so none that did not end in order.
+    let mut reader = Reader::open(&files.path("ledger")).unwrap();
+    assert!(reader.next().unwrap().is_none());
 }
 
 #[test]

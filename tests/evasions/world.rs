@@ -124,6 +124,7 @@ impl World {
                 listener: ListenerId(0),
                 transport: Transport::Udp,
                 remote,
+                local: None,
             };
             let input = Input::Message { flow, message };
             self.shard.handle(self.now, input, &mut self.out);

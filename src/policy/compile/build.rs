@@ -1,6 +1,6 @@
 //! A rule set while it grows, file by file.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,15 +12,16 @@ use super::main::{LEDGER, STOP_AFTER};
 use crate::base::flow::ListenerId;
 use crate::policy::counters::{Counters, Zone};
 use crate::policy::diagnostic::{At, Fault, Faults, LineIndex, Place, nearest};
+use crate::policy::lane::{Cap, Home, Lane};
 use crate::policy::numbering::{Classes, Numbering};
 use crate::policy::peers::Peers;
 use crate::policy::plan::Plan;
 use crate::policy::ruleset::{
-    Cap, Carrier, CarrierId, Home, Lane, Listener, Peer, RuleId, RuleSet, Rules, Run, Tenant,
-    TenantId,
+    Carrier, CarrierId, Listener, Peer, RuleId, RuleSet, Rules, Run, Tenant, TenantId,
 };
 use crate::policy::table::Entry;
 use crate::policy::target::{Packed, Target};
+use crate::policy::tariff::Tariff;
 use crate::policy::values::{self, NumberRange};
 
 /// Everything known so far.
@@ -39,7 +40,8 @@ pub(super) struct Build<'z> {
     pub plans: Vec<Plan>,
     pub homes: Vec<Home>,
     pub plan_names: BTreeMap<String, (Place, Option<u16>)>,
-    pub tariffs: BTreeSet<String>,
+    pub tariffs: Vec<Tariff>,
+    pub tariff_names: BTreeMap<String, u16>,
     zones: Vec<Zone>,
     zone_places: BTreeMap<String, u16>,
     claims: BTreeMap<IpNet, (Peer, Place)>,
@@ -77,7 +79,8 @@ impl<'z> Build<'z> {
             plans: Vec::new(),
             homes: Vec::new(),
             plan_names: BTreeMap::new(),
-            tariffs: BTreeSet::new(),
+            tariffs: Vec::new(),
+            tariff_names: BTreeMap::new(),
             zones: Vec::new(),
             zone_places: BTreeMap::new(),
             claims: BTreeMap::new(),
@@ -257,6 +260,7 @@ impl<'z> Build<'z> {
             zones: self.zones,
             tenants: self.tenants,
             lanes: self.lanes,
+            tariffs: self.tariffs,
             entries: self.entries,
             caps: self.caps,
             owners: self
