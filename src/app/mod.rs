@@ -25,7 +25,7 @@ use crate::policy::{RuleSet, TenantId};
 pub fn main() -> ExitCode {
     let well = |()| ExitCode::SUCCESS;
     let done = match cli::Cli::parse().command {
-        cli::Command::Demo => return demo::run(),
+        cli::Command::Demo => demo::run(),
         cli::Command::Ledger(cli::Ledger::Export(wanted)) => ledger::run(wanted).map(well),
         cli::Command::Check(wanted) => check::run(&wanted).map(well),
         cli::Command::Explain(wanted) => explain::run(&wanted),
