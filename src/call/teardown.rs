@@ -9,6 +9,7 @@ use crate::transaction::{Origin, ServerKey, Transmit};
 
 use super::call::{Alarm, Ending, Exchange, Owner, Role, Stage};
 use super::leg::Far;
+use super::open::own_failure;
 use super::topology::{self, Ends, Head};
 use super::{Arrived, Calls, Event, Outbox, Turn};
 
@@ -160,6 +161,15 @@ impl Turn<'_> {
         self.end(ending);
         self.call.callee.progress.pending = false;
         self.give_up_invite(ending.status, None);
+    }
+
+    /// The set-up could not be recorded, so its INVITE did not leave.
+    pub(super) fn unrecorded(&mut self) {
+        self.fail_opening(Ending {
+            by: Party::Tollgate,
+            cause: "journal-fault",
+            status: own_failure(self.call.emergency),
+        });
     }
 
     pub(super) fn hang_up_leg(&mut self, side: Side) {
@@ -314,8 +324,10 @@ impl Turn<'_> {
             .into_iter()
             .all(|leg| leg.progress.is_closed());
         self.tools.note_over(self.call, closed);
-        // Until the INVITE's transaction ends, another fork may answer.
-        let answerable = |exchange: &Exchange| exchange.opening && exchange.client.is_some();
+        // Until an INVITE's transaction ends, its 2xx may come again, or another
+        // fork's, and each is to be acknowledged (RFC 3261 §13.2.2.4).
+        let answerable =
+            |exchange: &Exchange| exchange.method == Method::Invite && exchange.client.is_some();
         let awaited = self.call.exchanges.iter().any(answerable);
         if !closed || awaited || self.call.linger.is_some() {
             return false;

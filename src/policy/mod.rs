@@ -12,6 +12,7 @@ mod compile;
 mod counters;
 mod diagnostic;
 mod exposure;
+mod emergency;
 mod facts;
 mod lane;
 mod matcher;
