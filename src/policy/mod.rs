@@ -11,6 +11,7 @@
 mod compile;
 mod counters;
 mod diagnostic;
+mod exposure;
 mod emergency;
 mod facts;
 mod lane;
@@ -34,6 +35,7 @@ mod verdict;
 pub use compile::{Options, Outline, Sources, compile, outline};
 pub use counters::{Counters, Hold, Quantity};
 pub use diagnostic::{Diagnostic, Severity, Source};
+pub use exposure::{Dearest, Exposure, Most, Share, Unbounded};
 pub use facts::{Caller, Facts, Presentation};
 pub use money::{Amount, Currency, Money};
 pub use reason::Reason;
