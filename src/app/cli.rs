@@ -161,7 +161,8 @@ pub(super) struct Exposure {
 pub(super) struct Run {
     #[command(flatten)]
     pub(super) configuration: Configuration,
-    /// The form of the log on standard error. TOLLGATE_LOG sets its level.
+    /// The form of the log on standard error. TOLLGATE_LOG sets its level:
+    /// error, warn, info (as it is without), debug or trace.
     #[arg(long, value_name = "FORM", default_value = "text")]
     pub(super) log: Log,
 }

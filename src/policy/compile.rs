@@ -163,10 +163,11 @@ pub fn compile(
         );
     }
     build.settle_owners(&mut faults);
+    let peers = build.settle_peers(&mut faults);
     if faults.any_errors() {
         return Err(faults.finish());
     }
-    let mut set = build.finish(counters.next_version());
+    let mut set = build.finish(counters.next_version(), peers);
     set.hash = sources.hash(numbering);
     set.rules.files = faults
         .sources()

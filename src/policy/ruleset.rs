@@ -16,7 +16,7 @@ use super::table::{Entry, Kinds, Table};
 use super::target::{Destination, Packed};
 use super::tariff::{Price, Tariff};
 use super::values::NumberRange;
-use crate::base::flow::{ListenerId, Transport};
+use crate::base::flow::{Flow, ListenerId, Transport};
 
 /// A tenant of one rule set. The next set may number them otherwise.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -113,7 +113,7 @@ pub struct Tenant {
 /// How the program itself runs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Run {
-    /// How many shards there are; none for one a processor.
+    /// How many shards there are; none for half the processors.
     pub shards: Option<u16>,
     /// How long live calls may go on after a request to stop.
     pub stop_after: Duration,
@@ -151,6 +151,8 @@ pub struct RuleSet {
     pub(super) listeners: Vec<Listener>,
     pub(super) carriers: Vec<Carrier>,
     pub(super) peers: Peers,
+    /// BLAKE3 of who sends from where.
+    pub(super) peers_hash: [u8; 32],
     pub(super) numbering: &'static Numbering,
     pub(super) plans: Vec<Plan>,
     /// Of each plan.
@@ -236,6 +238,24 @@ impl RuleSet {
     #[must_use]
     pub fn peer(&self, _listener: ListenerId, source: IpAddr) -> Option<Peer> {
         self.peers.find(source)
+    }
+
+    /// Whether the same peers send from the same places as in `other`.
+    #[must_use]
+    pub fn has_peers_of(&self, other: &Self) -> bool {
+        self.peers_hash == other.peers_hash
+    }
+
+    /// Whether whoever is at the far end of `flow` is a peer of the same name here
+    /// and in `other`.
+    #[must_use]
+    pub fn has_peer_of(&self, other: &Self, flow: Flow) -> bool {
+        let name = |rules: &Self| match rules.peer(flow.listener, flow.remote.ip())? {
+            Peer::Tenant(id) => rules.tenant(id).map(|it| (true, Arc::clone(&it.name))),
+            Peer::Carrier(id) => rules.carrier(id).map(|it| (false, Arc::clone(&it.name))),
+        };
+        let here = name(self);
+        here.is_some() && here == name(other)
     }
 
     /// The tenant's dial plan.

@@ -50,7 +50,7 @@ pub(super) fn tenant(
     let inbound = file
         .inbound
         .as_ref()
-        .and_then(|table| inbound(build, table, faults));
+        .and_then(|table| inbound(build, table, id, faults));
     if inbound.is_some() {
         let own = callers.own.of(&build.entries).iter();
         let place = file.callers.own.first().map_or(name.place, |it| it.place);
@@ -203,6 +203,11 @@ fn carriers(build: &Build<'_>, file: &TenantFile<'_>, faults: &mut Faults<'_>) -
     if let Some(second) = file.carriers.get(1) {
         faults.pending(second.place, "a second carrier in `carriers`");
         found.truncate(1);
+    }
+    if found.is_empty() && !faults.any_errors() {
+        let fault = Fault::error("the tenant has no carrier that its calls could leave to");
+        let help = "name a [[carrier]] of the main file: carriers = [\"upstream\"]";
+        faults.add(file.place, fault.help(help));
     }
     found
 }
@@ -359,8 +364,9 @@ fn default_caller(
 }
 
 fn inbound(
-    build: &Build<'_>,
+    build: &mut Build<'_>,
     table: &InboundTable<'_>,
+    id: TenantId,
     faults: &mut Faults<'_>,
 ) -> Option<Delivery> {
     let text = table.deliver_to?;
@@ -383,6 +389,7 @@ fn inbound(
     if !is_reachable(at, faults) {
         return None;
     }
+    build.reach(at, Peer::Tenant(id));
     Some(Delivery {
         transport: Transport::Udp,
         address: at.value,

@@ -310,13 +310,34 @@ fn two_tenants_cannot_take_calls_to_one_number() {
     let one = format!("{TENANT}{inbound}");
     let other = one
         .replace("acme", "beta")
-        .replace("127.0.0.3/32", "127.0.0.4/32");
+        .replace("127.0.0.3", "127.0.0.4");
     let other = other.replace("+81335570000..+81335570099", "+81335570050");
     let other = other.replace("default = \"+81335570000\"", "default = \"+81335570050\"");
     let found = shown(compiled(&sources(MAIN, &[&one, &other]), false));
     assert_eq!(found.len(), 1, "{found:#?}");
     assert_has(&found[0], &["t/1.toml:9:8", "same number", "t/0.toml:9"]);
-    assert!(compiled(&sources(MAIN, &[&one, &other.replace(inbound, "")]), false).is_ok());
+    let quiet = other.replace(&inbound.replace("127.0.0.3", "127.0.0.4"), "");
+    assert!(compiled(&sources(MAIN, &[&one, &quiet]), false).is_ok());
+}
+
+/// Whatever is sent to a peer, its answers would be dropped otherwise.
+#[test]
+fn a_peer_is_sent_to_where_it_is_known() {
+    let strange = format!("{TENANT}[inbound]\ndeliver_to = \"udp:127.0.0.9\"\n");
+    let found = shown(compiled(&sources(MAIN, &[&strange]), false));
+    assert_has(
+        &found[0],
+        &["`127.0.0.9` is not among", "add \"127.0.0.9\""],
+    );
+    let main = MAIN.replace("127.0.0.2/32", "127.0.0.8/32");
+    let found = shown(compiled(&sources(&main, &[TENANT]), false));
+    assert_has(&found.concat(), &["`127.0.0.2` is not among"]);
+    let none = TENANT.replace("[\"upstream\"]", "[]");
+    let found = shown(compiled(&sources(MAIN, &[&none]), false));
+    assert_has(
+        &found.concat(),
+        &["no carrier that its calls could leave to"],
+    );
 }
 
 #[test]
