@@ -74,6 +74,7 @@ impl Calls {
             emergency: false,
             peer: &tenant.name,
             hold: None,
+            account: None,
             call_id,
             flow: Flow {
                 listener: to.listener,

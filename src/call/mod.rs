@@ -11,10 +11,12 @@
 //! - `midcall`: requests inside the dialogs, ACK among them
 //! - `teardown`: BYE, CANCEL, limits, and when a call is over
 //! - `refresh`: session timers
+//! - `account`: what the call may cost, and what it has cost
 
 #![forbid(unsafe_code)]
 
 mod accept;
+mod account;
 #[expect(clippy::module_inception, reason = "the room's central type")]
 mod call;
 mod inbound;
@@ -89,8 +91,10 @@ impl Calls {
 
     /// Puts new rules in force for all that is judged from now on, and returns
     /// the old ones.
-    pub(crate) fn swap_rules(&mut self, rules: Arc<RuleSet>) -> Arc<RuleSet> {
-        std::mem::replace(&mut self.tools.rules, rules)
+    pub(crate) fn swap_rules(&mut self, now: Now, rules: Arc<RuleSet>) -> Arc<RuleSet> {
+        let old = std::mem::replace(&mut self.tools.rules, rules);
+        self.ask_new_rules(now);
+        old
     }
 
     /// A To tag for an answer that is given and forgotten: the same one if the
@@ -346,6 +350,7 @@ impl Calls {
         };
         act(&mut turn);
         if turn.settle() {
+            turn.close_account();
             self.tools.forget(key, call);
             self.calls.remove(key);
         }

@@ -15,6 +15,7 @@ use crate::sip::header::HeaderId;
 use crate::sip::line::Method;
 use crate::transaction::ServerKey;
 
+use super::account::Account;
 use super::call::{Alarm, Call, Ending, Exchange, Owner, Role, Stage};
 use super::leg::{Far, Leg};
 use super::refresh::{self, Offer};
@@ -31,6 +32,8 @@ pub(super) struct Opening<'a> {
     /// The name of who is called, for the journal.
     pub(super) peer: &'a str,
     pub(super) hold: Option<Hold>,
+    /// What it may cost; none for what costs nothing.
+    pub(super) account: Option<Box<Account>>,
     /// The callee leg's Call-ID.
     pub(super) call_id: [u8; Buckets::AIMED_LEN],
     /// Where the INVITE goes.
@@ -90,9 +93,11 @@ impl Opening<'_> {
             forks: SmallVec::new(),
             exchanges: smallvec![opening],
             hold: self.hold.take(),
+            account: self.account.take(),
             limit: None,
             longest: self.longest,
             linger: None,
+            bye_again: None,
             ending: None,
             strays: Vec::new(),
             bye_after_ack: false,
@@ -188,6 +193,7 @@ impl Turn<'_> {
             .tools
             .schedule(self.key, Alarm::Ring, now, opening.ring);
         self.call.limit = Some(ring);
+        self.start_lease();
     }
 
     /// The INVITE, with what the caller's may say of itself.
@@ -199,7 +205,7 @@ impl Turn<'_> {
     ) -> Packet {
         let (message, body) = (arrived.message, arrived.message.body());
         let leg = &self.call.callee;
-        let session = refresh::wanted(self.call.carrier_side() == Side::Callee);
+        let session = self.call.wanted_interval();
         let ends = Ends {
             leg,
             local_tag: leg.local_tag,

@@ -19,6 +19,7 @@ use crate::sip::name_addr::NameAddr;
 use crate::sip::uri::Uri;
 use crate::transaction::ServerKey;
 
+use super::account::{Account, journal_lease};
 use super::open::{Opening, own_failure};
 use super::{Arrived, Calls, Event, Outbox};
 
@@ -101,6 +102,11 @@ impl Calls {
             carrier,
         };
         judged.announce(now, &rules, &allowed, arrived, out);
+        if let Some(lease) = &allowed.lease {
+            journal_lease(reference, now, lease, out);
+        }
+        let ring = allowed.longest_ring;
+        let account = (!emergency).then(|| Account::new(now, ring, allowed.lease));
         let privacy: Option<&[u8]> = match allowed.permit.presentation {
             Presentation::Unstated => None,
             Presentation::Show => Some(b"none"),
@@ -112,6 +118,7 @@ impl Calls {
             emergency,
             peer: &carrier.name,
             hold: Some(allowed.hold),
+            account,
             call_id,
             flow: Flow {
                 listener: carrier.listener,

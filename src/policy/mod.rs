@@ -13,6 +13,7 @@ mod counters;
 mod diagnostic;
 mod facts;
 mod lane;
+mod lease;
 mod matcher;
 mod model;
 mod money;
@@ -24,6 +25,7 @@ pub mod prefix;
 mod reader;
 mod reason;
 mod ruleset;
+mod spending;
 mod table;
 mod target;
 mod tariff;
@@ -31,14 +33,16 @@ mod values;
 mod verdict;
 
 pub use compile::{Options, Outline, Sources, compile, outline};
-pub use counters::{Counters, Hold, Quantity};
+pub use counters::{Counters, Hold, Quantity, Used};
 pub use diagnostic::{Diagnostic, Severity, Source};
 pub use facts::{Caller, Facts, Presentation};
+pub use lease::Course;
 pub use money::{Amount, Currency, Money};
 pub use reason::Reason;
 pub use ruleset::{
     Carrier, CarrierId, Delivery, Listener, Mode, Peer, RuleId, RuleRef, RuleSet, Run, Tenant,
     TenantId,
 };
+pub use spending::{Lease, Renewal};
 pub use tariff::{Price, Tariff};
 pub use verdict::{Allowed, Decision, Inbound, Permit, Refused, Verdict};

@@ -60,7 +60,7 @@ impl Shard {
                     version: rules.version(),
                 };
                 out.journal(&record);
-                out.retired.push(self.calls.swap_rules(rules));
+                out.retired.push(self.calls.swap_rules(now, rules));
             }
             Input::Command(Command::Drain) => self.calls.drain(),
             Input::Command(Command::Journal { trusted }) => self.calls.trust_journal(trusted),

@@ -28,7 +28,7 @@ events! {
     SecondInvite, MergedInvite,
     /// Inside a dialog.
     ReInviteRelayed, UpdateRelayed, InfoRelayed, PrackRelayed, Glare, BadCSeq,
-    MidRefused, MidUnanswered, ByeUnanswered, ByeRefused, AckWithAnswer, RouteSet,
+    MidRefused, MidUnanswered, ByeUnanswered, ByeRefused, ByeAgain, AckWithAnswer, RouteSet,
     Refreshed, RefreshGlare, RefreshFailed, RefreshByPeer, SessionExpired, SessionTooSmall,
     /// Misuse.
     Gone481, Options, Unknown405, TooManyHops, Junk, Stranger, GuessedTags, StolenDialog,
