@@ -290,12 +290,21 @@ impl Turn<'_> {
     /// A dialog with the carrier is over.
     pub(super) fn dialog_over(&mut self, side: Side, dialog: u8) {
         let now = self.now.mono;
-        if side != self.call.carrier_side() {
-            return;
-        }
-        if let Some(course) = self.call.course() {
-            let gone = course.gone_by(dialog).unwrap_or(now);
-            course.ended(dialog, now.min(gone));
+        self.dialog_ends(side, dialog, |gone| gone.map_or(now, |gone| now.min(gone)));
+    }
+
+    /// Nobody knows when a dialog with the carrier is over: when its session timer
+    /// has run out, if it keeps one.
+    pub(super) fn dialog_lost(&mut self, side: Side, dialog: u8) {
+        let now = self.now.mono;
+        self.dialog_ends(side, dialog, |gone| gone.unwrap_or(now));
+    }
+
+    fn dialog_ends(&mut self, side: Side, dialog: u8, at: impl FnOnce(Option<Mono>) -> Mono) {
+        let carrier = side == self.call.carrier_side();
+        if let Some(course) = self.call.course().filter(|_| carrier) {
+            let end = at(course.gone_by(dialog));
+            course.ended(dialog, end);
         }
     }
 }

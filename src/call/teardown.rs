@@ -83,9 +83,8 @@ impl Turn<'_> {
             cause: "bye",
             status: 200,
         });
-        if std::mem::take(&mut self.call.leg_mut(side).progress.up) {
-            self.dialog_over(side, Course::OWN);
-        }
+        self.call.leg_mut(side).progress.up = false;
+        self.dialog_over(side, self.dialog_with(side, arrived.sender_tag()));
         self.withdraw_requests_of(side);
         let reason = arrived.message.first(HeaderId::Reason);
         if side == Side::Caller && self.call.callee.progress.pending {
@@ -236,6 +235,8 @@ impl Turn<'_> {
         {
             let byes = &mut self.call.leg_mut(side).progress.byes;
             *byes = byes.saturating_add(1);
+        } else {
+            self.dialog_lost(side, dialog);
         }
     }
 
@@ -246,12 +247,21 @@ impl Turn<'_> {
         self.dialog_over(side, dialog);
     }
 
+    /// No further BYE is sent in a dialog whose last one was not answered.
+    fn give_up_bye(&mut self, side: Side, dialog: u8) {
+        let byes = &mut self.call.leg_mut(side).progress.byes;
+        *byes = byes.saturating_sub(1);
+        self.dialog_lost(side, dialog);
+    }
+
     /// Nobody answered a BYE of ours, or it could not be sent. A carrier goes on
     /// billing until its session timer runs out, and gets it again until then.
     pub(super) fn bye_unanswered(&mut self, side: Side, dialog: u8, failed: bool) {
-        if !self.awaits_carrier(side, dialog) {
-            self.bye_answered(side, dialog);
-        } else if failed && self.call.bye_again.is_none() {
+        let waits = self.call.bye_again.is_some();
+        if !self.awaits_carrier(side, dialog) || failed && waits {
+            self.give_up_bye(side, dialog);
+        } else if failed {
+            // Not at once: what failed now would fail again.
             let (now, wait) = (self.now.mono, self.tools.timers.t2);
             let timer = self.tools.schedule(self.key, Alarm::Bye(dialog), now, wait);
             self.call.bye_again = Some(timer);
@@ -260,10 +270,19 @@ impl Turn<'_> {
         }
     }
 
+    /// A BYE that could not be sent is due again, if the carrier has not hung up.
+    fn bye_due(&mut self, dialog: u8) {
+        self.call.bye_again = None;
+        let side = self.call.carrier_side();
+        match self.awaits_carrier(side, dialog) {
+            true => self.repeat_bye(side, dialog),
+            false => self.give_up_bye(side, dialog),
+        }
+    }
+
     fn repeat_bye(&mut self, side: Side, dialog: u8) {
         let byes = &mut self.call.leg_mut(side).progress.byes;
-        let before = byes.saturating_sub(1);
-        *byes = before;
+        *byes = byes.saturating_sub(1);
         match usize::from(dialog).checked_sub(1) {
             None => {
                 let far = std::mem::take(&mut self.call.leg_mut(side).far);
@@ -277,9 +296,6 @@ impl Turn<'_> {
                 }
                 self.call.strays = strays;
             }
-        }
-        if self.call.leg(side).progress.byes == before {
-            self.dialog_over(side, dialog);
         }
     }
 
@@ -327,6 +343,15 @@ impl Turn<'_> {
         }
     }
 
+    /// The number of the dialog with this tag of the peer's.
+    fn dialog_with(&self, side: Side, tag: &[u8]) -> u8 {
+        let mut strays = (1..).zip(&self.call.strays);
+        match strays.find(|(_, far)| far.tag() == tag) {
+            Some((number, _)) if self.call.leg(side).far.tag() != tag => number,
+            _ => Course::OWN,
+        }
+    }
+
     /// Keeps a dialog beside the call's own in mind, and numbers it.
     fn note_stray(&mut self, far: Far) -> u8 {
         if self.call.strays.len() < STRAYS_PER_CALL {
@@ -356,10 +381,7 @@ impl Turn<'_> {
             Alarm::Resend(server) => self.resend(server),
             Alarm::Session(side) => self.session_due(side),
             Alarm::Lease => self.lease_over(),
-            Alarm::Bye(dialog) => {
-                self.call.bye_again = None;
-                self.repeat_bye(self.call.carrier_side(), dialog);
-            }
+            Alarm::Bye(dialog) => self.bye_due(dialog),
             Alarm::Linger => self.call.linger = None,
         }
     }

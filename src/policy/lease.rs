@@ -113,10 +113,12 @@ impl Course {
     }
 
     /// Until when a dialog that got a BYE may be billed if that was lost: the
-    /// carrier's session timer has run out then. None without one.
+    /// carrier's session timer has run out then. None without one, or if the
+    /// dialog is over.
     #[must_use]
     pub fn gone_by(&self, dialog: u8) -> Option<Mono> {
-        let answer = self.answers.iter().find(|it| it.dialog == dialog)?;
+        let mut answers = self.answers.iter();
+        let answer = answers.find(|it| it.dialog == dialog && it.end.is_none())?;
         let parted = answer.parted?;
         (!answer.interval.is_zero()).then(|| answer.gone_by(parted))
     }

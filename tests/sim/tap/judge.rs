@@ -288,6 +288,8 @@ impl Tap {
                 (Some(_), None) => Held::No,
                 (None, None) => Held::Yes,
                 (crossed, Some(bye)) => match self.clients[bye].answer {
+                    // A send of it failed: the core may not know, and ask again.
+                    Some(_) if self.clients[bye].excused => Held::Maybe,
                     Some(_) => Held::No,
                     // BYEs crossed: the core may wait for its own's answer.
                     None if crossed.is_some() => match until(self.clients[bye].at + T64) {

@@ -78,6 +78,8 @@ pub struct Dialog {
     /// The INVITEs that were answered 2xx.
     pub oks: Vec<Accepted>,
     pub bye_out: Option<Id>,
+    /// When the first BYE to it left.
+    pub parted: Option<Nanos>,
     pub bye_in: Option<Nanos>,
     /// Its 2xx came when the INVITE may have been given up already.
     pub doubtful: bool,
@@ -441,6 +443,7 @@ impl Tap {
             ok: None,
             oks: Vec::new(),
             bye_out: None,
+            parted: None,
             bye_in: None,
             doubtful: false,
             contacts: [0; 3],

@@ -360,6 +360,7 @@ impl Tap {
             return Err("BYE after the peer's BYE".into());
         }
         state.bye_out = Some(id);
+        state.parted = state.parted.or(Some(turn.now));
         Ok(())
     }
 
