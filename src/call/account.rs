@@ -66,7 +66,9 @@ impl Call {
 /// The session interval that a 2xx agrees to.
 pub(super) fn interval_of(message: &Message) -> Option<Duration> {
     let agreed = SessionExpires::of(message).ok().flatten()?;
-    Some(Duration::from_secs(agreed.seconds.max(refresh::LEAST).into()))
+    Some(Duration::from_secs(
+        agreed.seconds.max(refresh::LEAST).into(),
+    ))
 }
 
 /// Notes what a call holds of budgets, before its INVITE leaves.
@@ -164,7 +166,13 @@ impl Turn<'_> {
         let before = course.interval();
         course.agreed(interval);
         let longer = course.interval() > before;
-        if longer && self.call.account.as_ref().is_some_and(|it| it.due.is_some()) {
+        if longer
+            && self
+                .call
+                .account
+                .as_ref()
+                .is_some_and(|it| it.due.is_some())
+        {
             self.renew_lease();
         }
     }

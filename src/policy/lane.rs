@@ -141,7 +141,9 @@ pub(super) struct Cap {
 impl Cap {
     /// The rule that limits `quantity`.
     pub(super) fn rule(&self, quantity: Quantity) -> RuleId {
-        let before = Quantity::COUNTS.into_iter().take_while(|it| *it != quantity);
+        let before = Quantity::COUNTS
+            .into_iter()
+            .take_while(|it| *it != quantity);
         let limited = before.filter(|it| self.measure.limits.has(*it)).count();
         RuleId(
             self.first_rule

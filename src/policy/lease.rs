@@ -186,7 +186,10 @@ impl Course {
             let late = seconds(LATE_ANSWER_S);
             let talk = late + lease + seconds(TEARDOWN_S) + self.interval;
             let (from, length) = match rate.price.bills_ringing() {
-                true => (self.invited, ends.saturating_since(self.invited) + talk - lease),
+                true => (
+                    self.invited,
+                    ends.saturating_since(self.invited) + talk - lease,
+                ),
                 false => (self.answer_by, talk),
             };
             bill.add_at_any_time(self.invited, from + length, length);
@@ -295,7 +298,9 @@ impl<'a> Bill<'a> {
         let (early, late) = (self.early(self.invited), self.late(until));
         let length = billed(until.saturating_since(self.invited));
         let cost = price.attempt(zone, early, late, length);
-        self.money = self.money.saturating_add(cost.saturating_mul(attempts.into()));
+        self.money = self
+            .money
+            .saturating_add(cost.saturating_mul(attempts.into()));
     }
 
     fn sum(&self) -> Sum {

@@ -3,8 +3,8 @@
 use super::build::Build;
 use crate::policy::counters::{Budget, Quantity};
 use crate::policy::diagnostic::{At, Fault, Faults, LineIndex, Place};
-use crate::policy::money::{Amount, Money};
 use crate::policy::model::{BudgetTable, CapTable, TenantFile};
+use crate::policy::money::{Amount, Money};
 use crate::policy::spending::{Allowance, WhenSpent};
 
 /// What one scope's calls may cost, each limit with its place.
@@ -125,7 +125,9 @@ fn is_usable(
     };
     let (currency, other) = (tariff.currency(), amount.value.currency);
     if currency != other {
-        let fault = Fault::error(format!("the budget is in {other}, the tariff in {currency}"));
+        let fault = Fault::error(format!(
+            "the budget is in {other}, the tariff in {currency}"
+        ));
         let help = format!("write it in {currency}");
         faults.add(amount.place, fault.help(help));
     }
@@ -150,17 +152,16 @@ impl Draft {
     }
 
     /// Its place among the set's allowances; its rules are noted.
-    pub(super) fn allowance(
-        &self,
-        build: &mut Build<'_>,
-        heading: &str,
-        lines: &LineIndex,
-    ) -> u32 {
+    pub(super) fn allowance(&self, build: &mut Build<'_>, heading: &str, lines: &LineIndex) -> u32 {
         let mut budget = Budget::default();
         let mut first_rule = u32::MAX;
         for &(quantity, amount) in &self.limits {
             let heading = if self.own { "[budget]" } else { heading };
-            let text = format!("{heading} {} = \"{}\"", key(quantity, self.own), amount.value);
+            let text = format!(
+                "{heading} {} = \"{}\"",
+                key(quantity, self.own),
+                amount.value
+            );
             first_rule = first_rule.min(rule(build, amount.place, lines, text));
             let limit = Some(amount.value.money);
             match quantity {

@@ -8,7 +8,7 @@ use super::build::Build;
 use super::tenant::{Arranged, arrange, longest};
 use crate::policy::counters::{Book, Limits, Measure, Meters, Quantity, Scope, Who};
 use crate::policy::diagnostic::{At, Fault, Faults, LineIndex};
-use crate::policy::lane::{NO_ALLOWANCE, Cap, Longest};
+use crate::policy::lane::{Cap, Longest, NO_ALLOWANCE};
 use crate::policy::model::{CapTable, TenantFile};
 use crate::policy::table::{Entry, Flags};
 use crate::policy::target::Target;

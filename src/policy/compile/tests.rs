@@ -173,7 +173,10 @@ fn a_budget_is_in_the_currency_of_the_tariff() {
                 \"refuse_new\"\n[[cap]]\non = \"us\"\nmoney_per_day = \"JPY 1\"\n";
     assert_eq!(with(good, true), Vec::<String>::new());
     for (budget, expected) in [
-        ("[budget]\nper_day = \"USD 1\"\n", "in USD, the tariff in JPY"),
+        (
+            "[budget]\nper_day = \"USD 1\"\n",
+            "in USD, the tariff in JPY",
+        ),
         ("[budget]\nper_day = \"30000\"\n", "`30000` is no amount"),
         ("[budget]\nper_month = \"JPY 0\"\n", "refuse every call"),
         ("[budget]\nwhen_spent = \"hangup\"\n", "`hangup` is not"),

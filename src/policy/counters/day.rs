@@ -206,7 +206,11 @@ fn found(wall: Wall, zone: &TimeZone) -> Option<Day> {
     let end = next.to_zoned(zone.clone()).ok()?;
     let wall_of = |t: Timestamp| Wall::from_micros(t.as_microsecond());
     let epoch = jiff::civil::date(1970, 1, 1);
-    let number = start.date().since((jiff::Unit::Day, epoch)).ok()?.get_days();
+    let number = start
+        .date()
+        .since((jiff::Unit::Day, epoch))
+        .ok()?
+        .get_days();
     Some(Day {
         number,
         start: wall_of(start.timestamp()),
@@ -264,7 +268,13 @@ mod tests {
     #[test]
     fn dates_are_those_of_the_zone() {
         let db = jiff::tz::TimeZoneDatabase::bundled();
-        for name in ["Asia/Tokyo", "Europe/Paris", "Pacific/Apia", "America/New_York", "UTC"] {
+        for name in [
+            "Asia/Tokyo",
+            "Europe/Paris",
+            "Pacific/Apia",
+            "America/New_York",
+            "UTC",
+        ] {
             let zone = db.get(name).unwrap();
             let days = Zone::new(zone.clone());
             let number = |wall: Wall| {
@@ -279,7 +289,11 @@ mod tests {
                 let early = Wall::from_micros(now.as_micros() - 3 * 3_600 * SECOND);
                 assert_eq!(days.day(now).number, number(now), "{name}");
                 let dates = days.dates(now, early, late);
-                assert_eq!((dates.first, dates.last), (number(early), number(late)), "{name}");
+                assert_eq!(
+                    (dates.first, dates.last),
+                    (number(early), number(late)),
+                    "{name}"
+                );
             }
         }
     }

@@ -7,8 +7,8 @@ use std::time::Duration;
 use super::book::{Book, Claim, Claims, Hold, Scope, Subject, UsedUp};
 use super::day::Zone;
 use super::lock;
-use super::pages::{Moment, Pages};
 use super::meter::Quantity;
+use super::pages::{Moment, Pages};
 use super::purse::{Budget, Sum, Used};
 use crate::base::time::{Mono, Now, Wall};
 

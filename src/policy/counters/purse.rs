@@ -340,7 +340,9 @@ impl Purses {
     /// How many places calls have in purses. Zero when no call lives.
     pub(super) fn calls(&self) -> u64 {
         let tallies = self.all.iter().flat_map(|purse| &purse.tallies);
-        tallies.map(|tally| u64::from(tally.calls) + u64::from(tally.held != Money::ZERO)).sum()
+        tallies
+            .map(|tally| u64::from(tally.calls) + u64::from(tally.held != Money::ZERO))
+            .sum()
     }
 
     /// What was booked in the period of `day`, and what is held in it.

@@ -291,6 +291,12 @@ impl Tap {
                     // A send of it failed: the core may not know, and ask again.
                     Some(_) if self.clients[bye].excused => Held::Maybe,
                     Some(_) => Held::No,
+                    None if self.clients[bye].excused => {
+                        match until(self.clients[bye].at + T64 + 5 * SEC) {
+                            Held::No => Held::No,
+                            Held::Maybe | Held::Yes => Held::Maybe,
+                        }
+                    }
                     // BYEs crossed: the core may wait for its own's answer.
                     None if crossed.is_some() => match until(self.clients[bye].at + T64) {
                         Held::No => Held::No,
