@@ -73,7 +73,8 @@ fn main_file(config: &Path) -> Result<Source, String> {
 /// A path of the configuration, which is relative to its folder.
 fn beside(config: &Path, path: &str) -> PathBuf {
     match config.parent() {
-        Some(folder) => folder.join(path),
+        // Without a `.` in the middle, for the eye.
+        Some(folder) => folder.join(path).components().collect(),
         None => PathBuf::from(path),
     }
 }

@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use crate::base::flow::Flow;
 use crate::base::time::Now;
-use crate::policy::{CarrierId, Inbound, Reason, Refused};
-use crate::record::{Decision, Direction};
+use crate::policy::number::Number;
+use crate::policy::{Carrier, CarrierId, Inbound, Reason, Refused, RuleSet, Tenant};
+use crate::record::{CallRef, Decision, Direction};
 use crate::sip::fields;
 use crate::sip::header::HeaderId;
 use crate::sip::uri::Uri;
@@ -14,7 +15,7 @@ use crate::transaction::ServerKey;
 
 use super::open::Opening;
 use super::outbound::Judged;
-use super::{Arrived, Calls, Event, Outbox};
+use super::{Arrived, Calls, Event, Outbox, topology};
 
 /// The user part for a caller who has no number, or none that may be shown.
 const UNKNOWN: &str = "anonymous";
@@ -28,8 +29,14 @@ impl Calls {
         arrived: &Arrived<'_>,
         out: &mut Outbox,
     ) {
+        let Some(far) = topology::caller_end(arrived) else {
+            return self.answer(now, server, 400, out, |_| {});
+        };
         let rules = Arc::clone(&self.tools.rules);
-        let ruling = match (self.closed(), arrived.message.uri().map(Uri::parse)) {
+        let ruling = match (
+            self.closed(arrived.message),
+            arrived.message.uri().map(Uri::parse),
+        ) {
             (Some(reason), _) => Inbound::Refuse(Refused::because(reason)),
             (None, Some(Ok(uri))) => rules.judge_inbound(&uri),
             (None, _) => Inbound::Refuse(Refused::because(Reason::NoSingleMeaning)),
@@ -47,32 +54,22 @@ impl Calls {
         let reference = self.tools.number_call();
         let call_id = self.tools.mint_call_id(arrived.essentials.call_id);
         let (from, identity) = callers(arrived, self.tools.here.at(to.listener));
-        Judged {
+        let delivered = Delivered {
             call: reference,
-            tenant: &tenant.name,
-            direction: Direction::Inbound,
-            decision: Decision::Allow,
-            number: Some(&number),
-            caller: from.as_bytes(),
-            rule: None,
-            observed: None,
-            call_id: &call_id,
-            carrier: &carrier.name,
-        }
-        .journal(now, &rules, arrived, out);
-        out.events.push(Event::Allowed {
-            call: reference,
-            tenant: Arc::clone(&tenant.name),
+            tenant,
+            carrier,
             number,
-            emergency: false,
-            observed: None,
-        });
+            from: from.as_bytes(),
+            call_id: &call_id,
+        };
+        delivered.announce(now, &rules, arrived, out);
         let called = format!("sip:{}@{}", number.as_str(), to.address);
         let opening = Opening {
             reference,
             direction: Direction::Inbound,
             emergency: false,
             peer: &tenant.name,
+            far,
             hold: None,
             account: None,
             call_id,
@@ -80,6 +77,7 @@ impl Calls {
                 listener: to.listener,
                 transport: to.transport,
                 remote: to.address,
+                local: None,
             },
             uri: called.as_bytes(),
             from: from.as_bytes(),
@@ -89,6 +87,41 @@ impl Calls {
             longest: tenant.longest_call,
         };
         self.open(now, server, arrived, opening, out);
+    }
+}
+
+/// A call that goes to a phone system, for the journal and the log.
+struct Delivered<'a> {
+    call: CallRef,
+    tenant: &'a Tenant,
+    carrier: &'a Carrier,
+    number: Number,
+    from: &'a [u8],
+    call_id: &'a [u8],
+}
+
+impl Delivered<'_> {
+    fn announce(&self, now: Now, rules: &RuleSet, arrived: &Arrived<'_>, out: &mut Outbox) {
+        Judged {
+            call: self.call,
+            tenant: &self.tenant.name,
+            direction: Direction::Inbound,
+            decision: Decision::Allow,
+            number: Some(&self.number),
+            caller: self.from,
+            rule: None,
+            observed: None,
+            call_id: self.call_id,
+            carrier: &self.carrier.name,
+        }
+        .journal(now, rules, arrived, out);
+        out.events.push(Event::Allowed {
+            call: self.call,
+            tenant: Arc::clone(&self.tenant.name),
+            number: self.number,
+            emergency: false,
+            observed: None,
+        });
     }
 }
 

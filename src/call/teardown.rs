@@ -2,15 +2,16 @@
 
 use crate::base::limits::STRAYS_PER_CALL;
 use crate::base::time::Now;
-use crate::policy::Course;
+use crate::policy::{Amount, Course};
 use crate::record::{Party, Record, Side};
 use crate::sip::header::HeaderId;
 use crate::sip::line::Method;
 use crate::transaction::{Origin, ServerKey, Transmit};
 
 use super::account::interval_of;
-use super::call::{Alarm, Ending, Exchange, Owner, Role, Stage};
+use super::call::{Alarm, Call, Ending, Exchange, Owner, Role, Stage};
 use super::leg::Far;
+use super::open::own_failure;
 use super::topology::{self, Ends, Head};
 use super::{Arrived, Calls, Event, Outbox, Turn};
 
@@ -165,6 +166,15 @@ impl Turn<'_> {
         self.end(ending);
         self.call.callee.progress.pending = false;
         self.give_up_invite(ending.status, None);
+    }
+
+    /// The set-up could not be recorded, so its INVITE did not leave.
+    pub(super) fn unrecorded(&mut self) {
+        self.fail_opening(Ending {
+            by: Party::Tollgate,
+            cause: "journal-fault",
+            status: own_failure(self.call.emergency),
+        });
     }
 
     pub(super) fn hang_up_leg(&mut self, side: Side) {
@@ -395,14 +405,17 @@ impl Turn<'_> {
             if let Some(hold) = &self.call.hold {
                 hold.leave(self.now);
             }
-            self.journal_end();
+            let cost = self.book();
+            self.call.journal_end(self.now, cost, self.out);
         }
         let closed = [&self.call.caller, &self.call.callee]
             .into_iter()
             .all(|leg| leg.progress.is_closed());
         self.tools.note_over(self.call, closed);
-        // Until the INVITE's transaction ends, another fork may answer.
-        let answerable = |exchange: &Exchange| exchange.opening && exchange.client.is_some();
+        // Until an INVITE's transaction ends, its 2xx may come again, or another
+        // fork's, and each is to be acknowledged (RFC 3261 §13.2.2.4).
+        let answerable =
+            |exchange: &Exchange| exchange.method == Method::Invite && exchange.client.is_some();
         let awaited = self.call.exchanges.iter().any(answerable);
         if !closed || awaited || self.call.linger.is_some() {
             return false;
@@ -431,21 +444,22 @@ impl Turn<'_> {
         }
         self.call.exchanges = exchanges;
     }
+}
 
-    fn journal_end(&mut self) {
-        let cost = self.book();
-        let ending = self.call.ending.unwrap_or(Ending {
+impl Call {
+    /// Says that the call is over.
+    pub(super) fn journal_end(&self, now: Now, cost: Option<Amount>, out: &mut Outbox) {
+        let ending = self.ending.unwrap_or(Ending {
             by: Party::Tollgate,
             cause: "closed",
             status: 0,
         });
         let duration = self
-            .call
             .answered
-            .map(|start| self.now.mono.saturating_since(start.mono));
+            .map(|start| now.mono.saturating_since(start.mono));
         let record = Record::Ended {
-            call: self.call.reference,
-            wall: self.now.wall,
+            call: self.reference,
+            wall: now.wall,
             answered: duration.is_some(),
             duration_ms: duration.map_or(0, |length| {
                 u64::try_from(length.as_millis()).unwrap_or(u64::MAX)
@@ -456,9 +470,9 @@ impl Turn<'_> {
             cost: cost.map_or(0, |cost| cost.money.millionths()),
             currency: cost.as_ref().map_or("", |cost| cost.currency.as_str()),
         };
-        self.out.journal(&record);
-        self.out.events.push(Event::Ended {
-            call: self.call.reference,
+        out.journal(&record);
+        out.events.push(Event::Ended {
+            call: self.reference,
             duration,
             by: ending.by,
             cause: ending.cause,

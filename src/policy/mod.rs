@@ -11,6 +11,7 @@
 mod compile;
 mod counters;
 mod diagnostic;
+mod emergency;
 mod facts;
 mod lane;
 mod lease;
@@ -45,4 +46,5 @@ pub use ruleset::{
 };
 pub use spending::{Lease, Renewal};
 pub use tariff::{Price, Tariff};
+pub use verdict::explain::{Explanation, Priced};
 pub use verdict::{Allowed, Decision, Inbound, Permit, Refused, Verdict};

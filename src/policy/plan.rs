@@ -20,9 +20,12 @@ use super::numbering::{Country, Numbering};
 use super::prefix::Trie;
 use crate::sip::uri::Uri;
 
+pub use steps::{Part, Step};
+
 mod check;
 mod dialled;
 mod read;
+mod steps;
 mod urn;
 mod write;
 
@@ -198,7 +201,7 @@ impl Plan {
     ///
     /// Why it has no single meaning, or why no such number can exist.
     pub fn read(&self, uri: &Uri<'_>, numbering: &Numbering) -> Result<Reading, NotANumber> {
-        read::uri(self, uri, numbering)
+        read::uri(self, uri, numbering, |_, _, _| {})
     }
 }
 

@@ -38,6 +38,8 @@ pub enum Reason {
     Stopping,
     /// The journal cannot be written, and what cannot be recorded is not let in.
     JournalFault,
+    /// The INVITE is larger than one that a ringing call may keep copies of.
+    TooLarge,
 }
 
 impl Reason {
@@ -60,6 +62,7 @@ impl Reason {
             Self::NoTenant => "no-tenant",
             Self::Stopping => "stopping",
             Self::JournalFault => "journal-fault",
+            Self::TooLarge => "too-large",
         }
     }
 
@@ -82,6 +85,7 @@ impl Reason {
             Self::NoTenant => "the rules have no such tenant",
             Self::Stopping => "Tollgate is being stopped",
             Self::JournalFault => "the journal cannot be written",
+            Self::TooLarge => "the INVITE is too large",
         }
     }
 

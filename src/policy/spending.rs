@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::counters::{
     Budget, Claims, Hold, Quantity, Renewal as Request, Subject, Sum, Used, UsedUp, Zone,
 };
-use super::lane::Lane;
+use super::lane::{Cap, Lane};
 use super::lease::{Course, Rate};
 use super::money::{Amount, Money};
 use super::reason::Reason;
@@ -34,6 +34,15 @@ pub(super) struct Allowance {
 }
 
 impl Allowance {
+    /// Its rules.
+    fn rules(&self) -> impl Iterator<Item = RuleId> {
+        let limits = [self.budget.per_day, self.budget.per_month];
+        let limited = limits.into_iter().flatten();
+        (self.first_rule..)
+            .zip(limited)
+            .map(|(rule, _)| RuleId(rule))
+    }
+
     /// The rule that limits `quantity`.
     fn rule(&self, quantity: Quantity) -> RuleId {
         let behind = quantity == Quantity::MoneyPerMonth && self.budget.per_day.is_some();
@@ -244,6 +253,16 @@ impl RuleSet {
             rule: self.rule_of(&over),
             ..Refused::because(Reason::used_up(over.over.quantity))
         }
+    }
+
+    /// The rules of a cap, one for each thing that it limits.
+    pub(super) fn rules_of_cap(&self, cap: &Cap) -> impl Iterator<Item = RuleId> {
+        let limited = Quantity::COUNTS
+            .into_iter()
+            .filter(|it| cap.measure.limits.has(*it));
+        let counts = limited.map(|quantity| cap.rule(quantity));
+        let allowance = self.allowances.get(cap.allowance as usize);
+        counts.chain(allowance.into_iter().flat_map(Allowance::rules))
     }
 
     /// The rule that says what may not be used up.

@@ -150,14 +150,12 @@ impl<'t> Price<'t> {
     /// Where the rate changes in between, carriers differ: the call's start may
     /// decide, or each pulse's, or the call is billed in pieces. The answer is not
     /// below any of these.
-    #[allow(dead_code, reason = "reserving money is not built yet")]
     pub(super) fn at_most(&self, zone: &Zone, from: Wall, until: Wall, seconds: u32) -> Money {
         self.most(&self.span(zone, from, until), seconds, true)
     }
 
     /// The most that an attempt costs that is not answered: begun at `from` or
     /// later, over by `until`, after at most `seconds` of ringing.
-    #[allow(dead_code, reason = "reserving money is not built yet")]
     pub(super) fn attempt(&self, zone: &Zone, from: Wall, until: Wall, seconds: u32) -> Money {
         self.most(&self.span(zone, from, until), seconds, false)
     }

@@ -438,5 +438,7 @@ fn permit(considered: &Considered, facts: &Facts<'_>) -> Permit {
     }
 }
 
+pub(super) mod explain;
+
 #[cfg(test)]
 mod tests;

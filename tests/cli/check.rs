@@ -106,6 +106,7 @@ fn help_teaches() {
         (vec!["--help"], "tollgate check -c tollgate.toml"),
         (vec!["run", "--help"], "SIGHUP"),
         (vec!["check", "--help"], "exit\ncode 1"),
+        (vec!["explain", "--help"], "3 it would be refused"),
         (vec!["ledger", "export", "--help"], "--since 2026-07-01"),
     ] {
         let said = files.tollgate(&arguments);
