@@ -4,6 +4,7 @@ mod check;
 mod cli;
 mod demo;
 mod explain;
+mod exposure;
 mod last_good;
 mod ledger;
 mod render;
@@ -29,6 +30,7 @@ pub fn main() -> ExitCode {
         cli::Command::Ledger(cli::Ledger::Export(wanted)) => ledger::run(wanted).map(well),
         cli::Command::Check(wanted) => check::run(&wanted).map(well),
         cli::Command::Explain(wanted) => explain::run(&wanted),
+        cli::Command::Exposure(wanted) => exposure::run(&wanted).map(well),
         cli::Command::Run(wanted) => run::run(wanted).map(well),
     };
     match done {

@@ -11,6 +11,7 @@
 mod compile;
 mod counters;
 mod diagnostic;
+mod exposure;
 mod emergency;
 mod facts;
 mod lane;
@@ -36,6 +37,7 @@ mod verdict;
 pub use compile::{Options, Outline, Sources, compile, outline};
 pub use counters::{Counters, Hold, Quantity, Used};
 pub use diagnostic::{Diagnostic, Severity, Source};
+pub use exposure::{Dearest, Exposure, Most, Share, Unbounded};
 pub use facts::{Caller, Facts, Presentation};
 pub use lease::Course;
 pub use money::{Amount, Currency, Money};
