@@ -43,6 +43,13 @@ impl Allowance {
             .map(|(rule, _)| RuleId(rule))
     }
 
+    /// The smallest of its limits, which none of the others lets a day exceed.
+    pub(super) fn least(&self) -> Option<(Money, RuleId)> {
+        let limits = [self.budget.per_day, self.budget.per_month];
+        let limits = limits.into_iter().flatten().zip(self.rules());
+        limits.min_by_key(|(limit, _)| *limit)
+    }
+
     /// The rule that limits `quantity`.
     fn rule(&self, quantity: Quantity) -> RuleId {
         let behind = quantity == Quantity::MoneyPerMonth && self.budget.per_day.is_some();
@@ -280,7 +287,7 @@ impl RuleSet {
 
 impl Lane {
     /// Whether live calls go on when a budget is used up.
-    fn overshoots(&self) -> bool {
+    pub(super) fn overshoots(&self) -> bool {
         self.when_spent == WhenSpent::RefuseNew || self.mode == Mode::Observe
     }
 }
