@@ -239,7 +239,7 @@ impl RuleSet {
             currency: rate.price.currency(),
             money: cost.money.max(booked),
         };
-        (Some(cost), call.held.is_some() && left.is_some())
+        (Some(cost), left.is_some())
     }
 
     /// What became of a tenant's own budget in the period that it is now: its

@@ -18,6 +18,8 @@ events! {
     Allowed, Refused, RefusedByCap, NoNumber, Emergency, EmergencyOverCap, EmergencyInDrain,
     RefusedInDrain, CapOnCalls, CapOnSecond, CapOnMinute, CapOnHour, CapOnDay, CapOnNarrow,
     InboundAllowed, InboundRefused, CallerReplaced, RelPassed, DelayedOffer,
+    /// What they cost.
+    RefusedForMoney, LeaseTaken, LeaseRenewed, HungUpForMoney, BilledOnTwoDays,
     /// How calls went.
     Answered, CarrierRefused, CarrierSilent, Redirected, Rang, RangTooLong, TalkedTooLong,
     HungUpByCaller, HungUpByCallee, CrossingByes, Fork, ForkAnswered,

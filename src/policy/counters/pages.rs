@@ -402,7 +402,7 @@ impl Pages {
         let calls = self
             .calls
             .iter()
-            .filter(|call| matches!(call, Place::Call(_)));
+            .filter(|call| matches!(call, Place::Call(live) if !live.left));
         let calls = u64::try_from(calls.count()).unwrap_or(u64::MAX);
         each.sum::<u64>() + calls + self.purses.calls()
     }

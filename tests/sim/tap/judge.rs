@@ -2,6 +2,7 @@
 //! at the carrier's side of the core.
 
 use std::collections::VecDeque;
+use std::rc::Rc;
 
 use super::{Id, Tap, Turn};
 use crate::dial::Group;
@@ -86,6 +87,9 @@ impl Tap {
             (Ok(Verdict::Pass), None, Some(482)) if planned.dial.group == Group::Emergency => {
                 Ok(())
             }
+            (Ok(Verdict::Pass), None, Some(603)) if self.is_for_money(id) => {
+                self.refused_for_money(turn, &planned)
+            }
             (Ok(Verdict::Pass), None, code) => {
                 let held = self.holders(plan, turn.now);
                 Err(format!("refused ({code:?}) without cause; {held}"))
@@ -97,7 +101,8 @@ impl Tap {
             }
             (_, Some(client), _) => self.passed(turn, id, client, &planned),
         };
-        let result = result.and_then(|()| self.verdict_written(id, &planned));
+        let money = Self::is_limited(turn, &planned);
+        let result = result.and_then(|()| self.verdict_written(id, &planned, money));
         if let Err(what) = result {
             let uri = &planned.dial.uri;
             self.fail(turn.now, format!("an INVITE to {uri} was {what}"));
@@ -402,6 +407,8 @@ impl Tap {
             turn.seen.note(Met::CallerReplaced);
         }
         self.legs[leg].urgent = emergency;
+        let went = Rc::clone(went);
+        self.call_billed(turn, plan, &went);
         if !emergency {
             let used = &mut self.ledger.tenants[usize::from(plan.tenant)];
             used.legs.push((leg, plan.dial.group.is_international()));

@@ -4,6 +4,7 @@
 
 mod end;
 mod judge;
+mod money;
 mod prompt;
 mod receive;
 mod records;
@@ -17,6 +18,7 @@ pub use judge::Ledger;
 pub use records::{Records, Written};
 pub use shape::{CARRIER_MARK, PBX_MARK};
 
+use crate::bill::Bill;
 use crate::link::Nanos;
 use crate::peer::{Map, Peers};
 use crate::rules::Rules;
@@ -46,6 +48,8 @@ pub struct Server {
     pub amiss: Option<&'static str>,
     /// A send of it failed, or its outcome is nobody's business.
     pub excused: bool,
+    /// It was refused for money.
+    pub spent: bool,
 }
 
 /// A request that the core sent to a peer.
@@ -210,6 +214,8 @@ pub struct Tap {
     pub legs: Vec<Leg>,
     pub calls: Vec<Call>,
     pub ledger: Ledger,
+    /// What the carriers bill.
+    pub bill: Bill,
     pub breach: Option<Breach>,
     /// How much later than due the core's timers may run.
     pub slack: Nanos,
@@ -234,13 +240,14 @@ pub struct Tap {
 
 impl Tap {
     /// An empty book.
-    pub fn new(tenants: usize) -> Self {
+    pub fn new(tenants: usize, bill: Bill) -> Self {
         Self {
             servers: Vec::with_capacity(1024),
             clients: Vec::with_capacity(1024),
             legs: Vec::with_capacity(512),
             calls: Vec::with_capacity(256),
             ledger: Ledger::new(tenants),
+            bill,
             breach: None,
             slack: 0,
             by_branch_in: Map::default(),
@@ -289,6 +296,7 @@ impl Tap {
     /// The core was told that this packet could not be sent.
     pub fn send_failed(&mut self, sent: &Sent) {
         let wire = &sent.wire;
+        self.bill.failed(wire);
         if wire.is_request() {
             let mut key = out_key(wire);
             if wire.method == Method::Ack {
@@ -422,6 +430,7 @@ impl Tap {
             relay: None,
             amiss: None,
             excused: false,
+            spent: false,
         });
         self.by_branch_in.insert(in_key(from, wire), id);
         id
