@@ -12,10 +12,12 @@
 //! - `midcall`: requests inside the dialogs, ACK among them
 //! - `teardown`: BYE, CANCEL, limits, and when a call is over
 //! - `refresh`: session timers
+//! - `account`: what the call may cost, and what it has cost
 
 #![forbid(unsafe_code)]
 
 mod accept;
+mod account;
 #[expect(clippy::module_inception, reason = "the room's central type")]
 mod call;
 mod inbound;
@@ -112,6 +114,7 @@ impl Calls {
                 self.turn(key, now, out, |turn| turn.hang_up("peer-removed"));
             }
         }
+        self.ask_new_rules(now);
         old
     }
 
@@ -294,6 +297,7 @@ impl Calls {
         };
         act(&mut turn);
         if turn.settle() {
+            turn.close_account();
             self.tools.forget(key, call);
             self.calls.remove(key);
         }

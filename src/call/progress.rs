@@ -49,9 +49,9 @@ impl Turn<'_> {
         };
         match reply.owner.role {
             Role::Relay => self.relayed(reply.key, code, arrived),
-            Role::Bye(side) if code >= 200 => self.bye_answered(side),
+            Role::Bye(side, dialog) if code >= 200 => self.bye_answered(side, dialog),
             Role::Refresh(side) if code >= 200 => self.refreshed(side, reply.key, code, arrived),
-            Role::Bye(_) | Role::Refresh(_) => {}
+            Role::Bye(..) | Role::Refresh(_) => {}
         }
     }
 
@@ -243,7 +243,10 @@ impl Turn<'_> {
             Expired::ClientTimeout { key, .. } | Expired::ClientFailed { key, .. } => {
                 match owner.role {
                     Role::Relay => self.unanswered(key),
-                    Role::Bye(side) => self.bye_answered(side),
+                    Role::Bye(side, dialog) => {
+                        let failed = matches!(event, Expired::ClientFailed { .. });
+                        self.bye_unanswered(side, dialog, failed);
+                    }
                     Role::Refresh(_) => self.hang_up("session-refresh-unanswered"),
                 }
             }

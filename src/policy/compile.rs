@@ -12,6 +12,7 @@ use super::ruleset::RuleSet;
 use super::tariff;
 use build::Build;
 
+mod budget;
 mod build;
 mod caps;
 mod destinations;

@@ -12,6 +12,7 @@ use super::number::{Kind, Number};
 use super::numbering::{Country, Numbering};
 use super::peers::Peers;
 use super::plan::{NumberFormat, Plan};
+use super::spending::Allowance;
 use super::table::{Entry, Kinds, Table};
 use super::target::{Destination, Packed};
 use super::tariff::{Price, Tariff};
@@ -159,10 +160,13 @@ pub struct RuleSet {
     pub(super) homes: Vec<Home>,
     pub(super) zones: Vec<Zone>,
     pub(super) tenants: Vec<Tenant>,
+    /// In the order of their names.
+    pub(super) names: Vec<TenantId>,
     pub(super) lanes: Vec<Lane>,
     pub(super) tariffs: Vec<Tariff>,
     pub(super) entries: Vec<Entry>,
     pub(super) caps: Vec<Cap>,
+    pub(super) allowances: Vec<Allowance>,
     /// Whose numbers these are, for inbound calls; sorted, without overlap.
     pub(super) owners: Vec<(NumberRange, TenantId)>,
     pub(super) rules: Rules,
@@ -223,14 +227,12 @@ impl RuleSet {
         self.tenants.get(id.0 as usize)
     }
 
-    /// The tenant of this name; slow, for commands.
+    /// The tenant of this name.
     #[must_use]
     pub fn tenant_named(&self, name: &str) -> Option<TenantId> {
-        let at = self
-            .tenants
-            .iter()
-            .position(|tenant| &*tenant.name == name)?;
-        u32::try_from(at).ok().map(TenantId)
+        let named = |id: &TenantId| self.tenant(*id).map_or("", |tenant| &tenant.name);
+        let at = self.names.binary_search_by(|id| named(id).cmp(name)).ok()?;
+        self.names.get(at).copied()
     }
 
     /// Whose traffic comes from `source`: the longest claimed prefix wins. Who
@@ -393,6 +395,10 @@ impl RuleSet {
             let it = self.caps.get(cap as usize)?;
             Some(Claim {
                 measure: &it.measure,
+                budget: self
+                    .allowances
+                    .get(it.allowance as usize)
+                    .map(|it| &it.budget),
                 cap,
             })
         };

@@ -19,6 +19,7 @@ use crate::policy::plan::Plan;
 use crate::policy::ruleset::{
     Carrier, CarrierId, Listener, Peer, RuleId, RuleSet, Rules, Run, Tenant, TenantId,
 };
+use crate::policy::spending::Allowance;
 use crate::policy::table::Entry;
 use crate::policy::target::{Packed, Target};
 use crate::policy::tariff::Tariff;
@@ -53,6 +54,7 @@ pub(super) struct Build<'z> {
     pub lanes: Vec<Lane>,
     pub entries: Vec<Entry>,
     pub caps: Vec<Cap>,
+    pub allowances: Vec<Allowance>,
     pub owners: Vec<(NumberRange, TenantId, Place)>,
     rules: Rules,
     texts: BTreeMap<Box<str>, u32>,
@@ -94,6 +96,7 @@ impl<'z> Build<'z> {
             lanes: Vec::new(),
             entries: Vec::new(),
             caps: Vec::new(),
+            allowances: Vec::new(),
             owners: Vec::new(),
             rules: Rules::default(),
             texts: BTreeMap::new(),
@@ -288,6 +291,9 @@ impl<'z> Build<'z> {
     /// The finished set; its hash, its files' names and its warnings are yet to
     /// be put in.
     pub(super) fn finish(self, version: u64, peers: Peers) -> RuleSet {
+        let name = |id: &TenantId| self.tenants.get(id.0 as usize).map(|it| &it.name);
+        let mut names: Vec<TenantId> = (0..).map(TenantId).take(self.tenants.len()).collect();
+        names.sort_unstable_by(|a, b| name(a).cmp(&name(b)));
         RuleSet {
             hash: [0; 32],
             version,
@@ -302,10 +308,12 @@ impl<'z> Build<'z> {
             homes: self.homes,
             zones: self.zones,
             tenants: self.tenants,
+            names,
             lanes: self.lanes,
             tariffs: self.tariffs,
             entries: self.entries,
             caps: self.caps,
+            allowances: self.allowances,
             owners: self
                 .owners
                 .into_iter()

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::build::{Build, duration, name_is_good, named_twice, no_such};
 use super::main::is_reachable;
-use super::{caps, destinations};
+use super::{budget, caps, destinations};
 use crate::base::flow::Transport;
 use crate::policy::diagnostic::{At, Fault, Faults, LineIndex};
 use crate::policy::lane::{Lane, Longest, NO_TARIFF, Otherwise, Part};
@@ -62,7 +62,7 @@ pub(super) fn tenant(
     let longest = longest.unwrap_or(Longest::NONE).or(USUAL);
     let name_shared: std::sync::Arc<str> = name.value.into();
     let book = build.counters.book(&name_shared);
-    let caps = caps::caps(build, file, &book, lines, faults);
+    let caps = caps::caps(build, file, &book, tariff, lines, faults);
     build.tenant_names.insert(name_shared.clone(), name.place);
     build.tenants.push(Tenant {
         name: name_shared,
@@ -88,6 +88,7 @@ pub(super) fn tenant(
         wide_count: caps.wide_count,
         otherwise: callers.otherwise,
         mode,
+        when_spent: budget::when_spent(file, faults),
         callers: callers.rule,
         zone: zone.unwrap_or(0),
         plan: plan.unwrap_or(0),
