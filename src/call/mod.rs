@@ -35,7 +35,7 @@ pub(crate) mod topology;
 
 use std::sync::Arc;
 
-use crate::base::limits::LARGEST_INVITE;
+use crate::base::limits::{CALLS_PER_SHARD, CALLS_RESERVE, LARGEST_INVITE};
 use crate::base::time::{Mono, Now};
 use crate::base::token::Token;
 use crate::policy::{Peer, Reason, RuleSet};
@@ -79,7 +79,7 @@ struct Turn<'a> {
 impl Calls {
     pub(crate) fn new(config: &Config, start: Now) -> Self {
         Self {
-            calls: crate::base::slab::Slab::new(crate::base::limits::CALLS_PER_SHARD),
+            calls: crate::base::slab::Slab::new(CALLS_PER_SHARD + CALLS_RESERVE),
             tools: Tools::new(config, start),
             draining: false,
             unrecorded: false,
@@ -168,10 +168,16 @@ impl Calls {
             essentials,
         } = *arrived;
         let transmits = &mut out.transmits;
-        let arrival = self
+        let mut arrival = self
             .tools
             .transactions
             .receive_request(now.mono, flow, message, essentials, transmits);
+        if matches!(arrival, Arrival::Full) && self.is_emergency(peer, arrived) {
+            arrival = self
+                .tools
+                .transactions
+                .receive_emergency(now.mono, flow, message, essentials, transmits);
+        }
         match arrival {
             Arrival::New(server) => self.new_request(now, peer, server, arrived, out),
             Arrival::Cancel { cancel, invite } => self.cancel(now, cancel, invite, arrived, out),

@@ -31,6 +31,10 @@ const CARRIER: u32 = 180;
 /// §4's own recommendation.
 const PHONE_SYSTEM: u32 = 1800;
 
+/// The interval on the leg of a phone system that knows nothing of session timers:
+/// RFC 4028 §9 lets Tollgate refresh alone, and so find out that it is gone.
+const SILENT_PHONE_SYSTEM: u32 = 300;
+
 /// The longest interval that a carrier may insist on, in seconds: beyond it a
 /// call would cost money for too long after Tollgate died.
 const MOST: u32 = 1800;
@@ -157,7 +161,8 @@ impl Turn<'_> {
                 let ours = !supported || refresher == Some(Refresher::Uas);
                 Some((interval.max(LEAST), ours))
             }
-            _ => None,
+            // One that is switched off must not keep the carrier's leg up.
+            _ => Some((SILENT_PHONE_SYSTEM, true)),
         };
         self.set_session(side, agreed);
     }
@@ -211,21 +216,30 @@ impl Turn<'_> {
             return;
         };
         self.set_session(side, Some((session.seconds(), session.ours)));
-        if let (Some(due), Some(session)) = (due, self.call.leg_mut(side).session.as_mut()) {
-            self.tools.wheel.cancel(session.timer);
-            session.timer = self
-                .tools
-                .schedule(self.key, Alarm::Session(side), self.now.mono, due);
+        if let Some(due) = due {
+            self.look_again(side, due);
         }
     }
 
     /// Keeps a session description that a refresh may have to repeat.
     pub(super) fn remember_description(&mut self, side: Side, body: &[u8]) {
-        let leg = self.call.leg_mut(side);
-        let needed = leg.session.is_some_and(|session| session.ours) && !leg.takes(Method::Update);
-        if needed && !body.is_empty() {
-            leg.description = Some(body.into());
+        if let Some(body) = self.description_to_keep(side, body) {
+            self.call.leg_mut(side).description = Some(body);
         }
+    }
+
+    /// The description that was sent on this leg is in force.
+    pub(super) fn offer_accepted(&mut self, side: Side, offered: Option<Box<[u8]>>) {
+        if let Some(offered) = offered {
+            self.remember_description(side, &offered);
+        }
+    }
+
+    /// A session description, if a refresh on this leg may have to repeat it.
+    pub(super) fn description_to_keep(&self, side: Side, body: &[u8]) -> Option<Box<[u8]>> {
+        let leg = self.call.leg(side);
+        let needed = leg.session.is_some_and(|session| session.ours) && !leg.takes(Method::Update);
+        (needed && !body.is_empty()).then(|| body.into())
     }
 
     /// A leg's session is due.
@@ -240,6 +254,11 @@ impl Turn<'_> {
         }
         if !session.ours {
             self.hang_up("session-expired");
+            return;
+        }
+        if self.call.exchanges.iter().any(|it| it.refreshes(side)) {
+            // Whoever answers 100 and no more for so long is not there.
+            self.hang_up("session-refresh-unanswered");
             return;
         }
         let update = leg.takes(Method::Update) || leg.description.is_none();
@@ -300,8 +319,22 @@ impl Turn<'_> {
             client_cseq: cseq,
             offer: None,
             stage: Stage::Open,
+            offered: None,
         };
         self.send_exchange(exchange, flow, branch, packet);
+        // A little later than the request itself times out.
+        let wait = self.tools.timers.t1 * 66;
+        self.look_again(side, wait);
+    }
+
+    /// Has the session looked at again after `wait`.
+    fn look_again(&mut self, side: Side, wait: Duration) {
+        if let Some(session) = self.call.leg_mut(side).session.as_mut() {
+            self.tools.wheel.cancel(session.timer);
+            session.timer =
+                self.tools
+                    .schedule(self.key, Alarm::Session(side), self.now.mono, wait);
+        }
     }
 
     /// The final response to a refresh of ours.
