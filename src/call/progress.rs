@@ -298,6 +298,7 @@ impl Turn<'_> {
                 cause: "no-answer",
                 status: 503,
             });
+            self.never_answered();
             self.call.callee.progress.pending = false;
             self.call.caller.progress.pending = false;
             self.linger();
