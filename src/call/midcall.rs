@@ -39,7 +39,7 @@ impl Calls {
                 match server {
                     Some(server) if ours => turn.request(side, server, arrived),
                     None if ours => turn.acknowledged(side, arrived),
-                    _ => {}
+                    _ => turn.stray_bye(side, arrived),
                 }
             });
         }
@@ -63,6 +63,15 @@ impl Turn<'_> {
             return false;
         }
         leg.call_id() == arrived.essentials.call_id && (leg.far.tag() == far_tag || early)
+    }
+
+    /// Who answered beside the call's own dialog, and was hung up, hangs up too.
+    fn stray_bye(&mut self, side: Side, arrived: &Arrived<'_>) {
+        let (leg, tag) = (self.call.leg(side), arrived.sender_tag());
+        let bye = arrived.essentials.cseq.method == Method::Bye;
+        if bye && leg.call_id() == arrived.essentials.call_id && self.call.is_stray(tag) {
+            self.dialog_over(side, self.dialog_with(side, tag));
+        }
     }
 
     fn request(&mut self, side: Side, server: ServerKey, arrived: &Arrived<'_>) {

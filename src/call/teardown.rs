@@ -354,7 +354,7 @@ impl Turn<'_> {
     }
 
     /// The number of the dialog with this tag of the peer's.
-    fn dialog_with(&self, side: Side, tag: &[u8]) -> u8 {
+    pub(super) fn dialog_with(&self, side: Side, tag: &[u8]) -> u8 {
         let mut strays = (1..).zip(&self.call.strays);
         match strays.find(|(_, far)| far.tag() == tag) {
             Some((number, _)) if self.call.leg(side).far.tag() != tag => number,

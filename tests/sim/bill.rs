@@ -197,7 +197,8 @@ impl Bill {
             Method::Bye if wire.is_request() => {
                 answer.bye.get_or_insert(now);
             }
-            Method::Ack => answer.acked = true,
+            // Later, the carrier has given it up.
+            Method::Ack => answer.acked |= now < answer.from + T64,
             _ => {}
         }
         let accepted = (200..300).contains(&wire.code);
@@ -289,8 +290,9 @@ impl Bill {
         let habits = self.habits[usize::from(call.carrier)];
         let price = Self::price(&self.prices, call);
         let mut lines = Vec::new();
-        // An answer beside the first that nobody ever heard of is no call.
-        let heard = |(at, answer): &(usize, &Answer)| *at == 0 || answer.acked;
+        // An answer that nobody ever heard of is a call only if there is no other.
+        let only = call.answers.iter().all(|answer| !answer.acked);
+        let heard = |(at, answer): &(usize, &Answer)| answer.acked || only && *at == 0;
         let answers = call.answers.iter().enumerate().filter(heard);
         for (_, answer) in answers {
             let from = if price.from_invite {

@@ -139,6 +139,7 @@ impl World {
             span: CALM - 40 * SEC,
             tenants: places.tenants,
             carriers: places.carriers,
+            holds: rng.permille(150),
         };
         let count = rng.range(200, 240) as usize;
         let plans = plan::draw(&mut rng, mood, count);
