@@ -11,7 +11,7 @@
 //! - `accept`: a 2xx to an INVITE, and its ACK
 //! - `midcall`: requests inside the dialogs, ACK among them
 //! - `teardown`: BYE, CANCEL, limits, and when a call is over
-//! - `refresh`: session timers
+//! - `refresh`: session timers; `longer`: the INVITE once more for a longer one
 //! - `account`: what the call may cost, and what it has cost
 
 #![forbid(unsafe_code)]
@@ -22,6 +22,7 @@ mod account;
 mod call;
 mod inbound;
 mod leg;
+mod longer;
 mod midcall;
 mod open;
 mod outbound;

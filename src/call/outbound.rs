@@ -116,8 +116,7 @@ impl Calls {
         });
         let Some((tenant, carrier)) = to else {
             allowed.hold.release(now);
-            self.answer(now, server, own_failure(emergency), out, |_| {});
-            return;
+            return self.answer(now, server, own_failure(emergency), out, |_| {});
         };
         let reference = self.tools.number_call();
         let call_id = self.tools.mint_call_id(arrived.essentials.call_id);
@@ -139,13 +138,9 @@ impl Calls {
         if let Some(lease) = &allowed.lease {
             journal_lease(reference, now, lease, out);
         }
-        let ring = allowed.longest_ring;
+        let (ring, longest) = (allowed.longest_ring, allowed.longest_call);
         let account = (!emergency).then(|| Account::new(now, ring, allowed.lease));
-        let privacy: Option<&[u8]> = match allowed.permit.presentation {
-            Presentation::Unstated => None,
-            Presentation::Show => Some(b"none"),
-            Presentation::Withhold => Some(b"id"),
-        };
+        let privacy = privacy(allowed.permit.presentation);
         let opening = Opening {
             reference,
             direction: Direction::Outbound,
@@ -165,8 +160,8 @@ impl Calls {
             from: uris.from.as_bytes(),
             identity: Some(uris.identity.as_bytes()),
             privacy,
-            ring: allowed.longest_ring,
-            longest: allowed.longest_call,
+            ring,
+            longest,
         };
         self.open(now, server, arrived, opening, out);
     }
@@ -212,6 +207,15 @@ impl Calls {
         });
         let code = refused.reason.code();
         self.answer(now, server, 603, out, |draft| put_rejected(draft, code));
+    }
+}
+
+/// The Privacy header's value (RFC 3323).
+fn privacy(presentation: Presentation) -> Option<&'static [u8]> {
+    match presentation {
+        Presentation::Unstated => None,
+        Presentation::Show => Some(b"none"),
+        Presentation::Withhold => Some(b"id"),
     }
 }
 
