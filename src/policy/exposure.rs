@@ -98,8 +98,15 @@ pub struct Dearest {
 
 /// Where calls can go that are alike to all rules, caps and rows of a tariff.
 #[derive(Clone, Copy)]
-struct Spot {
-    to: Destination,
+pub(super) struct Spot {
+    pub to: Destination,
+}
+
+/// Short codes: they are of their class alone.
+pub(super) fn services() -> impl Iterator<Item = Spot> {
+    let short = Number::short(b"0").as_ref().and_then(Packed::of);
+    let services = Class::ALL.into_iter().filter(|class| class.is_service());
+    services.filter_map(move |class| Some(Spot::new(short?, (None, class))))
 }
 
 impl Spot {
@@ -255,23 +262,30 @@ impl RuleSet {
         let prefixes = self.tariffs.get(usize::from(lane.tariff));
         let prefixes = prefixes.into_iter().flat_map(|tariff| tariff.prefixes());
         let everywhere = Packed::default();
-        let mut spots: Vec<Spot> = prefixes
-            .chain([everywhere])
-            .flat_map(|prefix| self.sorts_at(prefix))
-            .collect();
-        // Short codes are of their class alone.
-        if let Some(short) = Number::short(b"0").as_ref().and_then(Packed::of) {
-            let services = Class::ALL.into_iter().filter(|class| class.is_service());
-            spots.extend(services.map(|class| Spot::new(short, (None, class))));
-        }
-        spots
+        let all = prefixes.chain([everywhere]);
+        all.flat_map(|prefix| self.spots(prefix))
+            .chain(services())
+            .collect()
     }
 
-    fn sorts_at(&self, prefix: Packed) -> impl Iterator<Item = Spot> {
+    /// The sorts of numbers that begin with a prefix; of all numbers, if it has no
+    /// digits: then each with its country's code.
+    pub(super) fn spots(&self, prefix: Packed) -> impl Iterator<Item = Spot> {
         let number = prefix.number();
         let digits = number.as_ref().and_then(Number::international_digits);
         let sorts = self.numbering.sorts_under(digits.unwrap_or_default());
-        sorts.into_iter().map(move |sort| Spot::new(prefix, sort))
+        sorts.into_iter().map(move |sort| {
+            let code = match sort.0 {
+                Some(country) if number.is_none() => self.code_of(country),
+                _ => None,
+            };
+            Spot::new(code.unwrap_or(prefix), sort)
+        })
+    }
+
+    fn code_of(&self, country: Country) -> Option<Packed> {
+        let code = self.numbering.calling_code(country)?;
+        Packed::international(code.as_bytes())
     }
 
     fn exposure_of(&self, tenant: TenantId, lane: &Lane, of_tariff: &[Spot], at: Wall) -> Exposure {
@@ -366,9 +380,7 @@ impl RuleSet {
         let rules = self.destinations_of(lane);
         let caps = Table::new(lane.cap_targets().of(&self.entries), lane.cap_kinds);
         let prefixes: Vec<Packed> = rules.all_prefixes().chain(caps.all_prefixes()).collect();
-        let own = prefixes
-            .into_iter()
-            .flat_map(|prefix| self.sorts_at(prefix));
+        let own = prefixes.into_iter().flat_map(|prefix| self.spots(prefix));
         let mut costs: BTreeMap<u32, Costs> = BTreeMap::new();
         let mut dearest: Option<Dearest> = None;
         for Spot { to } in of_tariff.iter().copied().chain(own) {
@@ -397,6 +409,7 @@ impl RuleSet {
                 dearest = Some(Dearest {
                     prefix: Some(to.digits)
                         .filter(|it| !it.is_short())
+                        .filter(|it| to.country.and_then(|of| self.code_of(of)) != Some(*it))
                         .and_then(Packed::number),
                     country: to.country,
                     class: to.class,
@@ -415,6 +428,13 @@ impl RuleSet {
         let text = self.rule(RuleId(cap.first_rule)).text;
         let name = text.split('"').nth(1)?;
         Some(name.to_owned())
+    }
+
+    /// Whether a budget is for all of a tenant's calls.
+    pub(super) fn has_budget(&self, lane: &Lane, at: Wall) -> bool {
+        let zone = self.zones.get(usize::from(lane.zone));
+        let day = zone.map_or(LONG_DAY, |zone| longest_day(zone, at));
+        self.wide_scope(lane, day).money.is_some()
     }
 
     /// How much money a cap allows in a day.

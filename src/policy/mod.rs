@@ -11,10 +11,11 @@
 mod compile;
 mod counters;
 mod diagnostic;
-mod exposure;
 mod emergency;
+mod exposure;
 mod facts;
 mod lane;
+mod lint;
 mod matcher;
 mod model;
 mod money;
