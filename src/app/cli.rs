@@ -69,7 +69,8 @@ Example:
   tollgate check -c tollgate.toml
 
 Every fault is shown with its file, line and a caret, not only the first; exit
-code 1 if there is one. If all is well, the summary ends with the hash of the
+code 1 if there is one. Warnings are no faults: rules that never decide, what is
+allowed without a price, a tenant without a budget. If all is well, the summary ends with the hash of the
 rules, by which the ledger names them. Next: tollgate run -c FILE, or, if it is
 running, SIGHUP.")]
     Check(Configuration),
