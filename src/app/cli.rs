@@ -48,7 +48,7 @@ A small phone system, a small carrier and Tollgate between them, talking SIP
 over loopback for 12 seconds: it needs no configuration, no root and no fixed
 port, and leaves nothing behind. What it tells is counted at the phone system
 and at the carrier; exit code 1 if an attack call reached the carrier or an
-ordinary call failed. Ctrl-C ends it early, also with 1.
+ordinary call failed. Ctrl-C ends it early, with 130.
 
 Next: tollgate check -c FILE")]
     Demo,
@@ -162,7 +162,8 @@ pub(super) struct Exposure {
 pub(super) struct Run {
     #[command(flatten)]
     pub(super) configuration: Configuration,
-    /// The form of the log on standard error. TOLLGATE_LOG sets its level.
+    /// The form of the log on standard error. TOLLGATE_LOG sets its level:
+    /// error, warn, info (as it is without), debug or trace.
     #[arg(long, value_name = "FORM", default_value = "text")]
     pub(super) log: Log,
 }

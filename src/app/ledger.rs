@@ -18,6 +18,9 @@ pub(super) fn run(wanted: cli::Export) -> Result<(), String> {
         (None, None) => return Err("give -c FILE or --dir DIR".to_owned()),
     };
     let mut reader = Reader::open(&directory).map_err(|fault| fault.to_string())?;
+    if reader.is_empty() {
+        return Err(format!("{}: there is no journal here", directory.display()));
+    }
     let filter = Filter {
         tenant: wanted.tenant,
         since: wanted.since,
@@ -33,7 +36,12 @@ pub(super) fn run(wanted: cli::Export) -> Result<(), String> {
             directory.display(),
             summary.damaged
         )),
-        Ok(_) => Ok(()),
+        Ok(summary) => {
+            if summary.records == 0 {
+                eprintln!("tollgate: the journal has no such record");
+            }
+            Ok(())
+        }
         // Whoever read our output has seen enough.
         Err(ExportError::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         Err(ExportError::Output(error)) => Err(format!("cannot write the output: {error}")),

@@ -26,7 +26,7 @@ use crate::policy::{RuleSet, TenantId};
 pub fn main() -> ExitCode {
     let well = |()| ExitCode::SUCCESS;
     let done = match cli::Cli::parse().command {
-        cli::Command::Demo => demo::run().map(well),
+        cli::Command::Demo => demo::run(),
         cli::Command::Ledger(cli::Ledger::Export(wanted)) => ledger::run(wanted).map(well),
         cli::Command::Check(wanted) => check::run(&wanted).map(well),
         cli::Command::Explain(wanted) => explain::run(&wanted),
@@ -35,11 +35,13 @@ pub fn main() -> ExitCode {
     };
     match done {
         Ok(code) => code,
-        Err(text) => {
-            eprintln!("tollgate: {text}");
-            ExitCode::FAILURE
-        }
+        Err(text) => failed(&text),
     }
+}
+
+fn failed(text: &str) -> ExitCode {
+    eprintln!("tollgate: {text}");
+    ExitCode::FAILURE
 }
 
 /// The tenant of this name.

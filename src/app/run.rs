@@ -3,7 +3,7 @@
 use std::io::{self, IsTerminal, stderr};
 use std::sync::Arc;
 
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::LevelFilter;
 
 use crate::ledger::{Fault, Journal, Ledger};
 use crate::net;
@@ -94,14 +94,20 @@ fn in_force(rules: Rules, ledger: &Ledger) -> RuleSet {
 }
 
 fn start_log(form: cli::Log) -> Result<(), String> {
-    let filter = match std::env::var("TOLLGATE_LOG") {
-        Ok(level) => EnvFilter::try_new(&level).map_err(|_| {
-            format!("TOLLGATE_LOG={level}: write error, warn, info, debug or trace")
-        })?,
-        Err(_) => EnvFilter::new("info"),
+    let level = match std::env::var("TOLLGATE_LOG").as_deref() {
+        Ok("error") => LevelFilter::ERROR,
+        Ok("warn") => LevelFilter::WARN,
+        Ok("info") | Err(_) => LevelFilter::INFO,
+        Ok("debug") => LevelFilter::DEBUG,
+        Ok("trace") => LevelFilter::TRACE,
+        Ok(other) => {
+            return Err(format!(
+                "TOLLGATE_LOG=\"{other}\": write error, warn, info, debug or trace"
+            ));
+        }
     };
     let log = tracing_subscriber::fmt()
-        .with_env_filter(filter)
+        .with_max_level(level)
         .with_writer(stderr);
     let started = match form {
         cli::Log::Text => log.with_ansi(stderr().is_terminal()).try_init(),

@@ -54,6 +54,33 @@ pub const EXCHANGES_PER_CALL: usize = 8;
 /// timers.
 pub const STRAYS_PER_CALL: usize = 8;
 
+/// What a call may ask of its budgets, the longest first: seconds until it must
+/// ask again, and the session interval on its carrier's leg (RFC 4028), which the
+/// carrier may go on for should Tollgate fall silent. A minute costs a book one
+/// look a minute and call. Where a budget has no room for that, less is asked
+/// for, so that a small one can be used to its end; at the last, the call is
+/// refused or hung up. The intervals are those that RFC 4028 §5 allows at least.
+pub const LEASES_S: [(u32, u32); 3] = [(60, 180), (30, 120), (10, 90)];
+
+/// Seconds by which a carrier's clock may differ from ours. So much is added to
+/// every time that is priced.
+pub const CLOCK_SKEW_S: u32 = 2;
+
+/// Seconds by which a 200 may come late: as long as it is repeated
+/// (64 × T1, RFC 3261 §13.3.1.4). A call may have been billed for so long before
+/// its answer was seen.
+pub const LATE_ANSWER_S: u32 = 32;
+
+/// Seconds for which a BYE is repeated before it times out (64 × T1, RFC 3261
+/// §17.1.2.2). A call may be billed for so long after it was hung up, and then
+/// for another session interval.
+pub const TEARDOWN_S: u32 = 32;
+
+/// Answers to one INVITE, beside the first, for which money is reserved until no
+/// more can come: a carrier that forks may bring two. Further ones are hung up
+/// and booked all the same, and may then exceed a budget.
+pub const ANSWERS_BESIDE: u32 = 1;
+
 /// Datagrams that one system call receives or sends. Beyond 32 the share of the
 /// call itself in the cost is lost in the noise; what is left waits for the next
 /// call, in its order.

@@ -3,10 +3,12 @@
 //! requester until its ACK comes, and the ACK is carried to who answered.
 
 use crate::base::token::Token;
+use crate::policy::Course;
 use crate::record::{Record, Side};
 use crate::sip::draft::Packet;
 use crate::transaction::{ClientKey, Origin, ServerKey, Transmit};
 
+use super::account::interval_of;
 use super::call::{Alarm, Resend, Stage};
 use super::leg::{Far, Progress};
 use super::topology::{self, Ends, Head};
@@ -57,6 +59,7 @@ impl Turn<'_> {
         let (server, offer) = (exchange.server, exchange.offer);
         self.session_granted(Side::Caller, offer);
         self.journal_answered();
+        self.answer_billed(Course::OWN, interval_of(arrived.message));
         self.out.events.push(Event::Answered {
             call: self.call.reference,
         });
@@ -172,6 +175,7 @@ impl Turn<'_> {
         }
         if opening {
             self.confirm_callee(arrived);
+            self.answer_billed(Course::OWN, interval_of(arrived.message));
         }
         self.acknowledge(side);
         if opening {

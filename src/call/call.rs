@@ -15,6 +15,7 @@ use crate::sip::draft::Packet;
 use crate::sip::line::Method;
 use crate::transaction::{ClientKey, ServerKey};
 
+use super::account::Account;
 use super::leg::{Far, Leg};
 
 /// A call's place in the shard's slab.
@@ -32,8 +33,9 @@ pub(crate) struct Owner {
 pub(super) enum Role {
     /// Carries a request from one leg to the other: see [`Exchange`].
     Relay,
-    /// A BYE of Tollgate's on the given leg.
-    Bye(Side),
+    /// A BYE of Tollgate's on the given leg, in the call's own dialog or one
+    /// beside it: see `Course::answered`.
+    Bye(Side, u8),
     /// A session refresh of Tollgate's on the given leg.
     Refresh(Side),
 }
@@ -50,6 +52,10 @@ pub(super) enum Alarm {
     /// A relayed INVITE has no final response yet: 100 alone sets no limit
     /// (RFC 3261 §16.6 step 11 has a timer C for it).
     Unanswered(ServerKey),
+    /// What is reserved of budgets lasts no longer.
+    Lease,
+    /// A BYE to the carrier in this dialog could not be sent: it is sent again.
+    Bye(u8),
     /// A leg's session is due for a refresh, or was not refreshed (RFC 4028 §10).
     Session(Side),
     /// No stray 2xx is to be expected any more.
@@ -159,14 +165,18 @@ pub(crate) struct Call {
     pub(super) callee: Leg,
     pub(super) forks: SmallVec<[Fork; 1]>,
     pub(super) exchanges: SmallVec<[Exchange; 1]>,
-    /// What the call holds of its tenant's caps. Given back when the carrier's
-    /// leg is closed.
+    /// What the call holds of its tenant's caps. Its places are given back when
+    /// the carrier's leg is closed, its money when no answer can come any more.
     pub(super) hold: Option<Hold>,
+    /// What it may cost. None for inbound calls and emergency calls.
+    pub(super) account: Option<Box<Account>>,
     /// Ring, later the longest call.
     pub(super) limit: Option<TimerId>,
     pub(super) longest: Duration,
     /// Runs while a 2xx may still come to an INVITE that timed out.
     pub(super) linger: Option<TimerId>,
+    /// Runs until a BYE that could not be sent is sent again.
+    pub(super) bye_again: Option<TimerId>,
     /// Dialogs beside the call's own that were hung up: see `hang_up_stray`.
     pub(super) strays: Vec<Far>,
     /// Set once somebody or something ended the call.
@@ -206,7 +216,7 @@ impl Call {
         }
     }
 
-    /// Gives back what the call holds of its tenant's caps: the one place.
+    /// Gives back all that the call holds of its tenant's caps.
     pub(super) fn release(&mut self, now: Now) {
         if let Some(hold) = self.hold.take() {
             hold.release(now);
@@ -221,8 +231,11 @@ impl Call {
             Stage::Answered { unacked, .. } => unacked.map(|resend| resend.timer),
             _ => None,
         });
-        [self.limit, self.linger]
+        let account = self.account.as_ref();
+        let lease = account.and_then(|account| account.timer());
+        [self.limit, self.linger, lease]
             .into_iter()
+            .chain([self.bye_again])
             .chain(sessions)
             .chain(resends)
             .flatten()
@@ -252,6 +265,13 @@ impl Call {
         self.exchanges
             .iter_mut()
             .find(|exchange| exchange.client == Some(key))
+    }
+
+    /// Ends the exchange that this transaction carries.
+    pub(super) fn take_exchange(&mut self, key: ClientKey) -> Option<Exchange> {
+        let mut known = self.exchanges.iter();
+        let at = known.position(|exchange| exchange.client == Some(key))?;
+        Some(self.exchanges.swap_remove(at))
     }
 
     pub(super) fn exchange_by_server(&mut self, key: ServerKey) -> Option<&mut Exchange> {

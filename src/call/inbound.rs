@@ -71,6 +71,7 @@ impl Calls {
             peer: &tenant.name,
             far,
             hold: None,
+            account: None,
             call_id,
             flow: Flow {
                 listener: to.listener,

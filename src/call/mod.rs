@@ -12,10 +12,12 @@
 //! - `midcall`: requests inside the dialogs, ACK among them
 //! - `teardown`: BYE, CANCEL, limits, and when a call is over
 //! - `refresh`: session timers
+//! - `account`: what the call may cost, and what it has cost
 
 #![forbid(unsafe_code)]
 
 mod accept;
+mod account;
 #[expect(clippy::module_inception, reason = "the room's central type")]
 mod call;
 mod inbound;
@@ -90,9 +92,30 @@ impl Calls {
     }
 
     /// Puts new rules in force for all that is judged from now on, and returns
-    /// the old ones.
-    pub(crate) fn swap_rules(&mut self, rules: Arc<RuleSet>) -> Arc<RuleSet> {
-        std::mem::replace(&mut self.tools.rules, rules)
+    /// the old ones. A call whose phone system or carrier is not in them any more
+    /// is hung up, since nobody could end it: whoever sends from there is a
+    /// stranger now. Emergency calls go on.
+    pub(crate) fn swap_rules(
+        &mut self,
+        now: Now,
+        rules: Arc<RuleSet>,
+        out: &mut Outbox,
+    ) -> Arc<RuleSet> {
+        let old = std::mem::replace(&mut self.tools.rules, rules);
+        let new = &self.tools.rules;
+        if !new.has_peers_of(&old) {
+            let is_gone = |call: &Call| {
+                let mut flows = [&call.caller, &call.callee].map(|leg| leg.flow).into_iter();
+                !call.emergency && flows.any(|flow| !new.has_peer_of(&old, flow))
+            };
+            let calls = self.calls.iter();
+            let gone: Vec<CallKey> = calls.filter(|(_, it)| is_gone(it)).map(|it| it.0).collect();
+            for key in gone {
+                self.turn(key, now, out, |turn| turn.hang_up("peer-removed"));
+            }
+        }
+        self.ask_new_rules(now);
+        old
     }
 
     /// A To tag for an answer that is given and forgotten: the same one if the
@@ -274,6 +297,7 @@ impl Calls {
         };
         act(&mut turn);
         if turn.settle() {
+            turn.close_account();
             self.tools.forget(key, call);
             self.calls.remove(key);
         }

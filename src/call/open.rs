@@ -15,6 +15,7 @@ use crate::sip::header::HeaderId;
 use crate::sip::line::Method;
 use crate::transaction::{Origin, ServerKey};
 
+use super::account::Account;
 use super::call::{Alarm, Call, Ending, Exchange, Owner, Role, Stage};
 use super::leg::{Far, Leg};
 use super::refresh::{self, Offer};
@@ -33,6 +34,8 @@ pub(super) struct Opening<'a> {
     /// The caller's end of its dialog.
     pub(super) far: Far,
     pub(super) hold: Option<Hold>,
+    /// What it may cost; none for what costs nothing.
+    pub(super) account: Option<Box<Account>>,
     /// The callee leg's Call-ID.
     pub(super) call_id: [u8; Buckets::AIMED_LEN],
     /// Where the INVITE goes.
@@ -93,9 +96,11 @@ impl Opening<'_> {
             forks: SmallVec::new(),
             exchanges: smallvec![opening],
             hold: self.hold.take(),
+            account: self.account.take(),
             limit: None,
             longest: self.longest,
             linger: None,
+            bye_again: None,
             ending: None,
             strays: Vec::new(),
             bye_after_ack: false,
@@ -130,9 +135,17 @@ impl Calls {
                 self.turn(key, now, out, |turn| turn.invite(server, arrived, &opening));
             }
             Err(mut call) => {
+                let status = own_failure(opening.emergency);
                 call.release(now);
+                // Its verdict is in the journal, so its end must be, too.
+                call.ending = Some(Ending {
+                    by: Party::Tollgate,
+                    cause: "full",
+                    status,
+                });
+                call.journal_end(now, None, out);
                 out.events.push(Event::Full { what: "calls" });
-                self.answer(now, server, own_failure(opening.emergency), out, |_| {});
+                self.answer(now, server, status, out, |_| {});
             }
         }
     }
@@ -186,6 +199,7 @@ impl Turn<'_> {
             .tools
             .schedule(self.key, Alarm::Ring, now, opening.ring);
         self.call.limit = Some(ring);
+        self.start_lease();
     }
 
     /// The INVITE, with what the caller's may say of itself.
@@ -197,7 +211,7 @@ impl Turn<'_> {
     ) -> Packet {
         let (message, body) = (arrived.message, arrived.message.body());
         let leg = &self.call.callee;
-        let session = refresh::wanted(self.call.carrier_side() == Side::Callee);
+        let session = self.call.wanted_interval();
         let ends = Ends {
             leg,
             local_tag: leg.local_tag,

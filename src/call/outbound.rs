@@ -20,6 +20,7 @@ use crate::sip::line::Method;
 use crate::sip::uri::Uri;
 use crate::transaction::ServerKey;
 
+use super::account::{Account, journal_lease};
 use super::leg::Far;
 use super::open::{Opening, own_failure};
 use super::{Arrived, Calls, Event, Outbox, topology};
@@ -125,6 +126,11 @@ impl Calls {
             carrier,
         };
         judged.announce(now, &rules, &allowed, arrived, out);
+        if let Some(lease) = &allowed.lease {
+            journal_lease(reference, now, lease, out);
+        }
+        let ring = allowed.longest_ring;
+        let account = (!emergency).then(|| Account::new(now, ring, allowed.lease));
         let privacy: Option<&[u8]> = match allowed.permit.presentation {
             Presentation::Unstated => None,
             Presentation::Show => Some(b"none"),
@@ -137,6 +143,7 @@ impl Calls {
             peer: &carrier.name,
             far,
             hold: Some(allowed.hold),
+            account,
             call_id,
             flow: Flow {
                 listener: carrier.listener,

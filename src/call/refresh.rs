@@ -21,7 +21,7 @@ use super::topology::{self, Ends, Head};
 use super::{Arrived, Turn};
 
 /// The least interval anyone may ask for, in seconds (RFC 4028 §5).
-const LEAST: u32 = 90;
+pub(super) const LEAST: u32 = 90;
 
 /// The interval on a carrier's leg: what a call can cost while Tollgate is dead
 /// is bounded by it.
@@ -186,6 +186,9 @@ impl Turn<'_> {
             return;
         };
         let interval = Duration::from_secs(seconds.into());
+        if side == self.call.carrier_side() {
+            self.interval_billed(interval);
+        }
         let due = if ours {
             interval / 2
         } else {
@@ -227,6 +230,9 @@ impl Turn<'_> {
 
     /// A leg's session is due.
     pub(super) fn session_due(&mut self, side: Side) {
+        if self.is_lease_over() {
+            self.lease_over();
+        }
         let leg = self.call.leg(side);
         let Some(session) = leg.session else { return };
         if !leg.progress.up {
@@ -371,7 +377,7 @@ impl Turn<'_> {
         let Some(least) = min_se(arrived.message).ok().flatten() else {
             return false;
         };
-        if least <= asked || least > MOST {
+        if least <= asked || least > MOST || !self.afford_interval(seconds(least)) {
             return false;
         }
         let branch = self.tools.mint.token();
@@ -453,6 +459,10 @@ impl Turn<'_> {
         let tag = self.call.leg(side).local_tag;
         self.respond(server, (422, tag), b"", put_least);
     }
+}
+
+fn seconds(seconds: u32) -> Duration {
+    Duration::from_secs(seconds.into())
 }
 
 /// What Max-Forwards a message of ours has.

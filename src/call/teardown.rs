@@ -2,12 +2,14 @@
 
 use crate::base::limits::STRAYS_PER_CALL;
 use crate::base::time::Now;
+use crate::policy::{Amount, Course};
 use crate::record::{Party, Record, Side};
 use crate::sip::header::HeaderId;
 use crate::sip::line::Method;
 use crate::transaction::{Origin, ServerKey, Transmit};
 
-use super::call::{Alarm, Ending, Exchange, Owner, Role, Stage};
+use super::account::interval_of;
+use super::call::{Alarm, Call, Ending, Exchange, Owner, Role, Stage};
 use super::leg::Far;
 use super::open::own_failure;
 use super::topology::{self, Ends, Head};
@@ -83,6 +85,7 @@ impl Turn<'_> {
             status: 200,
         });
         self.call.leg_mut(side).progress.up = false;
+        self.dialog_over(side, self.dialog_with(side, arrived.sender_tag()));
         self.withdraw_requests_of(side);
         let reason = arrived.message.first(HeaderId::Reason);
         if side == Side::Caller && self.call.callee.progress.pending {
@@ -90,7 +93,9 @@ impl Turn<'_> {
         }
         if side == Side::Callee && self.call.callee.progress.pending {
             // It overtook the 2xx of its dialog, which then only wants its ACK.
-            self.note_stray(Far::new(arrived.sender_tag(), b"", b""));
+            let dialog = self.note_stray(Far::new(arrived.sender_tag(), b"", b""));
+            self.answer_billed(dialog, None);
+            self.dialog_over(side, dialog);
             self.give_up_invite(480, reason);
         }
         self.hang_up_leg_with(side.other(), reason);
@@ -197,12 +202,16 @@ impl Turn<'_> {
             return;
         }
         let far = std::mem::take(&mut self.call.leg_mut(side).far);
-        let cseq = self.call.leg_mut(side).next_cseq();
-        self.bye_to(side, &far, cseq, reason);
+        self.bye_to((side, Course::OWN), &far, reason);
         self.call.leg_mut(side).far = far;
     }
 
-    fn bye_to(&mut self, side: Side, far: &Far, cseq: u32, reason: Option<&[u8]>) {
+    fn bye_to(&mut self, (side, dialog): (Side, u8), far: &Far, reason: Option<&[u8]>) {
+        let cseq = self.call.leg_mut(side).next_cseq();
+        let now = self.now.mono;
+        if let (true, Some(course)) = (side == self.call.carrier_side(), self.call.course()) {
+            course.parts(dialog, now);
+        }
         let branch = self.tools.mint.token();
         let leg = self.call.leg(side);
         let here = self.tools.here.at(leg.flow.listener);
@@ -226,7 +235,7 @@ impl Turn<'_> {
         let packet = draft.seal(None);
         let owner = Owner {
             call: self.key,
-            role: Role::Bye(side),
+            role: Role::Bye(side, dialog),
         };
         let (now, out) = (self.now.mono, &mut self.out.transmits);
         let transactions = &mut self.tools.transactions;
@@ -236,13 +245,68 @@ impl Turn<'_> {
         {
             let byes = &mut self.call.leg_mut(side).progress.byes;
             *byes = byes.saturating_add(1);
+        } else {
+            self.dialog_lost(side, dialog);
         }
     }
 
     /// A BYE of ours was finally answered, or never will be.
-    pub(super) fn bye_answered(&mut self, side: Side) {
+    pub(super) fn bye_answered(&mut self, side: Side, dialog: u8) {
         let byes = &mut self.call.leg_mut(side).progress.byes;
         *byes = byes.saturating_sub(1);
+        self.dialog_over(side, dialog);
+    }
+
+    /// No further BYE is sent in a dialog whose last one was not answered.
+    fn give_up_bye(&mut self, side: Side, dialog: u8) {
+        let byes = &mut self.call.leg_mut(side).progress.byes;
+        *byes = byes.saturating_sub(1);
+        self.dialog_lost(side, dialog);
+    }
+
+    /// Nobody answered a BYE of ours, or it could not be sent. A carrier goes on
+    /// billing until its session timer runs out, and gets it again until then.
+    pub(super) fn bye_unanswered(&mut self, side: Side, dialog: u8, failed: bool) {
+        let waits = self.call.bye_again.is_some();
+        if !self.awaits_carrier(side, dialog) || failed && waits {
+            self.give_up_bye(side, dialog);
+        } else if failed {
+            // Not at once: what failed now would fail again.
+            let (now, wait) = (self.now.mono, self.tools.timers.t2);
+            let timer = self.tools.schedule(self.key, Alarm::Bye(dialog), now, wait);
+            self.call.bye_again = Some(timer);
+        } else {
+            self.repeat_bye(side, dialog);
+        }
+    }
+
+    /// A BYE that could not be sent is due again, if the carrier has not hung up.
+    fn bye_due(&mut self, dialog: u8) {
+        self.call.bye_again = None;
+        let side = self.call.carrier_side();
+        match self.awaits_carrier(side, dialog) {
+            true => self.repeat_bye(side, dialog),
+            false => self.give_up_bye(side, dialog),
+        }
+    }
+
+    fn repeat_bye(&mut self, side: Side, dialog: u8) {
+        let byes = &mut self.call.leg_mut(side).progress.byes;
+        *byes = byes.saturating_sub(1);
+        match usize::from(dialog).checked_sub(1) {
+            None => {
+                let far = std::mem::take(&mut self.call.leg_mut(side).far);
+                self.bye_to((side, dialog), &far, None);
+                self.call.leg_mut(side).far = far;
+            }
+            Some(at) => {
+                let strays = std::mem::take(&mut self.call.strays);
+                if let Some(far) = strays.get(at) {
+                    self.bye_to((side, dialog), far, None);
+                }
+                self.call.strays = strays;
+            }
+        }
     }
 
     /// Someone answered whom the call has no use for: ACK and BYE, at once.
@@ -275,17 +339,36 @@ impl Turn<'_> {
             packet,
             origin: Origin::Stateless,
         });
-        if !self.call.is_stray(tag) && self.call.strays.len() < STRAYS_PER_CALL {
-            let cseq = self.call.leg_mut(side).next_cseq();
-            self.bye_to(side, &far, cseq, None);
-            self.call.strays.push(far);
+        if self.call.is_stray(tag) {
+            return;
+        }
+        let room = self.call.strays.len() < STRAYS_PER_CALL;
+        let dialog = self.note_stray(Far::new(tag, b"", b""));
+        self.answer_billed(dialog, interval_of(arrived.message));
+        if room {
+            self.bye_to((side, dialog), &far, None);
+            if let Some(noted) = self.call.strays.last_mut() {
+                *noted = far;
+            }
         }
     }
 
-    fn note_stray(&mut self, far: Far) {
+    /// The number of the dialog with this tag of the peer's.
+    fn dialog_with(&self, side: Side, tag: &[u8]) -> u8 {
+        let mut strays = (1..).zip(&self.call.strays);
+        match strays.find(|(_, far)| far.tag() == tag) {
+            Some((number, _)) if self.call.leg(side).far.tag() != tag => number,
+            _ => Course::OWN,
+        }
+    }
+
+    /// Keeps a dialog beside the call's own in mind, and numbers it.
+    fn note_stray(&mut self, far: Far) -> u8 {
         if self.call.strays.len() < STRAYS_PER_CALL {
             self.call.strays.push(far);
+            return u8::try_from(self.call.strays.len()).unwrap_or(u8::MAX);
         }
+        u8::MAX
     }
 
     /// A timer of the call's has run out.
@@ -307,6 +390,8 @@ impl Turn<'_> {
             Alarm::Unanswered(server) => self.cancelled(server, None),
             Alarm::Resend(server) => self.resend(server),
             Alarm::Session(side) => self.session_due(side),
+            Alarm::Lease => self.lease_over(),
+            Alarm::Bye(dialog) => self.bye_due(dialog),
             Alarm::Linger => self.call.linger = None,
         }
     }
@@ -317,8 +402,11 @@ impl Turn<'_> {
         let carrier = self.call.leg(self.call.carrier_side()).progress;
         if carrier.is_closed() && !self.call.reported {
             self.call.reported = true;
-            self.call.release(self.now);
-            self.journal_end();
+            if let Some(hold) = &self.call.hold {
+                hold.leave(self.now);
+            }
+            let cost = self.book();
+            self.call.journal_end(self.now, cost, self.out);
         }
         let closed = [&self.call.caller, &self.call.callee]
             .into_iter()
@@ -356,20 +444,22 @@ impl Turn<'_> {
         }
         self.call.exchanges = exchanges;
     }
+}
 
-    fn journal_end(&mut self) {
-        let ending = self.call.ending.unwrap_or(Ending {
+impl Call {
+    /// Says that the call is over.
+    pub(super) fn journal_end(&self, now: Now, cost: Option<Amount>, out: &mut Outbox) {
+        let ending = self.ending.unwrap_or(Ending {
             by: Party::Tollgate,
             cause: "closed",
             status: 0,
         });
         let duration = self
-            .call
             .answered
-            .map(|start| self.now.mono.saturating_since(start.mono));
+            .map(|start| now.mono.saturating_since(start.mono));
         let record = Record::Ended {
-            call: self.call.reference,
-            wall: self.now.wall,
+            call: self.reference,
+            wall: now.wall,
             answered: duration.is_some(),
             duration_ms: duration.map_or(0, |length| {
                 u64::try_from(length.as_millis()).unwrap_or(u64::MAX)
@@ -377,10 +467,12 @@ impl Turn<'_> {
             by: ending.by,
             cause: ending.cause,
             status: ending.status,
+            cost: cost.map_or(0, |cost| cost.money.millionths()),
+            currency: cost.as_ref().map_or("", |cost| cost.currency.as_str()),
         };
-        self.out.journal(&record);
-        self.out.events.push(Event::Ended {
-            call: self.call.reference,
+        out.journal(&record);
+        out.events.push(Event::Ended {
+            call: self.reference,
             duration,
             by: ending.by,
             cause: ending.cause,

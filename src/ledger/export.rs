@@ -132,6 +132,7 @@ impl Calls {
                 }
                 ours
             }
+            Record::Booked { tenant: whose, .. } => *whose == tenant,
             Record::Ended { .. } => self.live.remove(&(shard, call)),
             _ => self.live.contains(&(shard, call)),
         }

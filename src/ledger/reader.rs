@@ -63,6 +63,12 @@ impl Reader {
         Ok(Self { shards })
     }
 
+    /// Whether there is no shard's journal at all.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.shards.is_empty()
+    }
+
     /// The next record, or the next damage; `None` at the end.
     ///
     /// # Errors

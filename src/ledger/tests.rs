@@ -360,6 +360,8 @@ fn call(journal: &mut Journal, number: u64, tenant: &str, decision: Decision) {
             by: Party::Caller,
             cause: "bye",
             status: 200,
+            cost: 2_670_000,
+            currency: "JPY",
         };
         buffer.append(&ended).unwrap();
     }

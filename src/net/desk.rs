@@ -1,6 +1,7 @@
 //! What lies between a shard's sockets and its core: admission, steering, and
 //! the mail of the other shards. It waits for nothing and sends nothing.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -16,6 +17,7 @@ use crate::sip::{Message, Method};
 use crate::transaction::Origin;
 
 use super::admit::{Block, admit};
+use super::log::Strangers;
 use super::mailbox::Mailbox;
 use super::quarantine::Quarantine;
 use super::stats::Stats;
@@ -53,6 +55,7 @@ pub(super) struct Desk {
     block: Block,
     /// What is being handled, should it break the program.
     pub(super) handling: Bytes,
+    pub(super) strangers: Option<Strangers>,
     stats: Arc<Stats>,
 }
 
@@ -78,6 +81,7 @@ impl Desk {
             draining: false,
             block: Block::new(),
             handling: Bytes::new(),
+            strangers: None,
             stats,
         }
     }
@@ -93,6 +97,7 @@ impl Desk {
             &mut self.handling,
             &self.stats,
         ) else {
+            self.note_stranger(listener, datagram.source.ip());
             return;
         };
         let flow = Flow {
@@ -108,6 +113,17 @@ impl Desk {
                 outgoing.push(Letter::Message { flow, message });
             }
             _ => self.message(now, flow, message),
+        }
+    }
+
+    /// Notes for the log who was dropped, if it was nobody known.
+    fn note_stranger(&mut self, listener: ListenerId, source: IpAddr) {
+        if self.rules.peer(listener, source).is_none() {
+            let before = self.strangers.map_or(0, |it| it.datagrams);
+            self.strangers = Some(Strangers {
+                datagrams: before + 1,
+                last: source,
+            });
         }
     }
 

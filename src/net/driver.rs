@@ -134,6 +134,7 @@ impl Driver {
         if let Some((listener, errno)) = self.wire.take_trouble() {
             self.logger.unreceived(now.mono, listener, errno);
         }
+        self.logger.strangers(now.mono, &mut self.desk.strangers);
         self.desk.post();
         self.flush(now);
         self.tend_journal(now);

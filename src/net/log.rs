@@ -1,5 +1,8 @@
 //! The log lines of a shard's events, no more of them than someone could read.
 
+use std::net::IpAddr;
+use std::time::Duration;
+
 use nix::errno::Errno;
 
 use crate::base::flow::ListenerId;
@@ -9,6 +12,9 @@ use crate::policy::number::Number;
 use crate::shard::Event;
 
 use super::wire::Unsent;
+
+/// How often the log tells of strangers.
+const STRANGERS_EVERY: Duration = Duration::from_secs(60);
 
 const SECOND_NANOS: u64 = 1_000_000_000;
 
@@ -20,6 +26,16 @@ pub(super) struct Logger {
     refusals: Gate,
     faults: Gate,
     network: Gate,
+    /// When the log was last told of strangers.
+    told: Option<Mono>,
+}
+
+/// Datagrams of strangers that the log was not told of yet.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Strangers {
+    pub(super) datagrams: u64,
+    /// Who sent the last of them.
+    pub(super) last: IpAddr,
 }
 
 /// Lets so many through a second.
@@ -68,6 +84,19 @@ impl Logger {
             refusals: Gate::default(),
             faults: Gate::default(),
             network: Gate::default(),
+            told: None,
+        }
+    }
+
+    /// Logs who is not known, now and then, and forgets it: most often it is a
+    /// phone system whose `sources` are wrong.
+    pub(super) fn strangers(&mut self, now: Mono, seen: &mut Option<Strangers>) {
+        let due = self.told.is_none_or(|at| now >= at + STRANGERS_EVERY);
+        if let (true, Some(Strangers { datagrams, last })) = (due, *seen) {
+            let shard = self.shard;
+            tracing::info!(shard, datagrams, %last, "dropped unread: no `sources` name who sends this");
+            *seen = None;
+            self.told = Some(now);
         }
     }
 

@@ -12,6 +12,7 @@ use super::ruleset::RuleSet;
 use super::tariff;
 use build::Build;
 
+mod budget;
 mod build;
 mod caps;
 mod destinations;
@@ -163,10 +164,11 @@ pub fn compile(
         );
     }
     build.settle_owners(&mut faults);
+    let peers = build.settle_peers(&mut faults);
     if faults.any_errors() {
         return Err(faults.finish());
     }
-    let mut set = build.finish(counters.next_version());
+    let mut set = build.finish(counters.next_version(), peers);
     set.hash = sources.hash(numbering);
     set.rules.files = faults
         .sources()

@@ -14,17 +14,22 @@ use crate::base::time::Now;
 
 mod book;
 mod day;
+mod lease;
 mod meter;
 mod pages;
+mod purse;
 
 pub use book::Hold;
 pub(super) use book::{
     Admission, Book, Claim, Claims, Measure, Meters, Scope, Subject, UsedUp, Who,
 };
 use day::CivilClock;
-pub(super) use day::Zone;
+pub(super) use day::{Dates, Zone};
+pub(super) use lease::Renewal;
 pub(super) use meter::Limits;
 pub use meter::Quantity;
+pub use purse::Used;
+pub(super) use purse::{Budget, Sum};
 
 /// What all books have in common.
 #[derive(Debug, Default)]
@@ -54,7 +59,7 @@ impl Counters {
     /// The book of a tenant, opened if there is none.
     pub(super) fn book(&self, tenant: &Arc<str>) -> Arc<Book> {
         let mut books = lock(&self.books);
-        let open = || Arc::new(Book::new(Arc::clone(&self.shared)));
+        let open = || Arc::new(Book::new(Arc::clone(&self.shared), Arc::clone(tenant)));
         Arc::clone(books.entry(Arc::clone(tenant)).or_insert_with(open))
     }
 

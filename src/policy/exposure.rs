@@ -192,7 +192,7 @@ impl Scope {
     fn add(&mut self, cap: &Cap, times: u64, day: u64, money: Option<(Money, RuleId)>) {
         self.longest = self.longest.min(cap.longest);
         tighter(&mut self.money, money.filter(|_| times == 1));
-        for quantity in Quantity::ALL {
+        for quantity in Quantity::COUNTS {
             let Some(limit) = cap.measure.limits.on(quantity) else {
                 continue;
             };
@@ -206,7 +206,8 @@ impl Scope {
                 Quantity::PerSecond => day,
                 Quantity::PerMinute => day.div_ceil(60),
                 Quantity::PerHour => day.div_ceil(3_600),
-                Quantity::PerDay => 1,
+                // Money has no limit among these.
+                _ => 1,
             };
             tighter(&mut self.calls, Some((limit.saturating_mul(spans), rule)));
         }
@@ -314,7 +315,7 @@ impl RuleSet {
             // The budget is for all of them together.
             scope.money = None;
             if let Some(cap) = self.caps.get(cap as usize) {
-                scope.add(cap, 1, day, self.money_of(cap));
+                scope.add(cap, 1, day, self.money_of(lane, cap));
             }
             let (most, by) = scope.most(&costs, day);
             let on = self.name_of(lane, cap);
@@ -359,7 +360,7 @@ impl RuleSet {
                 continue;
             };
             match cap.measure.meter {
-                Meters::Fixed(_) => scope.add(cap, 1, day, self.money_of(cap)),
+                Meters::Fixed(_) => scope.add(cap, 1, day, self.money_of(lane, cap)),
                 Meters::Each(Who::Caller) => scope.add(cap, callers, day, None),
                 // There is no end of numbers to call.
                 Meters::Each(Who::Called) => scope.longest = scope.longest.min(cap.longest),
@@ -437,9 +438,10 @@ impl RuleSet {
         self.wide_scope(lane, day).money.is_some()
     }
 
-    /// How much money a cap allows in a day.
-    fn money_of(&self, _cap: &Cap) -> Option<(Money, RuleId)> {
-        None
+    /// How much money a cap allows in a day. None where live calls may overshoot.
+    fn money_of(&self, lane: &Lane, cap: &Cap) -> Option<(Money, RuleId)> {
+        let allowance = self.allowances.get(cap.allowance as usize)?;
+        allowance.least().filter(|_| !lane.overshoots())
     }
 }
 

@@ -6,6 +6,7 @@ use super::counters::{Book, Measure, Quantity};
 use super::numbering::Country;
 use super::reason::Reason;
 use super::ruleset::{Mode, RuleId};
+use super::spending::WhenSpent;
 use super::table::Kinds;
 use super::target::Packed;
 
@@ -73,10 +74,14 @@ pub(super) struct Lane {
     pub cap_kinds: Kinds,
     pub otherwise: Otherwise,
     pub mode: Mode,
+    pub when_spent: WhenSpent,
 }
 
 /// In place of a tariff.
 pub(super) const NO_TARIFF: u16 = u16::MAX;
+
+/// In place of an allowance.
+pub(super) const NO_ALLOWANCE: u32 = u32::MAX;
 
 /// What a plan calls home.
 #[derive(Clone, Debug)]
@@ -128,13 +133,17 @@ pub(super) struct Cap {
     pub measure: Measure,
     /// The rule of the first quantity it limits; the others' follow.
     pub first_rule: u32,
+    /// A place in [`super::RuleSet::allowances`], or [`NO_ALLOWANCE`].
+    pub allowance: u32,
     pub longest: Longest,
 }
 
 impl Cap {
     /// The rule that limits `quantity`.
     pub(super) fn rule(&self, quantity: Quantity) -> RuleId {
-        let before = Quantity::ALL.into_iter().take_while(|it| *it != quantity);
+        let before = Quantity::COUNTS
+            .into_iter()
+            .take_while(|it| *it != quantity);
         let limited = before.filter(|it| self.measure.limits.has(*it)).count();
         RuleId(
             self.first_rule

@@ -15,6 +15,7 @@ mod emergency;
 mod exposure;
 mod facts;
 mod lane;
+mod lease;
 mod lint;
 mod matcher;
 mod model;
@@ -27,6 +28,7 @@ pub mod prefix;
 mod reader;
 mod reason;
 mod ruleset;
+mod spending;
 mod table;
 mod target;
 mod tariff;
@@ -34,16 +36,18 @@ mod values;
 mod verdict;
 
 pub use compile::{Options, Outline, Sources, compile, outline};
-pub use counters::{Counters, Hold, Quantity};
+pub use counters::{Counters, Hold, Quantity, Used};
 pub use diagnostic::{Diagnostic, Severity, Source};
 pub use exposure::{Dearest, Exposure, Most, Share, Unbounded};
 pub use facts::{Caller, Facts, Presentation};
+pub use lease::Course;
 pub use money::{Amount, Currency, Money};
 pub use reason::Reason;
 pub use ruleset::{
     Carrier, CarrierId, Delivery, Listener, Mode, Peer, RuleId, RuleRef, RuleSet, Run, Tenant,
     TenantId,
 };
+pub use spending::{Lease, Renewal};
 pub use tariff::{Price, Tariff};
 pub use verdict::explain::{Explanation, Priced};
 pub use verdict::{Allowed, Decision, Inbound, Permit, Refused, Verdict};

@@ -244,7 +244,9 @@ impl NotANumberKind {
             Self::Headers => "a URI to call has no headers",
             Self::Parameter => "the dial plan does not allow this parameter of a number",
             Self::NoContext => "a local tel: number needs a phone-context",
-            Self::Context => "a phone-context is no prefix: only the plan's own country is taken",
+            Self::Context => {
+                "a phone-context is no prefix: it is taken only with a short number of the plan's own country"
+            }
             Self::Repeated => "what stands in front of a number may stand there once",
             Self::ShownAndWithheld => "the caller's number cannot be both shown and withheld",
             Self::NoPrefix => "the dial plan knows neither this prefix nor this short code",

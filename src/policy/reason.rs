@@ -28,6 +28,8 @@ pub enum Reason {
     CallsPerHour,
     /// As many calls as allowed were let in today.
     CallsPerDay,
+    /// The call might cost more than is left of a budget.
+    BudgetSpent,
     /// Inbound: the called number is no tenant's that takes calls.
     CalledNotServed,
     /// The rules have no such tenant.
@@ -55,6 +57,7 @@ impl Reason {
             Self::CallsPerMinute => "calls-per-minute",
             Self::CallsPerHour => "calls-per-hour",
             Self::CallsPerDay => "calls-per-day",
+            Self::BudgetSpent => "budget-spent",
             Self::CalledNotServed => "called-not-served",
             Self::NoTenant => "no-tenant",
             Self::Stopping => "stopping",
@@ -77,6 +80,7 @@ impl Reason {
             Self::CallsPerMinute => "too many calls within a minute",
             Self::CallsPerHour => "too many calls within an hour",
             Self::CallsPerDay => "too many calls today",
+            Self::BudgetSpent => "too little is left of a budget",
             Self::CalledNotServed => "the called number is nobody's here",
             Self::NoTenant => "the rules have no such tenant",
             Self::Stopping => "Tollgate is being stopped",
@@ -92,6 +96,7 @@ impl Reason {
             Quantity::PerMinute => Self::CallsPerMinute,
             Quantity::PerHour => Self::CallsPerHour,
             Quantity::PerDay => Self::CallsPerDay,
+            Quantity::MoneyPerDay | Quantity::MoneyPerMonth => Self::BudgetSpent,
         }
     }
 }

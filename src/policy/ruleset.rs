@@ -12,11 +12,12 @@ use super::number::{Kind, Number};
 use super::numbering::{Country, Numbering};
 use super::peers::Peers;
 use super::plan::{NumberFormat, Plan};
+use super::spending::Allowance;
 use super::table::{Entry, Kinds, Table};
 use super::target::{Destination, Packed};
 use super::tariff::{Price, Tariff};
 use super::values::NumberRange;
-use crate::base::flow::{ListenerId, Transport};
+use crate::base::flow::{Flow, ListenerId, Transport};
 
 /// A tenant of one rule set. The next set may number them otherwise.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -113,7 +114,7 @@ pub struct Tenant {
 /// How the program itself runs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Run {
-    /// How many shards there are; none for one a processor.
+    /// How many shards there are; none for half the processors.
     pub shards: Option<u16>,
     /// How long live calls may go on after a request to stop.
     pub stop_after: Duration,
@@ -151,16 +152,21 @@ pub struct RuleSet {
     pub(super) listeners: Vec<Listener>,
     pub(super) carriers: Vec<Carrier>,
     pub(super) peers: Peers,
+    /// BLAKE3 of who sends from where.
+    pub(super) peers_hash: [u8; 32],
     pub(super) numbering: &'static Numbering,
     pub(super) plans: Vec<Plan>,
     /// Of each plan.
     pub(super) homes: Vec<Home>,
     pub(super) zones: Vec<Zone>,
     pub(super) tenants: Vec<Tenant>,
+    /// In the order of their names.
+    pub(super) names: Vec<TenantId>,
     pub(super) lanes: Vec<Lane>,
     pub(super) tariffs: Vec<Tariff>,
     pub(super) entries: Vec<Entry>,
     pub(super) caps: Vec<Cap>,
+    pub(super) allowances: Vec<Allowance>,
     /// Whose numbers these are, for inbound calls; sorted, without overlap.
     pub(super) owners: Vec<(NumberRange, TenantId)>,
     pub(super) rules: Rules,
@@ -221,14 +227,12 @@ impl RuleSet {
         self.tenants.get(id.0 as usize)
     }
 
-    /// The tenant of this name; slow, for commands.
+    /// The tenant of this name.
     #[must_use]
     pub fn tenant_named(&self, name: &str) -> Option<TenantId> {
-        let at = self
-            .tenants
-            .iter()
-            .position(|tenant| &*tenant.name == name)?;
-        u32::try_from(at).ok().map(TenantId)
+        let named = |id: &TenantId| self.tenant(*id).map_or("", |tenant| &tenant.name);
+        let at = self.names.binary_search_by(|id| named(id).cmp(name)).ok()?;
+        self.names.get(at).copied()
     }
 
     /// Whose traffic comes from `source`: the longest claimed prefix wins. Who
@@ -236,6 +240,24 @@ impl RuleSet {
     #[must_use]
     pub fn peer(&self, _listener: ListenerId, source: IpAddr) -> Option<Peer> {
         self.peers.find(source)
+    }
+
+    /// Whether the same peers send from the same places as in `other`.
+    #[must_use]
+    pub fn has_peers_of(&self, other: &Self) -> bool {
+        self.peers_hash == other.peers_hash
+    }
+
+    /// Whether whoever is at the far end of `flow` is a peer of the same name here
+    /// and in `other`.
+    #[must_use]
+    pub fn has_peer_of(&self, other: &Self, flow: Flow) -> bool {
+        let name = |rules: &Self| match rules.peer(flow.listener, flow.remote.ip())? {
+            Peer::Tenant(id) => rules.tenant(id).map(|it| (true, Arc::clone(&it.name))),
+            Peer::Carrier(id) => rules.carrier(id).map(|it| (false, Arc::clone(&it.name))),
+        };
+        let here = name(self);
+        here.is_some() && here == name(other)
     }
 
     /// The tenant's dial plan.
@@ -374,6 +396,10 @@ impl RuleSet {
             let it = self.caps.get(cap as usize)?;
             Some(Claim {
                 measure: &it.measure,
+                budget: self
+                    .allowances
+                    .get(it.allowance as usize)
+                    .map(|it| &it.budget),
                 cap,
             })
         };

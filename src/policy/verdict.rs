@@ -11,6 +11,7 @@ use super::numbering::{Class, Country};
 use super::plan::Plan;
 use super::reason::Reason;
 use super::ruleset::{Delivery, Mode, RuleId, RuleSet, TenantId};
+use super::spending::Lease;
 use super::target::Destination;
 use crate::base::time::Now;
 use crate::sip::uri::Uri;
@@ -96,6 +97,8 @@ pub struct Allowed {
     pub permit: Permit,
     /// What it holds in the counters, until it is over.
     pub hold: Hold,
+    /// What it holds of budgets, if any covers it, and for how long.
+    pub lease: Option<Lease>,
     /// In observe mode: why it would have been refused.
     pub observed: Option<Refused>,
     /// The longest that it may last once it is answered.
@@ -198,6 +201,7 @@ impl RuleSet {
             return Verdict::Emergency(Allowed {
                 permit: permit(&considered, facts),
                 hold: Hold::nothing(),
+                lease: None,
                 observed: None,
                 longest_call: LONGEST_EMERGENCY,
                 longest_ring: LONGEST_EMERGENCY_RING,
@@ -210,7 +214,12 @@ impl RuleSet {
         if let Some(refused) = observed.filter(|it| !lane.lets_go(it.reason)) {
             return Verdict::Refuse(refused);
         }
-        let (hold, over, longest) = match self.admit(&tenancy, subject, now) {
+        let Admitted {
+            hold,
+            over,
+            longest,
+            lease,
+        } = match self.admit(&tenancy, subject, now) {
             Ok(admitted) => admitted,
             Err(used_up) => return Verdict::Refuse(self.used_up(used_up, number)),
         };
@@ -220,6 +229,7 @@ impl RuleSet {
                 ..permit(&considered, facts)
             },
             hold,
+            lease,
             observed: observed.or_else(|| over.map(|it| self.used_up(it, number))),
             longest_call: seconds(longest.call),
             longest_ring: seconds(longest.ring),
@@ -322,43 +332,76 @@ impl RuleSet {
         Ruling::Refuse(Reason::NoPrice, rule)
     }
 
-    /// Takes the call's places under all caps that cover it; what it holds, what
-    /// would have refused it in observe mode, and how long it may take.
+    /// Takes the call's places under all caps that cover it.
     fn admit(
         &self,
         tenancy: &Tenancy<'_>,
         subject: &Subject,
         now: Now,
-    ) -> Result<(Hold, Option<UsedUp>, Longest), UsedUp> {
+    ) -> Result<Admitted, UsedUp> {
         let lane = tenancy.lane;
         let mut claims = Claims::new();
         self.claims(lane, subject, &mut claims);
-        let admission = Admission {
-            subject: *subject,
-            claims: &claims,
-            version: self.version,
-            zone: tenancy.zone,
-            regardless: lane.mode == Mode::Observe,
-        };
-        let (hold, over) = lane.book.admit(now, &admission, |subject, out| {
-            self.claims(lane, subject, out);
-        })?;
         let caps = claims.iter();
         let caps = caps.filter_map(|claim| self.caps.get(claim.cap as usize));
         // The shortest of what the tenant and its narrower caps allow.
         let longest = caps.fold(lane.longest(), |longest, cap| longest.min(cap.longest));
-        Ok((hold, over, longest))
+        let observes = lane.mode == Mode::Observe;
+        let admit = |asks, regardless| {
+            let admission = Admission {
+                subject: *subject,
+                claims: &claims,
+                version: self.version,
+                zone: tenancy.zone,
+                asks,
+                regardless,
+            };
+            lane.book.admit(
+                now,
+                &admission,
+                |subject, out| self.claims(lane, subject, out),
+                |subject, since| self.ask_anew(lane, subject, since, now),
+            )
+        };
+        let covered = claims.iter().any(|claim| claim.budget.is_some());
+        let rate = covered.then(|| self.rate(lane, subject, now)).flatten();
+        let Some(rate) = rate else {
+            let (hold, over) = admit(None, observes)?;
+            return Ok(Admitted {
+                hold,
+                over,
+                longest,
+                lease: None,
+            });
+        };
+        let ring = seconds(longest.ring);
+        self.lease(&rate, ring, now, observes, admit)
+            .map(|(hold, over, lease)| Admitted {
+                hold,
+                over,
+                longest,
+                lease: Some(lease),
+            })
     }
 
-    fn used_up(&self, UsedUp { cap, over }: UsedUp, number: Number) -> Refused {
-        let cap = self.caps.get(cap as usize);
-        let rule = cap.map(|cap| cap.rule(over.quantity));
+    fn used_up(&self, used_up: UsedUp, number: Number) -> Refused {
+        let rule = self.rule_of(&used_up);
+        let over = used_up.over;
         Refused {
-            value: over.value.into(),
-            threshold: over.threshold.into(),
+            value: over.value,
+            threshold: over.threshold,
             ..Refused::new(Reason::used_up(over.quantity), rule, Some(number))
         }
     }
+}
+
+/// A call that is let in.
+struct Admitted {
+    hold: Hold,
+    /// What would have refused it in observe mode.
+    over: Option<UsedUp>,
+    longest: Longest,
+    lease: Option<Lease>,
 }
 
 /// The longest that an emergency call may take and ring, whatever the tenant's

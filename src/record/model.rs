@@ -269,6 +269,11 @@ pub enum Record<'a> {
         cause: &'a str,
         /// The final status of the set-up (RFC 3261 §21); 0 if none came.
         status: u16,
+        /// What it has cost at the most, in millionths of the currency's unit:
+        /// this was booked. 0 if it has no price.
+        cost: u64,
+        /// In which currency (ISO 4217); empty if it has no price.
+        currency: &'a str,
     },
     /// Something worth keeping that is no call: messages dropped as malformed,
     /// strangers, faults. *Evidence* only.
@@ -291,6 +296,43 @@ pub enum Record<'a> {
         /// Calls that were still up.
         live: u64,
     },
+    /// A call holds money of every budget that covers it: before its INVITE, and
+    /// each time that this changes. *Lease renewal*. *Restart*: what the call
+    /// holds, and until when it may run.
+    Lease {
+        /// The call.
+        call: CallRef,
+        /// When.
+        #[serde(with = "encode::wall")]
+        wall: Wall,
+        /// For how many seconds it holds it, before it must ask again: from its
+        /// answer on; from now on if it was answered.
+        lasts_s: u32,
+        /// How much, in millionths of the currency's unit.
+        reserved: u64,
+        /// The currency (ISO 4217).
+        currency: &'a str,
+        /// What there would be of the budget that is overshot, in millionths; 0
+        /// if none is.
+        value: u64,
+        /// That budget; 0 if none is overshot.
+        threshold: u64,
+    },
+    /// A call that was over has cost more: another answer came late. What was
+    /// booked in all takes the place of the end's cost.
+    Booked {
+        /// The call.
+        call: CallRef,
+        /// When.
+        #[serde(with = "encode::wall")]
+        wall: Wall,
+        /// Whose call it was.
+        tenant: &'a str,
+        /// What it has cost at the most, in millionths of the currency's unit.
+        cost: u64,
+        /// The currency (ISO 4217).
+        currency: &'a str,
+    },
 }
 
 impl Record<'_> {
@@ -305,7 +347,9 @@ impl Record<'_> {
             | Self::Answered { wall, .. }
             | Self::Ended { wall, .. }
             | Self::Note { wall, .. }
-            | Self::Stopped { wall, .. } => Some(*wall),
+            | Self::Stopped { wall, .. }
+            | Self::Lease { wall, .. }
+            | Self::Booked { wall, .. } => Some(*wall),
             Self::Target { .. } | Self::CSeq { .. } => None,
         }
     }
@@ -319,7 +363,9 @@ impl Record<'_> {
             | Self::Answered { call, .. }
             | Self::Target { call, .. }
             | Self::CSeq { call, .. }
-            | Self::Ended { call, .. } => Some(*call),
+            | Self::Ended { call, .. }
+            | Self::Lease { call, .. }
+            | Self::Booked { call, .. } => Some(*call),
             Self::Started { .. }
             | Self::RulesLoaded { .. }
             | Self::Note { .. }

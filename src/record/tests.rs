@@ -22,7 +22,7 @@ struct Pool {
     kind: usize,
 }
 
-const KINDS: usize = 10;
+const KINDS: usize = 12;
 
 fn pool() -> impl Strategy<Value = Pool> {
     let address = prop_oneof![
@@ -158,6 +158,8 @@ impl Pool {
                     [usize::from(self.shorts[1] % 3)],
                 cause: &self.texts[0],
                 status: self.shorts[0],
+                cost: self.longs[2],
+                currency: &self.texts[1],
             },
             8 => Record::Note {
                 wall,
@@ -165,9 +167,25 @@ impl Pool {
                 detail: &self.texts[1],
                 count: self.longs[1],
             },
-            _ => Record::Stopped {
+            9 => Record::Stopped {
                 wall,
                 live: self.longs[1],
+            },
+            10 => Record::Lease {
+                call,
+                wall,
+                lasts_s: u32::from(self.shorts[0]),
+                reserved: self.longs[1],
+                currency: &self.texts[0],
+                value: self.longs[2],
+                threshold: self.longs[3],
+            },
+            _ => Record::Booked {
+                call,
+                wall,
+                tenant: &self.texts[0],
+                cost: self.longs[1],
+                currency: &self.texts[1],
             },
         }
     }
@@ -369,10 +387,10 @@ fn appending_again_after_clear_allocates_nothing() {
     }
 }
 
-/// A journal written today must be readable for as long as version 1 is: if this
+/// A journal written today must be readable for as long as version 2 is: if this
 /// test fails, the encoding changed and [`VERSION`] must rise.
 #[test]
-fn the_encoding_of_version_1_stays() {
+fn the_encoding_of_version_2_stays() {
     let leg = Leg {
         flow: Flow {
             listener: ListenerId(1),
@@ -408,18 +426,20 @@ fn the_encoding_of_version_1_stays() {
             by: Party::Tollgate,
             cause: "x",
             status: 200,
+            cost: 300,
+            currency: "JPY",
         },
     ] {
         buffer.append(&record).unwrap();
     }
     let setup = split(buffer.bytes()).unwrap().unwrap();
-    let expected = b"\x01\x03\x05\x02\x02up\x01\x00\x00\x7f\x00\x00\x02\xce\x27\x00\
+    let expected = b"\x02\x03\x05\x02\x02up\x01\x00\x00\x7f\x00\x00\x02\xce\x27\x00\
         \x01c\x01l\x02lt\x01r\x02rt\x01t\x00\x01\xac\x02\x01z\xff";
     assert_eq!(setup.payload, expected);
     let ended = split(setup.rest).unwrap().unwrap();
     assert_eq!(
         ended.payload,
-        b"\x01\x07\x05\x02\x01\x80\x01\x02\x01x\xc8\x01\xff"
+        b"\x02\x07\x05\x02\x01\x80\x01\x02\x01x\xc8\x01\xac\x02\x03JPY\xff"
     );
     let checksum = u32::from_le_bytes(buffer.bytes()[4..8].try_into().unwrap());
     assert_eq!(

@@ -61,7 +61,8 @@ impl Shard {
                     version: rules.version(),
                 };
                 out.journal(&record);
-                out.retired.push(self.calls.swap_rules(rules));
+                let old = self.calls.swap_rules(now, rules, out);
+                out.retired.push(old);
             }
             Input::Command(Command::Drain) => self.calls.drain(),
             Input::Command(Command::Journal { trusted }) => self.calls.trust_journal(trusted),

@@ -53,31 +53,35 @@ struct World {
     recorded: bool,
 }
 
+/// The rules with this tenant.
+fn rules(tenant: &str, counters: &Counters) -> Arc<RuleSet> {
+    let source = |name: &str, text: &str| Source {
+        name: name.into(),
+        text: text.into(),
+    };
+    let sources = Sources {
+        main: source("tollgate.toml", MAIN),
+        tenants: vec![source("tenants/acme.toml", tenant)],
+        plans: vec![source(
+            "plans/jp.toml",
+            include_str!("../../policies/plans/jp.toml"),
+        )],
+        tariffs: Vec::new(),
+    };
+    let zones = TimeZoneDatabase::bundled();
+    Arc::new(compile(&sources, Options::default(), &zones, counters).unwrap())
+}
+
 impl World {
     fn new() -> Self {
-        let source = |name: &str, text: &str| Source {
-            name: name.into(),
-            text: text.into(),
-        };
-        let sources = Sources {
-            main: source("tollgate.toml", MAIN),
-            tenants: vec![source("tenants/acme.toml", TENANT)],
-            plans: vec![source(
-                "plans/jp.toml",
-                include_str!("../../policies/plans/jp.toml"),
-            )],
-            tariffs: Vec::new(),
-        };
         let counters = Counters::new();
-        let zones = TimeZoneDatabase::bundled();
-        let rules = compile(&sources, Options::default(), &zones, &counters).unwrap();
         let config = Config {
             id: 0,
             shards: 1,
             key: 1,
             bucket_key: 2,
             timers: Timers::default(),
-            rules: Arc::new(rules),
+            rules: rules(TENANT, &counters),
         };
         let now = Now {
             mono: Mono::from_nanos(1),
@@ -423,4 +427,44 @@ fn what_is_not_supported_is_named_once_and_never_at_length() {
         ]
     );
     assert!(sent[0].1.len() < asks.len());
+}
+
+#[test]
+fn a_call_is_hung_up_when_its_phone_system_is_taken_out_of_the_rules() {
+    let mut world = World::new();
+    let emergency = &world.send(PBX, &invite("110", "e1"))[1].1.clone();
+    world.send(
+        CARRIER,
+        &answer(
+            emergency,
+            "200 OK",
+            "c",
+            "Contact: <sip:c@127.0.0.2:5070>\n",
+        ),
+    );
+    let out = &world.send(PBX, &invite("+442071838750", "g1"))[1].1.clone();
+    world.send(
+        CARRIER,
+        &answer(out, "200 OK", "c", "Contact: <sip:c@127.0.0.2:5070>\n"),
+    );
+    // The same rules again: nothing happens.
+    let same = rules(TENANT, &world.counters);
+    assert!(world.take(Input::Command(Command::Rules(same))).is_empty());
+    let moved = TENANT.replace("127.0.0.3", "127.0.0.4");
+    let sent = world.take(Input::Command(Command::Rules(rules(
+        &moved,
+        &world.counters,
+    ))));
+    // No ACK came from the phone system, which gets its BYE after that alone.
+    let [(_, ack), (to, bye)] = sent.as_slice() else {
+        panic!("{sent:#?}")
+    };
+    assert!(
+        ack.starts_with("ACK ") && bye.starts_with("BYE "),
+        "{sent:#?}"
+    );
+    assert_eq!(
+        (to.as_str(), header(bye, "Call-ID")),
+        (CARRIER, header(out, "Call-ID"))
+    );
 }

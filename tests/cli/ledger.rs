@@ -42,6 +42,8 @@ fn fill(directory: &Path) {
             by: Party::Callee,
             cause: "busy",
             status: 486,
+            cost: 0,
+            currency: "",
         };
         for record in [verdict, ended] {
             buffer.append(&record).unwrap();

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use tollgate::base::flow::{Flow, ListenerId, Transport};
 use tollgate::base::time::{Mono, Now, Wall};
 use tollgate::base::token::Buckets;
-use tollgate::policy::{Counters, Options, RuleSet, Source, Sources, compile};
+use tollgate::policy::{Counters, Options, Quantity, RuleSet, Source, Sources, compile};
 use tollgate::shard::{Command, Config, Counts, Input, Outbox, Shard, shard_of};
 use tollgate::sip::scan;
 use tollgate::transaction::Timers;
@@ -85,7 +85,10 @@ impl Core {
                 "policies/plans/jp.toml".into(),
                 Rules::PLAN.into(),
             ))],
-            tariffs: Vec::new(),
+            tariffs: vec![source((
+                "policies/tariffs/carrier.csv".into(),
+                rules.prices.text(),
+            ))],
         };
         match compile(
             &sources,
@@ -187,6 +190,14 @@ impl Core {
     /// The journal records of the last turn.
     pub fn journal(&self) -> &[u8] {
         self.outbox.records.bytes()
+    }
+
+    /// What is booked today of a tenant's daily budget, if anything is counted.
+    pub fn booked_today(&self, tenant: u8, at: Nanos) -> Option<u64> {
+        let rules = self.shards.first()?.rules();
+        let tenant = rules.tenant_named(&format!("tenant{tenant}"))?;
+        let used = rules.used(tenant, Quantity::MoneyPerDay, self.now(at))?;
+        Some(used.booked.millionths())
     }
 
     /// What is left where nothing should be.

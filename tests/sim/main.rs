@@ -21,12 +21,15 @@
     reason = "a test program: a panic is a failed seed, and its own figures are small"
 )]
 
+mod bill;
 mod core;
 mod dial;
 mod link;
+mod money;
 mod net;
 mod peer;
 mod plan;
+mod prices;
 mod rng;
 mod rules;
 mod runner;

@@ -106,6 +106,8 @@ pub struct Net {
     pub rng: Rng,
     pub seen: Seen,
     pub links: Links,
+    /// What peers have sent since this was looked at last.
+    pub said: Vec<(u8, Rc<Wire>)>,
     heap: BinaryHeap<Entry>,
     order: u64,
 }
@@ -118,6 +120,7 @@ impl Net {
             rng,
             seen: Seen::new(),
             links,
+            said: Vec::new(),
             heap: BinaryHeap::with_capacity(1024),
             order: 0,
         }
@@ -150,6 +153,7 @@ impl Net {
 
     /// Puts a peer's packet on its link.
     pub fn send_in(&mut self, from: u8, wire: &Rc<Wire>) {
+        self.said.push((from, Rc::clone(wire)));
         self.carry(from, || Event::ToCore(from, Rc::clone(wire)));
     }
 

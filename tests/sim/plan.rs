@@ -423,6 +423,7 @@ fn steps(rng: &mut Rng, mood: Mood) -> Vec<(Nanos, Step)> {
         if rng.permille(500) {
             let at = at + rng.below(3) * rng.below(2 * SEC);
             steps.push((at, Step::Answer { fork: fork as u8 }));
+            break; // For one more answer money is reserved.
         }
     }
     steps

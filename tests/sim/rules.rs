@@ -2,6 +2,7 @@
 //! that say the same.
 
 use crate::dial::{Dialled, Group};
+use crate::prices::{Prices, yen};
 use crate::rng::Rng;
 
 /// What one tenant may do.
@@ -16,15 +17,67 @@ pub struct Tenant {
     pub per_minute: u64,
     pub per_hour: u64,
     pub per_day: u64,
+    pub budget: Budget,
     /// How its own numbers begin, and the one that replaces others.
     pub own: String,
     pub default_caller: String,
+}
+
+/// What a tenant's calls may cost, in millionths of a yen.
+#[derive(Clone, Copy, Debug)]
+pub struct Budget {
+    pub day: Option<u64>,
+    pub month: Option<u64>,
+    /// A narrower one, on `international`, a day.
+    pub abroad: Option<u64>,
+    /// Live calls may overshoot.
+    pub overshoots: bool,
+}
+
+impl Budget {
+    fn draw(rng: &mut Rng) -> Self {
+        let mut some = |permille| {
+            let sum = rng.range(1, 10) * 10_u64.pow(rng.range(8, 11) as u32) + rng.below(1_000_000);
+            rng.permille(permille).then_some(sum)
+        };
+        Self {
+            day: some(600),
+            month: some(250),
+            abroad: some(300),
+            overshoots: rng.permille(80),
+        }
+    }
+
+    /// The limits that cover a call.
+    pub fn limits(&self, abroad: bool) -> impl Iterator<Item = u64> {
+        let narrow = self.abroad.filter(|_| abroad);
+        [self.day, self.month, narrow].into_iter().flatten()
+    }
+
+    fn text(&self) -> String {
+        let line = |key: &str, sum: Option<u64>| {
+            sum.map_or_else(String::new, |sum| format!("{key} = \"JPY {}\"\n", yen(sum)))
+        };
+        let spent = if self.overshoots {
+            "refuse_new"
+        } else {
+            "hang_up"
+        };
+        format!(
+            "{}[budget]\nwhen_spent = \"{spent}\"\n{}{}",
+            line("money_per_day", self.abroad),
+            line("per_day", self.day),
+            line("per_month", self.month),
+        )
+    }
 }
 
 /// What all tenants may do.
 #[derive(Clone, Debug)]
 pub struct Rules {
     pub tenants: Vec<Tenant>,
+    /// The tariff of all of them.
+    pub prices: Prices,
 }
 
 /// Every call of a tenant ends after this long, and rings at most that long.
@@ -37,7 +90,8 @@ impl Rules {
         let tenants = (0..tenants)
             .map(|number| Tenant::draw(rng, number))
             .collect();
-        Self { tenants }
+        let prices = Prices::draw(rng);
+        Self { tenants, prices }
     }
 
     /// The same tenants under other caps, one without a destination.
@@ -49,9 +103,15 @@ impl Rules {
             tenant.per_second = drawn.per_second;
             tenant.per_minute = drawn.per_minute;
             tenant.abroad_at_once = drawn.abroad_at_once;
+            if rng.permille(250) {
+                tenant.budget = drawn.budget;
+            }
             if rng.permille(300) {
                 tenant.allow &= !(1 << rng.below(6));
             }
+        }
+        if rng.permille(300) {
+            rules.prices = rules.prices.raised(rng);
         }
         rules
     }
@@ -86,6 +146,7 @@ impl Tenant {
             per_minute: rng.range(6, 60),
             per_hour: rng.range(40, 250),
             per_day: rng.range(40, 250),
+            budget: Budget::draw(rng),
             own: format!("+8133557{number}0"),
             default_caller: format!("+8133557{number}000"),
         }
@@ -159,6 +220,7 @@ impl Tenant {
             r#"
 name      = "tenant{number}"
 plan      = "jp"
+tariff    = "carrier"
 time_zone = "Asia/Tokyo"
 mode      = "enforce"
 carriers  = ["carrier{carrier}"]
@@ -184,6 +246,7 @@ longest_ring     = "{LONGEST_RING}"
 [[cap]]
 on            = "international"
 calls_at_once = {abroad}
+{budget}
 "#,
             carrier = number % carriers,
             own = self.own,
@@ -195,6 +258,7 @@ calls_at_once = {abroad}
             per_hour = self.per_hour,
             per_day = self.per_day,
             abroad = self.abroad_at_once,
+            budget = self.budget.text(),
         );
         (format!("policies/tenants/tenant{number}.toml"), text)
     }

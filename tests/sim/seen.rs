@@ -18,6 +18,8 @@ events! {
     Allowed, Refused, RefusedByCap, NoNumber, Emergency, EmergencyOverCap, EmergencyInDrain,
     RefusedInDrain, CapOnCalls, CapOnSecond, CapOnMinute, CapOnHour, CapOnDay, CapOnNarrow,
     InboundAllowed, InboundRefused, CallerReplaced, RelPassed, DelayedOffer,
+    /// What they cost.
+    RefusedForMoney, LeaseTaken, LeaseRenewed, HungUpForMoney, BilledOnTwoDays,
     /// How calls went.
     Answered, CarrierRefused, CarrierSilent, Redirected, Rang, RangTooLong, TalkedTooLong,
     HungUpByCaller, HungUpByCallee, CrossingByes, Fork, ForkAnswered,
@@ -28,7 +30,7 @@ events! {
     SecondInvite, MergedInvite,
     /// Inside a dialog.
     ReInviteRelayed, UpdateRelayed, InfoRelayed, PrackRelayed, Glare, BadCSeq,
-    MidRefused, MidUnanswered, ByeUnanswered, ByeRefused, AckWithAnswer, RouteSet,
+    MidRefused, MidUnanswered, ByeUnanswered, ByeRefused, ByeAgain, AckWithAnswer, RouteSet,
     Refreshed, RefreshGlare, RefreshFailed, RefreshByPeer, SessionExpired, SessionTooSmall,
     /// Misuse.
     Gone481, Options, Unknown405, TooManyHops, Junk, Stranger, GuessedTags, StolenDialog,

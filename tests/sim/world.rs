@@ -5,11 +5,13 @@ use std::sync::Arc;
 
 use tollgate::policy::RuleSet;
 
+use crate::bill::Bill;
 use crate::core::{Core, Origin, Out};
 use crate::link::{Links, MS, Nanos, SEC};
 use crate::net::{Event, Fault, Net, Task};
 use crate::peer::Peers;
 use crate::plan::{self, Mood};
+use crate::prices::Prices;
 use crate::rng::Rng;
 use crate::rules::{Places, Rules};
 use crate::seen::{Met, Seen};
@@ -50,14 +52,14 @@ struct Shard {
     turns: (Nanos, u32),
 }
 
-struct World {
-    net: Net,
-    peers: Peers,
-    core: Core,
-    tap: Tap,
+pub struct World {
+    pub net: Net,
+    pub peers: Peers,
+    pub core: Core,
+    pub tap: Tap,
     trace: Trace,
     shards: Vec<Shard>,
-    rules: Vec<Rules>,
+    pub rules: Vec<Rules>,
     compiled: Vec<Option<Arc<RuleSet>>>,
     /// How late the driver wakes for a deadline.
     late: Nanos,
@@ -65,7 +67,7 @@ struct World {
     stalled: Nanos,
     /// Sends that fail, of a thousand.
     failing: u64,
-    wall: i64,
+    pub wall: i64,
     packets: u64,
 }
 
@@ -147,6 +149,10 @@ impl World {
         }
         let shards = rng.range(1, 5) as u8;
         let wall = wall(&mut rng);
+        let charged = rules[0].prices;
+        let dearest = rules.iter().map(|rules| rules.prices).reduce(Prices::max);
+        let dearest = dearest.unwrap_or(charged);
+        let bill = Bill::new(&mut rng, places.carriers, wall, charged, dearest);
         let core = Core::new(shards, rng.any(), wall, &rules[0], places);
         let late = *rng.pick(&[0, MS, 15 * MS]);
         let failing = if rng.permille(250) {
@@ -159,7 +165,7 @@ impl World {
             net: Net::new(rng, links),
             peers,
             core,
-            tap: Tap::new(places.tenants as usize),
+            tap: Tap::new(places.tenants as usize, bill),
             trace: Trace::new(keep_trace),
             shards: Vec::new(),
             compiled: vec![None; rules.len()],
@@ -261,6 +267,10 @@ impl World {
             Event::ToPeer(peer, wire) => {
                 self.trace
                     .packet(self.net.now, &self.peers, peer, &wire, "<==");
+                if peer >= self.peers.tenants {
+                    let silent = self.peers.is_silent(peer, &wire);
+                    self.tap.bill.reached(self.net.now, &wire, silent);
+                }
                 self.peers.receive(&mut self.net, peer, &wire);
             }
             Event::ToCore(peer, wire) => {
@@ -271,6 +281,11 @@ impl World {
             Event::SendFailed(shard, origin) => self.input(shard, Waiting::Failed(origin)),
             Event::Task(task) => self.peers.act(&mut self.net, task),
             Event::Fault(fault) => self.fault(fault),
+        }
+        for (peer, wire) in self.net.said.drain(..) {
+            if peer >= self.peers.tenants && !wire.junk {
+                self.tap.bill.said(self.net.now, &wire);
+            }
         }
     }
 
@@ -369,7 +384,7 @@ impl World {
     fn turn(&mut self, shard: u8, input: Option<(u8, Rc<Wire>)>) {
         let now = self.net.now;
         match Records::read(self.core.journal()) {
-            Ok(records) => self.tap.records(records),
+            Ok(records) => self.tap.records(now, shard, records, &mut self.net.seen),
             Err(what) => self.tap.fail(now, what),
         }
         let outs = std::mem::take(&mut self.core.out);
@@ -389,6 +404,9 @@ impl World {
         for packet in &sent {
             self.trace
                 .packet(now, &self.peers, packet.to, &packet.wire, "<--");
+        }
+        for packet in sent.iter().filter(|packet| packet.to >= self.peers.tenants) {
+            self.tap.bill.sent(now, &packet.wire);
         }
         for (out, packet) in outs.iter().zip(&sent) {
             let calm = now >= CALM;
@@ -466,6 +484,7 @@ impl World {
         if let Some(what) = self.core.leftovers() {
             self.tap.fail(self.net.now, what);
         }
+        self.money();
     }
 }
 
@@ -481,7 +500,7 @@ fn wall(rng: &mut Rng) -> i64 {
 }
 
 /// The day in Tokyo.
-fn day(wall: i64, now: Nanos) -> i64 {
+pub fn day(wall: i64, now: Nanos) -> i64 {
     let micros = wall + (now / 1000) as i64 + 9 * 3600 * 1_000_000;
     micros.div_euclid(86_400 * 1_000_000)
 }

@@ -19,6 +19,7 @@ use crate::policy::plan::Plan;
 use crate::policy::ruleset::{
     Carrier, CarrierId, Listener, Peer, RuleId, RuleSet, Rules, Run, Tenant, TenantId,
 };
+use crate::policy::spending::Allowance;
 use crate::policy::table::Entry;
 use crate::policy::target::{Packed, Target};
 use crate::policy::tariff::Tariff;
@@ -45,11 +46,15 @@ pub(super) struct Build<'z> {
     zones: Vec<Zone>,
     zone_places: BTreeMap<String, u16>,
     claims: BTreeMap<IpNet, (Peer, Place)>,
+    /// Where peers are sent to: their answers must come from what they claim.
+    reached: Vec<(At<SocketAddr>, Peer)>,
+    peers_hash: [u8; 32],
     pub tenants: Vec<Tenant>,
     pub tenant_names: BTreeMap<Arc<str>, Place>,
     pub lanes: Vec<Lane>,
     pub entries: Vec<Entry>,
     pub caps: Vec<Cap>,
+    pub allowances: Vec<Allowance>,
     pub owners: Vec<(NumberRange, TenantId, Place)>,
     rules: Rules,
     texts: BTreeMap<Box<str>, u32>,
@@ -84,11 +89,14 @@ impl<'z> Build<'z> {
             zones: Vec::new(),
             zone_places: BTreeMap::new(),
             claims: BTreeMap::new(),
+            reached: Vec::new(),
+            peers_hash: [0; 32],
             tenants: Vec::new(),
             tenant_names: BTreeMap::new(),
             lanes: Vec::new(),
             entries: Vec::new(),
             caps: Vec::new(),
+            allowances: Vec::new(),
             owners: Vec::new(),
             rules: Rules::default(),
             texts: BTreeMap::new(),
@@ -185,6 +193,43 @@ impl<'z> Build<'z> {
         }
     }
 
+    /// Notes that `peer` is sent to at this address.
+    pub(super) fn reach(&mut self, at: At<SocketAddr>, peer: Peer) {
+        self.reached.push((at, peer));
+    }
+
+    /// Who sends from where. Whoever is sent to must be known by the address that
+    /// its answers come from.
+    pub(super) fn settle_peers(&mut self, faults: &mut Faults<'_>) -> Peers {
+        let claims = std::mem::take(&mut self.claims);
+        let mut hasher = blake3::Hasher::new();
+        for (net, (peer, _)) in &claims {
+            let (kind, name) = match peer {
+                Peer::Tenant(id) => ("tenant", self.tenants.get(id.0 as usize).map(|it| &it.name)),
+                Peer::Carrier(id) => (
+                    "carrier",
+                    self.carriers.get(usize::from(id.0)).map(|it| &it.name),
+                ),
+            };
+            let name = name.map_or("", |it| it);
+            hasher.update(format!("{net} {kind} {name}\n").as_bytes());
+        }
+        self.peers_hash = hasher.finalize().into();
+        let peers = Peers::new(claims.into_iter().map(|(net, (peer, _))| (net, peer)));
+        for (at, peer) in &self.reached {
+            let ip = at.value.ip();
+            let label = match peers.find(ip) {
+                known if known == Some(*peer) => continue,
+                Some(_) => "what comes from there is another peer's",
+                None => "what comes from there is a stranger's",
+            };
+            let fault = Fault::error(format!("`{ip}` is not among the `sources` of its peer"));
+            let help = format!("its answers would be dropped: add \"{ip}\" to `sources`");
+            faults.add(at.place, fault.label(label).help(help));
+        }
+        peers
+    }
+
     /// The listener from which `address` is reached: the one named, or the first
     /// of the same IP version.
     pub(super) fn listener_for(
@@ -245,7 +290,10 @@ impl<'z> Build<'z> {
 
     /// The finished set; its hash, its files' names and its warnings are yet to
     /// be put in.
-    pub(super) fn finish(self, version: u64) -> RuleSet {
+    pub(super) fn finish(self, version: u64, peers: Peers) -> RuleSet {
+        let name = |id: &TenantId| self.tenants.get(id.0 as usize).map(|it| &it.name);
+        let mut names: Vec<TenantId> = (0..).map(TenantId).take(self.tenants.len()).collect();
+        names.sort_unstable_by(|a, b| name(a).cmp(&name(b)));
         RuleSet {
             hash: [0; 32],
             version,
@@ -253,16 +301,19 @@ impl<'z> Build<'z> {
             run: self.run,
             listeners: self.listeners,
             carriers: self.carriers,
-            peers: Peers::new(self.claims.into_iter().map(|(net, (peer, _))| (net, peer))),
+            peers,
+            peers_hash: self.peers_hash,
             numbering: self.numbering,
             plans: self.plans,
             homes: self.homes,
             zones: self.zones,
             tenants: self.tenants,
+            names,
             lanes: self.lanes,
             tariffs: self.tariffs,
             entries: self.entries,
             caps: self.caps,
+            allowances: self.allowances,
             owners: self
                 .owners
                 .into_iter()

@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::budget;
 use super::build::Build;
 use super::tenant::{Arranged, arrange, longest};
 use crate::policy::counters::{Book, Limits, Measure, Meters, Quantity, Scope, Who};
 use crate::policy::diagnostic::{At, Fault, Faults, LineIndex};
-use crate::policy::lane::{Cap, Longest};
+use crate::policy::lane::{Cap, Longest, NO_ALLOWANCE};
 use crate::policy::model::{CapTable, TenantFile};
 use crate::policy::table::{Entry, Flags};
 use crate::policy::target::Target;
@@ -50,6 +51,7 @@ pub(super) struct TenantCaps {
 struct Draft {
     on: On,
     limits: Vec<(Quantity, At<u64>)>,
+    budget: Option<budget::Draft>,
     longest: Longest,
 }
 
@@ -58,6 +60,7 @@ pub(super) fn caps(
     build: &mut Build<'_>,
     file: &TenantFile<'_>,
     book: &Arc<Book>,
+    tariff: u16,
     lines: &LineIndex,
     faults: &mut Faults<'_>,
 ) -> TenantCaps {
@@ -70,7 +73,16 @@ pub(super) fn caps(
         if let Some(on) = on(build, table, faults) {
             let longest = longest(table, faults);
             add(&mut drafts, on, table, longest, faults);
+            let money = budget::narrower(build, file, tariff, table, faults);
+            allow(&mut drafts, on, money, faults);
         }
+    }
+    if let Some(table) = &file.caps {
+        budget::misplaced(table, faults);
+    }
+    if let Some(table) = &file.budget {
+        let money = budget::own(build, file, tariff, table, faults);
+        allow(&mut drafts, On::All, money, faults);
     }
     let wide = u32::try_from(build.caps.len()).unwrap_or(u32::MAX);
     let mut wide_count = 0;
@@ -125,7 +137,7 @@ fn add(
     faults: &mut Faults<'_>,
 ) {
     if table.is_empty {
-        let known: Vec<_> = Quantity::ALL.into_iter().map(Quantity::key).collect();
+        let known: Vec<_> = Quantity::COUNTS.into_iter().map(Quantity::key).collect();
         let fault = Fault::warning("this cap limits nothing");
         faults.add(
             table.place,
@@ -135,6 +147,7 @@ fn add(
     let draft = drafts.entry(on.order()).or_insert_with(|| Draft {
         on,
         limits: Vec::new(),
+        budget: None,
         longest: Longest::NONE,
     });
     draft.longest = draft.longest.min(longest);
@@ -154,10 +167,30 @@ fn add(
     draft.limits.sort_by_key(|(quantity, _)| *quantity);
 }
 
+/// Adds a budget to what is on the same scope: it has one.
+fn allow(
+    drafts: &mut BTreeMap<(u8, u64), Draft>,
+    on: On,
+    money: Option<budget::Draft>,
+    faults: &mut Faults<'_>,
+) {
+    let Some(money) = money else { return };
+    let draft = drafts.entry(on.order()).or_insert_with(|| Draft {
+        on,
+        limits: Vec::new(),
+        budget: None,
+        longest: Longest::NONE,
+    });
+    match &mut draft.budget {
+        Some(first) => first.add(money, faults),
+        none => *none = Some(money),
+    }
+}
+
 fn is_usable(quantity: Quantity, count: At<u64>, faults: &mut Faults<'_>) -> bool {
     let most = match quantity {
         Quantity::PerSecond | Quantity::PerMinute | Quantity::PerHour => WINDOW_MAX,
-        Quantity::AtOnce | Quantity::PerDay => u64::from(u32::MAX) - 1,
+        _ => u64::from(u32::MAX) - 1,
     };
     if count.value == 0 {
         let fault = Fault::error("a cap of 0 would refuse every call");
@@ -193,21 +226,25 @@ fn cap(
             limits: Limits::NONE,
         },
         first_rule: u32::MAX,
+        allowance: NO_ALLOWANCE,
         longest: draft.longest,
     };
+    let heading = match draft.on {
+        On::All => "[caps]".to_owned(),
+        On::Each(Who::Caller) => "[[cap]] on \"caller\"".to_owned(),
+        On::Each(Who::Called) => "[[cap]] on \"called\"".to_owned(),
+        On::To(target) => format!("[[cap]] on \"{target}\""),
+    };
     for &(quantity, count) in &draft.limits {
-        let heading = match draft.on {
-            On::All => "[caps]".to_owned(),
-            On::Each(Who::Caller) => "[[cap]] on \"caller\"".to_owned(),
-            On::Each(Who::Called) => "[[cap]] on \"called\"".to_owned(),
-            On::To(target) => format!("[[cap]] on \"{target}\""),
-        };
         let text = format!("{heading} {quantity} = {}", count.value);
         let id = build.rule(count.place, lines, text);
         cap.first_rule = cap.first_rule.min(id.0);
         cap.measure
             .limits
             .set(quantity, u32::try_from(count.value).unwrap_or(u32::MAX));
+    }
+    if let Some(money) = &draft.budget {
+        cap.allowance = money.allowance(build, &heading, lines);
     }
     if let Ok(meter) = meter {
         cap.measure.meter = meter;

@@ -31,6 +31,12 @@ pub(super) fn main(build: &mut Build<'_>, file: &MainFile<'_>, faults: &mut Faul
         let help = "add one, with address = \"udp:127.0.0.1:5060\"";
         faults.add(build.main_place, fault.help(help));
     }
+    let idle = file.listen.iter().find(|_| build.listeners.is_empty());
+    if let (Some(table), false) = (idle, faults.any_errors()) {
+        let fault = Fault::error("none of the listeners can be opened yet");
+        let help = "listen over UDP: address = \"udp:127.0.0.1:5060\"";
+        faults.add(table.place, fault.help(help));
+    }
     for table in &file.carriers {
         carrier(build, table, faults);
     }
@@ -52,7 +58,7 @@ pub(super) fn main(build: &mut Build<'_>, file: &MainFile<'_>, faults: &mut Faul
             Ok(count @ 1..=1_024) => build.run.shards = Some(count),
             _ => {
                 let fault = Fault::error(format!("there cannot be {} shards", shards.value));
-                let help = "write 1 to 1024, or leave the key out for one a processor";
+                let help = "write 1 to 1024, or leave the key out for half the processors";
                 faults.add(shards.place, fault.help(help));
             }
         }
@@ -192,9 +198,11 @@ fn carrier(build: &mut Build<'_>, table: &CarrierTable<'_>, faults: &mut Faults<
     });
     if table.sources.is_empty() {
         let fault = Fault::warning("the carrier has no `sources`")
-            .label("its own requests are a stranger's")
+            .label("its requests and its answers are a stranger's")
             .help(format!("add sources = [\"{}\"]", at.value.ip()));
         faults.add(name.place, fault);
+    } else {
+        build.reach(at, Peer::Carrier(id));
     }
     build.claim(&table.sources, Peer::Carrier(id), faults);
 }

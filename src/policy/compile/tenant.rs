@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::build::{Build, duration, name_is_good, named_twice, no_such};
 use super::main::is_reachable;
-use super::{caps, destinations};
+use super::{budget, caps, destinations};
 use crate::base::flow::Transport;
 use crate::policy::diagnostic::{At, Fault, Faults, LineIndex};
 use crate::policy::lane::{Lane, Longest, NO_TARIFF, Otherwise, Part};
@@ -50,7 +50,7 @@ pub(super) fn tenant(
     let inbound = file
         .inbound
         .as_ref()
-        .and_then(|table| inbound(build, table, faults));
+        .and_then(|table| inbound(build, table, id, faults));
     if inbound.is_some() {
         let own = callers.own.of(&build.entries).iter();
         let place = file.callers.own.first().map_or(name.place, |it| it.place);
@@ -62,7 +62,7 @@ pub(super) fn tenant(
     let longest = longest.unwrap_or(Longest::NONE).or(USUAL);
     let name_shared: std::sync::Arc<str> = name.value.into();
     let book = build.counters.book(&name_shared);
-    let caps = caps::caps(build, file, &book, lines, faults);
+    let caps = caps::caps(build, file, &book, tariff, lines, faults);
     build.tenant_names.insert(name_shared.clone(), name.place);
     build.tenants.push(Tenant {
         name: name_shared,
@@ -88,6 +88,7 @@ pub(super) fn tenant(
         wide_count: caps.wide_count,
         otherwise: callers.otherwise,
         mode,
+        when_spent: budget::when_spent(file, faults),
         callers: callers.rule,
         zone: zone.unwrap_or(0),
         plan: plan.unwrap_or(0),
@@ -203,6 +204,11 @@ fn carriers(build: &Build<'_>, file: &TenantFile<'_>, faults: &mut Faults<'_>) -
     if let Some(second) = file.carriers.get(1) {
         faults.pending(second.place, "a second carrier in `carriers`");
         found.truncate(1);
+    }
+    if found.is_empty() && !faults.any_errors() {
+        let fault = Fault::error("the tenant has no carrier that its calls could leave to");
+        let help = "name a [[carrier]] of the main file: carriers = [\"upstream\"]";
+        faults.add(file.place, fault.help(help));
     }
     found
 }
@@ -359,8 +365,9 @@ fn default_caller(
 }
 
 fn inbound(
-    build: &Build<'_>,
+    build: &mut Build<'_>,
     table: &InboundTable<'_>,
+    id: TenantId,
     faults: &mut Faults<'_>,
 ) -> Option<Delivery> {
     let text = table.deliver_to?;
@@ -383,6 +390,7 @@ fn inbound(
     if !is_reachable(at, faults) {
         return None;
     }
+    build.reach(at, Peer::Tenant(id));
     Some(Delivery {
         transport: Transport::Udp,
         address: at.value,

@@ -156,6 +156,46 @@ fn all_faults_of_all_files_are_found_at_once_and_in_order() {
 }
 
 #[test]
+fn a_budget_is_in_the_currency_of_the_tariff() {
+    let tariff = "destination,setup,per_minute,first_pulse,next_pulse,currency\nus,0,9,6,6,JPY\n";
+    let with = |budget: &str, tariffed: bool| {
+        let named = "plan = \"jp\"\ntariff = \"t\"";
+        let named = if tariffed { named } else { "plan = \"jp\"" };
+        let tenant = TENANT.replace("plan = \"jp\"", named) + budget;
+        let mut sources = sources(MAIN, &[&tenant]);
+        sources.tariffs.push(source("x/t.csv", tariff));
+        match compiled(&sources, false) {
+            Ok(set) => set.warnings().iter().map(|it| it.title.clone()).collect(),
+            Err(_) => shown(compiled(&sources, false)),
+        }
+    };
+    let good = "[budget]\nper_day = \"JPY 30000\"\nper_month = \"JPY 200000\"\nwhen_spent = \
+                \"refuse_new\"\n[[cap]]\non = \"us\"\nmoney_per_day = \"JPY 1\"\n";
+    assert_eq!(with(good, true), Vec::<String>::new());
+    for (budget, expected) in [
+        (
+            "[budget]\nper_day = \"USD 1\"\n",
+            "in USD, the tariff in JPY",
+        ),
+        ("[budget]\nper_day = \"30000\"\n", "`30000` is no amount"),
+        ("[budget]\nper_month = \"JPY 0\"\n", "refuse every call"),
+        ("[budget]\nwhen_spent = \"hangup\"\n", "`hangup` is not"),
+        ("[budget]\nwhen_spent = \"hang_up\"\n", "limits nothing"),
+        ("[budget]\nper_week = \"JPY 1\"\n", "unknown key `per_week`"),
+        (
+            "[[cap]]\non = \"us\"\nmoney_per_day = \"JPY 1\"\n[[cap]]\non = \"us\"\nmoney_per_day = \"JPY 2\"\n",
+            "limited here already",
+        ),
+    ] {
+        assert_has(&with(budget, true).concat(), &[expected]);
+    }
+    assert_has(&with(good, false).concat(), &["a budget needs a `tariff`"]);
+    let misplaced = TENANT.to_owned() + "[caps]\nmoney_per_day = \"JPY 5\"\n";
+    let found = shown(compiled(&sources(MAIN, &[&misplaced]), false));
+    assert_has(&found.concat(), &["per_day = \"JPY 5\""]);
+}
+
+#[test]
 fn what_is_not_toml_is_shown_where_it_stops_being_so() {
     let found = faults(|text| text.replace("name = \"acme\"", "name = \"acme"));
     assert_has(&found[0], &["t/0.toml:2:"]);
@@ -164,27 +204,15 @@ fn what_is_not_toml_is_shown_where_it_stops_being_so() {
 
 #[test]
 fn what_is_not_enforced_yet_is_refused_unless_previewed() {
-    let more = "[budget]\nper_day = \"JPY 30000\"\nwhen_spent = \"hang_up\"\n[[cap]]\n\
-                on = \"us\"\nmoney_per_day = \"JPY 1\"\n";
-    let tenant = TENANT.replace("plan = \"jp\"", "plan = \"jp\"\ntariff = \"t\"") + more;
     let main =
         MAIN.replace("5060\"", "5060\"\nchallenge = true") + "[admin]\naddress = \"127.0.0.1:1\"\n";
-    let mut sources = sources(&main, &[&tenant]);
-    let tariff = "destination,setup,per_minute,first_pulse,next_pulse,currency\nus,0,9,6,6,JPY\n";
-    sources.tariffs.push(source("x/t.csv", tariff));
+    let sources = sources(&main, &[TENANT]);
     let found = compiled(&sources, false).unwrap_err();
     let keys: Vec<&str> = found
         .iter()
         .filter_map(|it| it.title.split('`').nth(1))
         .collect();
-    let expected = [
-        "challenge = true",
-        "address",
-        "per_day",
-        "when_spent",
-        "money_per_day",
-    ];
-    assert_eq!(keys, expected, "{found:#?}");
+    assert_eq!(keys, ["challenge = true", "address"], "{found:#?}");
     for fault in &found {
         assert_eq!(fault.severity, Severity::Error);
         assert_has(fault.help.as_deref().unwrap(), &["--preview"]);
@@ -310,13 +338,34 @@ fn two_tenants_cannot_take_calls_to_one_number() {
     let one = format!("{TENANT}{inbound}");
     let other = one
         .replace("acme", "beta")
-        .replace("127.0.0.3/32", "127.0.0.4/32");
+        .replace("127.0.0.3", "127.0.0.4");
     let other = other.replace("+81335570000..+81335570099", "+81335570050");
     let other = other.replace("default = \"+81335570000\"", "default = \"+81335570050\"");
     let found = shown(compiled(&sources(MAIN, &[&one, &other]), false));
     assert_eq!(found.len(), 1, "{found:#?}");
     assert_has(&found[0], &["t/1.toml:9:8", "same number", "t/0.toml:9"]);
-    assert!(compiled(&sources(MAIN, &[&one, &other.replace(inbound, "")]), false).is_ok());
+    let quiet = other.replace(&inbound.replace("127.0.0.3", "127.0.0.4"), "");
+    assert!(compiled(&sources(MAIN, &[&one, &quiet]), false).is_ok());
+}
+
+/// Whatever is sent to a peer, its answers would be dropped otherwise.
+#[test]
+fn a_peer_is_sent_to_where_it_is_known() {
+    let strange = format!("{TENANT}[inbound]\ndeliver_to = \"udp:127.0.0.9\"\n");
+    let found = shown(compiled(&sources(MAIN, &[&strange]), false));
+    assert_has(
+        &found[0],
+        &["`127.0.0.9` is not among", "add \"127.0.0.9\""],
+    );
+    let main = MAIN.replace("127.0.0.2/32", "127.0.0.8/32");
+    let found = shown(compiled(&sources(&main, &[TENANT]), false));
+    assert_has(&found.concat(), &["`127.0.0.2` is not among"]);
+    let none = TENANT.replace("[\"upstream\"]", "[]");
+    let found = shown(compiled(&sources(MAIN, &[&none]), false));
+    assert_has(
+        &found.concat(),
+        &["no carrier that its calls could leave to"],
+    );
 }
 
 #[test]

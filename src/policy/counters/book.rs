@@ -9,8 +9,9 @@ use smallvec::SmallVec;
 use super::day::Zone;
 use super::meter::{Limits, Over};
 use super::pages::Pages;
+use super::purse::{Budget, Sum};
 use super::{Shared, lock};
-use crate::base::time::Now;
+use crate::base::time::{Mono, Now};
 use crate::policy::target::{Destination, Packed, Target};
 
 /// Whose number a cap counts by.
@@ -64,6 +65,8 @@ pub(in crate::policy) struct Measure {
 pub(in crate::policy) struct Claim<'r> {
     /// Where it is counted, and what is allowed there.
     pub measure: &'r Measure,
+    /// What calls may cost there, if that is limited.
+    pub budget: Option<&'r Budget>,
     /// The cap, by its user's number.
     pub cap: u32,
 }
@@ -109,6 +112,8 @@ pub(in crate::policy) struct Admission<'a> {
     pub version: u64,
     /// The tenant's time zone there.
     pub zone: &'a Zone,
+    /// What it asks to hold of every budget that covers it, if anything does.
+    pub asks: Option<Sum>,
     /// Let it in even when a cap is used up.
     pub regardless: bool,
 }
@@ -121,8 +126,10 @@ pub(in crate::policy) struct TooManyScopes;
 #[derive(Debug)]
 #[repr(C)]
 pub(in crate::policy) struct Book {
-    shared: Arc<Shared>,
-    pages: Mutex<Pages>,
+    pub(super) shared: Arc<Shared>,
+    pub(super) pages: Mutex<Pages>,
+    /// Whose it is.
+    name: Arc<str>,
     /// Nothing; to be read where the book ends: see [`Book::warm`].
     end: u64,
 }
@@ -131,7 +138,7 @@ pub(in crate::policy) struct Book {
 /// this, and gives it back with [`Hold::release`] when the call is over.
 #[derive(Debug, Default)]
 #[must_use = "the call counts as live until the hold is released"]
-pub struct Hold(Option<(Arc<Book>, u32)>);
+pub struct Hold(pub(super) Option<(Arc<Book>, u32)>);
 
 impl Hold {
     /// What a call holds that no cap counts: nothing.
@@ -139,7 +146,8 @@ impl Hold {
         Self(None)
     }
 
-    /// Gives back what the call held: calls at once. The only place that does.
+    /// Gives back what the call held, and books nothing: see [`Hold::leave`] and
+    /// `RuleSet::settle` for a call that may have cost money.
     pub fn release(mut self, now: Now) {
         if let Some((book, call)) = self.0.take() {
             lock(&book.pages).release(now, call);
@@ -158,12 +166,18 @@ impl Drop for Hold {
 }
 
 impl Book {
-    pub(super) fn new(shared: Arc<Shared>) -> Self {
+    pub(super) fn new(shared: Arc<Shared>, name: Arc<str>) -> Self {
         Self {
             shared,
             pages: Mutex::default(),
+            name,
             end: 0,
         }
+    }
+
+    /// The tenant's name.
+    pub(in crate::policy) fn name(&self) -> &str {
+        &self.name
     }
 
     /// Has the processor fetch the book's memory, while there is other work to do.
@@ -185,7 +199,8 @@ impl Book {
     /// returned.
     ///
     /// `covers` says which claims cover a call that was let in under earlier
-    /// rules, so that it counts under these too.
+    /// rules, and `asks` what it must hold where it held nothing, so that it
+    /// counts under these too.
     ///
     /// # Errors
     ///
@@ -195,12 +210,13 @@ impl Book {
         now: Now,
         call: &Admission<'_>,
         covers: impl Fn(&Subject, &mut Claims<'r>),
+        asks: impl Fn(&Subject, Mono) -> Option<Sum>,
     ) -> Result<(Hold, Option<UsedUp>), UsedUp> {
         let wall = self.shared.clock.read(now);
-        let day_end = call.zone.day_end(wall);
+        let day_end = call.zone.day(wall).end;
         let mut pages = lock(&self.pages);
         let moment = pages.moment(now.mono, wall, day_end);
-        pages.catch_up(&moment, call.version, covers);
+        pages.catch_up(&moment, call.version, covers, asks);
         let over = pages.over(&moment, call);
         if let Some(over) = over
             && !call.regardless

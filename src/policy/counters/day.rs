@@ -1,6 +1,6 @@
 //! The calendar: which day of a time zone it is, by a clock that may lie.
 
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -62,23 +62,100 @@ impl CivilClock {
     }
 }
 
+/// Days, counted from 1970-01-01 by a time zone's own calendar.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::policy) struct Dates {
+    /// The first.
+    pub first: i32,
+    /// The last; not before the first.
+    pub last: i32,
+}
+
+impl Dates {
+    /// From the earlier first to the later last.
+    pub(super) fn and(self, other: Self) -> Self {
+        Self {
+            first: self.first.min(other.first),
+            last: self.last.max(other.last),
+        }
+    }
+}
+
+/// A calendar day.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Day {
+    /// Counted from 1970-01-01.
+    pub number: i32,
+    /// When it begins.
+    pub start: Wall,
+    /// When the next one does.
+    pub end: Wall,
+}
+
 /// A time zone, and the calendar day in it that was asked for last.
 #[derive(Debug)]
 pub(in crate::policy) struct Zone {
     zone: TimeZone,
-    /// When that day starts, in seconds, above [`Zone::LENGTH_BITS`] bits of how
-    /// many seconds it has. Zero is no day.
-    day: AtomicI64,
+    /// That day, packed: see [`Packed`]. Zero is no day.
+    day: AtomicU64,
+}
+
+/// Microseconds of a second.
+const SECOND: i64 = 1_000_000;
+/// Seconds of a plain day.
+const DAY: i64 = 86_400;
+
+/// A day in one word: its number, how many seconds before or after midnight in
+/// UTC it begins, and how many it has.
+struct Packed;
+
+impl Packed {
+    /// The bits of a start, and of a length.
+    const BITS: u32 = 20;
+    /// Half the range of a start, and of a number.
+    const EVEN: i64 = 1 << (Self::BITS - 1);
+    const NUMBERS: i64 = 1 << 23;
+
+    fn pack(day: &Day) -> Option<u64> {
+        let number = i64::from(day.number);
+        let start = day.start.as_micros();
+        let length = day.end.as_micros().checked_sub(start)?;
+        // A day that cannot be written down is found anew each time.
+        if start % SECOND != 0 || length % SECOND != 0 {
+            return None;
+        }
+        let parts = [
+            (number + Self::NUMBERS, Self::NUMBERS * 2),
+            (start / SECOND - number * DAY + Self::EVEN, Self::EVEN * 2),
+            (length / SECOND, Self::EVEN * 2),
+        ];
+        parts.into_iter().try_fold(0, |word, (part, range)| {
+            let part = u64::try_from(part).ok().filter(|_| part < range)?;
+            Some(word << Self::BITS | part)
+        })
+    }
+
+    fn unpack(word: u64) -> Day {
+        let part = |bits: u32, range: i64| {
+            let mask = u64::try_from(range - 1).unwrap_or(0);
+            i64::try_from(word >> bits & mask).unwrap_or(0)
+        };
+        let number = part(2 * Self::BITS, Self::NUMBERS * 2) - Self::NUMBERS;
+        let start = number * DAY + part(Self::BITS, Self::EVEN * 2) - Self::EVEN;
+        Day {
+            number: i32::try_from(number).unwrap_or(0),
+            start: Wall::from_micros(start * SECOND),
+            end: Wall::from_micros((start + part(0, Self::EVEN * 2)) * SECOND),
+        }
+    }
 }
 
 impl Zone {
-    const LENGTH_BITS: u32 = 20;
-
     /// A zone.
     pub(in crate::policy) fn new(zone: TimeZone) -> Self {
         Self {
             zone,
-            day: AtomicI64::new(0),
+            day: AtomicU64::new(0),
         }
     }
 
@@ -89,58 +166,67 @@ impl Zone {
         at.map_or(0, |at| self.zone.to_offset(at).seconds().into())
     }
 
-    /// When the day that `wall` falls on ends.
-    pub(super) fn day_end(&self, wall: Wall) -> Wall {
-        const SECOND: i64 = 1_000_000;
-        let day = self.day.load(Ordering::Relaxed);
-        let (start, length) = (
-            day >> Self::LENGTH_BITS,
-            day & ((1 << Self::LENGTH_BITS) - 1),
-        );
-        let (start, length) = (start.saturating_mul(SECOND), length * SECOND);
-        let passed = wall.as_micros().wrapping_sub(start);
-        if (0..length).contains(&passed) {
-            return Wall::from_micros(start.saturating_add(length));
+    /// The day that `wall` falls on.
+    pub(super) fn day(&self, wall: Wall) -> Day {
+        let known = Packed::unpack(self.day.load(Ordering::Relaxed));
+        if (known.start..known.end).contains(&wall) {
+            return known;
         }
-        let (start, end) = bounds(wall, &self.zone).unwrap_or_else(|| utc_bounds(wall));
-        let (start, length) = (
-            start.as_micros(),
-            end.as_micros().saturating_sub(start.as_micros()),
-        );
-        // A day that cannot be written down is found anew each time.
-        let whole = start % SECOND == 0 && length % SECOND == 0;
-        let seconds = length / SECOND;
-        let fits = seconds >> Self::LENGTH_BITS == 0;
-        if whole
-            && fits
-            && let Some(start) = (start / SECOND).checked_mul(1 << Self::LENGTH_BITS)
-        {
-            self.day.store(start | seconds, Ordering::Relaxed);
+        let day = found(wall, &self.zone).unwrap_or_else(|| utc_day(wall));
+        if let Some(word) = Packed::pack(&day) {
+            self.day.store(word, Ordering::Relaxed);
         }
-        end
+        day
+    }
+
+    /// The days that a time from one moment to a later one touches. `now` lies
+    /// near both: this is for hours, not for years.
+    pub(in crate::policy) fn dates(&self, now: Wall, from: Wall, until: Wall) -> Dates {
+        let today = self.day(now);
+        let days = |micros: i64| i32::try_from(micros / (DAY * SECOND)).unwrap_or(i32::MAX);
+        let micros = |wall: Wall| wall.as_micros();
+        let before = micros(today.start).saturating_sub(micros(from)).max(0);
+        let behind = micros(until).saturating_sub(micros(today.end)).max(-1);
+        // What is a little longer ago than a day may be two dates ago, or one
+        // where that day had 25 hours: then it counts in one more.
+        let earlier = if before > 0 { 1 + days(before) } else { 0 };
+        let later = if behind >= 0 { 1 + days(behind) } else { 0 };
+        Dates {
+            first: today.number.saturating_sub(earlier),
+            last: today.number.saturating_add(later),
+        }
     }
 }
 
-/// Midnight to midnight around `wall`; none past the calendar's own end.
-fn bounds(wall: Wall, zone: &TimeZone) -> Option<(Wall, Wall)> {
+/// The day around `wall`; none past the calendar's own end.
+fn found(wall: Wall, zone: &TimeZone) -> Option<Day> {
     let at = Timestamp::from_microsecond(wall.as_micros()).ok()?;
     let start = at.to_zoned(zone.clone()).start_of_day().ok()?;
     let next = start.date().checked_add(1.day()).ok()?;
     let end = next.to_zoned(zone.clone()).ok()?;
     let wall_of = |t: Timestamp| Wall::from_micros(t.as_microsecond());
-    Some((wall_of(start.timestamp()), wall_of(end.timestamp())))
+    let epoch = jiff::civil::date(1970, 1, 1);
+    let number = start
+        .date()
+        .since((jiff::Unit::Day, epoch))
+        .ok()?
+        .get_days();
+    Some(Day {
+        number,
+        start: wall_of(start.timestamp()),
+        end: wall_of(end.timestamp()),
+    })
 }
 
 /// The same in days of 86,400 s, for a clock beyond any calendar.
-fn utc_bounds(wall: Wall) -> (Wall, Wall) {
-    const DAY: i64 = 86_400_000_000;
-    let start = wall
-        .as_micros()
-        .saturating_sub(wall.as_micros().rem_euclid(DAY));
-    (
-        Wall::from_micros(start),
-        Wall::from_micros(start.saturating_add(DAY)),
-    )
+fn utc_day(wall: Wall) -> Day {
+    let micros = wall.as_micros();
+    let start = micros.saturating_sub(micros.rem_euclid(DAY * SECOND));
+    Day {
+        number: i32::try_from(start / (DAY * SECOND)).unwrap_or(i32::MAX),
+        start: Wall::from_micros(start),
+        end: Wall::from_micros(start.saturating_add(DAY * SECOND)),
+    }
 }
 
 #[cfg(test)]
@@ -160,9 +246,9 @@ mod tests {
         let tokyo = db.get("Asia/Tokyo").unwrap();
         let day = Zone::new(tokyo.clone());
         for _ in 0..2 {
-            let end = day.day_end(at(&tokyo, "2026-03-01T23:59:59.999999"));
+            let end = day.day(at(&tokyo, "2026-03-01T23:59:59.999999")).end;
             assert_eq!(end, at(&tokyo, "2026-03-02T00:00:00"));
-            let end = day.day_end(at(&tokyo, "2026-03-02T00:00:00"));
+            let end = day.day(at(&tokyo, "2026-03-02T00:00:00")).end;
             assert_eq!(end, at(&tokyo, "2026-03-03T00:00:00"));
         }
 
@@ -172,8 +258,41 @@ mod tests {
             let next = at(&paris, &format!("2026-{next}T00:00:00"));
             for time in ["00:00:00", "12:00:00", "23:59:59.999999", "00:30:00"] {
                 assert_eq!(
-                    day.day_end(at(&paris, &format!("2026-{first}T{time}"))),
+                    day.day(at(&paris, &format!("2026-{first}T{time}"))).end,
                     next
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn dates_are_those_of_the_zone() {
+        let db = jiff::tz::TimeZoneDatabase::bundled();
+        for name in [
+            "Asia/Tokyo",
+            "Europe/Paris",
+            "Pacific/Apia",
+            "America/New_York",
+            "UTC",
+        ] {
+            let zone = db.get(name).unwrap();
+            let days = Zone::new(zone.clone());
+            let number = |wall: Wall| {
+                let at = Timestamp::from_microsecond(wall.as_micros()).unwrap();
+                let date = at.to_zoned(zone.clone()).date();
+                let epoch = jiff::civil::date(1970, 1, 1);
+                date.since((jiff::Unit::Day, epoch)).unwrap().get_days()
+            };
+            for hour in 0..24 * 500 {
+                let now = Wall::from_micros((1_767_000_000 + hour * 3_600 - 86_400 * 30) * SECOND);
+                let late = now + Duration::from_secs(2 * 3_600);
+                let early = Wall::from_micros(now.as_micros() - 3 * 3_600 * SECOND);
+                assert_eq!(days.day(now).number, number(now), "{name}");
+                let dates = days.dates(now, early, late);
+                assert_eq!(
+                    (dates.first, dates.last),
+                    (number(early), number(late)),
+                    "{name}"
                 );
             }
         }
@@ -184,7 +303,7 @@ mod tests {
         let day = Zone::new(TimeZone::UTC);
         for far in [i64::MAX - 1, i64::MIN + 86_400_000_000, -1, 0] {
             let far = Wall::from_micros(far);
-            assert!(day.day_end(far) > far);
+            assert!(day.day(far).end > far);
         }
     }
 

@@ -19,17 +19,27 @@ pub enum Quantity {
     PerHour,
     /// Calls in a calendar day of the tenant's time zone.
     PerDay,
+    /// What calls may cost in a calendar day, in millionths of a currency's unit.
+    MoneyPerDay,
+    /// The same in a calendar month.
+    MoneyPerMonth,
 }
 
 impl Quantity {
-    /// All of them, in the order in which they are checked.
-    pub(in crate::policy) const ALL: [Self; 5] = [
+    /// All that are numbers of calls, in the order in which they are checked.
+    pub(in crate::policy) const COUNTS: [Self; 5] = [
         Self::AtOnce,
         Self::PerSecond,
         Self::PerMinute,
         Self::PerHour,
         Self::PerDay,
     ];
+
+    /// Whether it is money, not a number of calls.
+    #[must_use]
+    pub const fn is_money(self) -> bool {
+        matches!(self, Self::MoneyPerDay | Self::MoneyPerMonth)
+    }
 
     /// The key that sets it in a rule file.
     #[must_use]
@@ -40,6 +50,8 @@ impl Quantity {
             Self::PerMinute => "calls_per_minute",
             Self::PerHour => "calls_per_hour",
             Self::PerDay => "calls_per_day",
+            Self::MoneyPerDay => "money_per_day",
+            Self::MoneyPerMonth => "money_per_month",
         }
     }
 }
@@ -117,6 +129,8 @@ impl Limits {
             Quantity::PerMinute => self.windows[1],
             Quantity::PerHour => self.windows[2],
             Quantity::PerDay => self.per_day,
+            // Money has limits of its own: see `Budget`.
+            Quantity::MoneyPerDay | Quantity::MoneyPerMonth => UNLIMITED,
         };
         Some(limit).filter(|it| *it != UNLIMITED)
     }
@@ -127,10 +141,10 @@ impl Limits {
 pub(in crate::policy) struct Over {
     /// Of what.
     pub quantity: Quantity,
-    /// How many there are already.
-    pub value: u32,
-    /// How many there may be.
-    pub threshold: u32,
+    /// How many calls there are already; how much money there would be.
+    pub value: u64,
+    /// How much there may be.
+    pub threshold: u64,
 }
 
 /// The counters of one scope.
@@ -149,6 +163,8 @@ pub(super) struct Meter {
     /// When that day ends. Only ever moves on, so that a clock set back opens
     /// no day twice.
     day_end: Wall,
+    /// Until when money is counted here.
+    money_until: Wall,
     /// When the last calls were let in, oldest first: as many as the largest
     /// window limit needs. It grows only where none of them is out of every
     /// window's reach.
@@ -158,11 +174,11 @@ pub(super) struct Meter {
 impl Meter {
     /// The first of `limits` that leaves no room for another call.
     pub(super) fn check(&self, limits: &Limits, now: Mono, wall: Wall) -> Option<Over> {
-        let over = |quantity, value, threshold| {
+        let over = |quantity, value: u32, threshold: u32| {
             Some(Over {
                 quantity,
-                value,
-                threshold,
+                value: value.into(),
+                threshold: threshold.into(),
             })
         };
         if self.live >= limits.at_once {
@@ -226,6 +242,11 @@ impl Meter {
         self.live = self.live.saturating_sub(1);
     }
 
+    /// Money is counted here until then.
+    pub(super) fn keep_until(&mut self, wall: Wall) {
+        self.money_until = self.money_until.max(wall);
+    }
+
     /// Calls that hold a place here.
     pub(super) fn live(&self) -> u32 {
         self.live
@@ -236,7 +257,7 @@ impl Meter {
     pub(super) fn is_at_rest(&self, now: Mono, wall: Wall) -> bool {
         let last = self.times.back();
         let counts = last.is_some_and(|&time| is_within(time, now, LONGEST));
-        self.live == 0 && wall >= self.day_end && !counts
+        self.live == 0 && wall >= self.day_end.max(self.money_until) && !counts
     }
 }
 

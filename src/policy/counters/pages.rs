@@ -8,6 +8,7 @@ use smallvec::SmallVec;
 
 use super::book::{Admission, Claims, Meters, Subject, UsedUp, Who};
 use super::meter::Meter;
+use super::purse::{Purses, Sum};
 use crate::base::time::{Mono, Now, Wall};
 use crate::policy::numbering::{Class, Country};
 use crate::policy::target::{Destination, Packed};
@@ -50,12 +51,19 @@ struct Live {
     caller: Packed,
     /// The latest rule set by which it is counted.
     version: u64,
+    /// When it was let in, in seconds.
+    since: u32,
     /// The meters in which it holds a place; [`NOWHERE`] behind the last. Where
     /// there are more, they are in [`Pages::more`].
-    meters: [u32; 8],
+    meters: [u32; INLINE],
     country: Option<Country>,
     class: Class,
+    /// It holds no place any more; only money, maybe.
+    left: bool,
 }
+
+/// Meters that a call's record has room for.
+const INLINE: usize = 6;
 
 /// No meter's place.
 const NOWHERE: u32 = u32::MAX;
@@ -71,14 +79,22 @@ impl Live {
             caller: self.caller,
         }
     }
+
+    /// When it was let in, or up to a second earlier.
+    fn since(&self) -> Mono {
+        Mono::from_nanos(u64::from(self.since) * SECOND)
+    }
 }
+
+/// Nanoseconds of a second.
+const SECOND: u64 = 1_000_000_000;
 
 /// When something happens, on clocks that do not go back.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Moment {
-    mono: Mono,
-    wall: Wall,
-    day_end: Wall,
+    pub mono: Mono,
+    pub wall: Wall,
+    pub day_end: Wall,
 }
 
 /// The inside of a book.
@@ -87,7 +103,7 @@ pub(super) struct Moment {
 #[derive(Debug, Default)]
 #[repr(C)]
 pub(super) struct Pages {
-    meters: SmallVec<[Meter; 2]>,
+    pub(super) meters: SmallVec<[Meter; 2]>,
     calls: Vec<Place>,
     /// Places among `calls` that are free.
     free: SmallVec<[u32; 4]>,
@@ -108,6 +124,8 @@ pub(super) struct Pages {
     searched: Option<Mono>,
     /// Meters of calls that hold more places than fit into their record.
     more: BTreeMap<u32, Vec<u32>>,
+    /// What calls cost.
+    pub(super) purses: Purses,
 }
 
 impl Pages {
@@ -135,6 +153,11 @@ impl Pages {
         Some(place)
     }
 
+    /// The same, if it was named before.
+    pub(super) fn known(&self, word: u64) -> Option<u32> {
+        self.fixed.get(&word).copied()
+    }
+
     /// The place of a fresh meter.
     fn open(&mut self) -> Option<u32> {
         if let Some(place) = self.spare.pop() {
@@ -149,13 +172,14 @@ impl Pages {
     fn close(&mut self, place: u32) {
         if let Some(meter) = self.meters.get_mut(place as usize) {
             *meter = Meter::default();
+            self.purses.close(place);
             self.spare.push(place);
         }
     }
 
     /// The first claim that leaves no room.
     pub(super) fn over(&self, moment: &Moment, call: &Admission<'_>) -> Option<UsedUp> {
-        call.claims.iter().find_map(|claim| {
+        let over = call.claims.iter().find_map(|claim| {
             let place = self.find(claim.measure.meter, &call.subject)?;
             let meter = self.meters.get(place as usize)?;
             let over = meter.check(&claim.measure.limits, moment.mono, moment.wall)?;
@@ -163,11 +187,12 @@ impl Pages {
                 cap: claim.cap,
                 over,
             })
-        })
+        });
+        over.or_else(|| self.short(None, &call.subject, call.claims, call.asks.as_ref()?))
     }
 
     /// The meter of a claim, if there is one yet.
-    fn find(&self, meter: Meters, subject: &Subject) -> Option<u32> {
+    pub(super) fn find(&self, meter: Meters, subject: &Subject) -> Option<u32> {
         let who = match meter {
             Meters::Fixed(place) => return Some(place),
             Meters::Each(who) => who,
@@ -181,7 +206,12 @@ impl Pages {
     /// While anything in the shared meter matters, numbers without a meter of
     /// their own are counted there: one that was counted there before would
     /// otherwise start again from nothing.
-    fn find_or_open(&mut self, meter: Meters, subject: &Subject, moment: &Moment) -> Option<u32> {
+    pub(super) fn find_or_open(
+        &mut self,
+        meter: Meters,
+        subject: &Subject,
+        moment: &Moment,
+    ) -> Option<u32> {
         let who = match meter {
             Meters::Fixed(place) => return Some(place),
             Meters::Each(who) => who,
@@ -236,7 +266,7 @@ impl Pages {
             self.calls.push(Place::Free);
             u32::try_from(self.calls.len() - 1).unwrap_or(u32::MAX)
         });
-        let mut meters = [NOWHERE; 8];
+        let mut meters = [NOWHERE; INLINE];
         let mut free = meters.iter_mut();
         for claim in call.claims {
             let place = self.find_or_open(claim.measure.meter, &call.subject, moment);
@@ -257,24 +287,40 @@ impl Pages {
                 called: to.digits,
                 caller,
                 version: call.version,
+                since: u32::try_from(moment.mono.as_nanos() / SECOND).unwrap_or(u32::MAX),
                 meters,
                 country: to.country,
                 class: to.class,
+                left: false,
             });
+        }
+        if let Some(asks) = &call.asks {
+            self.hold_money(at, &call.subject, call.claims, asks, moment);
         }
         at
     }
 
-    /// Gives back what the call recorded at `at` holds.
+    /// Gives back all that the call recorded at `at` holds.
     pub(super) fn release(&mut self, now: Now, at: u32) {
-        self.latest = self.latest.max(now.mono);
+        self.leave(now, at);
         let Some(place) = self.calls.get_mut(at as usize) else {
             return;
         };
-        let Place::Call(live) = mem::replace(place, Place::Free) else {
+        if matches!(mem::replace(place, Place::Free), Place::Call(_)) {
+            self.free.push(at);
+            self.purses.give_back(at);
+        }
+    }
+
+    /// The same, but money. A call holds it for as long as a carrier may bill it.
+    pub(super) fn leave(&mut self, now: Now, at: u32) {
+        self.latest = self.latest.max(now.mono);
+        let Some(Place::Call(call)) = self.calls.get_mut(at as usize) else {
             return;
         };
-        self.free.push(at);
+        let live = *call;
+        call.meters = [NOWHERE; INLINE];
+        call.left = true;
         let mut leave = |meter: u32| {
             if let Some(meter) = self.meters.get_mut(meter as usize) {
                 meter.leave();
@@ -299,7 +345,7 @@ impl Pages {
             return;
         };
         let held = |held: &Vec<u32>| held.contains(&place);
-        if live.meters.contains(&place) || self.more.get(&at).is_some_and(held) {
+        if live.left || live.meters.contains(&place) || self.more.get(&at).is_some_and(held) {
             return;
         }
         meter.join();
@@ -319,6 +365,7 @@ impl Pages {
         moment: &Moment,
         version: u64,
         covers: impl Fn(&Subject, &mut Claims<'r>),
+        asks: impl Fn(&Subject, Mono) -> Option<Sum>,
     ) {
         if version == self.version && !self.behind {
             return;
@@ -329,10 +376,10 @@ impl Pages {
         }
         let mut claims = Claims::new();
         for at in 0..u32::try_from(self.calls.len()).unwrap_or(u32::MAX) {
-            let subject = match self.calls.get_mut(at as usize) {
+            let (subject, since) = match self.calls.get_mut(at as usize) {
                 Some(Place::Call(live)) if live.version < version => {
                     live.version = version;
-                    live.subject()
+                    (live.subject(), live.since())
                 }
                 _ => continue,
             };
@@ -343,6 +390,7 @@ impl Pages {
                     self.join(at, place);
                 }
             }
+            self.join_money(at, (&subject, since), &claims, moment, &asks);
         }
         self.version = version;
         self.behind = false;
@@ -354,8 +402,17 @@ impl Pages {
         let calls = self
             .calls
             .iter()
-            .filter(|call| matches!(call, Place::Call(_)));
-        each.sum::<u64>() + u64::try_from(calls.count()).unwrap_or(u64::MAX)
+            .filter(|call| matches!(call, Place::Call(live) if !live.left));
+        let calls = u64::try_from(calls.count()).unwrap_or(u64::MAX);
+        each.sum::<u64>() + calls + self.purses.calls()
+    }
+
+    /// What is known of the call recorded at `at`.
+    pub(super) fn subject(&self, at: u32) -> Option<Subject> {
+        match self.calls.get(at as usize)? {
+            Place::Call(live) => Some(live.subject()),
+            Place::Free => None,
+        }
     }
 
     /// Whether nothing in here matters any more.

@@ -35,6 +35,8 @@ pub(in crate::policy) struct TenantFile<'t> {
     pub caps: Option<CapTable<'t>>,
     /// `[[cap]]`
     pub narrower: Vec<CapTable<'t>>,
+    /// `[budget]`
+    pub budget: Option<BudgetTable<'t>>,
     /// `[inbound]`
     pub inbound: Option<InboundTable<'t>>,
 }
@@ -63,12 +65,25 @@ pub(in crate::policy) struct CapTable<'t> {
     pub on: Option<At<&'t str>>,
     /// `calls_at_once` and the like.
     pub limits: Vec<(Quantity, At<u64>)>,
+    /// `money_per_day` and `money_per_month`
+    pub money: Vec<(Quantity, At<&'t str>)>,
     /// `longest_call`
     pub longest_call: Option<At<&'t str>>,
     /// `longest_ring`
     pub longest_ring: Option<At<&'t str>>,
     /// It has no key but `on`.
     pub is_empty: bool,
+}
+
+/// `[budget]`: what all its calls may cost.
+#[derive(Debug)]
+pub(in crate::policy) struct BudgetTable<'t> {
+    /// Its heading.
+    pub place: Place,
+    /// `per_day` and `per_month`
+    pub money: Vec<(Quantity, At<&'t str>)>,
+    /// `when_spent`
+    pub when_spent: Option<At<&'t str>>,
 }
 
 /// `[inbound]`: where calls to the tenant's own numbers go.
@@ -106,6 +121,7 @@ pub(in crate::policy) fn tenant_file<'t>(
         deny: Vec::new(),
         caps: None,
         narrower: Vec::new(),
+        budget: None,
         inbound: None,
     };
     root.required("carriers", None::<()>, "[\"upstream\"]", faults);
@@ -124,12 +140,9 @@ pub(in crate::policy) fn tenant_file<'t>(
         .into_iter()
         .map(|it| cap_table(it, true, faults))
         .collect();
-    if let Some(mut budget) = root.table("budget", "[budget]", faults) {
-        for key in ["per_day", "per_month", "when_spent"] {
-            budget.pending(key, faults);
-        }
-        budget.close(faults);
-    }
+    file.budget = root
+        .table("budget", "[budget]", faults)
+        .map(|it| budget(it, faults));
     file.inbound = root
         .table("inbound", "[inbound]", faults)
         .map(|it| inbound(it, faults));
@@ -185,19 +198,19 @@ fn cap_table<'t>(mut fields: Fields<'t>, narrower: bool, faults: &mut Faults<'_>
     } else {
         None
     };
-    let limits = Quantity::ALL.into_iter().filter_map(|quantity| {
+    let limits = Quantity::COUNTS.into_iter().filter_map(|quantity| {
         let count = fields.count(quantity.key(), faults);
         count.map(|count| (quantity, count))
     });
     let limits = limits.collect();
     let longest_call = fields.text("longest_call", faults);
     let longest_ring = fields.text("longest_ring", faults);
-    for key in [
-        "money_per_day",
-        "money_per_month",
-        "numbers_per_day",
-        "hours",
-    ] {
+    let money = [Quantity::MoneyPerDay, Quantity::MoneyPerMonth].map(|quantity| {
+        let amount = fields.text(quantity.key(), faults);
+        amount.map(|amount| (quantity, amount))
+    });
+    let money = money.into_iter().flatten().collect();
+    for key in ["numbers_per_day", "hours"] {
         fields.pending(key, faults);
     }
     let is_empty = fields.len() == usize::from(fields.has("on"));
@@ -206,10 +219,26 @@ fn cap_table<'t>(mut fields: Fields<'t>, narrower: bool, faults: &mut Faults<'_>
         place,
         on,
         limits,
+        money,
         longest_call,
         longest_ring,
         is_empty,
     }
+}
+
+fn budget<'t>(mut fields: Fields<'t>, faults: &mut Faults<'_>) -> BudgetTable<'t> {
+    let keys = [
+        (Quantity::MoneyPerDay, "per_day"),
+        (Quantity::MoneyPerMonth, "per_month"),
+    ];
+    let money = keys.map(|(quantity, key)| Some((quantity, fields.text(key, faults)?)));
+    let table = BudgetTable {
+        place: fields.place,
+        money: money.into_iter().flatten().collect(),
+        when_spent: fields.text("when_spent", faults),
+    };
+    fields.close(faults);
+    table
 }
 
 fn inbound<'t>(mut fields: Fields<'t>, faults: &mut Faults<'_>) -> InboundTable<'t> {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{Decision, LONGEST_EMERGENCY, LONGEST_EMERGENCY_RING, seconds};
 use crate::base::time::Wall;
-use crate::policy::counters::{Claims, Quantity};
+use crate::policy::counters::Claims;
 use crate::policy::facts::Facts;
 use crate::policy::money::{Currency, Money};
 use crate::policy::number::Number;
@@ -85,12 +85,7 @@ impl RuleSet {
         let caps = caps.filter_map(|claim| self.caps.get(claim.cap as usize));
         let mut longest = tenancy.lane.longest();
         for cap in caps {
-            let limited = Quantity::ALL
-                .into_iter()
-                .filter(|it| cap.measure.limits.has(*it));
-            explanation
-                .caps
-                .extend(limited.map(|quantity| cap.rule(quantity)));
+            explanation.caps.extend(self.rules_of_cap(cap));
             longest = longest.min(cap.longest);
         }
         explanation.longest_call = seconds(longest.call);

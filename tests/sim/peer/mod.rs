@@ -265,6 +265,11 @@ impl Peers {
         minted.copied().or_else(|| self.plan_of(peer, wire))
     }
 
+    /// Whether the peer's end of this message's call fell silent.
+    pub fn is_silent(&self, peer: u8, wire: &Wire) -> bool {
+        self.leg_of(peer, wire).is_some_and(|leg| self.is_dead(leg))
+    }
+
     /// What a peer is called in a trace.
     pub fn name(&self, peer: u8) -> String {
         match peer {

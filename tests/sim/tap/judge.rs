@@ -2,6 +2,7 @@
 //! at the carrier's side of the core.
 
 use std::collections::VecDeque;
+use std::rc::Rc;
 
 use super::{Id, Tap, Turn};
 use crate::dial::Group;
@@ -86,6 +87,9 @@ impl Tap {
             (Ok(Verdict::Pass), None, Some(482)) if planned.dial.group == Group::Emergency => {
                 Ok(())
             }
+            (Ok(Verdict::Pass), None, Some(603)) if self.is_for_money(id) => {
+                self.refused_for_money(turn, &planned)
+            }
             (Ok(Verdict::Pass), None, code) => {
                 let held = self.holders(plan, turn.now);
                 Err(format!("refused ({code:?}) without cause; {held}"))
@@ -97,7 +101,8 @@ impl Tap {
             }
             (_, Some(client), _) => self.passed(turn, id, client, &planned),
         };
-        let result = result.and_then(|()| self.verdict_written(id, &planned));
+        let money = Self::is_limited(turn, &planned);
+        let result = result.and_then(|()| self.verdict_written(id, &planned, money));
         if let Err(what) = result {
             let uri = &planned.dial.uri;
             self.fail(turn.now, format!("an INVITE to {uri} was {what}"));
@@ -288,7 +293,15 @@ impl Tap {
                 (Some(_), None) => Held::No,
                 (None, None) => Held::Yes,
                 (crossed, Some(bye)) => match self.clients[bye].answer {
+                    // A send of it failed: the core may not know, and ask again.
+                    Some(_) if self.clients[bye].excused => Held::Maybe,
                     Some(_) => Held::No,
+                    None if self.clients[bye].excused => {
+                        match until(self.clients[bye].at + T64 + 5 * SEC) {
+                            Held::No => Held::No,
+                            Held::Maybe | Held::Yes => Held::Maybe,
+                        }
+                    }
                     // BYEs crossed: the core may wait for its own's answer.
                     None if crossed.is_some() => match until(self.clients[bye].at + T64) {
                         Held::No => Held::No,
@@ -394,6 +407,8 @@ impl Tap {
             turn.seen.note(Met::CallerReplaced);
         }
         self.legs[leg].urgent = emergency;
+        let went = Rc::clone(went);
+        self.call_billed(turn, plan, &went);
         if !emergency {
             let used = &mut self.ledger.tenants[usize::from(plan.tenant)];
             used.legs.push((leg, plan.dial.group.is_international()));

@@ -4,6 +4,7 @@
 
 mod end;
 mod judge;
+mod money;
 mod prompt;
 mod receive;
 mod records;
@@ -17,6 +18,7 @@ pub use judge::Ledger;
 pub use records::{Records, Written};
 pub use shape::{CARRIER_MARK, PBX_MARK};
 
+use crate::bill::Bill;
 use crate::link::Nanos;
 use crate::peer::{Map, Peers};
 use crate::rules::Rules;
@@ -46,6 +48,8 @@ pub struct Server {
     pub amiss: Option<&'static str>,
     /// A send of it failed, or its outcome is nobody's business.
     pub excused: bool,
+    /// It was refused for money.
+    pub spent: bool,
 }
 
 /// A request that the core sent to a peer.
@@ -80,6 +84,8 @@ pub struct Dialog {
     /// The INVITEs that were answered 2xx.
     pub oks: Vec<Accepted>,
     pub bye_out: Option<Id>,
+    /// When the first BYE to it left.
+    pub parted: Option<Nanos>,
     pub bye_in: Option<Nanos>,
     /// Its 2xx came when the INVITE may have been given up already.
     pub doubtful: bool,
@@ -208,6 +214,8 @@ pub struct Tap {
     pub legs: Vec<Leg>,
     pub calls: Vec<Call>,
     pub ledger: Ledger,
+    /// What the carriers bill.
+    pub bill: Bill,
     pub breach: Option<Breach>,
     /// How much later than due the core's timers may run.
     pub slack: Nanos,
@@ -232,13 +240,14 @@ pub struct Tap {
 
 impl Tap {
     /// An empty book.
-    pub fn new(tenants: usize) -> Self {
+    pub fn new(tenants: usize, bill: Bill) -> Self {
         Self {
             servers: Vec::with_capacity(1024),
             clients: Vec::with_capacity(1024),
             legs: Vec::with_capacity(512),
             calls: Vec::with_capacity(256),
             ledger: Ledger::new(tenants),
+            bill,
             breach: None,
             slack: 0,
             by_branch_in: Map::default(),
@@ -287,6 +296,7 @@ impl Tap {
     /// The core was told that this packet could not be sent.
     pub fn send_failed(&mut self, sent: &Sent) {
         let wire = &sent.wire;
+        self.bill.failed(wire);
         if wire.is_request() {
             let mut key = out_key(wire);
             if wire.method == Method::Ack {
@@ -420,6 +430,7 @@ impl Tap {
             relay: None,
             amiss: None,
             excused: false,
+            spent: false,
         });
         self.by_branch_in.insert(in_key(from, wire), id);
         id
@@ -446,6 +457,7 @@ impl Tap {
             ok: None,
             oks: Vec::new(),
             bye_out: None,
+            parted: None,
             bye_in: None,
             doubtful: false,
             contacts: [0; 3],

@@ -139,8 +139,7 @@ impl Tap {
             .filter(|d| d.ok.is_some())
             .min_by_key(|d| d.ok);
         let Some(main) = main else { return };
-        let bye = main.bye_out.map(|bye| self.clients[bye].at);
-        let end = bye.into_iter().chain(main.bye_in).min();
+        let end = main.parted.into_iter().chain(main.bye_in).min();
         let talked = end.zip(main.ok).map(|(end, ok)| end.saturating_sub(ok));
         if talked.is_some_and(|talked| talked > call + self.slack) {
             self.fail(turn.now, "a call lasted for too long".into());

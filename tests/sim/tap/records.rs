@@ -4,7 +4,9 @@
 use tollgate::record::{Decision, Record, frame};
 
 use super::{Id, Tap, Turn};
+use crate::link::Nanos;
 use crate::plan::CallPlan;
+use crate::seen::{Met, Seen};
 
 /// What the records of a turn say.
 #[derive(Debug, Default)]
@@ -14,6 +16,13 @@ pub struct Records {
     setups: usize,
     answers: usize,
     ends: usize,
+    /// Numbers of calls and the callee's Call-ID.
+    numbers: Vec<(u64, Vec<u8>)>,
+    /// What calls have cost.
+    costs: Vec<(u64, u64)>,
+    /// How many leases were taken, and whether calls ended because none was.
+    leases: usize,
+    spent: bool,
 }
 
 impl Records {
@@ -26,16 +35,29 @@ impl Records {
             };
             match record {
                 Record::Verdict {
+                    call,
                     decision,
                     number,
                     a_call_id,
+                    b_call_id,
                     ..
-                } => records
-                    .verdicts
-                    .push((decision, number.into(), a_call_id.into())),
+                } => {
+                    records.numbers.push((call.0, b_call_id.into()));
+                    records
+                        .verdicts
+                        .push((decision, number.into(), a_call_id.into()));
+                }
                 Record::Setup { .. } => records.setups += 1,
                 Record::Answered { .. } => records.answers += 1,
-                Record::Ended { .. } => records.ends += 1,
+                Record::Ended {
+                    call, cost, cause, ..
+                } => {
+                    records.ends += 1;
+                    records.costs.push((call.0, cost));
+                    records.spent |= cause == "budget-spent";
+                }
+                Record::Booked { call, cost, .. } => records.costs.push((call.0, cost)),
+                Record::Lease { .. } => records.leases += 1,
                 _ => {}
             }
             bytes = rest;
@@ -55,7 +77,24 @@ pub struct Written {
 
 impl Tap {
     /// Takes a turn's records, before its packets.
-    pub fn records(&mut self, records: Records) {
+    pub fn records(&mut self, now: Nanos, shard: u8, records: Records, seen: &mut Seen) {
+        for (call, call_id) in records.numbers.iter().filter(|(_, id)| !id.is_empty()) {
+            self.bill.number(shard, *call, call_id);
+        }
+        for &(call, cost) in &records.costs {
+            self.bill.booked(now, shard, call, cost);
+        }
+        if records.leases > 0 {
+            let new = records.verdicts.is_empty();
+            seen.note(if new {
+                Met::LeaseRenewed
+            } else {
+                Met::LeaseTaken
+            });
+        }
+        if records.spent {
+            seen.note(Met::HungUpForMoney);
+        }
         let let_in = records
             .verdicts
             .iter()
@@ -70,7 +109,13 @@ impl Tap {
 
     /// A judged INVITE: its verdict is in this turn's records, and its set-up
     /// if it was passed on.
-    pub(super) fn verdict_written(&self, id: Id, plan: &CallPlan) -> Result<(), String> {
+    /// With `money`, its lease is there, too.
+    pub(super) fn verdict_written(
+        &self,
+        id: Id,
+        plan: &CallPlan,
+        money: bool,
+    ) -> Result<(), String> {
         let server = &self.servers[id];
         let call_id = server.request.at(server.request.call_id);
         let mut verdicts = self.turn_records.verdicts.iter();
@@ -92,6 +137,9 @@ impl Tap {
         }
         if passed && self.turn_records.setups == 0 {
             return Err("sent before its set-up was recorded".into());
+        }
+        if passed && money && self.turn_records.leases == 0 {
+            return Err("sent before its lease was recorded".into());
         }
         Ok(())
     }

@@ -51,6 +51,7 @@ impl Tap {
         }
         if wire.is_final() {
             server.answer = Some((wire.code, wire.hash, turn.now));
+            server.spent = wire.text(wire.reason).contains("budget-spent");
         }
         if server.method == Method::Invite && wire.code > 100 && wire.code < 300 {
             self.opens_dialog(turn, id, wire)?;

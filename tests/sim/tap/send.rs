@@ -254,10 +254,17 @@ impl Tap {
         self.legs[leg].dialogs[dialog].cseq = wire.cseq;
         let id = self.new_client(turn, packet, leg);
         self.target(leg, dialog, wire, turn)?;
-        if self.legs[leg].dialogs[dialog].bye_out.is_some() {
-            return Err(format!("{name} after BYE"));
+        if let Some(before) = self.legs[leg].dialogs[dialog].bye_out {
+            // A carrier gets it again when it never answered the first.
+            let before = &self.clients[before];
+            let unheard = before.answer.is_none() && turn.now >= before.at + T64;
+            if wire.method != Method::Bye || !(unheard || before.excused) {
+                return Err(format!("{name} after BYE"));
+            }
+            turn.seen.note(Met::ByeAgain);
+        } else {
+            self.session_kept(turn, leg);
         }
-        self.session_kept(turn, leg);
         if wire.method == Method::Bye {
             return self.bye_out(turn, leg, dialog, id);
         }
@@ -357,6 +364,7 @@ impl Tap {
             return Err("BYE after the peer's BYE".into());
         }
         state.bye_out = Some(id);
+        state.parted = state.parted.or(Some(turn.now));
         Ok(())
     }
 

@@ -66,7 +66,11 @@ impl Rules {
                 Scope::To(other) => panic!("{other:?}"),
             };
             if covered {
-                out.push(Claim { measure, cap });
+                out.push(Claim {
+                    measure,
+                    budget: None,
+                    cap,
+                });
             }
         }
     }
@@ -79,11 +83,15 @@ impl Rules {
             claims: &claims,
             version: self.version,
             zone: &Zone::new(TimeZone::UTC),
+            asks: None,
             regardless: false,
         };
-        let admitted = self
-            .book
-            .admit(now, &call, |subject, out| self.claims(subject, out));
+        let admitted = self.book.admit(
+            now,
+            &call,
+            |subject, out| self.claims(subject, out),
+            |_, _| None,
+        );
         admitted.map(|(hold, _)| hold)
     }
 }
@@ -181,6 +189,7 @@ fn numbers_beyond_the_limit_share_one_counter() {
         let subject = subject(&digits, "us");
         let claims = [Claim {
             measure: &measure,
+            budget: None,
             cap: 7,
         }];
         let call = Admission {
@@ -188,9 +197,10 @@ fn numbers_beyond_the_limit_share_one_counter() {
             claims: &claims,
             version: 1,
             zone: &Zone::new(TimeZone::UTC),
+            asks: None,
             regardless: false,
         };
-        match book.admit(now, &call, |_, _| {}) {
+        match book.admit(now, &call, |_, _| {}, |_, _| None) {
             Ok((hold, _)) => {
                 hold.release(now);
                 true

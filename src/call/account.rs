@@ -1,0 +1,318 @@
+//! What a call may cost: its lease is taken before its INVITE leaves, asked for
+//! again while it lives, and booked when no carrier can bill it any more.
+
+use std::time::Duration;
+
+use crate::base::time::{Mono, Now};
+use crate::base::wheel::TimerId;
+use crate::policy::{Amount, Course, Lease, Money, Renewal};
+use crate::record::{CallRef, Record, Side};
+use crate::sip::fields::SessionExpires;
+use crate::sip::message::Message;
+
+use super::call::{Alarm, Call};
+use super::refresh;
+use super::{Calls, Outbox, Turn};
+
+/// A call's account with the budgets of its tenant.
+#[derive(Debug)]
+pub(super) struct Account {
+    pub(super) course: Course,
+    /// What it got at its INVITE, until that is answered.
+    granted: Option<Lease>,
+    /// Runs until it must ask again, and when that is; none where no budget
+    /// covers it.
+    due: Option<(TimerId, Mono)>,
+    /// What was booked of it so far.
+    booked: Money,
+    /// That is all it has cost, if no other answer comes.
+    settled: bool,
+}
+
+impl Account {
+    pub(super) fn new(now: Now, ring: Duration, granted: Option<Lease>) -> Box<Self> {
+        let interval = Duration::from_secs(refresh::wanted(true).into());
+        let interval = granted.map_or(interval, |lease| lease.interval);
+        Box::new(Self {
+            course: Course::new(now, ring, interval),
+            granted,
+            due: None,
+            booked: Money::ZERO,
+            settled: false,
+        })
+    }
+
+    /// The timer it has set.
+    pub(super) fn timer(&self) -> Option<TimerId> {
+        self.due.map(|(timer, _)| timer)
+    }
+}
+
+impl Call {
+    /// The session interval that the callee is asked for, in seconds.
+    pub(super) fn wanted_interval(&self) -> u32 {
+        let account = self.account.as_ref();
+        let leased = account.map(|account| account.course.interval().as_secs());
+        let leased = leased.and_then(|seconds| u32::try_from(seconds).ok());
+        leased.unwrap_or_else(|| refresh::wanted(self.carrier_side() == Side::Callee))
+    }
+
+    /// What the carrier's leg of a call is known by in its account.
+    pub(super) fn course(&mut self) -> Option<&mut Course> {
+        self.account.as_mut().map(|account| &mut account.course)
+    }
+}
+
+/// The session interval that a 2xx agrees to.
+pub(super) fn interval_of(message: &Message) -> Option<Duration> {
+    let agreed = SessionExpires::of(message).ok().flatten()?;
+    Some(Duration::from_secs(
+        agreed.seconds.max(refresh::LEAST).into(),
+    ))
+}
+
+/// Notes what a call holds of budgets, before its INVITE leaves.
+pub(super) fn journal_lease(call: CallRef, now: Now, lease: &Lease, out: &mut Outbox) {
+    write(call, now, lease, (0, 0), out);
+}
+
+fn write(call: CallRef, now: Now, lease: &Lease, (value, threshold): (u64, u64), out: &mut Outbox) {
+    out.journal(&Record::Lease {
+        call,
+        wall: now.wall,
+        lasts_s: u32::try_from(lease.lasts.as_secs()).unwrap_or(u32::MAX),
+        reserved: lease.reserved.money.millionths(),
+        currency: lease.reserved.currency.as_str(),
+        value,
+        threshold,
+    });
+}
+
+/// Calls that hold nothing yet ask new rules within this time, one after the other.
+const SPREAD: u64 = 1_000;
+
+impl Calls {
+    /// New rules may have budgets for calls that hold nothing of any. The others
+    /// ask when their leases end.
+    pub(super) fn ask_new_rules(&mut self, now: Now) {
+        let keys = self.calls.iter().filter_map(|(key, call)| {
+            let account = call.account.as_ref()?;
+            (account.due.is_none() && call.ending.is_none()).then_some(key)
+        });
+        let keys: Vec<_> = keys.collect();
+        for (turn, key) in (0..).zip(keys) {
+            let wait = Duration::from_millis(turn % SPREAD);
+            let timer = self.tools.schedule(key, Alarm::Lease, now.mono, wait);
+            if let Some(account) = self.calls.get_mut(key).and_then(|it| it.account.as_mut()) {
+                account.due = Some((timer, now.mono + wait));
+            }
+        }
+    }
+}
+
+impl Turn<'_> {
+    /// The INVITE leaves: where ringing is billed, the lease runs from now on.
+    pub(super) fn start_lease(&mut self) {
+        let account = self.call.account.as_ref();
+        let granted = account.and_then(|account| account.granted);
+        if let Some(lease) = granted.filter(|lease| lease.from_invite) {
+            self.run_lease(lease.lasts);
+        }
+    }
+
+    /// A carrier's 200 makes this dialog.
+    pub(super) fn answer_billed(&mut self, dialog: u8, interval: Option<Duration>) {
+        let now = self.now;
+        let Some(account) = &mut self.call.account else {
+            return;
+        };
+        account.course.answered(dialog, now, interval);
+        account.settled = false;
+        if dialog != Course::OWN {
+            return;
+        }
+        let Some(lease) = account.granted.take() else {
+            return;
+        };
+        // The lease was reserved for the interval that was asked for.
+        if interval.unwrap_or_default() > lease.interval {
+            self.renew_lease();
+        } else if !lease.from_invite {
+            self.run_lease(lease.lasts);
+        }
+    }
+
+    fn run_lease(&mut self, lasts: Duration) {
+        let now = self.now.mono;
+        let timer = self.tools.schedule(self.key, Alarm::Lease, now, lasts);
+        if let Some(account) = &mut self.call.account {
+            account.due = Some((timer, now + lasts));
+        }
+    }
+
+    /// Whether its time is over: then nothing may be done that has the carrier go
+    /// on, before it got more.
+    pub(super) fn is_lease_over(&self) -> bool {
+        let due = self.call.account.as_ref().and_then(|account| account.due);
+        due.is_some_and(|(_, at)| at <= self.now.mono)
+    }
+
+    /// The carrier agreed to another session interval. What is reserved must cover
+    /// it from now on.
+    pub(super) fn interval_billed(&mut self, interval: Duration) {
+        let Some(course) = self.call.course() else {
+            return;
+        };
+        let before = course.interval();
+        course.agreed(interval);
+        let longer = course.interval() > before;
+        if longer
+            && self
+                .call
+                .account
+                .as_ref()
+                .is_some_and(|it| it.due.is_some())
+        {
+            self.renew_lease();
+        }
+    }
+
+    /// The lease is over: the call gets another one, or ends.
+    pub(super) fn lease_over(&mut self) {
+        if let Some(account) = &mut self.call.account {
+            account.due = None;
+        }
+        self.renew_lease();
+    }
+
+    fn renew_lease(&mut self) {
+        if self.call.ending.is_some() {
+            return;
+        }
+        self.note_closed();
+        let Some(hold) = &self.call.hold else { return };
+        let Some(account) = &mut self.call.account else {
+            return;
+        };
+        if let Some((due, _)) = account.due.take() {
+            self.tools.wheel.cancel(due);
+        }
+        let (call, now) = (self.call.reference, self.now);
+        match self.tools.rules.renew(hold, &account.course, now) {
+            Renewal::Free => {}
+            Renewal::Granted(lease) => {
+                write(call, now, &lease, (0, 0), self.out);
+                self.run_lease(lease.lasts);
+            }
+            Renewal::Over(lease, over) => {
+                write(call, now, &lease, (over.value, over.threshold), self.out);
+                self.run_lease(lease.lasts);
+            }
+            Renewal::Refused(refused) => self.hang_up(refused.reason.code()),
+        }
+    }
+
+    /// Whether the INVITE may be sent once more, asking for this interval: what
+    /// is reserved must cover that, too.
+    pub(super) fn afford_interval(&mut self, interval: Duration) -> bool {
+        let Some(account) = &mut self.call.account else {
+            return true;
+        };
+        account.course.invited_again(interval);
+        let (Some(hold), Some(granted)) = (&self.call.hold, &mut account.granted) else {
+            return true;
+        };
+        let (call, now) = (self.call.reference, self.now);
+        match self.tools.rules.renew(hold, &account.course, now) {
+            Renewal::Free => true,
+            Renewal::Granted(lease) | Renewal::Over(lease, _) => {
+                *granted = lease;
+                write(call, now, &lease, (0, 0), self.out);
+                true
+            }
+            Renewal::Refused(_) => false,
+        }
+    }
+
+    /// Notes that no further answer can come, if so.
+    fn note_closed(&mut self) {
+        let mut exchanges = self.call.exchanges.iter();
+        let awaited = exchanges.any(|it| it.opening && it.client.is_some());
+        let lingers = self.call.linger.is_some();
+        if let (false, false, Some(course)) = (awaited, lingers, self.call.course()) {
+            course.close();
+        }
+    }
+
+    /// Books what the call has cost so far, and returns it. A call that nothing
+    /// more can be billed of gives back all it holds: the one place.
+    pub(super) fn book(&mut self) -> Option<Amount> {
+        self.note_closed();
+        let Some((hold, account)) = self.call.hold.as_ref().zip(self.call.account.as_mut()) else {
+            self.call.release(self.now);
+            return None;
+        };
+        let rules = &self.tools.rules;
+        let (cost, holds) = rules.settle(hold, &account.course, account.booked, self.now);
+        account.booked = cost.map_or(account.booked, |cost| cost.money);
+        account.settled = !account.course.is_open();
+        if !holds {
+            self.call.release(self.now);
+        }
+        cost
+    }
+
+    /// The call is over: books what came after its end, and gives the rest back.
+    pub(super) fn close_account(&mut self) {
+        let account = self.call.account.as_ref();
+        let Some(before) = account.filter(|it| !it.settled).map(|it| it.booked) else {
+            self.call.release(self.now);
+            return;
+        };
+        let hold = self.call.hold.as_ref();
+        let tenant = hold.map_or_else(String::new, |hold| hold.tenant().to_owned());
+        if let Some(cost) = self.book().filter(|cost| cost.money != before) {
+            let record = Record::Booked {
+                call: self.call.reference,
+                wall: self.now.wall,
+                tenant: &tenant,
+                cost: cost.money.millionths(),
+                currency: cost.currency.as_str(),
+            };
+            self.out.journal(&record);
+        }
+        self.call.release(self.now);
+    }
+
+    /// A BYE of ours on the carrier's leg got no answer. It is sent again until
+    /// the carrier has hung up by itself. Says whether that is to be awaited.
+    pub(super) fn awaits_carrier(&mut self, side: Side, dialog: u8) -> bool {
+        let now = self.now.mono;
+        let carrier = side == self.call.carrier_side();
+        let Some(course) = self.call.course().filter(|_| carrier) else {
+            return false;
+        };
+        course.gone_by(dialog).is_some_and(|gone| now < gone)
+    }
+
+    /// A dialog with the carrier is over.
+    pub(super) fn dialog_over(&mut self, side: Side, dialog: u8) {
+        let now = self.now.mono;
+        self.dialog_ends(side, dialog, |gone| gone.map_or(now, |gone| now.min(gone)));
+    }
+
+    /// Nobody knows when a dialog with the carrier is over: when its session timer
+    /// has run out, if it keeps one.
+    pub(super) fn dialog_lost(&mut self, side: Side, dialog: u8) {
+        let now = self.now.mono;
+        self.dialog_ends(side, dialog, |gone| gone.unwrap_or(now));
+    }
+
+    fn dialog_ends(&mut self, side: Side, dialog: u8, at: impl FnOnce(Option<Mono>) -> Mono) {
+        let carrier = side == self.call.carrier_side();
+        if let Some(course) = self.call.course().filter(|_| carrier) {
+            let end = at(course.gone_by(dialog));
+            course.ended(dialog, end);
+        }
+    }
+}
