@@ -11,8 +11,8 @@
 mod compile;
 mod counters;
 mod diagnostic;
-mod exposure;
 mod emergency;
+mod exposure;
 mod facts;
 mod lane;
 mod lease;
