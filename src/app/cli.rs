@@ -93,8 +93,9 @@ Examples:
   tollgate exposure -c tollgate.toml
   tollgate exposure -c tollgate.toml --max \"JPY 100000\" || echo too much
 
-Lost is what calls begun on one day cost, by the tariff. The smallest bound
-counts: a budget, or what the caps leave room for. What no figure has in it is
+Lost is what calls cost by the tariff. The smallest bound counts: a budget, for
+what is spent on one day, or what the caps leave room for, for the calls begun
+on one day. What no figure has in it is
 listed below the figures.
 
 Exit codes: 0; 1 a fault, or with --max a tenant that can lose more, or any

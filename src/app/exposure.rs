@@ -100,7 +100,7 @@ fn destination(dearest: &Dearest) -> String {
 }
 
 fn as_text(rules: &RuleSet, all: &[Exposure]) -> String {
-    let mut text = String::from("The most that calls begun on one day can cost:\n");
+    let mut text = String::from("The most that can be lost in a day:\n");
     for exposure in all {
         text.push('\n');
         tenant(rules, exposure, &mut text);

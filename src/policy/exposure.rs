@@ -1,9 +1,10 @@
 //! The most that a tenant can lose in a day, and what makes it so.
 //!
-//! Lost is what the calls cost that are begun on one day. A budget bounds that by
-//! itself. Caps on numbers of calls bound it too, if less tightly: calls to the
-//! targets of narrower caps are bounded each by itself and together by what is
-//! left, each share by the smaller of
+//! A budget bounds what is spent on a day. Where live calls may overshoot it, each
+//! that lives when it is spent adds the longest call at most. Caps on numbers of
+//! calls bound what the calls cost that are begun on a day: calls to the targets of
+//! narrower caps are bounded each by itself and together by what is left, each
+//! share by the smaller of
 //!
 //! ```text
 //! calls at once x a day and the longest call x the dearest minute
@@ -178,6 +179,8 @@ struct Scope {
     /// In a day.
     calls: Option<(u64, RuleId)>,
     money: Option<(Money, RuleId)>,
+    /// Live calls go on when that is spent.
+    overshoots: bool,
     longest: Longest,
 }
 
@@ -213,15 +216,24 @@ impl Scope {
         }
     }
 
+    /// The most that its budget lets be spent in a day.
+    fn spent(&self, costs: &Costs) -> Option<(Money, Vec<RuleId>)> {
+        let (money, rule) = self.money?;
+        if !self.overshoots {
+            return Some((money, vec![rule]));
+        }
+        let (at_once, second) = self.at_once?;
+        let over = costs.call.saturating_mul(at_once);
+        Some((money.saturating_add(over), vec![rule, second]))
+    }
+
     /// The most that its calls cost in a day.
     fn most(&self, costs: &Costs, day: u64) -> (Option<Money>, Vec<RuleId>) {
         if *costs == Costs::default() {
             return (Some(Money::ZERO), Vec::new());
         }
         let mut all: Vec<(Money, Vec<RuleId>)> = Vec::new();
-        if let Some((money, rule)) = self.money {
-            all.push((money, vec![rule]));
-        }
+        all.extend(self.spent(costs));
         if let Some((calls, rule)) = self.calls {
             all.push((costs.call.saturating_mul(calls), vec![rule]));
         }
@@ -315,25 +327,22 @@ impl RuleSet {
             // The budget is for all of them together.
             scope.money = None;
             if let Some(cap) = self.caps.get(cap as usize) {
-                scope.add(cap, 1, day, self.money_of(lane, cap));
+                scope.add(cap, 1, day, self.money_of(cap));
             }
             let (most, by) = scope.most(&costs, day);
             let on = self.name_of(lane, cap);
             exposure.shares.push(Share { most, by, on });
         }
         exposure.together(&wide, day, &all);
-        let by_caps = exposure.by_caps.map(|sum| (sum, None));
-        let budget = wide.money.map(|(money, rule)| (money, Some(rule)));
-        let least = by_caps
-            .into_iter()
-            .chain(budget)
-            .min_by_key(|(money, _)| *money);
+        let shares = exposure.shares.iter().flat_map(|it| it.by.iter().copied());
+        let by_caps = exposure.by_caps.map(|sum| (sum, shares.collect()));
+        let all = by_caps.into_iter().chain(wide.spent(&all));
+        let least: Option<(Money, Vec<RuleId>)> = all.min_by_key(|(money, _)| *money);
         exposure.most = match least {
             _ if lane.mode == Mode::Observe => Most::Unbounded(Unbounded::Observed),
             None => Most::Unbounded(Unbounded::NoLimit),
-            Some((money, rule)) => {
-                let shares = exposure.shares.iter().flat_map(|share| share.by.clone());
-                exposure.by = rule.map_or_else(|| shares.collect(), |rule| vec![rule]);
+            Some((money, by)) => {
+                exposure.by = by;
                 exposure.by.sort_unstable();
                 exposure.by.dedup();
                 Most::AtMost(money)
@@ -348,6 +357,7 @@ impl RuleSet {
             at_once: None,
             calls: None,
             money: None,
+            overshoots: lane.overshoots(),
             longest: lane.longest(),
         };
         // Each caller is one of the tenant's numbers.
@@ -360,7 +370,7 @@ impl RuleSet {
                 continue;
             };
             match cap.measure.meter {
-                Meters::Fixed(_) => scope.add(cap, 1, day, self.money_of(lane, cap)),
+                Meters::Fixed(_) => scope.add(cap, 1, day, self.money_of(cap)),
                 Meters::Each(Who::Caller) => scope.add(cap, callers, day, None),
                 // There is no end of numbers to call.
                 Meters::Each(Who::Called) => scope.longest = scope.longest.min(cap.longest),
@@ -438,10 +448,9 @@ impl RuleSet {
         self.wide_scope(lane, day).money.is_some()
     }
 
-    /// How much money a cap allows in a day. None where live calls may overshoot.
-    fn money_of(&self, lane: &Lane, cap: &Cap) -> Option<(Money, RuleId)> {
-        let allowance = self.allowances.get(cap.allowance as usize)?;
-        allowance.least().filter(|_| !lane.overshoots())
+    /// How much money a cap allows in a day.
+    fn money_of(&self, cap: &Cap) -> Option<(Money, RuleId)> {
+        self.allowances.get(cap.allowance as usize)?.least()
     }
 }
 
