@@ -436,7 +436,7 @@ impl RuleSet {
         let targets = lane.cap_targets().of(&self.entries).iter();
         let entry = targets.clone().find(|entry| entry.value == cap)?;
         let cap = self.caps.get(entry.value as usize)?;
-        let text = self.rule(RuleId(cap.first_rule)).text;
+        let text = self.rule(self.rules_of_cap(cap).next()?).text;
         let name = text.split('"').nth(1)?;
         Some(name.to_owned())
     }

@@ -114,8 +114,7 @@ impl RuleSet {
             let Some(cap) = self.caps.get(cap as usize) else {
                 continue;
             };
-            let rule = RuleId(cap.first_rule);
-            if !self.rule(rule).text.is_empty() && lane.mode == Mode::Enforce {
+            if let (Some(rule), Mode::Enforce) = (self.rules_of_cap(cap).next(), lane.mode) {
                 found.push(Warning {
                     rule,
                     title: format!("`{}` never counts a call", self.rule(rule).text),
@@ -270,7 +269,7 @@ mod tests {
                         address = \"udp:127.0.0.2:5070\"\n";
 
     /// The warnings, each "line:column title".
-    fn lint(destinations: &str, rows: &str) -> Vec<String> {
+    fn lint_all(destinations: &str, rows: &str) -> Vec<String> {
         let source = |name: &str, text: &str| Source {
             name: name.to_owned(),
             text: text.to_owned(),
@@ -297,8 +296,13 @@ mod tests {
         let set = set.unwrap_or_else(|it| panic!("{it:#?}"));
         let found = set.lint(&sources, Wall::default());
         let show = |it: Diagnostic| format!("{}:{} {}", it.line, it.column, it.title);
-        let all = found.into_iter().map(show);
-        all.filter(|it| !it.contains("no budget")).collect()
+        found.into_iter().map(show).collect()
+    }
+
+    fn lint(destinations: &str, rows: &str) -> Vec<String> {
+        let mut found = lint_all(destinations, rows);
+        found.retain(|it| !it.contains("no budget"));
+        found
     }
 
     const ALL: &str = "any,0,1,1,1,JPY\npremium,0,1,1,1,JPY\nuan,0,1,1,1,JPY";
@@ -322,6 +326,22 @@ mod tests {
                     [[cap]]\non = \"jp\"\ncalls_per_day = 3\n";
         let title = "`[[cap]] on \"international\" calls_per_day = 3` never counts a call";
         assert_eq!(lint(caps, ALL), [format!("12:1 {title}")]);
+    }
+
+    #[test]
+    fn a_tenant_without_a_budget_is_shown() {
+        let allow = "allow = [\"us\"]\n";
+        let title = "no budget bounds what calls cost: tenant `acme`";
+        assert_eq!(lint_all(allow, ALL), [format!("3:10 {title}")]);
+        let budget = format!("{allow}[budget]\nper_month = \"JPY 9\"\n");
+        assert_eq!(lint_all(&budget, ALL), [""; 0]);
+        assert_eq!(lint_all("", ALL), [""; 0], "nothing is allowed");
+        let idle = format!("{budget}[[cap]]\non = \"gb\"\nmoney_per_day = \"JPY 9\"\n");
+        let found = lint_all(&idle, ALL);
+        assert!(
+            found[0].contains("money_per_day = \"JPY 9\"` never counts"),
+            "{found:?}"
+        );
     }
 
     #[test]

@@ -86,3 +86,20 @@ fn what_nothing_bounds_is_said_to_be_unbounded() {
         said.out
     );
 }
+
+#[test]
+fn a_budget_sets_the_figure() {
+    let files = priced();
+    let tenant = std::fs::read_to_string(files.path("rules/tenants/kiku.toml")).unwrap();
+    let budget = "[budget]\nper_day = \"JPY 3000\"\n";
+    files.write("rules/tenants/kiku.toml", &format!("{tenant}{budget}"));
+    let said = exposure(&files, &["--max", "JPY 3000"]);
+    assert_eq!(said.code, Some(0), "{said:?}");
+    assert!(said.out.contains("kiku       JPY 3000\n"), "{}", said.out);
+    assert!(
+        said.out.contains("[budget] per_day = \"JPY 3000\""),
+        "{}",
+        said.out
+    );
+    assert_eq!(files.check().err, "", "nothing is odd any more");
+}
