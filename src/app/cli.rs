@@ -137,6 +137,16 @@ pub(super) struct Explain {
     pub(super) number: String,
 }
 
+impl Exposure {
+    /// What is not acted on yet bounds nothing, and is accepted.
+    pub(super) fn configuration(&self) -> Configuration {
+        Configuration {
+            config: self.config.clone(),
+            preview: true,
+        }
+    }
+}
+
 impl Explain {
     /// What is not acted on yet changes no verdict, and is accepted.
     pub(super) fn configuration(&self) -> Configuration {
@@ -149,8 +159,9 @@ impl Explain {
 
 #[derive(Debug, Args)]
 pub(super) struct Exposure {
-    #[command(flatten)]
-    pub(super) configuration: Configuration,
+    /// The configuration; the paths in it are relative to its folder.
+    #[arg(short = 'c', long = "config", value_name = "FILE")]
+    config: PathBuf,
     /// Fail if a tenant can lose more than this in a day: "JPY 100000".
     #[arg(long, value_name = "AMOUNT", value_parser = Amount::parse)]
     pub(super) max: Option<Amount>,
