@@ -1,5 +1,6 @@
-//! Verdicts with 10 tenants and with 100,000 (ten rules each): who sends, what is
-//! dialled, which rule decides, and every cap taken and given back.
+//! Verdicts with 10 tenants and with 100,000 (ten rules each), without a tariff
+//! and with one: who sends, what is dialled, which rule decides, whether it has a
+//! price, and every cap taken and given back.
 //!
 //! Tenants are drawn by Zipf's law, as in life, and uniformly, where every one
 //! is cold. Before that it prints what compiling took, and checks that a verdict
@@ -83,9 +84,12 @@ fn own(at: u32) -> String {
     format!("+8133{:07}", 2_000_000 + at)
 }
 
-fn tenant(at: u32) -> String {
+fn tenant(at: u32, priced: bool) -> String {
     let (ip, own, area) = (address(at), own(at), 200 + at % 90);
     let mut text = String::new();
+    if priced {
+        text.push_str("tariff = \"jp-carrier\"\n");
+    }
     let _ = write!(
         text,
         "name = \"tenant-{at}\"\nplan = \"jp\"\ntime_zone = \"Asia/Tokyo\"\ncarriers = [\"upstream\"]\n\
@@ -103,17 +107,20 @@ struct Set {
     tenants: u32,
 }
 
-fn set(tenants: u32) -> Set {
+fn set(tenants: u32, priced: bool) -> Set {
     let sources = Sources {
         main: source("tollgate.toml".into(), MAIN.into()),
         tenants: (0..tenants)
-            .map(|at| source(format!("t/{at}.toml"), tenant(at)))
+            .map(|at| source(format!("t/{at}.toml"), tenant(at, priced)))
             .collect(),
         plans: vec![source(
             "jp.toml".into(),
             include_str!("../policies/plans/jp.toml").into(),
         )],
-        tariffs: Vec::new(),
+        tariffs: vec![source(
+            "jp-carrier.csv".into(),
+            include_str!("../policies/tariffs/jp-carrier.csv").into(),
+        )],
     };
     let (zones, counters) = (TimeZoneDatabase::bundled(), Counters::new());
     let before = BYTES.load(Ordering::Relaxed);
@@ -225,8 +232,9 @@ fn verdicts(c: &mut Criterion) {
         .collect();
     let mut group = c.benchmark_group("verdict");
     group.measurement_time(Duration::from_secs(5));
-    for tenants in [10, 100_000] {
-        let set = set(tenants);
+    for (tenants, priced) in [(10, false), (100_000, false), (100_000, true)] {
+        let set = set(tenants, priced);
+        let what = if priced { ", with a tariff" } else { "" };
         let mut at = 0;
         // Every tenant's counters grow once.
         for tenant in 0..tenants {
@@ -245,7 +253,7 @@ fn verdicts(c: &mut Criterion) {
         let allocations = ALLOCATIONS.load(Ordering::Relaxed) - before;
         println!("{tenants} tenants: {allocations} allocations in 10,000 verdicts");
         for (name, uniform) in [("zipf", false), ("uniform", true)] {
-            group.bench_function(format!("{name} of {tenants}"), |b| {
+            group.bench_function(format!("{name} of {tenants}{what}"), |b| {
                 b.iter(|| {
                     at += 1;
                     let drawn = if uniform {
@@ -257,7 +265,7 @@ fn verdicts(c: &mut Criterion) {
                 });
             });
         }
-        group.bench_function(format!("decision only, zipf of {tenants}"), |b| {
+        group.bench_function(format!("decision only, zipf of {tenants}{what}"), |b| {
             b.iter(|| {
                 at += 1;
                 let facts = Facts {

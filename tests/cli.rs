@@ -13,6 +13,8 @@
 mod check;
 #[path = "cli/explain.rs"]
 mod explain;
+#[path = "cli/exposure.rs"]
+mod exposure;
 #[path = "cli/folder.rs"]
 mod folder;
 #[path = "cli/ledger.rs"]

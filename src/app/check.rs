@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use crate::net::clock;
 use crate::policy::{Counters, RuleSet};
 
 use super::cli::Configuration;
@@ -14,14 +15,17 @@ use super::rules::{self, Broken};
 /// One line, after the faults themselves were shown.
 pub(super) fn run(wanted: &Configuration) -> Result<(), String> {
     let rules = rules::load(wanted, &Counters::new()).map_err(Broken::show)?;
-    rules.show_warnings();
-    super::print(&summary(&rules.set, &wanted.config.display().to_string()))
+    let hints = rules.set.lint(&rules.sources, clock::now().wall);
+    rules.show_warnings(&hints);
+    let warnings = rules.set.warnings().len() + hints.len();
+    let config = wanted.config.display().to_string();
+    super::print(&summary(&rules.set, warnings, &config))
 }
 
-fn summary(rules: &RuleSet, config: &str) -> String {
+fn summary(rules: &RuleSet, warnings: usize, config: &str) -> String {
     let mut text = format!("{config}: all is well");
-    if !rules.warnings().is_empty() {
-        let warnings = count(rules.warnings().len(), "warning", "warnings");
+    if warnings > 0 {
+        let warnings = count(warnings, "warning", "warnings");
         let _infallible = write!(text, ", with {warnings}");
     }
     let counts = [

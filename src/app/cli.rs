@@ -69,7 +69,8 @@ Example:
   tollgate check -c tollgate.toml
 
 Every fault is shown with its file, line and a caret, not only the first; exit
-code 1 if there is one. If all is well, the summary ends with the hash of the
+code 1 if there is one. Warnings are no faults: rules that never decide, what is
+allowed without a price, a tenant without a budget. If all is well, the summary ends with the hash of the
 rules, by which the ledger names them. Next: tollgate run -c FILE, or, if it is
 running, SIGHUP.")]
     Check(Configuration),
@@ -92,8 +93,9 @@ Examples:
   tollgate exposure -c tollgate.toml
   tollgate exposure -c tollgate.toml --max \"JPY 100000\" || echo too much
 
-Lost is what calls begun on one day cost, by the tariff. The smallest bound
-counts: a budget, or what the caps leave room for. What no figure has in it is
+Lost is what calls cost by the tariff. The smallest bound counts: a budget, for
+what is spent on one day, or what the caps leave room for, for the calls begun
+on one day. What no figure has in it is
 listed below the figures.
 
 Exit codes: 0; 1 a fault, or with --max a tenant that can lose more, or any
@@ -135,6 +137,16 @@ pub(super) struct Explain {
     pub(super) number: String,
 }
 
+impl Exposure {
+    /// What is not acted on yet bounds nothing, and is accepted.
+    pub(super) fn configuration(&self) -> Configuration {
+        Configuration {
+            config: self.config.clone(),
+            preview: true,
+        }
+    }
+}
+
 impl Explain {
     /// What is not acted on yet changes no verdict, and is accepted.
     pub(super) fn configuration(&self) -> Configuration {
@@ -147,8 +159,9 @@ impl Explain {
 
 #[derive(Debug, Args)]
 pub(super) struct Exposure {
-    #[command(flatten)]
-    pub(super) configuration: Configuration,
+    /// The configuration; the paths in it are relative to its folder.
+    #[arg(short = 'c', long = "config", value_name = "FILE")]
+    config: PathBuf,
     /// Fail if a tenant can lose more than this in a day: "JPY 100000".
     #[arg(long, value_name = "AMOUNT", value_parser = Amount::parse)]
     pub(super) max: Option<Amount>,

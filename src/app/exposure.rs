@@ -29,7 +29,7 @@ const HOLES: [&str; 6] = [
 /// One line: after faults in the rules were shown, or that a tenant can lose more
 /// than it was asked about.
 pub(super) fn run(wanted: &cli::Exposure) -> Result<(), String> {
-    let rules = rules::load(&wanted.configuration, &Counters::new()).map_err(Broken::show)?;
+    let rules = rules::load(&wanted.configuration(), &Counters::new()).map_err(Broken::show)?;
     let rules = rules.set;
     let all = rules.exposure(clock::now().wall);
     let text = if wanted.json {
@@ -100,7 +100,7 @@ fn destination(dearest: &Dearest) -> String {
 }
 
 fn as_text(rules: &RuleSet, all: &[Exposure]) -> String {
-    let mut text = String::from("The most that calls begun on one day can cost:\n");
+    let mut text = String::from("The most that can be lost in a day:\n");
     for exposure in all {
         text.push('\n');
         tenant(rules, exposure, &mut text);

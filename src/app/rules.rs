@@ -55,9 +55,10 @@ pub(super) fn from(
 }
 
 impl Rules {
-    /// Shows on standard error what is odd, if not wrong.
-    pub(super) fn show_warnings(&self) {
+    /// Shows on standard error what is odd, if not wrong; these hints, too.
+    pub(super) fn show_warnings(&self, hints: &[Diagnostic]) {
         show(self.set.warnings(), &self.sources);
+        show(hints, &self.sources);
     }
 
     /// The same as lines of the log.

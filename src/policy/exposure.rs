@@ -1,9 +1,10 @@
 //! The most that a tenant can lose in a day, and what makes it so.
 //!
-//! Lost is what the calls cost that are begun on one day. A budget bounds that by
-//! itself. Caps on numbers of calls bound it too, if less tightly: calls to the
-//! targets of narrower caps are bounded each by itself and together by what is
-//! left, each share by the smaller of
+//! A budget bounds what is spent on a day. Where live calls may overshoot it, each
+//! that lives when it is spent adds the longest call at most. Caps on numbers of
+//! calls bound what the calls cost that are begun on a day: calls to the targets of
+//! narrower caps are bounded each by itself and together by what is left, each
+//! share by the smaller of
 //!
 //! ```text
 //! calls at once x a day and the longest call x the dearest minute
@@ -98,8 +99,15 @@ pub struct Dearest {
 
 /// Where calls can go that are alike to all rules, caps and rows of a tariff.
 #[derive(Clone, Copy)]
-struct Spot {
-    to: Destination,
+pub(super) struct Spot {
+    pub to: Destination,
+}
+
+/// Short codes: they are of their class alone.
+pub(super) fn services() -> impl Iterator<Item = Spot> {
+    let short = Number::short(b"0").as_ref().and_then(Packed::of);
+    let services = Class::ALL.into_iter().filter(|class| class.is_service());
+    services.filter_map(move |class| Some(Spot::new(short?, (None, class))))
 }
 
 impl Spot {
@@ -171,6 +179,8 @@ struct Scope {
     /// In a day.
     calls: Option<(u64, RuleId)>,
     money: Option<(Money, RuleId)>,
+    /// Live calls go on when that is spent.
+    overshoots: bool,
     longest: Longest,
 }
 
@@ -206,15 +216,24 @@ impl Scope {
         }
     }
 
+    /// The most that its budget lets be spent in a day.
+    fn spent(&self, costs: &Costs) -> Option<(Money, Vec<RuleId>)> {
+        let (money, rule) = self.money?;
+        if !self.overshoots {
+            return Some((money, vec![rule]));
+        }
+        let (at_once, second) = self.at_once?;
+        let over = costs.call.saturating_mul(at_once);
+        Some((money.saturating_add(over), vec![rule, second]))
+    }
+
     /// The most that its calls cost in a day.
     fn most(&self, costs: &Costs, day: u64) -> (Option<Money>, Vec<RuleId>) {
         if *costs == Costs::default() {
             return (Some(Money::ZERO), Vec::new());
         }
         let mut all: Vec<(Money, Vec<RuleId>)> = Vec::new();
-        if let Some((money, rule)) = self.money {
-            all.push((money, vec![rule]));
-        }
+        all.extend(self.spent(costs));
         if let Some((calls, rule)) = self.calls {
             all.push((costs.call.saturating_mul(calls), vec![rule]));
         }
@@ -256,23 +275,30 @@ impl RuleSet {
         let prefixes = self.tariffs.get(usize::from(lane.tariff));
         let prefixes = prefixes.into_iter().flat_map(|tariff| tariff.prefixes());
         let everywhere = Packed::default();
-        let mut spots: Vec<Spot> = prefixes
-            .chain([everywhere])
-            .flat_map(|prefix| self.sorts_at(prefix))
-            .collect();
-        // Short codes are of their class alone.
-        if let Some(short) = Number::short(b"0").as_ref().and_then(Packed::of) {
-            let services = Class::ALL.into_iter().filter(|class| class.is_service());
-            spots.extend(services.map(|class| Spot::new(short, (None, class))));
-        }
-        spots
+        let all = prefixes.chain([everywhere]);
+        all.flat_map(|prefix| self.spots(prefix))
+            .chain(services())
+            .collect()
     }
 
-    fn sorts_at(&self, prefix: Packed) -> impl Iterator<Item = Spot> {
+    /// The sorts of numbers that begin with a prefix; of all numbers, if it has no
+    /// digits: then each with its country's code.
+    pub(super) fn spots(&self, prefix: Packed) -> impl Iterator<Item = Spot> {
         let number = prefix.number();
         let digits = number.as_ref().and_then(Number::international_digits);
         let sorts = self.numbering.sorts_under(digits.unwrap_or_default());
-        sorts.into_iter().map(move |sort| Spot::new(prefix, sort))
+        sorts.into_iter().map(move |sort| {
+            let code = match sort.0 {
+                Some(country) if number.is_none() => self.code_of(country),
+                _ => None,
+            };
+            Spot::new(code.unwrap_or(prefix), sort)
+        })
+    }
+
+    fn code_of(&self, country: Country) -> Option<Packed> {
+        let code = self.numbering.calling_code(country)?;
+        Packed::international(code.as_bytes())
     }
 
     fn exposure_of(&self, tenant: TenantId, lane: &Lane, of_tariff: &[Spot], at: Wall) -> Exposure {
@@ -301,25 +327,22 @@ impl RuleSet {
             // The budget is for all of them together.
             scope.money = None;
             if let Some(cap) = self.caps.get(cap as usize) {
-                scope.add(cap, 1, day, self.money_of(lane, cap));
+                scope.add(cap, 1, day, self.money_of(cap));
             }
             let (most, by) = scope.most(&costs, day);
             let on = self.name_of(lane, cap);
             exposure.shares.push(Share { most, by, on });
         }
         exposure.together(&wide, day, &all);
-        let by_caps = exposure.by_caps.map(|sum| (sum, None));
-        let budget = wide.money.map(|(money, rule)| (money, Some(rule)));
-        let least = by_caps
-            .into_iter()
-            .chain(budget)
-            .min_by_key(|(money, _)| *money);
+        let shares = exposure.shares.iter().flat_map(|it| it.by.iter().copied());
+        let by_caps = exposure.by_caps.map(|sum| (sum, shares.collect()));
+        let all = by_caps.into_iter().chain(wide.spent(&all));
+        let least: Option<(Money, Vec<RuleId>)> = all.min_by_key(|(money, _)| *money);
         exposure.most = match least {
             _ if lane.mode == Mode::Observe => Most::Unbounded(Unbounded::Observed),
             None => Most::Unbounded(Unbounded::NoLimit),
-            Some((money, rule)) => {
-                let shares = exposure.shares.iter().flat_map(|share| share.by.clone());
-                exposure.by = rule.map_or_else(|| shares.collect(), |rule| vec![rule]);
+            Some((money, by)) => {
+                exposure.by = by;
                 exposure.by.sort_unstable();
                 exposure.by.dedup();
                 Most::AtMost(money)
@@ -334,6 +357,7 @@ impl RuleSet {
             at_once: None,
             calls: None,
             money: None,
+            overshoots: lane.overshoots(),
             longest: lane.longest(),
         };
         // Each caller is one of the tenant's numbers.
@@ -346,7 +370,7 @@ impl RuleSet {
                 continue;
             };
             match cap.measure.meter {
-                Meters::Fixed(_) => scope.add(cap, 1, day, self.money_of(lane, cap)),
+                Meters::Fixed(_) => scope.add(cap, 1, day, self.money_of(cap)),
                 Meters::Each(Who::Caller) => scope.add(cap, callers, day, None),
                 // There is no end of numbers to call.
                 Meters::Each(Who::Called) => scope.longest = scope.longest.min(cap.longest),
@@ -367,9 +391,7 @@ impl RuleSet {
         let rules = self.destinations_of(lane);
         let caps = Table::new(lane.cap_targets().of(&self.entries), lane.cap_kinds);
         let prefixes: Vec<Packed> = rules.all_prefixes().chain(caps.all_prefixes()).collect();
-        let own = prefixes
-            .into_iter()
-            .flat_map(|prefix| self.sorts_at(prefix));
+        let own = prefixes.into_iter().flat_map(|prefix| self.spots(prefix));
         let mut costs: BTreeMap<u32, Costs> = BTreeMap::new();
         let mut dearest: Option<Dearest> = None;
         for Spot { to } in of_tariff.iter().copied().chain(own) {
@@ -398,6 +420,7 @@ impl RuleSet {
                 dearest = Some(Dearest {
                     prefix: Some(to.digits)
                         .filter(|it| !it.is_short())
+                        .filter(|it| to.country.and_then(|of| self.code_of(of)) != Some(*it))
                         .and_then(Packed::number),
                     country: to.country,
                     class: to.class,
@@ -413,15 +436,21 @@ impl RuleSet {
         let targets = lane.cap_targets().of(&self.entries).iter();
         let entry = targets.clone().find(|entry| entry.value == cap)?;
         let cap = self.caps.get(entry.value as usize)?;
-        let text = self.rule(RuleId(cap.first_rule)).text;
+        let text = self.rule(self.rules_of_cap(cap).next()?).text;
         let name = text.split('"').nth(1)?;
         Some(name.to_owned())
     }
 
-    /// How much money a cap allows in a day. None where live calls may overshoot.
-    fn money_of(&self, lane: &Lane, cap: &Cap) -> Option<(Money, RuleId)> {
-        let allowance = self.allowances.get(cap.allowance as usize)?;
-        allowance.least().filter(|_| !lane.overshoots())
+    /// Whether a budget is for all of a tenant's calls.
+    pub(super) fn has_budget(&self, lane: &Lane, at: Wall) -> bool {
+        let zone = self.zones.get(usize::from(lane.zone));
+        let day = zone.map_or(LONG_DAY, |zone| longest_day(zone, at));
+        self.wide_scope(lane, day).money.is_some()
+    }
+
+    /// How much money a cap allows in a day.
+    fn money_of(&self, cap: &Cap) -> Option<(Money, RuleId)> {
+        self.allowances.get(cap.allowance as usize)?.least()
     }
 }
 

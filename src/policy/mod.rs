@@ -16,6 +16,7 @@ mod exposure;
 mod facts;
 mod lane;
 mod lease;
+mod lint;
 mod matcher;
 mod model;
 mod money;

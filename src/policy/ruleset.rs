@@ -377,7 +377,8 @@ impl RuleSet {
         Destination::new(number, kind)
     }
 
-    fn tariff_of(&self, lane: &Lane) -> Option<&Tariff> {
+    /// The tariff, if there is one.
+    pub(super) fn tariff_of(&self, lane: &Lane) -> Option<&Tariff> {
         self.tariffs.get(usize::from(lane.tariff))
     }
 

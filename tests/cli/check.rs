@@ -6,7 +6,11 @@ use crate::folder::Folder;
 fn a_good_configuration_is_summed_up() {
     let said = Folder::new().check();
     assert_eq!(said.code, Some(0), "{said:?}");
-    assert_eq!(said.err, "");
+    assert!(
+        said.err.contains("no tariff says what calls cost"),
+        "{said:?}"
+    );
+    assert!(said.out.contains("with 1 warning"), "{said:?}");
     for what in ["1 tenant", "1 carrier", "1 listener", "rule set "] {
         assert!(said.out.contains(what), "{what}: {said:?}");
     }
@@ -107,6 +111,7 @@ fn help_teaches() {
         (vec!["run", "--help"], "SIGHUP"),
         (vec!["check", "--help"], "exit\ncode 1"),
         (vec!["explain", "--help"], "3 it would be refused"),
+        (vec!["exposure", "--help"], "The smallest bound"),
         (vec!["ledger", "export", "--help"], "--since 2026-07-01"),
     ] {
         let said = files.tollgate(&arguments);

@@ -6,7 +6,7 @@ use crate::policy::diagnostic::{At, Fault, Faults, LineIndex};
 use crate::policy::matcher::{self, DestinationRule};
 use crate::policy::model::TenantFile;
 use crate::policy::number::Number;
-use crate::policy::numbering::Class;
+use crate::policy::numbering::{Class, Classes};
 use crate::policy::target::Target;
 
 /// Takes a tenant's destinations into the set.
@@ -70,7 +70,11 @@ fn warn_of_what_prefixes_allow(
             continue;
         };
         let under = build.classes_under(rule.value.target);
-        if rule.value.deny || under.is_one() {
+        if rule.value.deny {
+            continue;
+        }
+        if under.is_one() {
+            warn_of_a_dear_prefix(rule, under, rules, faults);
             continue;
         }
         let mut dear = under.iter().filter(|class| !class.is_ordinary());
@@ -110,6 +114,24 @@ fn warn_of_what_prefixes_allow(
                 let help = format!("the denial is at {at}; deny the class \"{class}\" instead");
                 faults.add(rule.place, fault.help(help));
             }
+        }
+    }
+}
+
+/// A prefix wholly inside a class is allowed even where the class is denied; with
+/// neither said, its writer may not know what numbers these are.
+fn warn_of_a_dear_prefix(
+    rule: &At<DestinationRule>,
+    under: Classes,
+    rules: &[At<DestinationRule>],
+    faults: &mut Faults<'_>,
+) {
+    for class in under.iter().filter(|class| !class.is_ordinary()) {
+        let named = |it: &At<DestinationRule>| it.value.target == Target::Class(class);
+        if !rules.iter().any(named) {
+            let title = format!("every number of `{}` is {class}", rule.value.target);
+            let help = format!("if that is meant, write \"{class}\" under `deny` beside it");
+            faults.add(rule.place, Fault::warning(title).help(help));
         }
     }
 }

@@ -183,6 +183,26 @@ fn narrower_caps_bound_their_own_share() {
 }
 
 #[test]
+fn a_budget_bounds_what_the_caps_do_not() {
+    let budget = "[caps]\ncalls_at_once = 2\nlongest_call = \"1h\"\n[budget]\nper_day = \"JPY 500\"\n\
+                  per_month = \"JPY 400\"\n";
+    let rows = ["us,5,6,60,60,JPY"];
+    let it = of(US, budget, &rows);
+    assert_eq!((units(&it), it.by_caps), (Ok(400), None));
+    // Live calls may go on: two of them, to their end.
+    let budget = format!("{budget}when_spent = \"refuse_new\"\n");
+    let it = of(US, &budget, &rows);
+    assert_eq!((units(&it), it.by.len()), (Ok(400 + 2 * (5 + 62 * 6)), 2));
+    let none = budget.replace("calls_at_once = 2\n", "");
+    assert_eq!(units(&of(US, &none, &rows)), Err(Unbounded::NoLimit));
+    // A narrower one bounds its share.
+    let caps = "[[cap]]\non = \"us\"\nmoney_per_day = \"JPY 70\"\n[[cap]]\non = \"gb\"\n\
+                money_per_day = \"JPY 30\"\n";
+    let allow = "allow = [\"us\", \"gb\"]";
+    assert_eq!(units(&of(allow, caps, &["any,0,6,1,1,JPY"])), Ok(100));
+}
+
+#[test]
 fn the_dearest_destination_is_one_that_can_be_called() {
     let rows = [
         "jp,0,3,1,1,JPY",

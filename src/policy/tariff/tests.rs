@@ -340,22 +340,38 @@ fn total(setup: Money, sixtieths: u128) -> Money {
     Money::from_millionths(setup.millionths() + time)
 }
 
-fn any_rate() -> impl Strategy<Value = String> {
+/// A row: set-up, hundredths a minute, both pulses.
+type AnyRow = (u32, u32, u32, u32);
+
+fn any_row() -> impl Strategy<Value = AnyRow> {
     let pulse = || prop_oneof![Just(1_u32), Just(6), Just(60), Just(180), 1_u32..90];
     (0_u32..300, 0_u32..40_000, pulse(), pulse(), any::<bool>()).prop_map(
-        |(setup, minute, first, next, same)| {
-            let first = if same { next } else { first };
-            let (whole, part) = (minute / 100, minute % 100);
-            format!("us,{setup},{whole}.{part:02},{first},{next},JPY")
-        },
+        |(setup, minute, first, next, same)| (setup, minute, if same { next } else { first }, next),
     )
 }
 
+/// Four rows; often alike but for the set-up, so that nothing hides what is
+/// rounded up.
+fn any_rows() -> impl Strategy<Value = Vec<String>> {
+    let rows = proptest::collection::vec(any_row(), 4);
+    (rows, any::<bool>()).prop_map(|(rows, alike)| {
+        let (_, minute, first, next) = rows[0];
+        let show = |(setup, m, f, n)| {
+            let (m, f, n) = if alike {
+                (minute, first, next)
+            } else {
+                (m, f, n)
+            };
+            format!("us,{setup},{}.{:02},{f},{n},JPY", m / 100, m % 100)
+        };
+        rows.into_iter().map(show).collect()
+    })
+}
+
 fn any_tariff() -> impl Strategy<Value = Tariff> {
-    let rates = || proptest::collection::vec(any_rate(), 4);
     let times = proptest::collection::btree_set(0_u32..1_440, 2..4);
     let days = prop_oneof![Just(""), Just("mon-fri"), Just("sun"), Just("fri-sun")];
-    (rates(), times, days, any::<bool>()).prop_map(|(rates, times, days, banded)| {
+    (any_rows(), times, days, any::<bool>()).prop_map(|(rates, times, days, banded)| {
         let times: Vec<u32> = times.into_iter().collect();
         let shown = |at: u32| format!("{:02}:{:02}", at / 60, at % 60);
         let mut rows = vec![format!("{},,,,,", rates[0])];
@@ -392,9 +408,17 @@ proptest! {
         early in 0_u32..300,
         late in 0_u32..300,
         seconds in prop_oneof![0_u32..200, 0_u32..20_000],
+        // Mostly calls that see the rate change, so many seconds after they begin.
+        change in prop::option::weighted(0.8, (any::<prop::sample::Index>(), 0_u32..200)),
     ) {
         let zone = zone(zone_name);
         let price = tariff.price(&destination("+12125551234"), None).unwrap();
+        let start = change.map_or(start, |(turn, before)| {
+            let turn = turn.get(price.turns);
+            let monday = (start + 3 * 86_400).div_euclid(604_800) * 604_800 - 3 * 86_400;
+            let east = zone.offset(Wall::from_micros(start * 1_000_000));
+            monday + i64::from(turn.minute) * 60 - east - i64::from(before)
+        });
         let biller = Biller { price: &price, zone: &zone, start, seconds };
         let wall = |at: i64| Wall::from_micros(at * 1_000_000);
         let (from, until) = (start - i64::from(early), start + i64::from(seconds) + i64::from(late));

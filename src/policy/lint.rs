@@ -1,0 +1,383 @@
+//! What is right by the letter and hardly meant: for `check`, too slow for a
+//! reload.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
+
+use super::compile::Sources;
+use super::diagnostic::{Diagnostic, Severity, Source};
+use super::exposure::Spot;
+use super::lane::{Lane, NO_TARIFF};
+use super::matcher::{self, Decision};
+use super::numbering::Class;
+use super::ruleset::{Mode, RuleId, RuleSet, TenantId};
+use super::table::{Entry, Table};
+use super::target::Packed;
+use crate::base::time::Wall;
+
+/// How many destinations a warning names.
+const NAMED: usize = 4;
+
+/// What became of everything that a tenant could dial.
+#[derive(Default)]
+struct Survey {
+    /// Destination rules that decide somewhere.
+    rules: BTreeSet<u32>,
+    /// Caps on targets that allowed calls count under.
+    caps: BTreeSet<u32>,
+    /// By the rule that allows them: places with a price, and sorts without.
+    prices: BTreeMap<u32, Prices>,
+}
+
+#[derive(Default)]
+struct Prices {
+    any: bool,
+    missing: BTreeSet<String>,
+}
+
+impl RuleSet {
+    /// Warnings beside those of compiling: rules and caps that never matter,
+    /// allowed destinations without a price, tenants without a budget. `sources`
+    /// are those that were compiled. Slow, for commands.
+    #[must_use]
+    pub fn lint(&self, sources: &Sources, at: Wall) -> Vec<Diagnostic> {
+        let mut found = Vec::new();
+        let everywhere: Vec<Spot> = self.spots(Packed::default()).collect();
+        for (tenant, lane) in (0..).map(TenantId).zip(&self.lanes) {
+            let survey = self.survey(lane, &everywhere);
+            self.idle_rules(lane, &survey, &mut found);
+            if lane.tariff != NO_TARIFF {
+                self.unpriced_rules(&survey, &mut found);
+            }
+            self.missing_budget(tenant, lane, at, &mut found);
+        }
+        let mut found: Vec<Diagnostic> = found
+            .into_iter()
+            .filter_map(|it: Warning| it.place(self, sources))
+            .collect();
+        found.sort_by(|a, b| (&a.file, a.line).cmp(&(&b.file, b.line)));
+        found
+    }
+
+    fn survey(&self, lane: &Lane, everywhere: &[Spot]) -> Survey {
+        let home = self.home(lane);
+        let rules = self.destinations_of(lane);
+        let caps = Table::new(lane.cap_targets().of(&self.entries), lane.cap_kinds);
+        let prefixes: Vec<Packed> = rules.all_prefixes().chain(caps.all_prefixes()).collect();
+        let own = prefixes.into_iter().flat_map(|prefix| self.spots(prefix));
+        let priced: Vec<Packed> = self
+            .tariff_of(lane)
+            .map(|tariff| tariff.prefixes().collect())
+            .unwrap_or_default();
+        let mut survey = Survey::default();
+        for Spot { to } in everywhere.iter().copied().chain(own).chain(services()) {
+            let rule = match matcher::decide(rules, &to, home) {
+                Decision::Allow(rule) => rule,
+                Decision::Deny(rule) => {
+                    survey.rules.insert(rule);
+                    continue;
+                }
+                Decision::Uncovered => continue,
+            };
+            survey.rules.insert(rule);
+            caps.covering(&to, home, |entry| {
+                survey.caps.insert(entry.value);
+            });
+            let prices = survey.prices.entry(rule).or_default();
+            if self.price_to(lane, &to).is_some() || is_priced_inside(&priced, to.digits) {
+                prices.any = true;
+            } else if to.class != Class::Unassigned {
+                let country = to.country.map(|it| format!("{it}."));
+                let sort = format!("{}{}", country.unwrap_or_default(), to.class);
+                prices.missing.insert(sort);
+            }
+        }
+        survey
+    }
+
+    fn idle_rules(&self, lane: &Lane, survey: &Survey, found: &mut Vec<Warning>) {
+        let idle = |entries: &[Entry], busy: &BTreeSet<u32>| -> Vec<u32> {
+            let all = entries.iter().map(|entry| entry.value);
+            all.filter(|it| !busy.contains(it)).collect()
+        };
+        for rule in idle(lane.destinations().of(&self.entries), &survey.rules) {
+            let rule = RuleId(rule);
+            found.push(Warning {
+                rule,
+                title: format!("`{}` never decides", self.rule(rule).text),
+                help: "other rules decide about every number it covers: take it out, or the rule \
+                       that is in its way"
+                    .to_owned(),
+            });
+        }
+        for cap in idle(lane.cap_targets().of(&self.entries), &survey.caps) {
+            let Some(cap) = self.caps.get(cap as usize) else {
+                continue;
+            };
+            if let (Some(rule), Mode::Enforce) = (self.rules_of_cap(cap).next(), lane.mode) {
+                found.push(Warning {
+                    rule,
+                    title: format!("`{}` never counts a call", self.rule(rule).text),
+                    help: "nothing that it is on is allowed under [destinations]".to_owned(),
+                });
+            }
+        }
+    }
+
+    fn unpriced_rules(&self, survey: &Survey, found: &mut Vec<Warning>) {
+        for (&rule, prices) in &survey.prices {
+            if prices.missing.is_empty() {
+                continue;
+            }
+            let rule = RuleId(rule);
+            let text = self.rule(rule).text;
+            let some: Vec<&str> = prices
+                .missing
+                .iter()
+                .take(NAMED)
+                .map(String::as_str)
+                .collect();
+            let more = match prices.missing.len() - some.len() {
+                0 => String::new(),
+                more => format!(" and {more} more"),
+            };
+            let some = some.join(", ");
+            let title = if prices.any {
+                format!("`{text}` allows what has no price: {some}{more}")
+            } else {
+                format!("`{text}` allows nothing: the tariff has no price for {some}{more}")
+            };
+            let help = "calls there are refused: add rows to the tariff, or allow less";
+            found.push(Warning {
+                rule,
+                title,
+                help: help.to_owned(),
+            });
+        }
+    }
+
+    fn missing_budget(&self, tenant: TenantId, lane: &Lane, at: Wall, found: &mut Vec<Warning>) {
+        let calls = !lane.destinations().of(&self.entries).is_empty();
+        if lane.mode == Mode::Observe || !calls || self.has_budget(lane, at) {
+            return;
+        }
+        let tariff = self.tenant(tenant).and_then(|it| it.tariff_rule);
+        let (title, help) = match tariff {
+            Some(_) => (
+                "no budget bounds what calls cost",
+                "write, say, [budget] per_day = \"JPY 30000\"; `tollgate exposure` says what can be \
+                 lost",
+            ),
+            None => (
+                "no tariff says what calls cost, so that no budget can bound it",
+                "write the carrier's prices to policies/tariffs/ and name the file in `tariff`",
+            ),
+        };
+        found.push(Warning {
+            rule: tariff.unwrap_or(lane.callers),
+            title: format!(
+                "{title}: tenant `{}`",
+                self.tenant(tenant).map_or("", |it| &it.name)
+            ),
+            help: help.to_owned(),
+        });
+    }
+}
+
+fn services() -> impl Iterator<Item = Spot> {
+    super::exposure::services()
+}
+
+/// Whether a tariff has prices for parts of it: all of it may have one.
+fn is_priced_inside(priced: &[Packed], outer: Packed) -> bool {
+    // Sorted: what begins with some digits comes right behind them.
+    let at = priced.partition_point(|it| it.word() < outer.word());
+    let first = priced.get(at);
+    outer.length() > 0 && first.is_some_and(|it| it.starts_with(outer.word()))
+}
+
+/// Where a line has this name in quotes; a prefix may have been written with
+/// separators.
+fn quoted(line: &str, name: &str) -> Option<Range<usize>> {
+    let is_it = |text: &str| {
+        let digits = || text.chars().filter(|c| !" -.".contains(*c));
+        text == name || (text.starts_with('+') && digits().eq(name.chars()))
+    };
+    let mut at = 0;
+    for (place, part) in line.split('"').enumerate() {
+        if place % 2 == 1 && is_it(part) {
+            return Some(at - 1..at + part.len() + 1);
+        }
+        at += part.len() + 1;
+    }
+    None
+}
+
+/// A warning about a rule.
+struct Warning {
+    rule: RuleId,
+    title: String,
+    help: String,
+}
+
+impl Warning {
+    /// Puts it where the rule stands: the line is known, and shown as a whole.
+    fn place(self, rules: &RuleSet, sources: &Sources) -> Option<Diagnostic> {
+        let rule = rules.rule(self.rule);
+        let all = [&sources.tenants, &sources.plans, &sources.tariffs];
+        let mut all = all.into_iter().flatten();
+        let source: &Source = all.find(|source| source.name == rule.file)?;
+        let line = usize::try_from(rule.line).ok()?;
+        let lines = source.text.split_inclusive('\n');
+        let before = lines
+            .clone()
+            .take(line.saturating_sub(1))
+            .map(str::len)
+            .sum::<usize>();
+        let text = lines.clone().nth(line.saturating_sub(1))?;
+        let named = rule
+            .text
+            .split('"')
+            .nth(1)
+            .and_then(|name| quoted(text, name));
+        let span = named.unwrap_or_else(|| {
+            let indent = text.len() - text.trim_start().len();
+            indent..indent + text.trim().len()
+        });
+        let head = text.get(..span.start).unwrap_or_default();
+        Some(Diagnostic {
+            file: source.name.clone(),
+            span: before + span.start..before + span.end,
+            line,
+            column: head.chars().count() + 1,
+            title: self.title,
+            label: String::new(),
+            help: Some(self.help),
+            severity: Severity::Warning,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::tz::TimeZoneDatabase;
+
+    use super::*;
+    use crate::policy::{Counters, Options, compile};
+
+    const MAIN: &str = "[[listen]]\naddress = \"udp:127.0.0.1:5060\"\n[[carrier]]\nname = \"up\"\n\
+                        address = \"udp:127.0.0.2:5070\"\n";
+
+    /// The warnings, each "line:column title".
+    fn lint_all(destinations: &str, rows: &str) -> Vec<String> {
+        let source = |name: &str, text: &str| Source {
+            name: name.to_owned(),
+            text: text.to_owned(),
+        };
+        let tenant = format!(
+            "name = \"acme\"\nplan = \"jp\"\ntariff = \"t\"\ntime_zone = \"Asia/Tokyo\"\n\
+             carriers = [\"up\"]\ncallers = {{ own = [\"+81335570000\"], default = \"+81335570000\" }}\n\
+             identify = {{ sources = [\"127.0.0.3\"] }}\n[destinations]\n{destinations}"
+        );
+        let tariff =
+            format!("destination,setup,per_minute,first_pulse,next_pulse,currency\n{rows}\n");
+        let sources = Sources {
+            main: source("tollgate.toml", MAIN),
+            tenants: vec![source("acme.toml", &tenant)],
+            plans: vec![source(
+                "jp.toml",
+                include_str!("../../policies/plans/jp.toml"),
+            )],
+            tariffs: vec![source("t.csv", &tariff)],
+        };
+        let zones = TimeZoneDatabase::bundled();
+        let options = Options { preview: true };
+        let set = compile(&sources, options, &zones, &Counters::new());
+        let set = set.unwrap_or_else(|it| panic!("{it:#?}"));
+        let found = set.lint(&sources, Wall::default());
+        let show = |it: Diagnostic| format!("{}:{} {}", it.line, it.column, it.title);
+        found.into_iter().map(show).collect()
+    }
+
+    fn lint(destinations: &str, rows: &str) -> Vec<String> {
+        let mut found = lint_all(destinations, rows);
+        found.retain(|it| !it.contains("no budget"));
+        found
+    }
+
+    const ALL: &str = "any,0,1,1,1,JPY\npremium,0,1,1,1,JPY\nuan,0,1,1,1,JPY";
+
+    #[test]
+    fn rules_that_never_decide_are_shown() {
+        let busy = "allow = [\"jp.fixed\", \"us\", \"+44 20\"]\ndeny = [\"premium\", \"+1 900\"]";
+        assert_eq!(lint(busy, ALL), [""; 0]);
+        // Prefixes over the whole country, in front of its class.
+        let idle = "allow = [\"sg.fixed\", \"+65\"]\ndeny = [\"fixed\"]";
+        assert_eq!(lint(idle, ALL), [""; 0], "+65 has other classes, too");
+        let idle = "allow = [\"sg\"]\ndeny = [\"+65\"]";
+        assert_eq!(lint(idle, ALL), ["9:10 `allow \"sg\"` never decides"]);
+        let idle = "allow = [\"+81 3\"]\ndeny = [\"+81 3\", \"jp.premium\"]";
+        assert_eq!(lint(idle, ALL), [""; 0], "compiling has said so");
+    }
+
+    #[test]
+    fn caps_that_count_nothing_are_shown() {
+        let caps = "allow = [\"jp.fixed\"]\n[[cap]]\non = \"international\"\ncalls_per_day = 3\n\
+                    [[cap]]\non = \"jp\"\ncalls_per_day = 3\n";
+        let title = "`[[cap]] on \"international\" calls_per_day = 3` never counts a call";
+        assert_eq!(lint(caps, ALL), [format!("12:1 {title}")]);
+    }
+
+    #[test]
+    fn a_tenant_without_a_budget_is_shown() {
+        let allow = "allow = [\"us\"]\n";
+        let title = "no budget bounds what calls cost: tenant `acme`";
+        assert_eq!(lint_all(allow, ALL), [format!("3:10 {title}")]);
+        let budget = format!("{allow}[budget]\nper_month = \"JPY 9\"\n");
+        assert_eq!(lint_all(&budget, ALL), [""; 0]);
+        assert_eq!(lint_all("", ALL), [""; 0], "nothing is allowed");
+        let idle = format!("{budget}[[cap]]\non = \"gb\"\nmoney_per_day = \"JPY 9\"\n");
+        let found = lint_all(&idle, ALL);
+        assert!(
+            found[0].contains("money_per_day = \"JPY 9\"` never counts"),
+            "{found:?}"
+        );
+    }
+
+    #[test]
+    fn what_is_allowed_without_a_price_is_shown() {
+        let allow = "allow = [\"jp.fixed\", \"us\", \"+44 20\"]";
+        let rows = "jp,0,1,1,1,JPY\ngb,0,1,1,1,JPY";
+        let found = lint(allow, rows);
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert!(
+            found[0].starts_with("9:22 `allow \"us\"` allows nothing"),
+            "{found:?}"
+        );
+        let found = lint(
+            "allow = [\"us\", \"gb\"]",
+            "us,0,1,1,1,JPY\ngb.fixed,0,1,1,1,JPY",
+        );
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert!(
+            found[0].contains("`allow \"gb\"` allows what has no price: gb.f"),
+            "{found:?}"
+        );
+        // Prices by prefix may cover it all.
+        assert_eq!(lint("allow = [\"us\"]", "+1,0,1,1,1,JPY"), [""; 0]);
+    }
+
+    #[test]
+    fn names_are_found_in_their_line() {
+        let line = "allow = [\"us\", \"+44 20\"] # \"fr\"";
+        assert_eq!(
+            quoted(line, "+4420").and_then(|it| line.get(it)),
+            Some("\"+44 20\"")
+        );
+        assert_eq!(
+            quoted(line, "us").and_then(|it| line.get(it)),
+            Some("\"us\"")
+        );
+        assert_eq!(quoted(line, "gb"), None);
+    }
+}
