@@ -340,6 +340,34 @@ fn an_open_invite_does_not_starve_the_session_timer() {
     assert_eq!(world.shard.counts(), Counts::default());
 }
 
+/// A carrier that knows no UPDATE says 100 to a refresh, and no more.
+#[test]
+fn a_refresh_without_an_answer_ends_the_call() {
+    let mut world = World::new();
+    let invite_out = world.send(PBX, &invite("+442071838750", "r1"))[1].1.clone();
+    let session = "Contact: <sip:127.0.0.2:5070>\nAllow: INVITE, ACK, BYE, CANCEL\n\
+                   Require: timer\nSession-Expires: 180;refresher=uac\n";
+    let sent = world.send(CARRIER, &answer(&invite_out, "200 OK", "c", session));
+    let tagged = header(&sent[0].1, "To").to_owned();
+    let ack = invite("+442071838750", "r1")
+        .replace(
+            "To: <sip:+442071838750@127.0.0.1>",
+            &format!("To: {tagged}"),
+        )
+        .replace("INVITE", "ACK");
+    world.send(PBX, &ack);
+    let sent = world.pass(91);
+    let refresh = &sent.iter().find(|(to, _)| to == CARRIER).unwrap().1;
+    assert!(refresh.starts_with("INVITE "), "{refresh}");
+    world.send(CARRIER, &answer(refresh, "100 Trying", "c", ""));
+    let sent = world.pass(40);
+    let bye = sent.iter().find(|(to, _)| to == CARRIER);
+    assert!(bye.unwrap().1.starts_with("BYE "), "{sent:#?}");
+    world.rest();
+    assert_eq!(world.shard.counts(), Counts::default());
+    assert_eq!(world.counters.live(), 0);
+}
+
 /// Records that cannot be written: the driver keeps the INVITE, and says so.
 #[test]
 fn a_call_that_cannot_be_recorded_is_refused() {
