@@ -23,7 +23,9 @@ fn shipped() -> Sources {
     let plans = ["de", "e164", "gb", "jp", "nanp"];
     Sources {
         main: source("tollgate.toml"),
-        tenants: vec![source("tenants/acme.toml")],
+        tenants: ["acme", "shop"]
+            .map(|name| source(&format!("tenants/{name}.toml")))
+            .to_vec(),
         plans: plans
             .map(|name| source(&format!("plans/{name}.toml")))
             .to_vec(),

@@ -15,6 +15,7 @@ mod build;
 mod caps;
 mod destinations;
 mod main;
+mod on;
 mod plans;
 mod tenant;
 

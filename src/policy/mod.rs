@@ -8,6 +8,7 @@
 
 #![forbid(unsafe_code)]
 
+mod cap;
 mod compile;
 mod counters;
 mod diagnostic;

@@ -107,6 +107,18 @@ impl<'t> Fields<'t> {
         items.filter_map(|item| text(item, key, faults)).collect()
     }
 
+    /// A text, or a list of texts.
+    pub(super) fn text_or_texts(
+        &mut self,
+        key: &'static str,
+        faults: &mut Faults<'_>,
+    ) -> Vec<At<&'t str>> {
+        match self.table.get(key).map(|value| value.get_ref()) {
+            Some(DeValue::Array(_)) => self.texts(key, faults),
+            _ => self.text(key, faults).into_iter().collect(),
+        }
+    }
+
     /// A table below this one. `name` is how it is shown.
     pub(super) fn table(
         &mut self,

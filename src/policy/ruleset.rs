@@ -5,7 +5,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::counters::{Book, Claim, Claims, Measure, Quantity, Subject, Zone};
+use super::cap::Condition;
+use super::counters::{Book, Measure, Quantity, Zone};
 use super::diagnostic::Diagnostic;
 use super::number::Number;
 use super::numbering::{Country, Numbering};
@@ -240,6 +241,11 @@ pub(super) struct Cap {
     /// The rule of the first quantity it limits; the others' follow.
     pub first_rule: u32,
     pub longest: Longest,
+    /// What else must be true of a call that it covers: from 1 on, in
+    /// [`RuleSet::conditions`].
+    pub condition: u32,
+    /// The next cap is on the same target.
+    pub more: bool,
 }
 
 impl Cap {
@@ -282,6 +288,7 @@ pub struct RuleSet {
     pub(super) lanes: Vec<Lane>,
     pub(super) entries: Vec<Entry>,
     pub(super) caps: Vec<Cap>,
+    pub(super) conditions: Vec<Condition>,
     /// Whose numbers these are, for inbound calls; sorted, without overlap.
     pub(super) owners: Vec<(NumberRange, TenantId)>,
     pub(super) rules: Rules,
@@ -438,29 +445,6 @@ impl RuleSet {
     /// The tenant's destination rules.
     pub(super) fn destinations_of(&self, lane: &Lane) -> Table<'_> {
         Table::new(lane.destinations.of(&self.entries), lane.destination_kinds)
-    }
-
-    /// Every cap that covers a call.
-    pub(super) fn claims<'r>(&'r self, lane: &Lane, subject: &Subject, out: &mut Claims<'r>) {
-        let claim = |cap: u32| {
-            let it = self.caps.get(cap as usize)?;
-            Some(Claim {
-                measure: &it.measure,
-                cap,
-            })
-        };
-        for cap in (lane.wide_caps..).take(lane.wide_count.into()) {
-            out.extend(claim(cap));
-        }
-        if lane.cap_kinds == Kinds::default() {
-            return;
-        }
-        let home = self
-            .homes
-            .get(usize::from(lane.plan))
-            .and_then(|it| it.country);
-        let table = Table::new(lane.cap_targets.of(&self.entries), lane.cap_kinds);
-        table.covering(&subject.to, home, |entry| out.extend(claim(entry.value)));
     }
 }
 

@@ -144,6 +144,19 @@ impl Target {
         (word >> 56 & 0x7) as u32
     }
 
+    /// Whether it covers the destination, whatever its class. `home` is the plan's
+    /// country.
+    pub(super) fn covers(self, to: &Destination, home: Option<Country>) -> bool {
+        match self {
+            Self::Prefix(prefix) => !to.digits.is_short() && to.digits.starts_with(prefix.word()),
+            Self::CountryClass(country, class) => to.country == Some(country) && to.class == class,
+            Self::Country(country) => to.country == Some(country),
+            Self::Class(class) => to.class == class,
+            Self::International => to.is_abroad(home),
+            Self::Any => true,
+        }
+    }
+
     /// Reads what a rule names.
     ///
     /// # Errors
@@ -325,6 +338,51 @@ mod tests {
 
     fn packed(digits: &str) -> Packed {
         Packed::international(digits.as_bytes()).unwrap()
+    }
+
+    #[test]
+    fn what_a_target_covers_is_what_a_table_finds() {
+        use super::super::table::{Entry, Flags, Table, arrange};
+        let numbering = Numbering::builtin();
+        let texts = [
+            "+44",
+            "+4420",
+            "gb.fixed",
+            "jp",
+            "us",
+            "fixed",
+            "international",
+            "any",
+        ];
+        let targets = texts.map(|text| Target::parse(text, numbering).unwrap());
+        let to = |digits, country, class| Destination {
+            digits,
+            country: Country::parse(country),
+            class,
+        };
+        let short = Packed::of(&Number::short(b"104").unwrap()).unwrap();
+        let places = [
+            to(packed("442071838750"), "gb", Class::Fixed),
+            to(packed("447400123456"), "gb", Class::Mobile),
+            to(packed("81335571234"), "jp", Class::Fixed),
+            to(packed("12125551234"), "us", Class::FixedOrMobile),
+            to(packed("8835100012345"), "-", Class::Unassigned),
+            to(short, "-", Class::ServicePaid),
+        ];
+        let mut found = 0;
+        for (target, place) in targets
+            .iter()
+            .flat_map(|t| places.iter().map(move |p| (*t, p)))
+        {
+            let home = Country::parse("jp");
+            let mut entries = [Entry::new(target, Flags::NONE, 7)];
+            let kinds = arrange(&mut entries);
+            let mut finds = false;
+            Table::new(&entries, kinds).covering(place, home, |_| finds = true);
+            assert_eq!(target.covers(place, home), finds, "{target} {place:?}");
+            found += usize::from(finds);
+        }
+        assert!(found > 10, "{found}");
     }
 
     #[test]

@@ -10,6 +10,7 @@ use jiff::tz::TimeZoneDatabase;
 
 use super::main::{LEDGER, STOP_AFTER};
 use crate::base::flow::ListenerId;
+use crate::policy::cap::Condition;
 use crate::policy::counters::{Counters, Zone};
 use crate::policy::diagnostic::{At, Fault, Faults, LineIndex, Place, nearest};
 use crate::policy::numbering::{Classes, Numbering};
@@ -48,6 +49,7 @@ pub(super) struct Build<'z> {
     pub lanes: Vec<Lane>,
     pub entries: Vec<Entry>,
     pub caps: Vec<Cap>,
+    pub conditions: Vec<Condition>,
     pub owners: Vec<(NumberRange, TenantId, Place)>,
     rules: Rules,
     texts: BTreeMap<Box<str>, u32>,
@@ -86,6 +88,7 @@ impl<'z> Build<'z> {
             lanes: Vec::new(),
             entries: Vec::new(),
             caps: Vec::new(),
+            conditions: Vec::new(),
             owners: Vec::new(),
             rules: Rules::default(),
             texts: BTreeMap::new(),
@@ -259,6 +262,7 @@ impl<'z> Build<'z> {
             lanes: self.lanes,
             entries: self.entries,
             caps: self.caps,
+            conditions: self.conditions,
             owners: self
                 .owners
                 .into_iter()

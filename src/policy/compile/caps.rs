@@ -4,40 +4,18 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::build::Build;
+use super::on::{self, On, Order};
 use super::tenant::{Arranged, arrange, longest};
-use crate::policy::counters::{Book, Limits, Measure, Meters, Quantity, Scope, Who};
-use crate::policy::diagnostic::{At, Fault, Faults, LineIndex};
+use crate::policy::cap::Condition;
+use crate::policy::counters::{Book, Limits, Measure, Meters, Quantity};
+use crate::policy::diagnostic::{At, Fault, Faults, LineIndex, Place};
 use crate::policy::model::{CapTable, TenantFile};
 use crate::policy::ruleset::{Cap, Longest};
 use crate::policy::table::{Entry, Flags};
-use crate::policy::target::Target;
 
 /// The most calls that a sliding window can be told to allow: so many times are
 /// remembered, 8 bytes each.
 const WINDOW_MAX: u64 = 1_000_000;
-
-/// What a cap is on.
-#[derive(Clone, Copy, Debug)]
-enum On {
-    /// All calls.
-    All,
-    /// Each caller or each called number by itself.
-    Each(Who),
-    /// Calls to a target.
-    To(Target),
-}
-
-impl On {
-    /// Sorts what counts all calls or each number in front of targets.
-    fn order(self) -> (u8, u64) {
-        match self {
-            Self::All => (0, 0),
-            Self::Each(Who::Caller) => (1, 0),
-            Self::Each(Who::Called) => (2, 0),
-            Self::To(target) => (3, target.word()),
-        }
-    }
-}
 
 /// A tenant's caps, in the set's lists.
 pub(super) struct TenantCaps {
@@ -49,9 +27,13 @@ pub(super) struct TenantCaps {
 /// One scope's limits, each with its place.
 struct Draft {
     on: On,
+    place: Place,
     limits: Vec<(Quantity, At<u64>)>,
     longest: Longest,
 }
+
+/// All of a tenant's limits, by what they are on.
+type Drafts = BTreeMap<Order, Draft>;
 
 /// Takes a tenant's caps into the set.
 pub(super) fn caps(
@@ -61,30 +43,41 @@ pub(super) fn caps(
     lines: &LineIndex,
     faults: &mut Faults<'_>,
 ) -> TenantCaps {
-    let mut drafts: BTreeMap<(u8, u64), Draft> = BTreeMap::new();
+    let mut drafts = Drafts::new();
     if let Some(table) = &file.caps {
         // Their longest call and ring are the tenant's own.
-        add(&mut drafts, On::All, table, Longest::NONE, faults);
+        add(&mut drafts, On::ALL, table, Longest::NONE, faults);
     }
     for table in &file.narrower {
-        if let Some(on) = on(build, table, faults) {
+        if let Some(on) = on::read(build, &table.on, faults) {
             let longest = longest(table, faults);
             add(&mut drafts, on, table, longest, faults);
         }
     }
     let wide = u32::try_from(build.caps.len()).unwrap_or(u32::MAX);
-    let mut wide_count = 0;
+    let mut wide_count = 0_u8;
     let start = build.entries.len();
+    let mut target = None;
     for draft in drafts.into_values() {
         let at = u32::try_from(build.caps.len()).unwrap_or(u32::MAX);
         let Some(cap) = cap(build, &draft, book, lines, faults) else {
             continue;
         };
-        build.caps.push(cap);
-        match draft.on {
-            On::All | On::Each(_) => wide_count += 1,
-            On::To(target) => build.entries.push(Entry::new(target, Flags::NONE, at)),
+        match draft.on.to {
+            None if wide_count == u8::MAX => {
+                faults.add(draft.place, too_many_scopes());
+                continue;
+            }
+            None => wide_count += 1,
+            Some(to) if target == Some(to) => {
+                if let Some(last) = build.caps.last_mut() {
+                    last.more = true;
+                }
+            }
+            Some(to) => build.entries.push(Entry::new(to, Flags::NONE, at)),
         }
+        target = draft.on.to;
+        build.caps.push(cap);
     }
     TenantCaps {
         wide,
@@ -93,32 +86,9 @@ pub(super) fn caps(
     }
 }
 
-/// What a `[[cap]]` is on.
-fn on(build: &Build<'_>, table: &CapTable<'_>, faults: &mut Faults<'_>) -> Option<On> {
-    let text = table.on?;
-    match text.value {
-        "caller" => return Some(On::Each(Who::Caller)),
-        "called" => return Some(On::Each(Who::Called)),
-        _ => {}
-    }
-    match Target::parse(text.value, build.numbering) {
-        Ok(Target::Any) => {
-            let fault = Fault::error("a cap on every call is no narrower cap");
-            faults.add(text.place, fault.help("write it under [caps]"));
-            None
-        }
-        Ok(target) => Some(On::To(target)),
-        Err(fault) => {
-            let help = format!("{}; or \"caller\" or \"called\"", fault.help);
-            faults.add(text.place, Fault::error(fault.title).help(help));
-            None
-        }
-    }
-}
-
 /// Adds a table's limits to those of the same scope: one counter has one limit.
 fn add(
-    drafts: &mut BTreeMap<(u8, u64), Draft>,
+    drafts: &mut Drafts,
     on: On,
     table: &CapTable<'_>,
     longest: Longest,
@@ -134,6 +104,7 @@ fn add(
     }
     let draft = drafts.entry(on.order()).or_insert_with(|| Draft {
         on,
+        place: table.place,
         limits: Vec::new(),
         longest: Longest::NONE,
     });
@@ -181,12 +152,7 @@ fn cap(
     lines: &LineIndex,
     faults: &mut Faults<'_>,
 ) -> Option<Cap> {
-    let fixed = |scope: Scope| book.meter(scope).map(Meters::Fixed);
-    let meter = match draft.on {
-        On::All => fixed(Scope::Tenant),
-        On::Each(who) => Ok(Meters::Each(who)),
-        On::To(target) => fixed(Scope::To(target)),
-    };
+    let meter = book.meter(&draft.on.scope());
     let mut cap = Cap {
         measure: Measure {
             meter: Meters::Fixed(u32::MAX),
@@ -194,15 +160,11 @@ fn cap(
         },
         first_rule: u32::MAX,
         longest: draft.longest,
+        condition: condition(build, &draft.on),
+        more: false,
     };
     for &(quantity, count) in &draft.limits {
-        let heading = match draft.on {
-            On::All => "[caps]".to_owned(),
-            On::Each(Who::Caller) => "[[cap]] on \"caller\"".to_owned(),
-            On::Each(Who::Called) => "[[cap]] on \"called\"".to_owned(),
-            On::To(target) => format!("[[cap]] on \"{target}\""),
-        };
-        let text = format!("{heading} {quantity} = {}", count.value);
+        let text = format!("{} {quantity} = {}", draft.on, count.value);
         let id = build.rule(count.place, lines, text);
         cap.first_rule = cap.first_rule.min(id.0);
         cap.measure
@@ -213,12 +175,18 @@ fn cap(
         cap.measure.meter = meter;
         return Some(cap);
     }
-    let place = draft
-        .limits
-        .first()
-        .map_or(build.main_place, |(_, it): &(_, At<u64>)| it.place);
-    faults.add(place, too_many_scopes());
+    faults.add(draft.place, too_many_scopes());
     None
+}
+
+/// The number of a cap's condition; 0 if it has none.
+fn condition(build: &mut Build<'_>, on: &On) -> u32 {
+    let Some(also_to) = on.also_to else {
+        return 0;
+    };
+    let also_to = Some(also_to);
+    build.conditions.push(Condition { also_to });
+    u32::try_from(build.conditions.len()).unwrap_or(u32::MAX)
 }
 
 fn too_many_scopes() -> Fault {

@@ -11,7 +11,7 @@ use super::meter::{Limits, Over};
 use super::pages::Pages;
 use super::{Shared, lock};
 use crate::base::time::Now;
-use crate::policy::target::{Destination, Packed, Target};
+use crate::policy::target::{Destination, Packed};
 
 /// Whose number a cap counts by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -20,25 +20,18 @@ pub(in crate::policy) enum Who {
     Caller,
     /// Each called number has.
     Called,
+    /// Each caller's number has one for each number that it calls.
+    Pair,
 }
 
-/// What a counter counts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::policy) enum Scope {
-    /// All of the tenant's calls.
-    Tenant,
-    /// Its calls to one target.
-    To(Target),
-}
-
-impl Scope {
-    /// A word of its own for each scope that has one meter.
-    pub(super) fn word(self) -> u64 {
-        match self {
-            Self::Tenant => 1,
-            Self::To(target) => target.word(),
-        }
-    }
+/// What a counter counts: those of the tenant's calls of which all that is named
+/// here is true.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(in crate::policy) struct Scope {
+    /// Each number by itself.
+    pub each: Option<Who>,
+    /// The words of the targets that they go to; zero for none.
+    pub to: [u64; 2],
 }
 
 /// Which meter of a book.
@@ -46,8 +39,8 @@ impl Scope {
 pub(in crate::policy) enum Meters {
     /// The one of this place, found when the rules were compiled.
     Fixed(u32),
-    /// The one of the call's own number.
-    Each(Who),
+    /// The one of the call's own number, among those of this place.
+    Each(u32, Who),
 }
 
 /// A scope, and what is allowed there.
@@ -77,8 +70,7 @@ pub(in crate::policy) struct UsedUp {
     pub over: Over,
 }
 
-/// A call's claims: one for the tenant, its caller, its called number, class,
-/// country, country's class and "international", and one a prefix.
+/// A call's claims: one for each cap that covers it.
 pub(in crate::policy) type Claims<'r> = SmallVec<[Claim<'r>; 8]>;
 
 /// What caps look at in a call.
@@ -91,10 +83,12 @@ pub(in crate::policy) struct Subject {
 }
 
 impl Subject {
-    pub(super) fn key(&self, who: Who) -> Packed {
+    /// What it is counted by.
+    pub(super) fn key(&self, who: Who) -> (Packed, Packed) {
         match who {
-            Who::Caller => self.caller,
-            Who::Called => self.to.digits,
+            Who::Caller => (self.caller, Packed::default()),
+            Who::Called => (Packed::default(), self.to.digits),
+            Who::Pair => (self.caller, self.to.digits),
         }
     }
 }
@@ -171,13 +165,13 @@ impl Book {
         black_box((Arc::as_ptr(&self.shared), self.end));
     }
 
-    /// The place of the meter of a scope, which stays the same for good.
+    /// The meter or meters of a scope, which stay the same for good.
     ///
     /// # Errors
     ///
     /// At the limit of scopes.
-    pub(in crate::policy) fn meter(&self, scope: Scope) -> Result<u32, TooManyScopes> {
-        lock(&self.pages).fixed(scope.word()).ok_or(TooManyScopes)
+    pub(in crate::policy) fn meter(&self, scope: &Scope) -> Result<Meters, TooManyScopes> {
+        lock(&self.pages).named(scope).ok_or(TooManyScopes)
     }
 
     /// Lets a call in if every claim has room, and counts it under all of them.

@@ -6,31 +6,25 @@ use std::time::Duration;
 
 use smallvec::SmallVec;
 
-use super::book::{Admission, Claims, Meters, Subject, UsedUp, Who};
+use super::book::{Admission, Claims, Meters, Scope, Subject, UsedUp};
 use super::meter::Meter;
 use crate::base::time::{Mono, Now, Wall};
 use crate::policy::numbering::{Class, Country};
 use crate::policy::target::{Destination, Packed};
 
-/// Numbers (of callers, and called) that a book counts one by one. At the limit
-/// new ones share one counter under the same cap, until nothing in it matters.
+/// Numbers that a book counts one by one in one scope. At the limit new ones
+/// share one counter under the same cap, until nothing in it matters.
 pub(super) const KEYS_MAX: usize = 4_096;
 
 /// Scopes that a book has had, in all rule sets since the start. At the limit
 /// rules that name a new one do not compile.
 const SCOPES_MAX: usize = 4_096;
 
+/// The same, of those that count each number by itself.
+const FAMILIES_MAX: usize = 64;
+
 /// How often numbers are searched for what no longer matters, at most.
 const SEARCH_EVERY: Duration = Duration::from_secs(1);
-
-/// The words of the meters that all numbers share for which there is no room.
-/// No scope has these words.
-const fn shared_word(who: Who) -> u64 {
-    match who {
-        Who::Caller => 2,
-        Who::Called => 3,
-    }
-}
 
 /// A live call, or a place where one can be put: one cache line, and nothing to
 /// drop, so that it is written without being read.
@@ -73,6 +67,17 @@ impl Live {
     }
 }
 
+/// The meters of one scope that counts each number by itself.
+#[derive(Debug, Default)]
+struct Family {
+    /// Ordered, not hashed: the numbers are chosen by whoever dials.
+    keys: BTreeMap<(Packed, Packed), u32>,
+    /// The meter that all numbers share for which there is no room.
+    shared: Option<u32>,
+    /// When `keys` was last searched for what no longer matters.
+    searched: Option<Mono>,
+}
+
 /// When something happens, on clocks that do not go back.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Moment {
@@ -99,13 +104,9 @@ pub(super) struct Pages {
     behind: bool,
     /// Meters that stand for nothing, to be used again.
     spare: Vec<u32>,
-    /// The meter of each scope that rules name, by the scope's word.
-    fixed: BTreeMap<u64, u32>,
-    /// The meter of each number that is counted by itself. Ordered, not hashed:
-    /// the numbers are chosen by whoever dials.
-    keys: BTreeMap<(Who, Packed), u32>,
-    /// When `keys` was last searched for what no longer matters.
-    searched: Option<Mono>,
+    /// The meter, or the family of meters, of each scope that rules name.
+    scopes: BTreeMap<Scope, u32>,
+    families: Vec<Family>,
     /// Meters of calls that hold more places than fit into their record.
     more: BTreeMap<u32, Vec<u32>>,
 }
@@ -122,17 +123,32 @@ impl Pages {
         }
     }
 
-    /// The place of the meter with this word; `None` at the limit.
-    pub(super) fn fixed(&mut self, word: u64) -> Option<u32> {
-        if let Some(&place) = self.fixed.get(&word) {
-            return Some(place);
-        }
-        if self.fixed.len() >= SCOPES_MAX {
+    /// The meter or meters of a scope; `None` at the limit.
+    pub(super) fn named(&mut self, scope: &Scope) -> Option<Meters> {
+        let place = match self.scopes.get(scope) {
+            Some(&place) => place,
+            None if self.scopes.len() >= SCOPES_MAX => return None,
+            None => {
+                let place = match scope.each {
+                    None => self.open()?,
+                    Some(_) => self.open_family()?,
+                };
+                self.scopes.insert(scope.clone(), place);
+                place
+            }
+        };
+        Some(match scope.each {
+            None => Meters::Fixed(place),
+            Some(who) => Meters::Each(place, who),
+        })
+    }
+
+    fn open_family(&mut self) -> Option<u32> {
+        if self.families.len() >= FAMILIES_MAX {
             return None;
         }
-        let place = self.open()?;
-        self.fixed.insert(word, place);
-        Some(place)
+        self.families.push(Family::default());
+        u32::try_from(self.families.len() - 1).ok()
     }
 
     /// The place of a fresh meter.
@@ -168,12 +184,13 @@ impl Pages {
 
     /// The meter of a claim, if there is one yet.
     fn find(&self, meter: Meters, subject: &Subject) -> Option<u32> {
-        let who = match meter {
+        let (family, who) = match meter {
             Meters::Fixed(place) => return Some(place),
-            Meters::Each(who) => who,
+            Meters::Each(family, who) => (family, who),
         };
-        let own = self.keys.get(&(who, subject.key(who)));
-        own.or_else(|| self.fixed.get(&shared_word(who))).copied()
+        let family = self.families.get(family as usize)?;
+        let own = family.keys.get(&subject.key(who)).copied();
+        own.or(family.shared)
     }
 
     /// The meter of a claim, opened if there is none.
@@ -182,52 +199,59 @@ impl Pages {
     /// their own are counted there: one that was counted there before would
     /// otherwise start again from nothing.
     fn find_or_open(&mut self, meter: Meters, subject: &Subject, moment: &Moment) -> Option<u32> {
-        let who = match meter {
+        let (at, who) = match meter {
             Meters::Fixed(place) => return Some(place),
-            Meters::Each(who) => who,
+            Meters::Each(family, who) => (family as usize, who),
         };
-        let key = (who, subject.key(who));
-        if let Some(&place) = self.keys.get(&key) {
+        let key = subject.key(who);
+        let family = self.families.get_mut(at)?;
+        if let Some(&place) = family.keys.get(&key) {
             return Some(place);
         }
-        if let Some(&shared) = self.fixed.get(&shared_word(who)) {
+        if let Some(shared) = family.shared {
             let at_rest = |meter: &Meter| meter.is_at_rest(moment.mono, moment.wall);
             if !self.meters.get(shared as usize).is_some_and(at_rest) {
                 return Some(shared);
             }
-            self.fixed.remove(&shared_word(who));
+            family.shared = None;
             self.close(shared);
         }
-        if self.keys.len() >= KEYS_MAX {
-            self.search(moment);
-        }
+        self.make_room(at, moment);
         let place = self.open()?;
-        if self.keys.len() >= KEYS_MAX {
-            self.fixed.insert(shared_word(who), place);
+        let family = self.families.get_mut(at)?;
+        if family.keys.len() >= KEYS_MAX {
+            family.shared = Some(place);
         } else {
-            self.keys.insert(key, place);
+            family.keys.insert(key, place);
         }
         Some(place)
     }
 
-    /// Closes the meters of numbers that no longer matter; not often, so that it
-    /// costs little however many new numbers come.
-    fn search(&mut self, moment: &Moment) {
+    /// Closes the meters of numbers that no longer matter, where there is no room
+    /// for another; not often, so that it costs little however many new numbers
+    /// come.
+    fn make_room(&mut self, family: usize, moment: &Moment) {
+        let Some(family) = self.families.get_mut(family) else {
+            return;
+        };
         let early = |last: Mono| moment.mono.saturating_since(last) < SEARCH_EVERY;
-        if self.searched.is_some_and(early) {
+        if family.keys.len() < KEYS_MAX || family.searched.is_some_and(early) {
             return;
         }
-        self.searched = Some(moment.mono);
-        let mut keys = mem::take(&mut self.keys);
-        keys.retain(|_, place| {
-            let meter = self.meters.get(*place as usize);
-            let at_rest = meter.is_none_or(|it| it.is_at_rest(moment.mono, moment.wall));
-            if at_rest {
-                self.close(*place);
+        family.searched = Some(moment.mono);
+        let (meters, spare) = (&mut self.meters, &mut self.spare);
+        family.keys.retain(|_, place| {
+            let meter = meters.get_mut(*place as usize);
+            let rests = |it: &&mut Meter| it.is_at_rest(moment.mono, moment.wall);
+            match meter.filter(rests) {
+                Some(meter) => {
+                    *meter = Meter::default();
+                    spare.push(*place);
+                    false
+                }
+                None => true,
             }
-            !at_rest
         });
-        self.keys = keys;
     }
 
     /// Counts a call under all its claims; the place of its record.

@@ -57,8 +57,8 @@ pub(in crate::policy) struct CallersTable<'t> {
 pub(in crate::policy) struct CapTable<'t> {
     /// Its heading.
     pub place: Place,
-    /// `on`; never in `[caps]`.
-    pub on: Option<At<&'t str>>,
+    /// `on`, all of which must be true of a call; never in `[caps]`.
+    pub on: Vec<At<&'t str>>,
     /// `calls_at_once` and the like.
     pub limits: Vec<(Quantity, At<u64>)>,
     /// `longest_call`
@@ -181,10 +181,10 @@ fn callers<'t>(root: &mut Fields<'t>, faults: &mut Faults<'_>) -> CallersTable<'
 fn cap_table<'t>(mut fields: Fields<'t>, narrower: bool, faults: &mut Faults<'_>) -> CapTable<'t> {
     let place = fields.place;
     let on = if narrower {
-        let on = fields.text("on", faults);
-        fields.required("on", on, "\"international\"", faults)
+        fields.required("on", None::<()>, "\"international\"", faults);
+        fields.text_or_texts("on", faults)
     } else {
-        None
+        Vec::new()
     };
     let limits = Quantity::ALL.into_iter().filter_map(|quantity| {
         let count = fields.count(quantity.key(), faults);

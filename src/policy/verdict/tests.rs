@@ -7,6 +7,8 @@ use crate::base::time::{Mono, Wall};
 use crate::policy::{Counters, Options, Source, Sources, compile};
 use crate::sip::name_addr::NameAddr;
 
+mod caps;
+
 const MAIN: &str = r#"
 [[listen]]
 address = "udp:127.0.0.1:5060"

@@ -140,3 +140,31 @@ fn prefixes_that_allow_more_than_one_might_think_are_shown() {
         &["`+81` allows numbers that `jp.mobile` denies"],
     );
 }
+
+#[test]
+fn a_cap_is_on_things_that_can_be_true_together() {
+    let on = |on: &str| fault_below(&format!("[[cap]]\non = {on}\ncalls_per_day = 3\n"));
+    assert_has(
+        &on("[\"caller\", \"us\", \"caller\"]"),
+        &["t/0.toml:14:23 error `caller` is there twice"],
+    );
+    assert_has(&on("[\"us\", \"us\"]"), &["`us` is there twice"]);
+    assert_has(&on("[\"us\", \"premium\"]"), &["\"us.premium\""]);
+    assert_has(&on("[\"us\", \"gb\"]"), &["a [[cap]] for each"]);
+    assert_has(&on("[\"caller\", \"any\"]"), &["leave it out"]);
+    assert_has(
+        &on("[\"premium\", \"international\", \"+44\"]"),
+        &["two destinations at most"],
+    );
+    assert_has(&on("[\"caller\", \"premum\"]"), &["\"premium\""]);
+    assert_has(&on("[\"calle\"]"), &["\"caller\" or \"called\""]);
+    assert_has(&on("7"), &["`on` takes a text in quotes"]);
+    let again = fault_below(
+        "[[cap]]\non = [\"us\", \"caller\"]\ncalls_per_day = 3\n\
+         [[cap]]\non = [\"caller\", \"us\"]\ncalls_per_day = 4\n",
+    );
+    assert_has(
+        &again,
+        &["18:17 error", "limited here already", "t/0.toml:15"],
+    );
+}

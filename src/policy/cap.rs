@@ -1,0 +1,59 @@
+//! Which caps cover a call.
+
+use super::counters::{Claim, Claims, Subject};
+use super::numbering::Country;
+use super::ruleset::{Cap, Lane, RuleSet};
+use super::table::{Kinds, Table};
+use super::target::Target;
+
+/// What must be true of a call that a cap covers, besides its target.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Condition {
+    /// It goes here too.
+    pub also_to: Option<Target>,
+}
+
+impl Condition {
+    fn holds(&self, subject: &Subject, home: Option<Country>) -> bool {
+        let there = |target: Target| target.covers(&subject.to, home);
+        self.also_to.is_none_or(there)
+    }
+}
+
+impl RuleSet {
+    /// Every cap that covers a call.
+    pub(super) fn claims<'r>(&'r self, lane: &Lane, subject: &Subject, out: &mut Claims<'r>) {
+        let home = self
+            .homes
+            .get(usize::from(lane.plan))
+            .and_then(|it| it.country);
+        let mut claim = |cap: u32| {
+            let it = self.caps.get(cap as usize)?;
+            if self.covers(it, subject, home) {
+                let measure = &it.measure;
+                out.push(Claim { measure, cap });
+            }
+            Some(it.more)
+        };
+        for cap in (lane.wide_caps..).take(lane.wide_count.into()) {
+            claim(cap);
+        }
+        if lane.cap_kinds == Kinds::default() {
+            return;
+        }
+        let table = Table::new(lane.cap_targets.of(&self.entries), lane.cap_kinds);
+        table.covering(&subject.to, home, |entry| {
+            let mut caps = entry.value..;
+            while caps.next().and_then(&mut claim) == Some(true) {}
+        });
+    }
+
+    /// Whether a cap whose target covers a call covers it in all else.
+    fn covers(&self, cap: &Cap, subject: &Subject, home: Option<Country>) -> bool {
+        let Some(at) = cap.condition.checked_sub(1) else {
+            return true;
+        };
+        let condition = self.conditions.get(at as usize);
+        condition.is_some_and(|it| it.holds(subject, home))
+    }
+}

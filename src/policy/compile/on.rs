@@ -1,0 +1,143 @@
+//! What a cap is on: `on = "international"`, `on = ["caller", "premium"]`.
+
+use std::fmt;
+
+use super::build::Build;
+use crate::policy::counters::{Scope, Who};
+use crate::policy::diagnostic::{At, Fault, Faults};
+use crate::policy::target::Target;
+
+/// What a cap is on: the calls of which all of this is true.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct On {
+    /// Each number by itself.
+    each: Option<Who>,
+    /// Where they go: the target under which the cap is found.
+    pub to: Option<Target>,
+    /// And where else they go.
+    pub also_to: Option<Target>,
+}
+
+/// Sorts caps: those that are on no target in front, those on one target side by
+/// side.
+pub(super) type Order = (u64, u64, Option<Who>);
+
+impl On {
+    /// All calls.
+    pub(super) const ALL: Self = Self {
+        each: None,
+        to: None,
+        also_to: None,
+    };
+
+    fn words(&self) -> [u64; 2] {
+        [self.to, self.also_to].map(|it| it.map_or(0, Target::word))
+    }
+
+    /// Where it stands among a tenant's caps. No two scopes have the same place.
+    pub(super) fn order(&self) -> Order {
+        let [to, also_to] = self.words();
+        (to, also_to, self.each)
+    }
+
+    /// What its counter counts.
+    pub(super) fn scope(&self) -> Scope {
+        Scope {
+            each: self.each,
+            to: self.words(),
+        }
+    }
+}
+
+impl fmt::Display for On {
+    /// The heading of the table, and what it is on.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let each: &[&str] = match self.each {
+            None => &[],
+            Some(Who::Caller) => &["caller"],
+            Some(Who::Called) => &["called"],
+            Some(Who::Pair) => &["caller", "called"],
+        };
+        let targets = [self.to, self.also_to].into_iter().flatten();
+        let mut names: Vec<String> = each.iter().map(|name| format!("\"{name}\"")).collect();
+        names.extend(targets.map(|target| format!("\"{target}\"")));
+        match names.as_slice() {
+            [] => f.write_str("[caps]"),
+            [one] => write!(f, "[[cap]] on {one}"),
+            all => write!(f, "[[cap]] on [{}]", all.join(", ")),
+        }
+    }
+}
+
+/// Reads what a `[[cap]]` is on; nothing if there is a fault in it.
+pub(super) fn read(build: &Build<'_>, names: &[At<&str>], faults: &mut Faults<'_>) -> Option<On> {
+    let mut on = On::ALL;
+    let mut sound = !names.is_empty();
+    for &name in names {
+        let fault = match one(build, &mut on, name) {
+            Ok(()) => continue,
+            Err(fault) => fault,
+        };
+        faults.add(name.place, fault);
+        sound = false;
+    }
+    sound.then_some(on)
+}
+
+/// Adds one of the names to what a cap is on.
+fn one(build: &Build<'_>, on: &mut On, name: At<&str>) -> Result<(), Fault> {
+    let twice = || Fault::error(format!("`{}` is there twice", name.value)).help("name it once");
+    let each = match name.value {
+        "caller" => Some(Who::Caller),
+        "called" => Some(Who::Called),
+        _ => None,
+    };
+    if let Some(each) = each {
+        on.each = match on.each {
+            None => Some(each),
+            Some(other) if other == each || other == Who::Pair => return Err(twice()),
+            Some(_) => Some(Who::Pair),
+        };
+        return Ok(());
+    }
+    let target = Target::parse(name.value, build.numbering).map_err(|fault| {
+        let help = format!("{}; or \"caller\" or \"called\"", fault.help);
+        Fault::error(fault.title).help(help)
+    })?;
+    if target == Target::Any {
+        let fault = Fault::error("a cap on every call is no narrower cap");
+        return Err(fault.help("write it under [caps]; beside other names leave it out"));
+    }
+    (on.to, on.also_to) = match (on.to, on.also_to) {
+        (None, _) => (Some(target), None),
+        (Some(first), _) if first == target => return Err(twice()),
+        (Some(first), None) => both(first, target)?,
+        (Some(_), Some(_)) => {
+            let fault = Fault::error("a cap can be on two destinations at most");
+            return Err(fault.help("all that `on` names must be true of a call"));
+        }
+    };
+    Ok(())
+}
+
+/// Two targets that calls go to at once, the one to find the cap by in front.
+fn both(first: Target, second: Target) -> Result<(Option<Target>, Option<Target>), Fault> {
+    use Target::{Class, Country, International, Prefix};
+    match (first, second) {
+        (class @ Class(_), wide @ International) | (wide @ International, class @ Class(_)) => {
+            Ok((Some(class), Some(wide)))
+        }
+        (prefix @ Prefix(_), class @ Class(_)) | (class @ Class(_), prefix @ Prefix(_)) => {
+            Ok((Some(prefix), Some(class)))
+        }
+        (Country(country), Class(class)) | (Class(class), Country(country)) => {
+            let fault = Fault::error(format!("this is `{country}.{class}`"));
+            Err(fault.help(format!("write \"{country}.{class}\"")))
+        }
+        _ => {
+            let title = format!("`{first}` and `{second}` are nothing together");
+            let help = "all that `on` names must be true of a call: write a [[cap]] for each";
+            Err(Fault::error(title).help(help))
+        }
+    }
+}
