@@ -1,6 +1,7 @@
 //! Which caps cover a call.
 
-use super::counters::{Claim, Claims, Subject};
+use super::counters::{Claim, Claims, Minute, Subject};
+use super::hours::When;
 use super::numbering::Country;
 use super::ruleset::{Cap, Lane, RuleSet};
 use super::table::{Kinds, Table};
@@ -11,13 +12,8 @@ use super::target::Target;
 pub(super) struct Condition {
     /// It goes here too.
     pub also_to: Option<Target>,
-}
-
-impl Condition {
-    fn holds(&self, subject: &Subject, home: Option<Country>) -> bool {
-        let there = |target: Target| target.covers(&subject.to, home);
-        self.also_to.is_none_or(there)
-    }
+    /// It was let in within these hours.
+    pub when: Option<When>,
 }
 
 impl RuleSet {
@@ -29,7 +25,7 @@ impl RuleSet {
             .and_then(|it| it.country);
         let mut claim = |cap: u32| {
             let it = self.caps.get(cap as usize)?;
-            if self.covers(it, subject, home) {
+            if self.covers(it, lane, subject, home) {
                 let measure = &it.measure;
                 out.push(Claim { measure, cap });
             }
@@ -49,11 +45,27 @@ impl RuleSet {
     }
 
     /// Whether a cap whose target covers a call covers it in all else.
-    fn covers(&self, cap: &Cap, subject: &Subject, home: Option<Country>) -> bool {
+    fn covers(&self, cap: &Cap, lane: &Lane, subject: &Subject, home: Option<Country>) -> bool {
         let Some(at) = cap.condition.checked_sub(1) else {
             return true;
         };
-        let condition = self.conditions.get(at as usize);
-        condition.is_some_and(|it| it.holds(subject, home))
+        let Some(condition) = self.conditions.get(at as usize) else {
+            return false;
+        };
+        let there = |target: Target| target.covers(&subject.to, home);
+        let then = |when| self.is_within(lane, subject.minute, when);
+        condition.also_to.is_none_or(there) && condition.when.is_none_or(then)
+    }
+
+    /// Whether a minute is within some hours of a tenant's. A clock beyond the
+    /// calendar is within and outside of them.
+    pub(super) fn is_within(&self, lane: &Lane, minute: Minute, when: When) -> bool {
+        let zone = self.zones.get(usize::from(lane.zone));
+        let time = zone.and_then(|zone| zone.civil(minute));
+        let hours = self.hours.get(when.hours as usize);
+        match (hours, time) {
+            (Some(hours), Some(time)) => hours.contain(time) != when.outside,
+            _ => true,
+        }
     }
 }

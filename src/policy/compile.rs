@@ -14,6 +14,7 @@ use build::Build;
 mod build;
 mod caps;
 mod destinations;
+mod hours;
 mod main;
 mod on;
 mod plans;

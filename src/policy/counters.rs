@@ -15,6 +15,7 @@ use crate::base::time::Now;
 mod book;
 mod day;
 mod meter;
+mod numbers;
 mod pages;
 
 pub use book::Hold;
@@ -22,9 +23,10 @@ pub(super) use book::{
     Admission, Book, Claim, Claims, Measure, Meters, Scope, Subject, UsedUp, Who,
 };
 use day::CivilClock;
-pub(super) use day::Zone;
+pub(super) use day::{Minute, Zone};
 pub(super) use meter::Limits;
 pub use meter::Quantity;
+pub(super) use numbers::NUMBERS_MAX;
 
 /// What all books have in common.
 #[derive(Debug, Default)]

@@ -13,6 +13,7 @@ mod compile;
 mod counters;
 mod diagnostic;
 mod facts;
+mod hours;
 mod matcher;
 mod model;
 pub mod number;
@@ -21,6 +22,7 @@ mod peers;
 pub mod plan;
 pub mod prefix;
 mod reader;
+mod reason;
 mod ruleset;
 mod table;
 mod target;
@@ -32,8 +34,9 @@ pub use compile::{Options, Outline, Sources, compile, outline};
 pub use counters::{Counters, Hold, Quantity};
 pub use diagnostic::{Diagnostic, Severity, Source};
 pub use facts::{Caller, Facts, Presentation};
+pub use reason::Reason;
 pub use ruleset::{
     Carrier, CarrierId, Delivery, Listener, Mode, Peer, RuleId, RuleRef, RuleSet, Run, Tenant,
     TenantId,
 };
-pub use verdict::{Allowed, Decision, Inbound, Permit, Reason, Refused, Verdict};
+pub use verdict::{Allowed, Decision, Inbound, Permit, Refused, Verdict};

@@ -8,6 +8,7 @@ use std::time::Duration;
 use super::cap::Condition;
 use super::counters::{Book, Measure, Quantity, Zone};
 use super::diagnostic::Diagnostic;
+use super::hours::Hours;
 use super::number::Number;
 use super::numbering::{Country, Numbering};
 use super::peers::Peers;
@@ -289,6 +290,7 @@ pub struct RuleSet {
     pub(super) entries: Vec<Entry>,
     pub(super) caps: Vec<Cap>,
     pub(super) conditions: Vec<Condition>,
+    pub(super) hours: Vec<Hours>,
     /// Whose numbers these are, for inbound calls; sorted, without overlap.
     pub(super) owners: Vec<(NumberRange, TenantId)>,
     pub(super) rules: Rules,

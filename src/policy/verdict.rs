@@ -1,108 +1,18 @@
 //! What becomes of a call: read, matched, counted.
 
-use std::fmt;
 use std::time::Duration;
 
-use super::counters::{Admission, Claims, Hold, Quantity, Subject, UsedUp, Zone};
+use super::counters::{Admission, Claims, Hold, Minute, Subject, UsedUp, Zone};
 use super::facts::{Caller, Facts, Identity, Presentation};
 use super::matcher::{self, Decision as Matched};
 use super::number::{Kind, NotANumber, NotANumberKind, Number, Reading};
 use super::numbering::{Class, Country};
 use super::plan::Plan;
+use super::reason::Reason;
 use super::ruleset::{Delivery, Lane, Longest, Mode, RuleId, RuleSet, TenantId};
 use super::target::Destination;
 use crate::base::time::Now;
 use crate::sip::uri::Uri;
-
-/// Why a call is refused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[non_exhaustive]
-pub enum Reason {
-    /// What was dialled has no single meaning, or no such number exists.
-    NoSingleMeaning,
-    /// No rule allows the destination.
-    DestinationNotAllowed,
-    /// A rule denies the destination.
-    DestinationDenied,
-    /// The caller's number is not the tenant's.
-    CallerNotOwn,
-    /// As many calls as allowed live already.
-    CallsAtOnce,
-    /// As many calls as allowed were let in within a second.
-    CallsPerSecond,
-    /// As many calls as allowed were let in within a minute.
-    CallsPerMinute,
-    /// As many calls as allowed were let in within an hour.
-    CallsPerHour,
-    /// As many calls as allowed were let in today.
-    CallsPerDay,
-    /// Inbound: the called number is no tenant's that takes calls.
-    CalledNotServed,
-    /// The rules have no such tenant.
-    NoTenant,
-    /// Tollgate is being stopped, and lets no new call in.
-    Stopping,
-    /// The journal cannot be written, and what cannot be recorded is not let in.
-    JournalFault,
-}
-
-impl Reason {
-    /// The name for the log and the ledger, which stays the same for good.
-    #[must_use]
-    pub const fn code(self) -> &'static str {
-        match self {
-            Self::NoSingleMeaning => "no-single-meaning",
-            Self::DestinationNotAllowed => "destination-not-allowed",
-            Self::DestinationDenied => "destination-denied",
-            Self::CallerNotOwn => "caller-not-own",
-            Self::CallsAtOnce => "calls-at-once",
-            Self::CallsPerSecond => "calls-per-second",
-            Self::CallsPerMinute => "calls-per-minute",
-            Self::CallsPerHour => "calls-per-hour",
-            Self::CallsPerDay => "calls-per-day",
-            Self::CalledNotServed => "called-not-served",
-            Self::NoTenant => "no-tenant",
-            Self::Stopping => "stopping",
-            Self::JournalFault => "journal-fault",
-        }
-    }
-
-    /// A sentence for people.
-    #[must_use]
-    pub const fn sentence(self) -> &'static str {
-        match self {
-            Self::NoSingleMeaning => "what was dialled has no single meaning",
-            Self::DestinationNotAllowed => "no rule allows this destination",
-            Self::DestinationDenied => "a rule denies this destination",
-            Self::CallerNotOwn => "the caller's number is not the tenant's",
-            Self::CallsAtOnce => "too many calls live at once",
-            Self::CallsPerSecond => "too many calls within a second",
-            Self::CallsPerMinute => "too many calls within a minute",
-            Self::CallsPerHour => "too many calls within an hour",
-            Self::CallsPerDay => "too many calls today",
-            Self::CalledNotServed => "the called number is nobody's here",
-            Self::NoTenant => "the rules have no such tenant",
-            Self::Stopping => "Tollgate is being stopped",
-            Self::JournalFault => "the journal cannot be written",
-        }
-    }
-
-    const fn used_up(quantity: Quantity) -> Self {
-        match quantity {
-            Quantity::AtOnce => Self::CallsAtOnce,
-            Quantity::PerSecond => Self::CallsPerSecond,
-            Quantity::PerMinute => Self::CallsPerMinute,
-            Quantity::PerHour => Self::CallsPerHour,
-            Quantity::PerDay => Self::CallsPerDay,
-        }
-    }
-}
-
-impl fmt::Display for Reason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.code())
-    }
-}
 
 /// A call as it may leave.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -382,11 +292,15 @@ impl RuleSet {
             }
             Matched::Allow(rule) => Ruling::Allow(RuleId(rule)),
         };
-        let caller = identity.number;
+        let subject = Subject {
+            to,
+            caller: identity.number,
+            minute: Minute::default(),
+        };
         Ok(Considered {
             reading,
             identity,
-            ruled: Some((Subject { to, caller }, ruling)),
+            ruled: Some((subject, ruling)),
         })
     }
 
@@ -399,13 +313,17 @@ impl RuleSet {
         now: Now,
     ) -> Result<(Hold, Option<UsedUp>, Longest), UsedUp> {
         let lane = tenancy.lane;
+        let wall = lane.book.wall(now);
+        let minute = Minute::of(wall);
+        let subject = Subject { minute, ..*subject };
         let mut claims = Claims::new();
-        self.claims(lane, subject, &mut claims);
+        self.claims(lane, &subject, &mut claims);
         let admission = Admission {
-            subject: *subject,
+            subject,
             claims: &claims,
             version: self.version,
             zone: tenancy.zone,
+            wall,
             regardless: lane.mode == Mode::Observe,
         };
         let (hold, over) = lane.book.admit(now, &admission, |subject, out| {

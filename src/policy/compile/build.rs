@@ -13,6 +13,7 @@ use crate::base::flow::ListenerId;
 use crate::policy::cap::Condition;
 use crate::policy::counters::{Counters, Zone};
 use crate::policy::diagnostic::{At, Fault, Faults, LineIndex, Place, nearest};
+use crate::policy::hours::Hours;
 use crate::policy::numbering::{Classes, Numbering};
 use crate::policy::peers::Peers;
 use crate::policy::plan::Plan;
@@ -50,6 +51,7 @@ pub(super) struct Build<'z> {
     pub entries: Vec<Entry>,
     pub caps: Vec<Cap>,
     pub conditions: Vec<Condition>,
+    pub hours: Vec<Hours>,
     pub owners: Vec<(NumberRange, TenantId, Place)>,
     rules: Rules,
     texts: BTreeMap<Box<str>, u32>,
@@ -89,6 +91,7 @@ impl<'z> Build<'z> {
             entries: Vec::new(),
             caps: Vec::new(),
             conditions: Vec::new(),
+            hours: Vec::new(),
             owners: Vec::new(),
             rules: Rules::default(),
             texts: BTreeMap::new(),
@@ -263,6 +266,7 @@ impl<'z> Build<'z> {
             entries: self.entries,
             caps: self.caps,
             conditions: self.conditions,
+            hours: self.hours,
             owners: self
                 .owners
                 .into_iter()

@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::build::Build;
+use super::hours;
 use super::on::{self, On, Order};
 use super::tenant::{Arranged, arrange, longest};
 use crate::policy::cap::Condition;
-use crate::policy::counters::{Book, Limits, Measure, Meters, Quantity};
+use crate::policy::counters::{Book, Limits, Measure, Meters, NUMBERS_MAX, Quantity};
 use crate::policy::diagnostic::{At, Fault, Faults, LineIndex, Place};
 use crate::policy::model::{CapTable, TenantFile};
 use crate::policy::ruleset::{Cap, Longest};
@@ -43,13 +44,14 @@ pub(super) fn caps(
     lines: &LineIndex,
     faults: &mut Faults<'_>,
 ) -> TenantCaps {
+    let hours = hours::hours(build, file, faults);
     let mut drafts = Drafts::new();
     if let Some(table) = &file.caps {
         // Their longest call and ring are the tenant's own.
         add(&mut drafts, On::ALL, table, Longest::NONE, faults);
     }
     for table in &file.narrower {
-        if let Some(on) = on::read(build, &table.on, faults) {
+        if let Some(on) = on::read(build, &hours, table, faults) {
             let longest = longest(table, faults);
             add(&mut drafts, on, table, longest, faults);
         }
@@ -117,7 +119,7 @@ fn add(
                 count.place,
                 fault.help(format!("the other limit is at {first}")),
             );
-        } else if is_usable(quantity, count, faults) {
+        } else if is_usable(quantity, count, on.when.is_some(), faults) {
             draft.limits.push((quantity, count));
         }
     }
@@ -125,23 +127,31 @@ fn add(
     draft.limits.sort_by_key(|(quantity, _)| *quantity);
 }
 
-fn is_usable(quantity: Quantity, count: At<u64>, faults: &mut Faults<'_>) -> bool {
+/// Whether a limit can be counted to. None at all can be meant where it is only
+/// for some hours.
+fn is_usable(
+    quantity: Quantity,
+    count: At<u64>,
+    some_hours: bool,
+    faults: &mut Faults<'_>,
+) -> bool {
     let most = match quantity {
         Quantity::PerSecond | Quantity::PerMinute | Quantity::PerHour => WINDOW_MAX,
+        Quantity::NumbersPerDay => u64::from(NUMBERS_MAX),
         Quantity::AtOnce | Quantity::PerDay => u64::from(u32::MAX) - 1,
     };
-    if count.value == 0 {
+    if count.value == 0 && !some_hours {
         let fault = Fault::error("a cap of 0 would refuse every call");
         let help = format!(
-            "to refuse a destination, write it under [destinations] in `deny`; to have no limit, \
-             leave `{quantity}` out"
+            "to refuse a destination, write it under [destinations] in `deny`; at some hours, add \
+             `when`; to have no limit, leave `{quantity}` out"
         );
         faults.add(count.place, fault.help(help));
     } else if count.value > most {
         let fault = Fault::error(format!("`{quantity}` can be {most} at most"));
         faults.add(count.place, fault.help("leave it out to have no limit"));
     }
-    (1..=most).contains(&count.value)
+    (u64::from(!some_hours)..=most).contains(&count.value)
 }
 
 /// A cap, its meter opened and its rules noted.
@@ -152,7 +162,7 @@ fn cap(
     lines: &LineIndex,
     faults: &mut Faults<'_>,
 ) -> Option<Cap> {
-    let meter = book.meter(&draft.on.scope());
+    let meter = book.meter(&draft.on.scope(&build.hours));
     let mut cap = Cap {
         measure: Measure {
             meter: Meters::Fixed(u32::MAX),
@@ -163,8 +173,9 @@ fn cap(
         condition: condition(build, &draft.on),
         more: false,
     };
+    let heading = draft.on.heading(&build.hours);
     for &(quantity, count) in &draft.limits {
-        let text = format!("{} {quantity} = {}", draft.on, count.value);
+        let text = format!("{heading} {quantity} = {}", count.value);
         let id = build.rule(count.place, lines, text);
         cap.first_rule = cap.first_rule.min(id.0);
         cap.measure
@@ -181,11 +192,11 @@ fn cap(
 
 /// The number of a cap's condition; 0 if it has none.
 fn condition(build: &mut Build<'_>, on: &On) -> u32 {
-    let Some(also_to) = on.also_to else {
+    let On { also_to, when, .. } = *on;
+    if also_to.is_none() && when.is_none() {
         return 0;
-    };
-    let also_to = Some(also_to);
-    build.conditions.push(Condition { also_to });
+    }
+    build.conditions.push(Condition { also_to, when });
     u32::try_from(build.conditions.len()).unwrap_or(u32::MAX)
 }
 

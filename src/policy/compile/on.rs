@@ -1,10 +1,13 @@
 //! What a cap is on: `on = "international"`, `on = ["caller", "premium"]`.
 
-use std::fmt;
+use std::sync::Arc;
 
 use super::build::Build;
+use super::hours::{Named, OUTSIDE};
 use crate::policy::counters::{Scope, Who};
 use crate::policy::diagnostic::{At, Fault, Faults};
+use crate::policy::hours::{Hours, When};
+use crate::policy::model::CapTable;
 use crate::policy::target::Target;
 
 /// What a cap is on: the calls of which all of this is true.
@@ -16,11 +19,13 @@ pub(super) struct On {
     pub to: Option<Target>,
     /// And where else they go.
     pub also_to: Option<Target>,
+    /// When they were let in.
+    pub when: Option<When>,
 }
 
 /// Sorts caps: those that are on no target in front, those on one target side by
 /// side.
-pub(super) type Order = (u64, u64, Option<Who>);
+pub(super) type Order = (u64, u64, Option<Who>, Option<When>);
 
 impl On {
     /// All calls.
@@ -28,6 +33,7 @@ impl On {
         each: None,
         to: None,
         also_to: None,
+        when: None,
     };
 
     fn words(&self) -> [u64; 2] {
@@ -37,21 +43,38 @@ impl On {
     /// Where it stands among a tenant's caps. No two scopes have the same place.
     pub(super) fn order(&self) -> Order {
         let [to, also_to] = self.words();
-        (to, also_to, self.each)
+        (to, also_to, self.each, self.when)
     }
 
     /// What its counter counts.
-    pub(super) fn scope(&self) -> Scope {
+    pub(super) fn scope(&self, hours: &[Hours]) -> Scope {
+        let when = self.when.and_then(|when| {
+            let hours = hours.get(when.hours as usize)?;
+            Some((Arc::clone(&hours.name), when.outside))
+        });
         Scope {
             each: self.each,
             to: self.words(),
+            when,
         }
     }
-}
 
-impl fmt::Display for On {
     /// The heading of the table, and what it is on.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    pub(super) fn heading(&self, hours: &[Hours]) -> String {
+        let when = self.scope(hours).when.map_or(String::new(), |when| {
+            let outside = if when.1 { OUTSIDE } else { "" };
+            format!(" when \"{outside}{}\"", when.0)
+        });
+        match self.names().as_slice() {
+            [] if when.is_empty() => "[caps]".to_owned(),
+            [] => format!("[[cap]]{when}"),
+            [one] => format!("[[cap]] on {one}{when}"),
+            all => format!("[[cap]] on [{}]{when}", all.join(", ")),
+        }
+    }
+
+    /// What it is on, each in quotes.
+    fn names(&self) -> Vec<String> {
         let each: &[&str] = match self.each {
             None => &[],
             Some(Who::Caller) => &["caller"],
@@ -61,19 +84,28 @@ impl fmt::Display for On {
         let targets = [self.to, self.also_to].into_iter().flatten();
         let mut names: Vec<String> = each.iter().map(|name| format!("\"{name}\"")).collect();
         names.extend(targets.map(|target| format!("\"{target}\"")));
-        match names.as_slice() {
-            [] => f.write_str("[caps]"),
-            [one] => write!(f, "[[cap]] on {one}"),
-            all => write!(f, "[[cap]] on [{}]", all.join(", ")),
-        }
+        names
     }
 }
 
 /// Reads what a `[[cap]]` is on; nothing if there is a fault in it.
-pub(super) fn read(build: &Build<'_>, names: &[At<&str>], faults: &mut Faults<'_>) -> Option<On> {
+pub(super) fn read(
+    build: &Build<'_>,
+    hours: &Named<'_>,
+    table: &CapTable<'_>,
+    faults: &mut Faults<'_>,
+) -> Option<On> {
     let mut on = On::ALL;
-    let mut sound = !names.is_empty();
-    for &name in names {
+    let mut sound = !table.on.is_empty() || table.when.is_some();
+    if let Some(when) = table.when {
+        on.when = hours.when(when, faults);
+        sound &= on.when.is_some();
+    }
+    for &name in &table.on {
+        // With hours it is narrower than all calls.
+        if name.value == "any" && table.on.len() == 1 && table.when.is_some() {
+            continue;
+        }
         let fault = match one(build, &mut on, name) {
             Ok(()) => continue,
             Err(fault) => fault,

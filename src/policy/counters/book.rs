@@ -6,11 +6,11 @@ use std::sync::{Arc, Mutex};
 
 use smallvec::SmallVec;
 
-use super::day::Zone;
+use super::day::{Minute, Zone};
 use super::meter::{Limits, Over};
 use super::pages::Pages;
 use super::{Shared, lock};
-use crate::base::time::Now;
+use crate::base::time::{Now, Wall};
 use crate::policy::target::{Destination, Packed};
 
 /// Whose number a cap counts by.
@@ -32,6 +32,8 @@ pub(in crate::policy) struct Scope {
     pub each: Option<Who>,
     /// The words of the targets that they go to; zero for none.
     pub to: [u64; 2],
+    /// Let in within the hours of this name, or outside of them.
+    pub when: Option<(Arc<str>, bool)>,
 }
 
 /// Which meter of a book.
@@ -80,6 +82,8 @@ pub(in crate::policy) struct Subject {
     pub to: Destination,
     /// The number that it shows.
     pub caller: Packed,
+    /// When it is let in.
+    pub minute: Minute,
 }
 
 impl Subject {
@@ -103,6 +107,8 @@ pub(in crate::policy) struct Admission<'a> {
     pub version: u64,
     /// The tenant's time zone there.
     pub zone: &'a Zone,
+    /// What [`Book::wall`] says.
+    pub wall: Wall,
     /// Let it in even when a cap is used up.
     pub regardless: bool,
 }
@@ -165,6 +171,11 @@ impl Book {
         black_box((Arc::as_ptr(&self.shared), self.end));
     }
 
+    /// What the wall clock shows, as far as it can be believed.
+    pub(in crate::policy) fn wall(&self, now: Now) -> Wall {
+        self.shared.clock.read(now)
+    }
+
     /// The meter or meters of a scope, which stay the same for good.
     ///
     /// # Errors
@@ -190,7 +201,7 @@ impl Book {
         call: &Admission<'_>,
         covers: impl Fn(&Subject, &mut Claims<'r>),
     ) -> Result<(Hold, Option<UsedUp>), UsedUp> {
-        let wall = self.shared.clock.read(now);
+        let wall = call.wall;
         let day_end = call.zone.day_end(wall);
         let mut pages = lock(&self.pages);
         let moment = pages.moment(now.mono, wall, day_end);

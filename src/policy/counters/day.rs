@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use jiff::ToSpan;
+use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 
 use crate::base::time::{Now, Wall};
@@ -71,6 +72,19 @@ pub(in crate::policy) struct Zone {
     day: AtomicI64,
 }
 
+/// A minute, counted from the Unix epoch.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(in crate::policy) struct Minute(u32);
+
+impl Minute {
+    const MICROS: i64 = 60_000_000;
+
+    /// The minute that `wall` is in.
+    pub(in crate::policy) fn of(wall: Wall) -> Self {
+        Self(u32::try_from(wall.as_micros().div_euclid(Self::MICROS)).unwrap_or(0))
+    }
+}
+
 impl Zone {
     const LENGTH_BITS: u32 = 20;
 
@@ -80,6 +94,13 @@ impl Zone {
             zone,
             day: AtomicI64::new(0),
         }
+    }
+
+    /// The date and time of day in the zone; none past the calendar's own end.
+    pub(in crate::policy) fn civil(&self, minute: Minute) -> Option<DateTime> {
+        let micros = i64::from(minute.0).saturating_mul(Minute::MICROS);
+        let at = Timestamp::from_microsecond(micros).ok()?;
+        Some(self.zone.to_datetime(at))
     }
 
     /// When the day that `wall` falls on ends.

@@ -7,7 +7,9 @@ use std::time::Duration;
 use smallvec::SmallVec;
 
 use super::book::{Admission, Claims, Meters, Scope, Subject, UsedUp};
+use super::day::Minute;
 use super::meter::Meter;
+use super::numbers::Numbers;
 use crate::base::time::{Mono, Now, Wall};
 use crate::policy::numbering::{Class, Country};
 use crate::policy::target::{Destination, Packed};
@@ -47,6 +49,7 @@ struct Live {
     /// The meters in which it holds a place; [`NOWHERE`] behind the last. Where
     /// there are more, they are in [`Pages::more`].
     meters: [u32; 8],
+    minute: Minute,
     country: Option<Country>,
     class: Class,
 }
@@ -63,6 +66,7 @@ impl Live {
                 class: self.class,
             },
             caller: self.caller,
+            minute: self.minute,
         }
     }
 }
@@ -107,6 +111,8 @@ pub(super) struct Pages {
     /// The meter, or the family of meters, of each scope that rules name.
     scopes: BTreeMap<Scope, u32>,
     families: Vec<Family>,
+    /// The different numbers of the day, of the meters that count them.
+    numbers: BTreeMap<u32, Numbers>,
     /// Meters of calls that hold more places than fit into their record.
     more: BTreeMap<u32, Vec<u32>>,
 }
@@ -165,16 +171,28 @@ impl Pages {
     fn close(&mut self, place: u32) {
         if let Some(meter) = self.meters.get_mut(place as usize) {
             *meter = Meter::default();
+            self.numbers.remove(&place);
             self.spare.push(place);
         }
     }
 
     /// The first claim that leaves no room.
     pub(super) fn over(&self, moment: &Moment, call: &Admission<'_>) -> Option<UsedUp> {
+        // Not even the first call has room where none is allowed.
+        let (fresh, none) = const { (&Meter::NEW, &Numbers::NONE) };
         call.claims.iter().find_map(|claim| {
-            let place = self.find(claim.measure.meter, &call.subject)?;
-            let meter = self.meters.get(place as usize)?;
-            let over = meter.check(&claim.measure.limits, moment.mono, moment.wall)?;
+            let limits = &claim.measure.limits;
+            let place = self.find(claim.measure.meter, &call.subject);
+            let meter = place.and_then(|at| self.meters.get(at as usize));
+            let over = meter
+                .unwrap_or(fresh)
+                .check(limits, moment.mono, moment.wall);
+            let over = over.or_else(|| {
+                let limit = limits.numbers()?;
+                let numbers = place.and_then(|at| self.numbers.get(&at));
+                let called = call.subject.to.digits;
+                numbers.unwrap_or(none).check(limit, called, moment.wall)
+            })?;
             Some(UsedUp {
                 cap: claim.cap,
                 over,
@@ -239,13 +257,14 @@ impl Pages {
             return;
         }
         family.searched = Some(moment.mono);
-        let (meters, spare) = (&mut self.meters, &mut self.spare);
+        let (meters, spare, numbers) = (&mut self.meters, &mut self.spare, &mut self.numbers);
         family.keys.retain(|_, place| {
             let meter = meters.get_mut(*place as usize);
             let rests = |it: &&mut Meter| it.is_at_rest(moment.mono, moment.wall);
             match meter.filter(rests) {
                 Some(meter) => {
                     *meter = Meter::default();
+                    numbers.remove(place);
                     spare.push(*place);
                     false
                 }
@@ -270,18 +289,23 @@ impl Pages {
             };
             let limits = &claim.measure.limits;
             meter.take(limits, moment.mono, moment.wall, moment.day_end);
+            if limits.numbers().is_some() {
+                let numbers = self.numbers.entry(place).or_default();
+                numbers.take(call.subject.to.digits, moment.wall, moment.day_end);
+            }
             match free.next() {
                 Some(slot) => *slot = place,
                 None => self.more.entry(at).or_default().push(place),
             }
         }
-        let Subject { to, caller } = call.subject;
+        let Subject { to, caller, minute } = call.subject;
         if let Some(place) = self.calls.get_mut(at as usize) {
             *place = Place::Call(Live {
                 called: to.digits,
                 caller,
                 version: call.version,
                 meters,
+                minute,
                 country: to.country,
                 class: to.class,
             });

@@ -31,6 +31,8 @@ pub(in crate::policy) struct TenantFile<'t> {
     pub deny: Vec<At<&'t str>>,
     /// `[caps]`
     pub caps: Option<CapTable<'t>>,
+    /// `[hours.*]`
+    pub hours: Vec<HoursTable<'t>>,
     /// `[[cap]]`
     pub narrower: Vec<CapTable<'t>>,
     /// `[inbound]`
@@ -59,14 +61,29 @@ pub(in crate::policy) struct CapTable<'t> {
     pub place: Place,
     /// `on`, all of which must be true of a call; never in `[caps]`.
     pub on: Vec<At<&'t str>>,
+    /// `when`; never in `[caps]`.
+    pub when: Option<At<&'t str>>,
     /// `calls_at_once` and the like.
     pub limits: Vec<(Quantity, At<u64>)>,
     /// `longest_call`
     pub longest_call: Option<At<&'t str>>,
     /// `longest_ring`
     pub longest_ring: Option<At<&'t str>>,
-    /// It has no key but `on`.
+    /// It has no key but `on` and `when`.
     pub is_empty: bool,
+}
+
+/// One `[hours.*]`.
+#[derive(Debug)]
+pub(in crate::policy) struct HoursTable<'t> {
+    /// Its heading.
+    pub place: Place,
+    /// Its name.
+    pub name: At<&'t str>,
+    /// `mon-fri` and the like, with the hours of these days.
+    pub days: Vec<(At<&'t str>, Vec<At<&'t str>>)>,
+    /// `holidays`
+    pub holidays: Vec<At<&'t str>>,
 }
 
 /// `[inbound]`: where calls to the tenant's own numbers go.
@@ -102,6 +119,7 @@ pub(in crate::policy) fn tenant_file<'t>(
         allow: Vec::new(),
         deny: Vec::new(),
         caps: None,
+        hours: Vec::new(),
         narrower: Vec::new(),
         inbound: None,
     };
@@ -117,6 +135,11 @@ pub(in crate::policy) fn tenant_file<'t>(
         file.deny = fields.texts("deny", faults);
         fields.close(faults);
     }
+    let hours = root.named_tables("hours", "[hours.*]", faults);
+    let hours = hours.into_iter();
+    file.hours = hours
+        .map(|(name, it)| hours_table(name, it, faults))
+        .collect();
     file.caps = root
         .table("caps", "[caps]", faults)
         .map(|it| cap_table(it, false, faults));
@@ -180,12 +203,14 @@ fn callers<'t>(root: &mut Fields<'t>, faults: &mut Faults<'_>) -> CallersTable<'
 
 fn cap_table<'t>(mut fields: Fields<'t>, narrower: bool, faults: &mut Faults<'_>) -> CapTable<'t> {
     let place = fields.place;
-    let on = if narrower {
-        fields.required("on", None::<()>, "\"international\"", faults);
-        fields.text_or_texts("on", faults)
-    } else {
-        Vec::new()
-    };
+    let (mut on, mut when) = (Vec::new(), None);
+    if narrower {
+        on = fields.text_or_texts("on", faults);
+        when = fields.text("when", faults);
+        if !fields.has("when") {
+            fields.required("on", None::<()>, "\"international\"", faults);
+        }
+    }
     let limits = Quantity::ALL.into_iter().filter_map(|quantity| {
         let count = fields.count(quantity.key(), faults);
         count.map(|count| (quantity, count))
@@ -193,23 +218,36 @@ fn cap_table<'t>(mut fields: Fields<'t>, narrower: bool, faults: &mut Faults<'_>
     let limits = limits.collect();
     let longest_call = fields.text("longest_call", faults);
     let longest_ring = fields.text("longest_ring", faults);
-    for key in [
-        "money_per_day",
-        "money_per_month",
-        "numbers_per_day",
-        "hours",
-    ] {
+    for key in ["money_per_day", "money_per_month"] {
         fields.pending(key, faults);
     }
-    let is_empty = fields.len() == usize::from(fields.has("on"));
+    let names = ["on", "when"].into_iter().filter(|it| fields.has(it));
+    let is_empty = fields.len() == names.count();
     fields.close(faults);
     CapTable {
         place,
         on,
+        when,
         limits,
         longest_call,
         longest_ring,
         is_empty,
+    }
+}
+
+fn hours_table<'t>(
+    name: At<&'t str>,
+    mut fields: Fields<'t>,
+    faults: &mut Faults<'_>,
+) -> HoursTable<'t> {
+    let place = fields.place;
+    let holidays = fields.texts("holidays", faults);
+    let days = fields.other_texts(faults);
+    HoursTable {
+        place,
+        name,
+        days,
+        holidays,
     }
 }
 

@@ -142,6 +142,14 @@ fn prefixes_that_allow_more_than_one_might_think_are_shown() {
 }
 
 #[test]
+fn different_numbers_can_be_limited_up_to_what_is_remembered() {
+    let found = fault_below("[caps]\ndistinct_numbers_per_day = 10001\n");
+    assert_has(&found, &["t/0.toml:14:28 error", "can be 10000 at most"]);
+    let found = fault_below("[caps]\ndistinct_number_per_day = 1\n");
+    assert_has(&found, &["`distinct_numbers_per_day`"]);
+}
+
+#[test]
 fn a_cap_is_on_things_that_can_be_true_together() {
     let on = |on: &str| fault_below(&format!("[[cap]]\non = {on}\ncalls_per_day = 3\n"));
     assert_has(
@@ -167,4 +175,70 @@ fn a_cap_is_on_things_that_can_be_true_together() {
         &again,
         &["18:17 error", "limited here already", "t/0.toml:15"],
     );
+}
+
+#[test]
+fn hours_are_days_times_and_dates() {
+    let hours = |key: &str| fault_below(&format!("[hours.office]\nsun = \"10:00-11:00\"\n{key}\n"));
+    assert_has(
+        &hours("mno = \"08:00-19:00\""),
+        &["t/0.toml:15:1 error `mno` is no day of the week", "`mon`"],
+    );
+    assert_has(
+        &hours("sat-mon = \"1:00-2:00\""),
+        &["`sun` has its hours already"],
+    );
+    for wrong in [
+        "19:00-08:00",
+        "8-19",
+        "08:00",
+        "08:00-24:01",
+        "08:60-09:00",
+        "8:0-9:00",
+    ] {
+        let found = hours(&format!("mon-fri = \"{wrong}\""));
+        assert_has(&found, &["t/0.toml:15:11 error", wrong, "to 24:00"]);
+    }
+    assert_has(
+        &hours("holidays = [\"2026-02-30\"]"),
+        &[":15:13 error", "2026-12-31"],
+    );
+    assert_has(
+        &hours("holidays = [\"2026-02-03..2026-02-01\"]"),
+        &["is no date"],
+    );
+    assert_has(&hours("mon = 8"), &["`mon` takes a text in quotes"]);
+    assert_has(
+        &fault_below("[hours.office]\nholidays = []\n"),
+        &["`office` is never"],
+    );
+    assert_has(
+        &fault_below("[hours]\noffice = 1\n"),
+        &["a table, [hours.*]"],
+    );
+}
+
+#[test]
+fn a_cap_can_be_for_hours_that_there_are() {
+    const OFFICE: &str = "[hours.office]\nmon-fri = \"08:00-19:00\"\n";
+    let when = |keys: &str| fault_below(&format!("[[cap]]\n{keys}\ncalls_per_day = 3\n{OFFICE}"));
+    assert_has(
+        &when("when = \"ofice\""),
+        &[
+            "t/0.toml:14:8 error there is no hours named `ofice`",
+            "\"office\"",
+        ],
+    );
+    assert_has(
+        &when("when = \"outside of office\""),
+        &["`of office`", "\"office\""],
+    );
+    let none = fault_below("[[cap]]\nwhen = \"office\"\ncalls_per_day = 3\n");
+    assert_has(&none, &["[hours.office]", "mon-fri"]);
+    let zero = fault_below("[[cap]]\non = \"us\"\ncalls_per_day = 0\n");
+    assert_has(&zero, &[":15:17 error a cap of 0", "add `when`"]);
+    let all = fault_below("[[cap]]\non = \"any\"\ncalls_per_day = 1\n");
+    assert_has(&all, &["no narrower cap"]);
+    let twice = when("when = \"office\"\ncalls_per_day = 1\n[[cap]]\nwhen = \"office\"");
+    assert_has(&twice, &["limited here already"]);
 }

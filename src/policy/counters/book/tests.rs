@@ -21,6 +21,7 @@ fn subject(called: &str, country: &str) -> Subject {
             class: Class::Fixed,
         },
         caller: packed("81335570000"),
+        minute: Minute::default(),
     }
 }
 
@@ -76,6 +77,7 @@ impl Rules {
             claims: &claims,
             version: self.version,
             zone: &Zone::new(TimeZone::UTC),
+            wall: self.book.wall(now),
             regardless: false,
         };
         let admitted = self
@@ -196,6 +198,7 @@ fn numbers_beyond_the_limit_share_one_counter() {
             claims: &claims,
             version: 1,
             zone: &Zone::new(TimeZone::UTC),
+            wall: book.wall(now),
             regardless: false,
         };
         match book.admit(now, &call, |_, _| {}) {

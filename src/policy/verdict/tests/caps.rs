@@ -152,3 +152,130 @@ fn a_refusal_names_the_whole_of_what_the_cap_is_on() {
     }
     assert_eq!(box_.counters.live(), 0);
 }
+
+#[test]
+fn different_numbers_are_counted_for_each_day_of_the_time_zone() {
+    let box_ = Box::new(&tenant(
+        "[[cap]]\non = \"caller\"\ndistinct_numbers_per_day = 2\n",
+    ));
+    let call = |caller, dialled, seconds: u64| {
+        let at = seconds * 1_000;
+        match box_.made(Made {
+            caller,
+            dialled,
+            at,
+        }) {
+            Ok(allowed) => {
+                allowed.hold.release(moment(at));
+                "allow"
+            }
+            Err(refused) => {
+                assert_eq!((refused.value, refused.threshold), (2, 2));
+                refused.reason.code()
+            }
+        }
+    };
+    const ONE_TOO_MANY: &str = "distinct-numbers-per-day";
+    assert_eq!([call(0, 0, 1), call(0, 1, 2), call(0, 0, 3)], ["allow"; 3]);
+    assert_eq!(call(0, 2, 4), ONE_TOO_MANY);
+    assert_eq!(
+        [call(1, 2, 5), call(0, 1, 6)],
+        ["allow"; 2],
+        "known, or another's"
+    );
+    // Twelve hours after noon in Tokyo a new day begins there.
+    assert_eq!(call(0, 2, 12 * 3_600 - 1), ONE_TOO_MANY);
+    assert_eq!(
+        [call(0, 2, 12 * 3_600), call(0, 3, 12 * 3_600)],
+        ["allow"; 2]
+    );
+    assert_eq!(call(0, 0, 12 * 3_600), ONE_TOO_MANY);
+}
+
+const OFFICE: &str = "[hours.office]\nmon-fri = [\"08:00-12:00\", \"13:00-19:00\"]\n\
+                      sat = \"09:00-12:00\"\nholidays = [\"2026-03-03..2026-03-04\"]\n";
+
+/// Whether the office is open so many milliseconds after noon on Sunday,
+/// 1 March 2026.
+fn office(at: u64) -> bool {
+    let minutes = 12 * 60 + at / 60_000;
+    let (day, of_day) = (minutes / 1_440 % 7, minutes % 1_440);
+    let holiday = matches!(minutes / 1_440, 2 | 3);
+    let open = |from: u64, to: u64| (from * 60..to * 60).contains(&of_day);
+    !holiday
+        && match day {
+            0 => false,
+            6 => open(9, 12),
+            _ => open(8, 12) || open(13, 19),
+        }
+}
+
+proptest! {
+    #[test]
+    fn caps_of_some_hours_count_what_was_let_in_then(
+        calls in made(), away in 1usize..4, closed in 1usize..5, open in 1usize..8,
+    ) {
+        let box_ = Box::new(&tenant(&format!(
+            "[[cap]]\non = [\"international\"]\nwhen = \"outside office\"\ncalls_per_hour = {away}\n\
+             [[cap]]\nwhen = \"outside office\"\non = \"any\"\ncalls_per_hour = {closed}\n\
+             [[cap]]\nwhen = \"office\"\ncalls_per_hour = {open}\n\
+             [[cap]]\non = \"us\"\nwhen = \"outside office\"\ncalls_per_second = 0\n\
+             [[cap]]\non = [\"+1\", \"caller\"]\nwhen = \"office\"\ndistinct_numbers_per_day = 0\n{OFFICE}"
+        )));
+        const HOUR: u64 = 3_600_000;
+        let caps: [Defined<'_>; 5] = [
+            (&|it| (it.is_abroad() && !office(it.at)).then_some([0, 0]), away, HOUR),
+            (&|it| (!office(it.at)).then_some([0, 0]), closed, HOUR),
+            (&|it| office(it.at).then_some([0, 0]), open, HOUR),
+            (&|it| (it.is_us() && !office(it.at)).then_some([0, 0]), 0, HOUR),
+            (&|it| (it.is_us() && office(it.at)).then_some([0, 0]), 0, HOUR),
+        ];
+        let mut admitted = Vec::new();
+        for call in calls {
+            // Some minutes to some hours between calls.
+            let call = Made { at: call.at * 500, ..call };
+            let room = has_room(&caps, &admitted, call);
+            let made = box_.made(call);
+            prop_assert_eq!(made.is_ok(), room, "{:?}", call);
+            if let Ok(allowed) = made {
+                allowed.hold.release(moment(call.at));
+                admitted.push(call);
+            }
+        }
+        prop_assert_eq!(box_.counters.live(), 0);
+    }
+}
+
+#[test]
+fn a_new_live_cap_of_some_hours_counts_what_was_let_in_then() {
+    const HOUR: u64 = 3_600_000;
+    let mut box_ = Box::new(&tenant("[caps]\ncalls_at_once = 9\n"));
+    let call = |at| Made {
+        caller: 0,
+        dialled: 2,
+        at,
+    };
+    // Sunday evening, and Monday from nine.
+    let mut held = vec![box_.made(call(9 * HOUR)).unwrap()];
+    held.push(box_.made(call(21 * HOUR)).unwrap());
+    let more = "[[cap]]\nwhen = \"office\"\ncalls_at_once = 2\n[[cap]]\non = \"us\"\n\
+                when = \"outside office\"\ncalls_at_once = 1\n";
+    box_.reload(&tenant(&format!("{more}{OFFICE}")));
+    held.push(box_.made(call(22 * HOUR)).unwrap());
+    let refused = box_.made(call(22 * HOUR)).unwrap_err();
+    assert_eq!((refused.value, refused.threshold), (2, 2));
+    let rule = box_.rules.rule(refused.rule.unwrap());
+    assert_eq!(rule.text, "[[cap]] when \"office\" calls_at_once = 2");
+    let refused = box_.made(call(31 * HOUR)).unwrap_err();
+    let rule = box_.rules.rule(refused.rule.unwrap());
+    assert_eq!(
+        (rule.text, refused.value),
+        (
+            "[[cap]] on \"us\" when \"outside office\" calls_at_once = 1",
+            1
+        )
+    );
+    held.into_iter()
+        .for_each(|it| it.hold.release(moment(32 * HOUR)));
+    assert_eq!(box_.counters.live(), 0);
+}

@@ -1,0 +1,101 @@
+//! Why a call is refused: the names that the log, the ledger and the Reason
+//! header use.
+
+use std::fmt;
+
+use super::counters::Quantity;
+
+/// Why a call is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum Reason {
+    /// What was dialled has no single meaning, or no such number exists.
+    NoSingleMeaning,
+    /// No rule allows the destination.
+    DestinationNotAllowed,
+    /// A rule denies the destination.
+    DestinationDenied,
+    /// The caller's number is not the tenant's.
+    CallerNotOwn,
+    /// As many calls as allowed live already.
+    CallsAtOnce,
+    /// As many calls as allowed were let in within a second.
+    CallsPerSecond,
+    /// As many calls as allowed were let in within a minute.
+    CallsPerMinute,
+    /// As many calls as allowed were let in within an hour.
+    CallsPerHour,
+    /// As many calls as allowed were let in today.
+    CallsPerDay,
+    /// As many different numbers as allowed were called today.
+    NumbersPerDay,
+    /// Inbound: the called number is no tenant's that takes calls.
+    CalledNotServed,
+    /// The rules have no such tenant.
+    NoTenant,
+    /// Tollgate is being stopped, and lets no new call in.
+    Stopping,
+    /// The journal cannot be written, and what cannot be recorded is not let in.
+    JournalFault,
+}
+
+impl Reason {
+    /// The name for the log and the ledger, which stays the same for good.
+    #[must_use]
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::NoSingleMeaning => "no-single-meaning",
+            Self::DestinationNotAllowed => "destination-not-allowed",
+            Self::DestinationDenied => "destination-denied",
+            Self::CallerNotOwn => "caller-not-own",
+            Self::CallsAtOnce => "calls-at-once",
+            Self::CallsPerSecond => "calls-per-second",
+            Self::CallsPerMinute => "calls-per-minute",
+            Self::CallsPerHour => "calls-per-hour",
+            Self::CallsPerDay => "calls-per-day",
+            Self::NumbersPerDay => "distinct-numbers-per-day",
+            Self::CalledNotServed => "called-not-served",
+            Self::NoTenant => "no-tenant",
+            Self::Stopping => "stopping",
+            Self::JournalFault => "journal-fault",
+        }
+    }
+
+    /// A sentence for people.
+    #[must_use]
+    pub const fn sentence(self) -> &'static str {
+        match self {
+            Self::NoSingleMeaning => "what was dialled has no single meaning",
+            Self::DestinationNotAllowed => "no rule allows this destination",
+            Self::DestinationDenied => "a rule denies this destination",
+            Self::CallerNotOwn => "the caller's number is not the tenant's",
+            Self::CallsAtOnce => "too many calls live at once",
+            Self::CallsPerSecond => "too many calls within a second",
+            Self::CallsPerMinute => "too many calls within a minute",
+            Self::CallsPerHour => "too many calls within an hour",
+            Self::CallsPerDay => "too many calls today",
+            Self::NumbersPerDay => "too many different numbers called today",
+            Self::CalledNotServed => "the called number is nobody's here",
+            Self::NoTenant => "the rules have no such tenant",
+            Self::Stopping => "Tollgate is being stopped",
+            Self::JournalFault => "the journal cannot be written",
+        }
+    }
+
+    pub(super) const fn used_up(quantity: Quantity) -> Self {
+        match quantity {
+            Quantity::AtOnce => Self::CallsAtOnce,
+            Quantity::PerSecond => Self::CallsPerSecond,
+            Quantity::PerMinute => Self::CallsPerMinute,
+            Quantity::PerHour => Self::CallsPerHour,
+            Quantity::PerDay => Self::CallsPerDay,
+            Quantity::NumbersPerDay => Self::NumbersPerDay,
+        }
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.code())
+    }
+}
