@@ -148,6 +148,7 @@ fn every_way_to_dial_has_its_verdict() {
         let (read, said) = match rules.decide(&facts) {
             Decision::Emergency(it) => (Some(it.number), "emergency"),
             Decision::Allow(it) => (Some(it.number), "allow"),
+            Decision::Observe(it, _) => (it.number, "observe"),
             Decision::Refuse(it, _) => (it.number, it.reason.code()),
         };
         let read = read.map_or("-".to_owned(), |it| it.to_string());

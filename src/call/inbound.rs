@@ -5,15 +5,16 @@ use std::sync::Arc;
 
 use crate::base::flow::Flow;
 use crate::base::time::Now;
-use crate::policy::{CarrierId, Inbound, Reason, Refused};
+use crate::policy::{CarrierId, Inbound, InboundFacts, Reason, Refused};
 use crate::record::{Decision, Direction};
 use crate::sip::fields;
 use crate::sip::header::HeaderId;
+use crate::sip::name_addr::NameAddr;
 use crate::sip::uri::Uri;
 use crate::transaction::ServerKey;
 
 use super::open::Opening;
-use super::outbound::Judged;
+use super::outbound::{Asker, Judged};
 use super::{Arrived, Calls, Event, Outbox};
 
 /// The user part for a caller who has no number, or none that may be shown.
@@ -30,18 +31,29 @@ impl Calls {
     ) {
         let rules = Arc::clone(&self.tools.rules);
         let ruling = match (self.closed(), arrived.message.uri().map(Uri::parse)) {
-            (Some(reason), _) => Inbound::Refuse(Refused::because(reason)),
-            (None, Some(Ok(uri))) => rules.judge_inbound(&uri),
-            (None, _) => Inbound::Refuse(Refused::because(Reason::NoSingleMeaning)),
+            (Some(reason), _) => Inbound::Refuse(Refused::because(reason), None),
+            (None, Some(Ok(request_uri))) => {
+                let facts = InboundFacts {
+                    request_uri,
+                    pai: asserted(arrived),
+                    from: arrived.essentials.from,
+                };
+                rules.judge_inbound(&facts, now)
+            }
+            (None, _) => Inbound::Refuse(Refused::because(Reason::NoSingleMeaning), None),
         };
-        let (id, number, to) = match ruling {
-            Inbound::Deliver { tenant, number, to } => (tenant, number, to),
-            Inbound::Refuse(refused) => {
-                self.refuse_call(now, None, server, &refused, arrived, out);
+        let call = match ruling {
+            Inbound::Deliver(call) => call,
+            Inbound::Refuse(refused, tenant) => {
+                let asker = Asker::Carrier(tenant);
+                self.refuse_call(now, asker, server, &refused, arrived, out);
                 return;
             }
         };
-        let (Some(tenant), Some(carrier)) = (rules.tenant(id), rules.carrier(carrier)) else {
+        let (number, to, observed) = (call.number, call.to, call.observed.as_ref());
+        let tenant = rules.tenant(call.tenant);
+        let (Some(tenant), Some(carrier)) = (tenant, rules.carrier(carrier)) else {
+            call.hold.release(now);
             return self.answer(now, server, 603, out, |_| {});
         };
         let reference = self.tools.number_call();
@@ -51,11 +63,14 @@ impl Calls {
             call: reference,
             tenant: &tenant.name,
             direction: Direction::Inbound,
-            decision: Decision::Allow,
+            decision: match observed {
+                Some(_) => Decision::Observe,
+                None => Decision::Allow,
+            },
             number: Some(&number),
             caller: from.as_bytes(),
-            rule: None,
-            observed: None,
+            rule: observed.and_then(|it| it.rule),
+            observed,
             call_id: &call_id,
             carrier: &carrier.name,
         }
@@ -65,7 +80,7 @@ impl Calls {
             tenant: Arc::clone(&tenant.name),
             number,
             emergency: false,
-            observed: None,
+            observed: observed.map(|it| it.reason),
         });
         let called = format!("sip:{}@{}", number.as_str(), to.address);
         let opening = Opening {
@@ -73,7 +88,7 @@ impl Calls {
             direction: Direction::Inbound,
             emergency: false,
             peer: &tenant.name,
-            hold: None,
+            hold: Some(call.hold),
             call_id,
             flow: Flow {
                 listener: to.listener,
@@ -84,8 +99,8 @@ impl Calls {
             from: from.as_bytes(),
             identity: identity.as_deref().map(str::as_bytes),
             privacy: None,
-            ring: tenant.longest_ring,
-            longest: tenant.longest_call,
+            ring: call.longest_ring,
+            longest: call.longest_call,
         };
         self.open(now, server, arrived, opening, out);
     }
@@ -96,13 +111,18 @@ impl Calls {
 fn callers(arrived: &Arrived<'_>, here: &str) -> (String, Option<String>) {
     let written = |user: &str| format!("sip:{user}@{here}");
     let from = arrived.essentials.from.uri().ok();
-    let asserted = fields::addresses(arrived.message, HeaderId::PAssertedIdentity)
-        .find_map(|address| address.ok()?.uri().ok());
+    let asserted = asserted(arrived).and_then(|address| address.uri().ok());
     let from = from
         .as_ref()
         .and_then(caller)
         .map_or_else(|| written(UNKNOWN), written);
     (from, asserted.as_ref().and_then(caller).map(written))
+}
+
+/// Who the carrier says is calling.
+fn asserted<'m>(arrived: &Arrived<'m>) -> Option<NameAddr<'m>> {
+    let mut addresses = fields::addresses(arrived.message, HeaderId::PAssertedIdentity);
+    addresses.find_map(|address| address.ok().filter(|it| it.uri().is_ok()))
 }
 
 /// The number in a URI, if it is nothing but a number.

@@ -12,7 +12,6 @@ use crate::policy::{
     RuleSet, Tenant, TenantId, Verdict,
 };
 use crate::record::{CallRef, Decision, Direction, Record};
-use crate::sip::draft::Draft;
 use crate::sip::fields;
 use crate::sip::header::HeaderId;
 use crate::sip::name_addr::NameAddr;
@@ -36,7 +35,7 @@ impl Calls {
     ) {
         let Some(uri) = arrived.message.uri().and_then(|uri| Uri::parse(uri).ok()) else {
             let refused = Refused::because(Reason::NoSingleMeaning);
-            self.refuse_call(now, Some(tenant), server, &refused, arrived, out);
+            self.refuse_call(now, Asker::Tenant(tenant), server, &refused, arrived, out);
             return;
         };
         let Some(facts) = facts(tenant, uri, arrived) else {
@@ -53,7 +52,7 @@ impl Calls {
         };
         let (decision, allowed) = match verdict {
             Verdict::Refuse(refused) => {
-                self.refuse_call(now, Some(tenant), server, &refused, arrived, out);
+                self.refuse_call(now, Asker::Tenant(tenant), server, &refused, arrived, out);
                 return;
             }
             Verdict::Emergency(allowed) => (Decision::Emergency, allowed),
@@ -128,12 +127,14 @@ impl Calls {
         self.open(now, server, arrived, opening, out);
     }
 
-    /// Refuses a call: the one answer after which phone systems do not try
-    /// another trunk.
+    /// Refuses a call. A phone system gets the one answer after which it does not
+    /// try another trunk. A carrier gets 486 where a tenant's caps leave no room:
+    /// its caller hears that the line is busy, and what is set up for that case
+    /// happens.
     pub(super) fn refuse_call(
         &mut self,
         now: Now,
-        tenant: Option<TenantId>,
+        asker: Asker,
         server: ServerKey,
         refused: &Refused,
         arrived: &Arrived<'_>,
@@ -141,6 +142,10 @@ impl Calls {
     ) {
         let call = self.tools.number_call();
         let rules = &self.tools.rules;
+        let (tenant, direction) = match asker {
+            Asker::Tenant(tenant) => (Some(tenant), Direction::Outbound),
+            Asker::Carrier(tenant) => (tenant, Direction::Inbound),
+        };
         let name = tenant
             .and_then(|id| rules.tenant(id))
             .map(|tenant| Arc::clone(&tenant.name));
@@ -148,10 +153,7 @@ impl Calls {
         Judged {
             call,
             tenant: &tenant_name,
-            direction: match tenant {
-                Some(_) => Direction::Outbound,
-                None => Direction::Inbound,
-            },
+            direction,
             decision: Decision::Refuse,
             number: refused.number.as_ref(),
             caller: arrived.essentials.from.uri_text,
@@ -168,16 +170,27 @@ impl Calls {
             reason: refused.reason,
         });
         let code = refused.reason.code();
-        self.answer(now, server, 603, out, |draft| put_rejected(draft, code));
+        // Q.850's causes (RFC 3326): 17 is "user busy", 21 "call rejected".
+        let (status, cause) = match asker {
+            Asker::Carrier(Some(_)) => (486, 17),
+            Asker::Carrier(None) | Asker::Tenant(_) => (603, 21),
+        };
+        self.answer(now, server, status, out, |draft| {
+            draft.put_args(
+                HeaderId::Reason,
+                format_args!("Q.850;cause={cause};text=\"{code}\""),
+            );
+        });
     }
 }
 
-/// Q.850's cause 21 is "call rejected" (RFC 3326).
-fn put_rejected(draft: &mut Draft<'_>, code: &str) {
-    draft.put_args(
-        HeaderId::Reason,
-        format_args!("Q.850;cause=21;text=\"{code}\""),
-    );
+/// Who asks for a call, and whose it is.
+#[derive(Clone, Copy)]
+pub(super) enum Asker {
+    /// A tenant's phone system.
+    Tenant(TenantId),
+    /// A carrier, for a call to a tenant's number.
+    Carrier(Option<TenantId>),
 }
 
 /// What the rules look at. `None` where an address does not parse, or there are

@@ -31,7 +31,15 @@ impl RuleSet {
             }
             Some(it.more)
         };
-        for cap in (lane.wide_caps..).take(lane.wide_count.into()) {
+        let mut wide = lane.wide_caps..;
+        if subject.inbound {
+            let inbound = wide.skip(lane.wide_count.into());
+            for cap in inbound.take(lane.inbound_count.into()) {
+                claim(cap);
+            }
+            return;
+        }
+        for cap in wide.by_ref().take(lane.wide_count.into()) {
             claim(cap);
         }
         if lane.cap_kinds == Kinds::default() {

@@ -147,7 +147,7 @@ impl RuleSet {
     }
 
     /// A caller's number as the plan reads it.
-    fn read_caller(&self, plan: &Plan, address: &NameAddr<'_>) -> Option<Packed> {
+    pub(super) fn read_caller(&self, plan: &Plan, address: &NameAddr<'_>) -> Option<Packed> {
         let reading = plan.read(&address.uri().ok()?, self.numbering()).ok()?;
         Packed::of(&reading.number)
     }

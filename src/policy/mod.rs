@@ -14,6 +14,7 @@ mod counters;
 mod diagnostic;
 mod facts;
 mod hours;
+mod inbound;
 mod matcher;
 mod model;
 pub mod number;
@@ -34,9 +35,10 @@ pub use compile::{Options, Outline, Sources, compile, outline};
 pub use counters::{Counters, Hold, Quantity};
 pub use diagnostic::{Diagnostic, Severity, Source};
 pub use facts::{Caller, Facts, Presentation};
+pub use inbound::{Delivered, Inbound, InboundFacts};
 pub use reason::Reason;
 pub use ruleset::{
     Carrier, CarrierId, Delivery, Listener, Mode, Peer, RuleId, RuleRef, RuleSet, Run, Tenant,
     TenantId,
 };
-pub use verdict::{Allowed, Decision, Inbound, Permit, Refused, Verdict};
+pub use verdict::{Allowed, Decision, Permit, Refused, Verdict};

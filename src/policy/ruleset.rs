@@ -185,6 +185,8 @@ pub(super) struct Lane {
     pub zone: u16,
     pub plan: u16,
     pub wide_count: u8,
+    /// Its caps on inbound calls, behind those.
+    pub inbound_count: u8,
     pub destination_kinds: Kinds,
     pub cap_kinds: Kinds,
     pub otherwise: Otherwise,
@@ -214,6 +216,11 @@ impl Longest {
         call: u32::MAX,
         ring: u32::MAX,
     };
+
+    /// Whether there is no limit.
+    pub(super) fn is_none(&self) -> bool {
+        (self.call, self.ring) == (u32::MAX, u32::MAX)
+    }
 
     /// These limits, and `usual` where there is none.
     pub(super) fn or(self, usual: Self) -> Self {

@@ -9,10 +9,9 @@ use super::number::{Kind, NotANumber, NotANumberKind, Number, Reading};
 use super::numbering::{Class, Country};
 use super::plan::Plan;
 use super::reason::Reason;
-use super::ruleset::{Delivery, Lane, Longest, Mode, RuleId, RuleSet, TenantId};
+use super::ruleset::{Lane, Longest, Mode, RuleId, RuleSet, TenantId};
 use super::target::Destination;
 use crate::base::time::Now;
-use crate::sip::uri::Uri;
 
 /// A call as it may leave.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,7 +62,11 @@ impl Refused {
         }
     }
 
-    fn new(reason: Reason, rule: Option<RuleId>, number: Option<Number>) -> Self {
+    fn denied(rule: RuleId, number: Number) -> Self {
+        Self::new(Reason::DestinationDenied, Some(rule), Some(number))
+    }
+
+    pub(super) fn new(reason: Reason, rule: Option<RuleId>, number: Option<Number>) -> Self {
         Self {
             reason,
             unread: None,
@@ -82,6 +85,8 @@ pub enum Decision {
     Emergency(Permit),
     /// It is allowed, if the caps have room.
     Allow(Permit),
+    /// So it is, by a rule that would refuse it and only observes.
+    Observe(Refused, Permit),
     /// It is not; and what it would leave as in observe mode, if its number can
     /// be read.
     Refuse(Refused, Option<Permit>),
@@ -95,7 +100,7 @@ pub struct Allowed {
     pub permit: Permit,
     /// What it holds in the counters, until it is over.
     pub hold: Hold,
-    /// In observe mode: why it would have been refused.
+    /// Why it would have been refused, where that is only observed.
     pub observed: Option<Refused>,
     /// The longest that it may last once it is answered.
     pub longest_call: Duration,
@@ -114,33 +119,18 @@ pub enum Verdict {
     Refuse(Refused),
 }
 
-/// What becomes of a call from a carrier.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Inbound {
-    /// It goes to a tenant's phone system.
-    Deliver {
-        /// Whose it is.
-        tenant: TenantId,
-        /// The called number.
-        number: Number,
-        /// Where it goes.
-        to: Delivery,
-    },
-    /// It does not.
-    Refuse(Refused),
-}
-
 /// What a call is judged by.
-struct Tenancy<'r> {
-    lane: &'r Lane,
-    plan: &'r Plan,
-    zone: &'r Zone,
+pub(super) struct Tenancy<'r> {
+    pub lane: &'r Lane,
+    pub plan: &'r Plan,
+    pub zone: &'r Zone,
 }
 
 /// What the destination rules say.
 #[derive(Clone, Copy)]
 enum Ruling {
     Allow(RuleId),
+    Observe(RuleId),
     Refuse(Reason, Option<RuleId>),
 }
 
@@ -170,6 +160,9 @@ impl RuleSet {
             Some((_, Ruling::Allow(rule))) => {
                 permit.rule = Some(rule);
                 Decision::Allow(permit)
+            }
+            Some((_, Ruling::Observe(rule))) => {
+                Decision::Observe(Refused::denied(rule, permit.number), permit)
             }
             Some((_, Ruling::Refuse(reason, rule))) => {
                 let refused = Refused::new(reason, rule, Some(permit.number));
@@ -203,11 +196,15 @@ impl RuleSet {
         };
         let (rule, observed) = match *ruling {
             Ruling::Allow(rule) => (Some(rule), None),
-            Ruling::Refuse(reason, rule) => (None, Some(Refused::new(reason, rule, Some(number)))),
+            Ruling::Observe(rule) => (None, Some(Refused::denied(rule, number))),
+            Ruling::Refuse(reason, rule) => {
+                let refused = Refused::new(reason, rule, Some(number));
+                if lane.mode == Mode::Enforce {
+                    return Verdict::Refuse(refused);
+                }
+                (None, Some(refused))
+            }
         };
-        if let (Some(refused), Mode::Enforce) = (observed, lane.mode) {
-            return Verdict::Refuse(refused);
-        }
         let (hold, over, longest) = match self.admit(&tenancy, subject, now) {
             Ok(admitted) => admitted,
             Err(used_up) => return Verdict::Refuse(self.used_up(used_up, number)),
@@ -224,39 +221,7 @@ impl RuleSet {
         })
     }
 
-    /// Judges a call that comes from a carrier: whose number is called, and where
-    /// that tenant's calls go. The number may be in any tenant's own national
-    /// form.
-    #[must_use]
-    pub fn judge_inbound(&self, request_uri: &Uri<'_>) -> Inbound {
-        let mut refused = Refused::new(Reason::CalledNotServed, None, None);
-        for (at, plan) in self.plans.iter().enumerate() {
-            let number = match plan.read(request_uri, self.numbering) {
-                Ok(reading) => reading.number,
-                Err(unread) => {
-                    refused.unread = refused.unread.or(Some(unread));
-                    continue;
-                }
-            };
-            refused.number = refused.number.or(Some(number));
-            let Some(tenant) = self.tenant_of_called(&number) else {
-                continue;
-            };
-            let its_plan = self.lane(tenant).map(|lane| usize::from(lane.plan));
-            let delivery = self.tenant(tenant).and_then(|it| it.inbound);
-            if let (true, Some(to)) = (its_plan == Some(at), delivery) {
-                return Inbound::Deliver { tenant, number, to };
-            }
-        }
-        if refused.number.is_some() {
-            refused.unread = None;
-        } else {
-            refused.reason = Reason::NoSingleMeaning;
-        }
-        Inbound::Refuse(refused)
-    }
-
-    fn tenancy(&self, tenant: TenantId) -> Option<Tenancy<'_>> {
+    pub(super) fn tenancy(&self, tenant: TenantId) -> Option<Tenancy<'_>> {
         let lane = self.lane(tenant)?;
         Some(Tenancy {
             lane,
@@ -287,15 +252,17 @@ impl RuleSet {
         let ruling = match matcher::decide(self.destinations_of(lane), &to, plan.country()) {
             Matched::Uncovered => Ruling::Refuse(Reason::DestinationNotAllowed, None),
             Matched::Deny(rule) => Ruling::Refuse(Reason::DestinationDenied, Some(RuleId(rule))),
-            Matched::Allow(_) if identity.refused => {
+            Matched::Allow(_) | Matched::Observe(_) if identity.refused => {
                 Ruling::Refuse(Reason::CallerNotOwn, Some(lane.callers))
             }
             Matched::Allow(rule) => Ruling::Allow(RuleId(rule)),
+            Matched::Observe(rule) => Ruling::Observe(RuleId(rule)),
         };
         let subject = Subject {
             to,
             caller: identity.number,
             minute: Minute::default(),
+            inbound: false,
         };
         Ok(Considered {
             reading,
@@ -306,7 +273,7 @@ impl RuleSet {
 
     /// Takes the call's places under all caps that cover it; what it holds, what
     /// would have refused it in observe mode, and how long it may take.
-    fn admit(
+    pub(super) fn admit(
         &self,
         tenancy: &Tenancy<'_>,
         subject: &Subject,
@@ -336,7 +303,7 @@ impl RuleSet {
         Ok((hold, over, longest))
     }
 
-    fn used_up(&self, UsedUp { cap, over }: UsedUp, number: Number) -> Refused {
+    pub(super) fn used_up(&self, UsedUp { cap, over }: UsedUp, number: Number) -> Refused {
         let cap = self.caps.get(cap as usize);
         let rule = cap.map(|cap| cap.rule(over.quantity));
         Refused {
@@ -352,7 +319,7 @@ impl RuleSet {
 const LONGEST_EMERGENCY: Duration = Duration::from_secs(24 * 3_600);
 const LONGEST_EMERGENCY_RING: Duration = Duration::from_secs(600);
 
-fn seconds(seconds: u32) -> Duration {
+pub(super) fn seconds(seconds: u32) -> Duration {
     Duration::from_secs(seconds.into())
 }
 

@@ -6,12 +6,12 @@ use std::sync::Arc;
 use super::build::Build;
 use super::hours;
 use super::on::{self, On, Order};
-use super::tenant::{Arranged, arrange, longest};
+use super::tenant::{Arranged, arrange, longest, mode};
 use crate::policy::cap::Condition;
 use crate::policy::counters::{Book, Limits, Measure, Meters, NUMBERS_MAX, Quantity};
 use crate::policy::diagnostic::{At, Fault, Faults, LineIndex, Place};
 use crate::policy::model::{CapTable, TenantFile};
-use crate::policy::ruleset::{Cap, Longest};
+use crate::policy::ruleset::{Cap, Longest, Mode};
 use crate::policy::table::{Entry, Flags};
 
 /// The most calls that a sliding window can be told to allow: so many times are
@@ -22,19 +22,23 @@ const WINDOW_MAX: u64 = 1_000_000;
 pub(super) struct TenantCaps {
     pub wide: u32,
     pub wide_count: u8,
+    pub inbound_count: u8,
     pub targets: Arranged,
 }
 
 /// One scope's limits, each with its place.
 struct Draft {
     on: On,
+    observe: bool,
     place: Place,
     limits: Vec<(Quantity, At<u64>)>,
     longest: Longest,
 }
 
-/// All of a tenant's limits, by what they are on.
-type Drafts = BTreeMap<Order, Draft>;
+/// All of a tenant's limits, by what they are on, and those that are only
+/// observed behind the others.
+#[derive(Default)]
+struct Drafts(BTreeMap<(Order, bool), Draft>);
 
 /// Takes a tenant's caps into the set.
 pub(super) fn caps(
@@ -45,57 +49,33 @@ pub(super) fn caps(
     faults: &mut Faults<'_>,
 ) -> TenantCaps {
     let hours = hours::hours(build, file, faults);
-    let mut drafts = Drafts::new();
+    let mut drafts = Drafts::default();
     if let Some(table) = &file.caps {
+        warn_of_nothing(table, faults);
         // Their longest call and ring are the tenant's own.
-        add(&mut drafts, On::ALL, table, Longest::NONE, faults);
+        drafts.add(On::ALL, table, Longest::NONE, faults);
     }
-    for table in &file.narrower {
-        if let Some(on) = on::read(build, &hours, table, faults) {
-            let longest = longest(table, faults);
-            add(&mut drafts, on, table, longest, faults);
+    let mut narrower = |all: On, tables: &[CapTable<'_>]| {
+        for table in tables {
+            warn_of_nothing(table, faults);
+            if let Some(on) = on::read(build, &hours, all, table, faults) {
+                let longest = longest(table, faults);
+                drafts.add(on, table, longest, faults);
+            }
+        }
+    };
+    narrower(On::ALL, &file.narrower);
+    if let Some(inbound) = &file.inbound {
+        narrower(On::INBOUND, &inbound.narrower);
+        let longest = longest(&inbound.caps, faults);
+        if !inbound.caps.limits.is_empty() || !longest.is_none() {
+            drafts.add(On::INBOUND, &inbound.caps, longest, faults);
         }
     }
-    let wide = u32::try_from(build.caps.len()).unwrap_or(u32::MAX);
-    let mut wide_count = 0_u8;
-    let start = build.entries.len();
-    let mut target = None;
-    for draft in drafts.into_values() {
-        let at = u32::try_from(build.caps.len()).unwrap_or(u32::MAX);
-        let Some(cap) = cap(build, &draft, book, lines, faults) else {
-            continue;
-        };
-        match draft.on.to {
-            None if wide_count == u8::MAX => {
-                faults.add(draft.place, too_many_scopes());
-                continue;
-            }
-            None => wide_count += 1,
-            Some(to) if target == Some(to) => {
-                if let Some(last) = build.caps.last_mut() {
-                    last.more = true;
-                }
-            }
-            Some(to) => build.entries.push(Entry::new(to, Flags::NONE, at)),
-        }
-        target = draft.on.to;
-        build.caps.push(cap);
-    }
-    TenantCaps {
-        wide,
-        wide_count,
-        targets: arrange(&mut build.entries, start),
-    }
+    drafts.settle(build, book, lines, faults)
 }
 
-/// Adds a table's limits to those of the same scope: one counter has one limit.
-fn add(
-    drafts: &mut Drafts,
-    on: On,
-    table: &CapTable<'_>,
-    longest: Longest,
-    faults: &mut Faults<'_>,
-) {
+fn warn_of_nothing(table: &CapTable<'_>, faults: &mut Faults<'_>) {
     if table.is_empty {
         let known: Vec<_> = Quantity::ALL.into_iter().map(Quantity::key).collect();
         let fault = Fault::warning("this cap limits nothing");
@@ -104,27 +84,95 @@ fn add(
             fault.help(format!("add one of {}", known.join(", "))),
         );
     }
-    let draft = drafts.entry(on.order()).or_insert_with(|| Draft {
-        on,
-        place: table.place,
-        limits: Vec::new(),
-        longest: Longest::NONE,
-    });
-    draft.longest = draft.longest.min(longest);
-    for &(quantity, count) in &table.limits {
-        if let Some((_, first)) = draft.limits.iter().find(|(it, _)| *it == quantity) {
-            let first = faults.pointer(first.place);
-            let fault = Fault::error(format!("`{quantity}` is limited here already"));
-            faults.add(
-                count.place,
-                fault.help(format!("the other limit is at {first}")),
-            );
-        } else if is_usable(quantity, count, on.when.is_some(), faults) {
-            draft.limits.push((quantity, count));
+}
+
+impl Drafts {
+    /// Adds a table's limits to those of the same scope: one counter has one limit,
+    /// and one that is tried out.
+    fn add(&mut self, on: On, table: &CapTable<'_>, longest: Longest, faults: &mut Faults<'_>) {
+        let observe = mode(table.mode, faults) == Mode::Observe;
+        if let (true, Some(text)) = (observe, table.longest_call.or(table.longest_ring)) {
+            let fault = Fault::error("how long calls may take cannot be observed only");
+            let help = "leave it out, or write it in a [[cap]] without `mode`";
+            faults.add(text.place, fault.help(help));
+        }
+        let draft = self
+            .0
+            .entry((on.order(), observe))
+            .or_insert_with(|| Draft {
+                on,
+                observe,
+                place: table.place,
+                limits: Vec::new(),
+                longest: Longest::NONE,
+            });
+        draft.longest = draft.longest.min(longest);
+        for &(quantity, count) in &table.limits {
+            if let Some((_, first)) = draft.limits.iter().find(|(it, _)| *it == quantity) {
+                let first = faults.pointer(first.place);
+                let fault = Fault::error(format!("`{quantity}` is limited here already"));
+                faults.add(
+                    count.place,
+                    fault.help(format!("the other limit is at {first}")),
+                );
+            } else if is_usable(quantity, count, on.when.is_some(), faults) {
+                draft.limits.push((quantity, count));
+            }
+        }
+        // Rules are numbered in this order.
+        draft.limits.sort_by_key(|(quantity, _)| *quantity);
+    }
+
+    /// Makes caps of them.
+    fn settle(
+        self,
+        build: &mut Build<'_>,
+        book: &Arc<Book>,
+        lines: &LineIndex,
+        faults: &mut Faults<'_>,
+    ) -> TenantCaps {
+        let wide = u32::try_from(build.caps.len()).unwrap_or(u32::MAX);
+        let (mut wide_count, mut inbound_count) = (0_u8, 0_u8);
+        let start = build.entries.len();
+        let mut last: Option<On> = None;
+        for draft in self.0.into_values() {
+            let at = u32::try_from(build.caps.len()).unwrap_or(u32::MAX);
+            let on = draft.on;
+            let Some(mut cap) = cap(build, &draft, book, lines, faults) else {
+                continue;
+            };
+            let twin = last.is_some_and(|last| last.order() == on.order());
+            let sibling = on.to.is_some() && last.is_some_and(|last| last.to == on.to);
+            if let Some(before) = build.caps.last_mut() {
+                before.more = sibling;
+                if twin {
+                    cap.measure.twin = true;
+                    before.measure.limits.remember(&mut cap.measure.limits);
+                }
+            }
+            let count = match on.inbound {
+                true => &mut inbound_count,
+                false => &mut wide_count,
+            };
+            match on.to {
+                None if *count == u8::MAX => {
+                    faults.add(draft.place, too_many_scopes());
+                    continue;
+                }
+                None => *count += 1,
+                Some(_) if sibling => {}
+                Some(to) => build.entries.push(Entry::new(to, Flags::NONE, at)),
+            }
+            last = Some(on);
+            build.caps.push(cap);
+        }
+        TenantCaps {
+            wide,
+            wide_count,
+            inbound_count,
+            targets: arrange(&mut build.entries, start),
         }
     }
-    // Rules are numbered in this order.
-    draft.limits.sort_by_key(|(quantity, _)| *quantity);
 }
 
 /// Whether a limit can be counted to. None at all can be meant where it is only
@@ -167,6 +215,8 @@ fn cap(
         measure: Measure {
             meter: Meters::Fixed(u32::MAX),
             limits: Limits::NONE,
+            twin: false,
+            observe: draft.observe,
         },
         first_rule: u32::MAX,
         longest: draft.longest,
@@ -174,8 +224,13 @@ fn cap(
         more: false,
     };
     let heading = draft.on.heading(&build.hours);
+    let mode = if draft.observe {
+        " mode = \"observe\""
+    } else {
+        ""
+    };
     for &(quantity, count) in &draft.limits {
-        let text = format!("{heading} {quantity} = {}", count.value);
+        let text = format!("{heading} {quantity} = {}{mode}", count.value);
         let id = build.rule(count.place, lines, text);
         cap.first_rule = cap.first_rule.min(id.0);
         cap.measure

@@ -13,6 +13,8 @@ use crate::policy::target::Target;
 /// What a cap is on: the calls of which all of this is true.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct On {
+    /// Calls from carriers, not to them.
+    pub inbound: bool,
     /// Each number by itself.
     each: Option<Who>,
     /// Where they go: the target under which the cap is found.
@@ -23,17 +25,24 @@ pub(super) struct On {
     pub when: Option<When>,
 }
 
-/// Sorts caps: those that are on no target in front, those on one target side by
-/// side.
-pub(super) type Order = (u64, u64, Option<Who>, Option<When>);
+/// Sorts caps: those that are on no target in front, behind them those of
+/// `[inbound]`, then those on one target side by side.
+pub(super) type Order = (u64, bool, u64, Option<Who>, Option<When>);
 
 impl On {
     /// All calls.
     pub(super) const ALL: Self = Self {
+        inbound: false,
         each: None,
         to: None,
         also_to: None,
         when: None,
+    };
+
+    /// All calls from carriers.
+    pub(super) const INBOUND: Self = Self {
+        inbound: true,
+        ..Self::ALL
     };
 
     fn words(&self) -> [u64; 2] {
@@ -43,7 +52,7 @@ impl On {
     /// Where it stands among a tenant's caps. No two scopes have the same place.
     pub(super) fn order(&self) -> Order {
         let [to, also_to] = self.words();
-        (to, also_to, self.each, self.when)
+        (to, self.inbound, also_to, self.each, self.when)
     }
 
     /// What its counter counts.
@@ -53,6 +62,7 @@ impl On {
             Some((Arc::clone(&hours.name), when.outside))
         });
         Scope {
+            inbound: self.inbound,
             each: self.each,
             to: self.words(),
             when,
@@ -65,11 +75,16 @@ impl On {
             let outside = if when.1 { OUTSIDE } else { "" };
             format!(" when \"{outside}{}\"", when.0)
         });
+        let table = match self.inbound {
+            true => "[[inbound.cap]]",
+            false => "[[cap]]",
+        };
         match self.names().as_slice() {
+            [] if when.is_empty() && self.inbound => "[inbound]".to_owned(),
             [] if when.is_empty() => "[caps]".to_owned(),
-            [] => format!("[[cap]]{when}"),
-            [one] => format!("[[cap]] on {one}{when}"),
-            all => format!("[[cap]] on [{}]{when}", all.join(", ")),
+            [] => format!("{table}{when}"),
+            [one] => format!("{table} on {one}{when}"),
+            all => format!("{table} on [{}]{when}", all.join(", ")),
         }
     }
 
@@ -88,14 +103,16 @@ impl On {
     }
 }
 
-/// Reads what a `[[cap]]` is on; nothing if there is a fault in it.
+/// Reads what a `[[cap]]` is on, of the calls that `all` is; nothing if there is a
+/// fault in it.
 pub(super) fn read(
     build: &Build<'_>,
     hours: &Named<'_>,
+    all: On,
     table: &CapTable<'_>,
     faults: &mut Faults<'_>,
 ) -> Option<On> {
-    let mut on = On::ALL;
+    let mut on = all;
     let mut sound = !table.on.is_empty() || table.when.is_some();
     if let Some(when) = table.when {
         on.when = hours.when(when, faults);
@@ -131,6 +148,10 @@ fn one(build: &Build<'_>, on: &mut On, name: At<&str>) -> Result<(), Fault> {
             Some(_) => Some(Who::Pair),
         };
         return Ok(());
+    }
+    if on.inbound {
+        let fault = Fault::error(format!("no cap on inbound calls is on `{}`", name.value));
+        return Err(fault.help("write \"caller\", \"called\" or both"));
     }
     let target = Target::parse(name.value, build.numbering).map_err(|fault| {
         let help = format!("{}; or \"caller\" or \"called\"", fault.help);

@@ -43,7 +43,7 @@ pub(super) fn tenant(
     tariff(build, file, faults);
     let carriers = carriers(build, file, faults);
     let zone = file.time_zone.and_then(|zone| build.zone(zone, faults));
-    let mode = mode(file, faults);
+    let mode = mode(file.mode, faults);
     sources(build, file, id, faults);
     let callers = callers(build, file, lines, faults);
     let destinations = destinations::destinations(build, file, lines, faults);
@@ -82,6 +82,7 @@ pub(super) fn tenant(
         default: callers.default,
         wide_caps: caps.wide,
         wide_count: caps.wide_count,
+        inbound_count: caps.inbound_count,
         otherwise: callers.otherwise,
         mode,
         callers: callers.rule,
@@ -184,8 +185,8 @@ fn carriers(build: &Build<'_>, file: &TenantFile<'_>, faults: &mut Faults<'_>) -
     found
 }
 
-fn mode(file: &TenantFile<'_>, faults: &mut Faults<'_>) -> Mode {
-    match file.mode {
+pub(super) fn mode(mode: Option<At<&str>>, faults: &mut Faults<'_>) -> Mode {
+    match mode {
         None => Mode::Enforce,
         Some(text) => match text.value {
             "enforce" => Mode::Enforce,

@@ -28,6 +28,8 @@ pub(in crate::policy) enum Who {
 /// here is true.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(in crate::policy) struct Scope {
+    /// Those that come from carriers, not those that go there.
+    pub inbound: bool,
     /// Each number by itself.
     pub each: Option<Who>,
     /// The words of the targets that they go to; zero for none.
@@ -52,6 +54,10 @@ pub(in crate::policy) struct Measure {
     pub meter: Meters,
     /// What is allowed.
     pub limits: Limits,
+    /// Another measure of the same meter comes before it, and counts.
+    pub twin: bool,
+    /// What is over it is let in.
+    pub observe: bool,
 }
 
 /// One scope that covers a call.
@@ -84,6 +90,8 @@ pub(in crate::policy) struct Subject {
     pub caller: Packed,
     /// When it is let in.
     pub minute: Minute,
+    /// It comes from a carrier.
+    pub inbound: bool,
 }
 
 impl Subject {
@@ -206,12 +214,7 @@ impl Book {
         let mut pages = lock(&self.pages);
         let moment = pages.moment(now.mono, wall, day_end);
         pages.catch_up(&moment, call.version, covers);
-        let over = pages.over(&moment, call);
-        if let Some(over) = over
-            && !call.regardless
-        {
-            return Err(over);
-        }
+        let over = pages.over(&moment, call)?;
         let place = pages.take(&moment, call);
         drop(pages);
         Ok((Hold(Some((Arc::clone(self), place))), over))

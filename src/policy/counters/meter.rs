@@ -129,6 +129,13 @@ impl Limits {
         limit != UNLIMITED
     }
 
+    /// Has two limits on the same meter remember as much as either needs.
+    pub(in crate::policy) fn remember(&mut self, other: &mut Self) {
+        self.keep = self.keep.max(other.keep);
+        self.reach = self.reach.max(other.reach);
+        (other.keep, other.reach) = (self.keep, self.reach);
+    }
+
     /// How many different numbers may be called a day, if that is limited.
     pub(super) fn numbers(&self) -> Option<u32> {
         (self.numbers != UNLIMITED).then_some(self.numbers)

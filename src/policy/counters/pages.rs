@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use smallvec::SmallVec;
 
-use super::book::{Admission, Claims, Meters, Scope, Subject, UsedUp};
+use super::book::{Admission, Claim, Claims, Meters, Scope, Subject, UsedUp};
 use super::day::Minute;
 use super::meter::Meter;
 use super::numbers::Numbers;
@@ -45,17 +45,23 @@ struct Live {
     called: Packed,
     caller: Packed,
     /// The latest rule set by which it is counted.
-    version: u64,
+    version: u32,
     /// The meters in which it holds a place; [`NOWHERE`] behind the last. Where
     /// there are more, they are in [`Pages::more`].
     meters: [u32; 8],
     minute: Minute,
+    inbound: bool,
     country: Option<Country>,
     class: Class,
 }
 
 /// No meter's place.
 const NOWHERE: u32 = u32::MAX;
+
+/// The number of a rule set in four bytes: so often no rules are compiled.
+fn short(version: u64) -> u32 {
+    u32::try_from(version).unwrap_or(u32::MAX)
+}
 
 impl Live {
     fn subject(&self) -> Subject {
@@ -67,6 +73,7 @@ impl Live {
             },
             caller: self.caller,
             minute: self.minute,
+            inbound: self.inbound,
         }
     }
 }
@@ -176,27 +183,47 @@ impl Pages {
         }
     }
 
-    /// The first claim that leaves no room.
-    pub(super) fn over(&self, moment: &Moment, call: &Admission<'_>) -> Option<UsedUp> {
+    /// The first claim that leaves no room, and is not to refuse the call.
+    ///
+    /// # Errors
+    ///
+    /// The first that is.
+    pub(super) fn over(
+        &self,
+        moment: &Moment,
+        call: &Admission<'_>,
+    ) -> Result<Option<UsedUp>, UsedUp> {
+        let mut observed = None;
+        for claim in call.claims {
+            let Some(over) = self.used_up(moment, claim, call.subject) else {
+                continue;
+            };
+            if !call.regardless && !claim.measure.observe {
+                return Err(over);
+            }
+            observed = observed.or(Some(over));
+        }
+        Ok(observed)
+    }
+
+    /// The quantity of which a claim leaves no room.
+    fn used_up(&self, moment: &Moment, claim: &Claim<'_>, subject: Subject) -> Option<UsedUp> {
         // Not even the first call has room where none is allowed.
         let (fresh, none) = const { (&Meter::NEW, &Numbers::NONE) };
-        call.claims.iter().find_map(|claim| {
-            let limits = &claim.measure.limits;
-            let place = self.find(claim.measure.meter, &call.subject);
-            let meter = place.and_then(|at| self.meters.get(at as usize));
-            let over = meter
-                .unwrap_or(fresh)
-                .check(limits, moment.mono, moment.wall);
-            let over = over.or_else(|| {
-                let limit = limits.numbers()?;
-                let numbers = place.and_then(|at| self.numbers.get(&at));
-                let called = call.subject.to.digits;
-                numbers.unwrap_or(none).check(limit, called, moment.wall)
-            })?;
-            Some(UsedUp {
-                cap: claim.cap,
-                over,
-            })
+        let limits = &claim.measure.limits;
+        let place = self.find(claim.measure.meter, &subject);
+        let meter = place.and_then(|at| self.meters.get(at as usize));
+        let meter = meter.unwrap_or(fresh);
+        let over = meter.check(limits, moment.mono, moment.wall);
+        let over = over.or_else(|| {
+            let limit = limits.numbers()?;
+            let numbers = place.and_then(|at| self.numbers.get(&at));
+            let called = subject.to.digits;
+            numbers.unwrap_or(none).check(limit, called, moment.wall)
+        })?;
+        Some(UsedUp {
+            cap: claim.cap,
+            over,
         })
     }
 
@@ -288,24 +315,35 @@ impl Pages {
                 continue;
             };
             let limits = &claim.measure.limits;
-            meter.take(limits, moment.mono, moment.wall, moment.day_end);
+            if !claim.measure.twin {
+                meter.take(limits, moment.mono, moment.wall, moment.day_end);
+            }
             if limits.numbers().is_some() {
                 let numbers = self.numbers.entry(place).or_default();
                 numbers.take(call.subject.to.digits, moment.wall, moment.day_end);
+            }
+            if claim.measure.twin {
+                continue;
             }
             match free.next() {
                 Some(slot) => *slot = place,
                 None => self.more.entry(at).or_default().push(place),
             }
         }
-        let Subject { to, caller, minute } = call.subject;
+        let Subject {
+            to,
+            caller,
+            minute,
+            inbound,
+        } = call.subject;
         if let Some(place) = self.calls.get_mut(at as usize) {
             *place = Place::Call(Live {
                 called: to.digits,
                 caller,
-                version: call.version,
+                version: short(call.version),
                 meters,
                 minute,
+                inbound,
                 country: to.country,
                 class: to.class,
             });
@@ -378,8 +416,8 @@ impl Pages {
         let mut claims = Claims::new();
         for at in 0..u32::try_from(self.calls.len()).unwrap_or(u32::MAX) {
             let subject = match self.calls.get_mut(at as usize) {
-                Some(Place::Call(live)) if live.version < version => {
-                    live.version = version;
+                Some(Place::Call(live)) if live.version < short(version) => {
+                    live.version = short(version);
                     live.subject()
                 }
                 _ => continue,

@@ -27,6 +27,8 @@ pub(in crate::policy) struct TenantFile<'t> {
     pub callers: CallersTable<'t>,
     /// `destinations.allow`
     pub allow: Vec<At<&'t str>>,
+    /// `destinations.observe`
+    pub observe: Vec<At<&'t str>>,
     /// `destinations.deny`
     pub deny: Vec<At<&'t str>>,
     /// `[caps]`
@@ -54,7 +56,7 @@ pub(in crate::policy) struct CallersTable<'t> {
     pub has_default: bool,
 }
 
-/// `[caps]` or one `[[cap]]`.
+/// `[caps]`, one `[[cap]]`, or the same of `[inbound]`.
 #[derive(Debug)]
 pub(in crate::policy) struct CapTable<'t> {
     /// Its heading.
@@ -63,13 +65,15 @@ pub(in crate::policy) struct CapTable<'t> {
     pub on: Vec<At<&'t str>>,
     /// `when`; never in `[caps]`.
     pub when: Option<At<&'t str>>,
+    /// `mode`; never in `[caps]`.
+    pub mode: Option<At<&'t str>>,
     /// `calls_at_once` and the like.
     pub limits: Vec<(Quantity, At<u64>)>,
     /// `longest_call`
     pub longest_call: Option<At<&'t str>>,
     /// `longest_ring`
     pub longest_ring: Option<At<&'t str>>,
-    /// It has no key but `on` and `when`.
+    /// It limits nothing.
     pub is_empty: bool,
 }
 
@@ -93,6 +97,10 @@ pub(in crate::policy) struct InboundTable<'t> {
     pub deliver_to: Option<At<&'t str>>,
     /// `listener`
     pub listener: Option<At<&'t str>>,
+    /// Its own caps.
+    pub caps: CapTable<'t>,
+    /// `[[inbound.cap]]`
+    pub narrower: Vec<CapTable<'t>>,
 }
 
 /// Reads a tenant's file.
@@ -117,6 +125,7 @@ pub(in crate::policy) fn tenant_file<'t>(
         sources: Vec::new(),
         callers: CallersTable::default(),
         allow: Vec::new(),
+        observe: Vec::new(),
         deny: Vec::new(),
         caps: None,
         hours: Vec::new(),
@@ -132,6 +141,7 @@ pub(in crate::policy) fn tenant_file<'t>(
     file.callers = callers(&mut root, faults);
     if let Some(mut fields) = root.table("destinations", "[destinations]", faults) {
         file.allow = fields.texts("allow", faults);
+        file.observe = fields.texts("observe", faults);
         file.deny = fields.texts("deny", faults);
         fields.close(faults);
     }
@@ -142,11 +152,11 @@ pub(in crate::policy) fn tenant_file<'t>(
         .collect();
     file.caps = root
         .table("caps", "[caps]", faults)
-        .map(|it| cap_table(it, false, faults));
+        .map(|it| cap_table(it, None, faults));
     let narrower = root.tables("cap", "[[cap]]", faults);
     file.narrower = narrower
         .into_iter()
-        .map(|it| cap_table(it, true, faults))
+        .map(|it| cap_table(it, Some("\"international\""), faults))
         .collect();
     if let Some(mut budget) = root.table("budget", "[budget]", faults) {
         for key in ["per_day", "per_month", "when_spent"] {
@@ -201,37 +211,48 @@ fn callers<'t>(root: &mut Fields<'t>, faults: &mut Faults<'_>) -> CallersTable<'
     table
 }
 
-fn cap_table<'t>(mut fields: Fields<'t>, narrower: bool, faults: &mut Faults<'_>) -> CapTable<'t> {
-    let place = fields.place;
-    let (mut on, mut when) = (Vec::new(), None);
-    if narrower {
-        on = fields.text_or_texts("on", faults);
-        when = fields.text("when", faults);
+/// `[caps]`, or one `[[cap]]` on what is like `example`.
+fn cap_table<'t>(
+    mut fields: Fields<'t>,
+    example: Option<&str>,
+    faults: &mut Faults<'_>,
+) -> CapTable<'t> {
+    let mut table = limits(&mut fields, faults);
+    let mut names = 0;
+    if let Some(example) = example {
+        table.on = fields.text_or_texts("on", faults);
+        table.when = fields.text("when", faults);
+        table.mode = fields.text("mode", faults);
         if !fields.has("when") {
-            fields.required("on", None::<()>, "\"international\"", faults);
+            fields.required("on", None::<()>, example, faults);
         }
+        let all = ["on", "when", "mode"].into_iter();
+        names = all.filter(|it| fields.has(it)).count();
     }
+    for key in ["money_per_day", "money_per_month"] {
+        fields.pending(key, faults);
+    }
+    table.is_empty = fields.len() == names;
+    fields.close(faults);
+    table
+}
+
+/// The keys that limit something.
+fn limits<'t>(fields: &mut Fields<'t>, faults: &mut Faults<'_>) -> CapTable<'t> {
     let limits = Quantity::ALL.into_iter().filter_map(|quantity| {
         let count = fields.count(quantity.key(), faults);
         count.map(|count| (quantity, count))
     });
     let limits = limits.collect();
-    let longest_call = fields.text("longest_call", faults);
-    let longest_ring = fields.text("longest_ring", faults);
-    for key in ["money_per_day", "money_per_month"] {
-        fields.pending(key, faults);
-    }
-    let names = ["on", "when"].into_iter().filter(|it| fields.has(it));
-    let is_empty = fields.len() == names.count();
-    fields.close(faults);
     CapTable {
-        place,
-        on,
-        when,
+        place: fields.place,
+        on: Vec::new(),
+        when: None,
+        mode: None,
         limits,
-        longest_call,
-        longest_ring,
-        is_empty,
+        longest_call: fields.text("longest_call", faults),
+        longest_ring: fields.text("longest_ring", faults),
+        is_empty: false,
     }
 }
 
@@ -257,6 +278,12 @@ fn inbound<'t>(mut fields: Fields<'t>, faults: &mut Faults<'_>) -> InboundTable<
     let table = InboundTable {
         deliver_to,
         listener: fields.text("listener", faults),
+        caps: limits(&mut fields, faults),
+        narrower: fields
+            .tables("cap", "[[inbound.cap]]", faults)
+            .into_iter()
+            .map(|it| cap_table(it, Some("\"caller\""), faults))
+            .collect(),
     };
     fields.close(faults);
     table

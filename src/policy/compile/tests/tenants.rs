@@ -242,3 +242,50 @@ fn a_cap_can_be_for_hours_that_there_are() {
     let twice = when("when = \"office\"\ncalls_per_day = 1\n[[cap]]\nwhen = \"office\"");
     assert_has(&twice, &["limited here already"]);
 }
+
+#[test]
+fn inbound_caps_are_on_numbers_only() {
+    const INBOUND: &str = "[inbound]\ndeliver_to = \"udp:127.0.0.3:5080\"\n";
+    let found = fault_below(&format!(
+        "{INBOUND}[[inbound.cap]]\non = \"us\"\ncalls_per_day = 1\n"
+    ));
+    assert_has(
+        &found,
+        &[
+            "t/0.toml:16:6 error no cap on inbound calls is on `us`",
+            "\"caller\"",
+        ],
+    );
+    let found = fault_below(&format!("{INBOUND}calls_at_onse = 1\n"));
+    assert_has(&found, &["in [inbound]", "`calls_at_once`"]);
+    let found = fault_below(&format!(
+        "{INBOUND}[[inbound.cap]]\non = \"caller\"\nmode = \"watch\"\ncalls_per_day = 1\n"
+    ));
+    assert_has(&found, &[":17:8 error `watch` is no mode", "\"observe\""]);
+    let found = fault_below(&format!("{INBOUND}calls_per_day = 0\n"));
+    assert_has(&found, &["a cap of 0"]);
+}
+
+#[test]
+fn what_is_observed_only_can_be_observed() {
+    let found = fault_below("[[cap]]\non = \"us\"\nmode = \"observe\"\nlongest_call = \"1m\"\n");
+    assert_has(&found, &[":16:16 error", "cannot be observed"]);
+    let twice = "[[cap]]\non = \"us\"\nmode = \"observe\"\ncalls_per_day = 1\n";
+    let found = fault_below(&format!("{twice}{twice}"));
+    assert_has(&found, &["limited here already"]);
+    let observed = |list: &str| {
+        fault(
+            "allow = [\"jp.fixed\", \"us\"]",
+            &format!("allow = [\"us\"]\n{list}"),
+        )
+    };
+    assert_has(
+        &observed("observe = [\"us\"]"),
+        &[":12:10 warning `us` is allowed, and observed", "recorded"],
+    );
+    assert_has(
+        &observed("observe = [\"gb\"]\ndeny = [\"gb\"]"),
+        &[":13:12 warning `gb` is observed, and denied", "wins"],
+    );
+    assert_has(&observed("observ = [\"us\"]"), &["`observe`"]);
+}

@@ -22,6 +22,7 @@ fn subject(called: &str, country: &str) -> Subject {
         },
         caller: packed("81335570000"),
         minute: Minute::default(),
+        inbound: false,
     }
 }
 
@@ -49,6 +50,8 @@ impl Rules {
         let measure = |scope: &Scope, limits| Measure {
             meter: book.meter(scope).unwrap(),
             limits,
+            twin: false,
+            observe: false,
         };
         Self {
             version,
@@ -185,6 +188,8 @@ fn numbers_beyond_the_limit_share_one_counter() {
     let measure = Measure {
         meter: book.meter(&each(Who::Called)).unwrap(),
         limits: limits(&[(Quantity::PerHour, 2)]),
+        twin: false,
+        observe: false,
     };
     let admit = |now: Now, called: u32| {
         let digits = (10_000_000 + called).to_string();

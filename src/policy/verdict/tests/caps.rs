@@ -279,3 +279,166 @@ fn a_new_live_cap_of_some_hours_counts_what_was_let_in_then() {
         .for_each(|it| it.hold.release(moment(32 * HOUR)));
     assert_eq!(box_.counters.live(), 0);
 }
+
+proptest! {
+    /// Of two limits on one counter the enforced one refuses, the other only tells;
+    /// neither changes what the other counts.
+    #[test]
+    fn a_limit_that_is_tried_out_refuses_nothing_and_tells_all(
+        calls in made(), enforced in 1usize..5, tried in 1usize..9, day in 1usize..30,
+    ) {
+        let box_ = Box::new(&tenant(&format!(
+            "[[cap]]\non = \"international\"\nmode = \"observe\"\ncalls_per_minute = {tried}\n\
+             [[cap]]\non = \"international\"\ncalls_per_second = {enforced}\n\
+             [[cap]]\non = \"caller\"\nmode = \"observe\"\ncalls_per_day = {day}\n\
+             distinct_numbers_per_day = 2\n"
+        )));
+        let abroad = |it: Made| it.is_abroad().then_some([0, 0]);
+        let caller = |it: Made| Some([it.caller, 0]);
+        let refuses: [Defined<'_>; 1] = [(&abroad, enforced, 1_000)];
+        // All of it is on one day.
+        let tells: [Defined<'_>; 2] = [(&abroad, tried, 60_000), (&caller, day, u64::MAX)];
+        let mut admitted: Vec<Made> = Vec::new();
+        for call in calls {
+            let room = has_room(&refuses, &admitted, call);
+            let mut own: Vec<usize> = admitted.iter().filter(|it| it.caller == call.caller)
+                .map(|it| it.dialled).collect();
+            own.sort_unstable();
+            own.dedup();
+            let quiet = has_room(&tells, &admitted, call)
+                && (own.contains(&call.dialled) || own.len() < 2);
+            let made = box_.made(call);
+            prop_assert_eq!(made.is_ok(), room, "{:?}", call);
+            if let Ok(allowed) = made {
+                prop_assert_eq!(allowed.observed.is_none(), quiet, "{:?}", allowed.observed);
+                allowed.hold.release(moment(call.at));
+                admitted.push(call);
+            }
+        }
+        prop_assert_eq!(box_.counters.live(), 0);
+    }
+
+    #[test]
+    fn inbound_caps_are_exact_and_apart_from_the_others(
+        calls in made(), all in 1usize..6, each in 1usize..4, out in 1usize..4,
+    ) {
+        let box_ = Box::new(&tenant(&format!(
+            "[caps]\ncalls_per_minute = {out}\n[[cap]]\non = \"caller\"\ncalls_per_hour = 99\n"
+        )).replace("5080\"", &format!(
+            "5080\"\ncalls_per_minute = {all}\n[[inbound.cap]]\non = [\"called\", \"caller\"]\n\
+             calls_per_minute = {each}\n"
+        )));
+        const OWN_NUMBERS: [&str; 3] = ["sip:0335570001@gw", "sip:+81335570002@gw", "sip:+815031110000@gw"];
+        const OTHERS: [&str; 3] = ["<sip:+442081234567@c>", "<sip:0355551234@c>", "<sip:anonymous@c>"];
+        let inward = |it: Made| it.dialled.is_multiple_of(2);
+        let caps: [Defined<'_>; 3] = [
+            (&|it| inward(it).then_some([0, 0]), all, 60_000),
+            (&|it| inward(it).then_some([it.caller, it.dialled]), each, 60_000),
+            (&|it| (!inward(it)).then_some([0, 0]), out, 60_000),
+        ];
+        let mut admitted: Vec<Made> = Vec::new();
+        for call in calls {
+            let room = has_room(&caps, &admitted, call);
+            let at = moment(call.at);
+            let hold = if inward(call) {
+                let facts = inbound(OWN_NUMBERS[call.dialled / 2], OTHERS[call.caller]);
+                match box_.rules.judge_inbound(&facts, at) {
+                    Inbound::Deliver(it) => Some(it.hold),
+                    Inbound::Refuse(refused, tenant) => {
+                        prop_assert_eq!(tenant, Some(TenantId(0)));
+                        prop_assert_eq!(refused.reason, Reason::CallsPerMinute);
+                        None
+                    }
+                }
+            } else {
+                box_.made(call).ok().map(|it| it.hold)
+            };
+            prop_assert_eq!(hold.is_some(), room, "{:?}", call);
+            if let Some(hold) = hold {
+                hold.release(at);
+                admitted.push(call);
+            }
+        }
+        prop_assert_eq!(box_.counters.live(), 0);
+    }
+}
+
+#[test]
+fn a_new_inbound_cap_counts_the_inbound_calls_that_live() {
+    let mut box_ = Box::new(&tenant(""));
+    let facts = inbound("sip:0335570001@gw", "<sip:+442081234567@c>");
+    let judge = |box_: &Box| match box_.rules.judge_inbound(&facts, moment(1)) {
+        Inbound::Deliver(it) => Ok(it.hold),
+        Inbound::Refuse(refused, _) => Err(refused),
+    };
+    let out = box_
+        .made(Made {
+            caller: 0,
+            dialled: 0,
+            at: 0,
+        })
+        .unwrap();
+    let first = judge(&box_).unwrap();
+    let capped = "5080\"\ncalls_at_once = 2\nlongest_call = \"5m\"";
+    box_.reload(&tenant("").replace("5080\"", capped));
+    let second = judge(&box_).unwrap();
+    let refused = judge(&box_).unwrap_err();
+    assert_eq!((refused.value, refused.threshold), (2, 2));
+    let rule = box_.rules.rule(refused.rule.unwrap());
+    assert_eq!(rule.text, "[inbound] calls_at_once = 2");
+    first.release(moment(2));
+    let Inbound::Deliver(third) = box_.rules.judge_inbound(&facts, moment(2)) else {
+        panic!("there is room");
+    };
+    assert_eq!(third.longest_call, Duration::from_secs(300));
+    for hold in [second, third.hold, out.hold] {
+        hold.release(moment(3));
+    }
+    assert_eq!(box_.counters.live(), 0);
+}
+
+#[test]
+fn an_observed_destination_is_let_go_counted_and_recorded() {
+    let text = tenant("[[cap]]\non = \"us\"\ncalls_per_hour = 2\n")
+        .replace("allow = [", "observe = [\"+1 212\"]\nallow = [");
+    let box_ = Box::new(&text);
+    for at in 0..2 {
+        let allowed = box_
+            .made(Made {
+                caller: 0,
+                dialled: 2,
+                at,
+            })
+            .unwrap();
+        let would = allowed.observed.unwrap();
+        assert_eq!(
+            (would.reason, allowed.permit.rule),
+            (Reason::DestinationDenied, None)
+        );
+        assert_eq!(
+            box_.rules.rule(would.rule.unwrap()).text,
+            "observe \"+1212\""
+        );
+        allowed.hold.release(moment(1));
+    }
+    let refused = box_
+        .made(Made {
+            caller: 0,
+            dialled: 2,
+            at: 3,
+        })
+        .unwrap_err();
+    assert_eq!(
+        refused.reason,
+        Reason::CallsPerHour,
+        "caps hold all the same"
+    );
+    assert_eq!(box_.says("sip:+12125551234x@gw", 5), "no-single-meaning");
+    // A caller that is refused is so here too.
+    let box_ = Box::new(&text.replace("\"replace\"", "\"refuse\""));
+    let facts = facts(DIALLED[2], "<sip:+442081234567@pbx>");
+    let Verdict::Refuse(refused) = box_.rules.judge(&facts, moment(9)) else {
+        panic!("not its own");
+    };
+    assert_eq!(refused.reason, Reason::CallerNotOwn);
+}
