@@ -94,9 +94,11 @@ fn judging_a_call_allocates_nothing() {
             let facts = Facts {
                 tenant,
                 request_uri: Uri::parse(uri).expect("a URI"),
+                source: [127, 0, 0, 3].into(),
                 pai: None,
                 ppi: None,
                 from: essentials.from,
+                forwarded_by: &[],
                 privacy: false,
             };
             match rules.judge(&facts, now) {

@@ -209,7 +209,8 @@ impl Call {
     /// Gives back what the call holds of its tenant's caps: the one place.
     pub(super) fn release(&mut self, now: Now) {
         if let Some(hold) = self.hold.take() {
-            hold.release(now);
+            let start = self.answered.map(|it| it.mono);
+            hold.end(now, start.map(|it| now.mono.saturating_since(it)));
         }
     }
 

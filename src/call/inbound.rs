@@ -30,19 +30,7 @@ impl Calls {
         out: &mut Outbox,
     ) {
         let rules = Arc::clone(&self.tools.rules);
-        let ruling = match (self.closed(), arrived.message.uri().map(Uri::parse)) {
-            (Some(reason), _) => Inbound::Refuse(Refused::because(reason), None),
-            (None, Some(Ok(request_uri))) => {
-                let facts = InboundFacts {
-                    request_uri,
-                    pai: asserted(arrived),
-                    from: arrived.essentials.from,
-                };
-                rules.judge_inbound(&facts, now)
-            }
-            (None, _) => Inbound::Refuse(Refused::because(Reason::NoSingleMeaning), None),
-        };
-        let call = match ruling {
+        let call = match self.judge_inbound(now, arrived) {
             Inbound::Deliver(call) => call,
             Inbound::Refuse(refused, tenant) => {
                 let asker = Asker::Carrier(tenant);
@@ -63,10 +51,7 @@ impl Calls {
             call: reference,
             tenant: &tenant.name,
             direction: Direction::Inbound,
-            decision: match observed {
-                Some(_) => Decision::Observe,
-                None => Decision::Allow,
-            },
+            decision: observed.map_or(Decision::Allow, |_| Decision::Observe),
             number: Some(&number),
             caller: from.as_bytes(),
             rule: observed.and_then(|it| it.rule),
@@ -98,11 +83,27 @@ impl Calls {
             uri: called.as_bytes(),
             from: from.as_bytes(),
             identity: identity.as_deref().map(str::as_bytes),
+            diversion: None,
             privacy: None,
             ring: call.longest_ring,
             longest: call.longest_call,
         };
         self.open(now, server, arrived, opening, out);
+    }
+
+    fn judge_inbound(&self, now: Now, arrived: &Arrived<'_>) -> Inbound {
+        match (self.closed(), arrived.message.uri().map(Uri::parse)) {
+            (Some(reason), _) => Inbound::Refuse(Refused::because(reason), None),
+            (None, Some(Ok(request_uri))) => {
+                let facts = InboundFacts {
+                    request_uri,
+                    pai: asserted(arrived),
+                    from: arrived.essentials.from,
+                };
+                self.tools.rules.judge_inbound(&facts, now)
+            }
+            (None, _) => Inbound::Refuse(Refused::because(Reason::NoSingleMeaning), None),
+        }
     }
 }
 

@@ -4,7 +4,10 @@
 use std::fmt::Write;
 use std::sync::Arc;
 
+use smallvec::SmallVec;
+
 use crate::base::flow::Flow;
+use crate::base::limits::DIVERSIONS_PER_CALL;
 use crate::base::time::Now;
 use crate::policy::number::Number;
 use crate::policy::{
@@ -38,7 +41,8 @@ impl Calls {
             self.refuse_call(now, Asker::Tenant(tenant), server, &refused, arrived, out);
             return;
         };
-        let Some(facts) = facts(tenant, uri, arrived) else {
+        let forwarded_by = forwarded_by(arrived);
+        let Some(facts) = facts(tenant, uri, &forwarded_by, arrived) else {
             self.answer(now, server, 400, out, |_| {});
             return;
         };
@@ -50,6 +54,7 @@ impl Calls {
             Some(reason) => Verdict::Refuse(Refused::because(reason)),
             None => rules.judge(&facts, now),
         };
+        self.tell(now, tenant, &verdict, arrived, out);
         let (decision, allowed) = match verdict {
             Verdict::Refuse(refused) => {
                 self.refuse_call(now, Asker::Tenant(tenant), server, &refused, arrived, out);
@@ -60,6 +65,45 @@ impl Calls {
             Verdict::Allow(allowed) => (Decision::Allow, allowed),
         };
         self.let_through(now, tenant, server, (decision, allowed), arrived, out);
+    }
+
+    /// Says that a call makes a pattern of fraud, in the journal too.
+    fn tell(
+        &self,
+        now: Now,
+        tenant: TenantId,
+        verdict: &Verdict,
+        arrived: &Arrived<'_>,
+        out: &mut Outbox,
+    ) {
+        let (alert, number) = match verdict {
+            Verdict::Refuse(refused) => (refused.alert, refused.number),
+            Verdict::Allow(it) | Verdict::Emergency(it) => (it.alert, Some(it.permit.number)),
+        };
+        let rules = &self.tools.rules;
+        let (Some(alert), Some(tenant)) = (alert, rules.tenant(tenant)) else {
+            return;
+        };
+        let (rule, source) = (rules.rule(alert.rule), arrived.flow.remote.ip());
+        let dialled = number.as_ref().map_or("none", Number::as_str);
+        let detail = format!(
+            "{}: {} of {}, number {dialled}, from {source}: {}:{}: {}",
+            tenant.name, alert.value, alert.threshold, rule.file, rule.line, rule.text
+        );
+        out.journal(&Record::Note {
+            wall: now.wall,
+            what: alert.reason.code(),
+            detail: &detail,
+            count: alert.value.into(),
+        });
+        out.events.push(Event::Alert {
+            tenant: Arc::clone(&tenant.name),
+            source,
+            number,
+            reason: alert.reason,
+            value: alert.value,
+            threshold: alert.threshold,
+        });
     }
 
     /// Opens the carrier's leg of a call that may go.
@@ -120,6 +164,7 @@ impl Calls {
             uri: uris.called.as_bytes(),
             from: uris.from.as_bytes(),
             identity: Some(uris.identity.as_bytes()),
+            diversion: uris.diversion.as_deref().map(str::as_bytes),
             privacy,
             ring: allowed.longest_ring,
             longest: allowed.longest_call,
@@ -195,7 +240,12 @@ pub(super) enum Asker {
 
 /// What the rules look at. `None` where an address does not parse, or there are
 /// several where there may be one.
-fn facts<'m>(tenant: TenantId, request_uri: Uri<'m>, arrived: &Arrived<'m>) -> Option<Facts<'m>> {
+fn facts<'m>(
+    tenant: TenantId,
+    request_uri: Uri<'m>,
+    forwarded_by: &'m [NameAddr<'m>],
+    arrived: &Arrived<'m>,
+) -> Option<Facts<'m>> {
     let message = arrived.message;
     let one = |id| -> Option<Option<NameAddr<'m>>> {
         let mut addresses = fields::addresses(message, id);
@@ -205,10 +255,12 @@ fn facts<'m>(tenant: TenantId, request_uri: Uri<'m>, arrived: &Arrived<'m>) -> O
     };
     Some(Facts {
         tenant,
+        source: arrived.flow.remote.ip(),
         request_uri,
         pai: one(HeaderId::PAssertedIdentity)?,
         ppi: one(HeaderId::PPreferredIdentity)?,
         from: arrived.essentials.from,
+        forwarded_by,
         privacy: fields::privacy(message).any(|value| {
             [b"id".as_slice(), b"user", b"header"]
                 .iter()
@@ -217,11 +269,27 @@ fn facts<'m>(tenant: TenantId, request_uri: Uri<'m>, arrived: &Arrived<'m>) -> O
     })
 }
 
+/// Who forwarded the call, the last one first. What is no address counts as none:
+/// the phone system only says who it acts for.
+fn forwarded_by<'m>(arrived: &Arrived<'m>) -> SmallVec<[NameAddr<'m>; 2]> {
+    let all = |id| fields::addresses(arrived.message, id).flatten();
+    let mut forwarded: SmallVec<[NameAddr<'m>; 2]> =
+        all(HeaderId::Diversion).take(DIVERSIONS_PER_CALL).collect();
+    let from = forwarded.len();
+    // RFC 7044 §10.3: in the order of time.
+    forwarded.extend(all(HeaderId::HistoryInfo).take(DIVERSIONS_PER_CALL));
+    if let Some(history) = forwarded.get_mut(from..) {
+        history.reverse();
+    }
+    forwarded
+}
+
 /// The URIs of the carrier's leg, written afresh.
 struct Uris {
     called: String,
     from: String,
     identity: String,
+    diversion: Option<String>,
 }
 
 impl Uris {
@@ -254,6 +322,10 @@ impl Uris {
             called,
             from,
             identity,
+            diversion: permit
+                .caller
+                .forwarded_by
+                .map(|number| format!("sip:{}@{here}", number.as_str())),
         }
     }
 }

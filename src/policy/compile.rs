@@ -17,6 +17,7 @@ mod destinations;
 mod hours;
 mod main;
 mod on;
+mod patterns;
 mod plans;
 mod tenant;
 

@@ -17,6 +17,7 @@ mod day;
 mod meter;
 mod numbers;
 mod pages;
+mod watch;
 
 pub use book::Hold;
 pub(super) use book::{
@@ -27,6 +28,7 @@ pub(super) use day::{Minute, Zone};
 pub(super) use meter::Limits;
 pub use meter::Quantity;
 pub(super) use numbers::NUMBERS_MAX;
+pub(super) use watch::{PatternKey, Seen, Sign};
 
 /// What all books have in common.
 #[derive(Debug, Default)]

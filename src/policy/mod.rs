@@ -19,6 +19,7 @@ mod matcher;
 mod model;
 pub mod number;
 pub mod numbering;
+mod pattern;
 mod peers;
 pub mod plan;
 pub mod prefix;
@@ -28,6 +29,7 @@ mod ruleset;
 mod table;
 mod target;
 mod tariff;
+mod traits;
 mod values;
 mod verdict;
 
@@ -36,6 +38,7 @@ pub use counters::{Counters, Hold, Quantity};
 pub use diagnostic::{Diagnostic, Severity, Source};
 pub use facts::{Caller, Facts, Presentation};
 pub use inbound::{Delivered, Inbound, InboundFacts};
+pub use pattern::Alert;
 pub use reason::Reason;
 pub use ruleset::{
     Carrier, CarrierId, Delivery, Listener, Mode, Peer, RuleId, RuleRef, RuleSet, Run, Tenant,

@@ -11,10 +11,12 @@ use super::diagnostic::Diagnostic;
 use super::hours::Hours;
 use super::number::Number;
 use super::numbering::{Country, Numbering};
+use super::pattern::Pattern;
 use super::peers::Peers;
 use super::plan::{NumberFormat, Plan};
 use super::table::{Entry, Kinds, Table};
 use super::target::Packed;
+use super::traits::Traits;
 use super::values::NumberRange;
 use crate::base::flow::{ListenerId, Transport};
 
@@ -106,6 +108,8 @@ pub struct Tenant {
     pub inbound: Option<Delivery>,
     /// What happens to what is not allowed.
     pub mode: Mode,
+    /// Its patterns, in [`RuleSet::patterns`].
+    pub(super) patterns: Part,
 }
 
 /// How the program itself runs.
@@ -154,13 +158,6 @@ impl Part {
     }
 }
 
-/// What a tenant shows when the caller's number is not its own.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Otherwise {
-    Replace,
-    Refuse,
-}
-
 /// What judging a tenant's call reads: kept apart from [`Tenant`], on one cache
 /// line.
 #[derive(Debug)]
@@ -189,7 +186,7 @@ pub(super) struct Lane {
     pub inbound_count: u8,
     pub destination_kinds: Kinds,
     pub cap_kinds: Kinds,
-    pub otherwise: Otherwise,
+    pub traits: Traits,
     pub mode: Mode,
 }
 
@@ -298,6 +295,7 @@ pub struct RuleSet {
     pub(super) caps: Vec<Cap>,
     pub(super) conditions: Vec<Condition>,
     pub(super) hours: Vec<Hours>,
+    pub(super) patterns: Vec<Pattern>,
     /// Whose numbers these are, for inbound calls; sorted, without overlap.
     pub(super) owners: Vec<(NumberRange, TenantId)>,
     pub(super) rules: Rules,

@@ -78,6 +78,18 @@ impl Packed {
         (u64::BITS - self.word().trailing_zeros()).div_ceil(4)
     }
 
+    /// The words of all but the last so many digits, and of those; nothing if there
+    /// are no others, or it is a short code.
+    pub(super) fn split_last(self, digits: u8) -> Option<(u64, u64)> {
+        let front = self
+            .length()
+            .checked_sub(digits.into())
+            .filter(|it| *it > 0)?;
+        let rest = self.word().checked_shl(4 * front)?;
+        let mask = u64::MAX.checked_shl(64 - 4 * front)?;
+        (!self.is_short()).then_some((self.word() & mask, rest))
+    }
+
     /// The word itself, with the lowest 4 bits clear.
     pub(super) fn word(self) -> u64 {
         self.0 & !0xF
@@ -408,6 +420,18 @@ mod tests {
         assert_eq!(Packed::international(b""), None);
         assert_eq!(Packed::international(b"1234567890123456"), None);
         assert_eq!(Packed::international(b"12a"), None);
+    }
+
+    #[test]
+    fn the_last_digits_are_the_same_behind_any_prefix() {
+        let last = |digits: &str, n| packed(digits).split_last(n).map(|(_, last)| last);
+        assert_eq!(last("23276123456", 6), last("44123456", 6));
+        assert_ne!(last("23276123456", 6), last("23276123457", 6));
+        assert_eq!((last("123456", 6), last("12345", 6)), (None, None));
+        assert_eq!(packed("23276123456").split_last(4), {
+            Some((packed("2327612").word(), packed("3456").word()))
+        });
+        assert!(packed("999999999999999").split_last(1).is_some());
     }
 
     #[test]

@@ -7,6 +7,7 @@ use super::facts::{Caller, Facts, Identity, Presentation};
 use super::matcher::{self, Decision as Matched};
 use super::number::{Kind, NotANumber, NotANumberKind, Number, Reading};
 use super::numbering::{Class, Country};
+use super::pattern::{Alert, Stage, Watched};
 use super::plan::Plan;
 use super::reason::Reason;
 use super::ruleset::{Lane, Longest, Mode, RuleId, RuleSet, TenantId};
@@ -46,6 +47,8 @@ pub struct Refused {
     pub value: u64,
     /// What is allowed of it, where a cap is used up; else zero.
     pub threshold: u64,
+    /// A pattern that this call makes, whatever it is refused for.
+    pub alert: Option<Alert>,
 }
 
 impl Refused {
@@ -74,6 +77,7 @@ impl Refused {
             number,
             value: 0,
             threshold: 0,
+            alert: None,
         }
     }
 }
@@ -102,6 +106,8 @@ pub struct Allowed {
     pub hold: Hold,
     /// Why it would have been refused, where that is only observed.
     pub observed: Option<Refused>,
+    /// A pattern that this call makes.
+    pub alert: Option<Alert>,
     /// The longest that it may last once it is answered.
     pub longest_call: Duration,
     /// The longest that it may ring.
@@ -182,32 +188,36 @@ impl RuleSet {
         self.warm(lane);
         let considered = match self.consider(&tenancy, facts) {
             Ok(considered) => considered,
-            Err(unread) => return Verdict::Refuse(Refused::unread(unread)),
+            Err(unread) => {
+                let stage = Stage::RefusedByRule;
+                let alert = self.watch(&tenancy, facts, None, stage, now).alert;
+                let refused = Refused::unread(unread);
+                return Verdict::Refuse(Refused { alert, ..refused });
+            }
         };
         let number = considered.reading.number;
         let Some((subject, ruling)) = &considered.ruled else {
-            return Verdict::Emergency(Allowed {
-                permit: permit(&considered, facts),
-                hold: Hold::nothing(),
-                observed: None,
-                longest_call: LONGEST_EMERGENCY,
-                longest_ring: LONGEST_EMERGENCY_RING,
-            });
+            return Verdict::Emergency(emergency(permit(&considered, facts)));
         };
-        let (rule, observed) = match *ruling {
-            Ruling::Allow(rule) => (Some(rule), None),
-            Ruling::Observe(rule) => (None, Some(Refused::denied(rule, number))),
-            Ruling::Refuse(reason, rule) => {
-                let refused = Refused::new(reason, rule, Some(number));
-                if lane.mode == Mode::Enforce {
-                    return Verdict::Refuse(refused);
-                }
-                (None, Some(refused))
-            }
+        let stage = match ruling {
+            Ruling::Refuse(..) => Stage::RefusedByRule,
+            Ruling::Allow(_) | Ruling::Observe(_) => Stage::Ruled,
+        };
+        let watched = self.watch(&tenancy, facts, Some(subject), stage, now);
+        let alert = watched.alert;
+        let (rule, observed) = match uncounted(lane.mode, ruling, &watched, number) {
+            Ok(allowed) => allowed,
+            Err(refused) => return Verdict::Refuse(refused),
         };
         let (hold, over, longest) = match self.admit(&tenancy, subject, now) {
             Ok(admitted) => admitted,
-            Err(used_up) => return Verdict::Refuse(self.used_up(used_up, number)),
+            Err(used_up) => {
+                let stage = Stage::RefusedByCap;
+                let later = self.watch(&tenancy, facts, Some(subject), stage, now);
+                let refused = self.used_up(used_up, number);
+                let alert = alert.or(later.alert);
+                return Verdict::Refuse(Refused { alert, ..refused });
+            }
         };
         Verdict::Allow(Allowed {
             permit: Permit {
@@ -216,6 +226,7 @@ impl RuleSet {
             },
             hold,
             observed: observed.or_else(|| over.map(|it| self.used_up(it, number))),
+            alert,
             longest_call: seconds(longest.call),
             longest_ring: seconds(longest.ring),
         })
@@ -241,7 +252,7 @@ impl RuleSet {
         if reading.kind == Kind::Emergency {
             return Ok(Considered {
                 reading,
-                identity,
+                identity: identity.without_others(),
                 ruled: None,
             });
         }
@@ -249,18 +260,20 @@ impl RuleSet {
             kind: NotANumberKind::Length,
             at: 0,
         })?;
-        let ruling = match matcher::decide(self.destinations_of(lane), &to, plan.country()) {
+        let mut ruling = match matcher::decide(self.destinations_of(lane), &to, plan.country()) {
             Matched::Uncovered => Ruling::Refuse(Reason::DestinationNotAllowed, None),
             Matched::Deny(rule) => Ruling::Refuse(Reason::DestinationDenied, Some(RuleId(rule))),
-            Matched::Allow(_) | Matched::Observe(_) if identity.refused => {
-                Ruling::Refuse(Reason::CallerNotOwn, Some(lane.callers))
-            }
             Matched::Allow(rule) => Ruling::Allow(RuleId(rule)),
             Matched::Observe(rule) => Ruling::Observe(RuleId(rule)),
         };
+        if let (Ruling::Allow(_) | Ruling::Observe(_), Some((reason, rule))) =
+            (ruling, identity.refused)
+        {
+            ruling = Ruling::Refuse(reason, Some(rule));
+        }
         let subject = Subject {
             to,
-            caller: identity.number,
+            caller: identity.counted,
             minute: Minute::default(),
             inbound: false,
         };
@@ -319,6 +332,52 @@ impl RuleSet {
 const LONGEST_EMERGENCY: Duration = Duration::from_secs(24 * 3_600);
 const LONGEST_EMERGENCY_RING: Duration = Duration::from_secs(600);
 
+fn emergency(permit: Permit) -> Allowed {
+    Allowed {
+        permit,
+        hold: Hold::nothing(),
+        observed: None,
+        alert: None,
+        longest_call: LONGEST_EMERGENCY,
+        longest_ring: LONGEST_EMERGENCY_RING,
+    }
+}
+
+/// What becomes of a call before caps are asked: the rule that allows it, and what
+/// would have refused it where that is only observed.
+///
+/// # Errors
+///
+/// What refuses it.
+fn uncounted(
+    mode: Mode,
+    ruling: &Ruling,
+    watched: &Watched,
+    number: Number,
+) -> Result<(Option<RuleId>, Option<Refused>), Refused> {
+    let alert = watched.alert;
+    let enforced = |refused: Refused| {
+        let refused = Refused { alert, ..refused };
+        match mode {
+            Mode::Enforce => Err(refused),
+            Mode::Observe => Ok(refused),
+        }
+    };
+    let (rule, observed) = match *ruling {
+        Ruling::Allow(rule) => (Some(rule), None),
+        Ruling::Observe(rule) => (None, Some(Refused::denied(rule, number))),
+        Ruling::Refuse(reason, rule) => {
+            let refused = Refused::new(reason, rule, Some(number));
+            (None, Some(enforced(refused)?))
+        }
+    };
+    let Some(pattern) = watched.refuse else {
+        return Ok((rule, observed));
+    };
+    let by_pattern = enforced(Refused::by_pattern(pattern, number))?;
+    Ok((rule, observed.or(Some(by_pattern))))
+}
+
 pub(super) fn seconds(seconds: u32) -> Duration {
     Duration::from_secs(seconds.into())
 }
@@ -342,6 +401,9 @@ fn permit(considered: &Considered, facts: &Facts<'_>) -> Permit {
             // call must leave all the same.
             number: identity.number.number().unwrap_or(reading.number),
             replaced: identity.replaced,
+            forwarded_by: (identity.number != identity.counted)
+                .then(|| identity.counted.number())
+                .flatten(),
         },
         presentation: facts.presentation(reading.privacy),
         rule: None,

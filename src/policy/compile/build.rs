@@ -15,6 +15,7 @@ use crate::policy::counters::{Counters, Zone};
 use crate::policy::diagnostic::{At, Fault, Faults, LineIndex, Place, nearest};
 use crate::policy::hours::Hours;
 use crate::policy::numbering::{Classes, Numbering};
+use crate::policy::pattern::Pattern;
 use crate::policy::peers::Peers;
 use crate::policy::plan::Plan;
 use crate::policy::ruleset::{
@@ -52,6 +53,7 @@ pub(super) struct Build<'z> {
     pub caps: Vec<Cap>,
     pub conditions: Vec<Condition>,
     pub hours: Vec<Hours>,
+    pub patterns: Vec<Pattern>,
     pub owners: Vec<(NumberRange, TenantId, Place)>,
     rules: Rules,
     texts: BTreeMap<Box<str>, u32>,
@@ -92,6 +94,7 @@ impl<'z> Build<'z> {
             caps: Vec::new(),
             conditions: Vec::new(),
             hours: Vec::new(),
+            patterns: Vec::new(),
             owners: Vec::new(),
             rules: Rules::default(),
             texts: BTreeMap::new(),
@@ -267,6 +270,7 @@ impl<'z> Build<'z> {
             caps: self.caps,
             conditions: self.conditions,
             hours: self.hours,
+            patterns: self.patterns,
             owners: self
                 .owners
                 .into_iter()

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::build::Build;
-use super::hours;
+use super::hours::Named;
 use super::on::{self, On, Order};
 use super::tenant::{Arranged, arrange, longest, mode};
 use crate::policy::cap::Condition;
@@ -44,11 +44,11 @@ struct Drafts(BTreeMap<(Order, bool), Draft>);
 pub(super) fn caps(
     build: &mut Build<'_>,
     file: &TenantFile<'_>,
+    hours: &Named<'_>,
     book: &Arc<Book>,
     lines: &LineIndex,
     faults: &mut Faults<'_>,
 ) -> TenantCaps {
-    let hours = hours::hours(build, file, faults);
     let mut drafts = Drafts::default();
     if let Some(table) = &file.caps {
         warn_of_nothing(table, faults);
@@ -58,7 +58,7 @@ pub(super) fn caps(
     let mut narrower = |all: On, tables: &[CapTable<'_>]| {
         for table in tables {
             warn_of_nothing(table, faults);
-            if let Some(on) = on::read(build, &hours, all, table, faults) {
+            if let Some(on) = on::read(build, hours, all, table, faults) {
                 let longest = longest(table, faults);
                 drafts.add(on, table, longest, faults);
             }

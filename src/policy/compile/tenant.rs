@@ -6,16 +6,17 @@ use std::time::Duration;
 
 use super::build::{Build, duration, name_is_good, named_twice, no_such};
 use super::main::is_reachable;
-use super::{caps, destinations};
+use super::{caps, destinations, hours, patterns};
 use crate::base::flow::Transport;
 use crate::policy::diagnostic::{At, Fault, Faults, LineIndex};
 use crate::policy::model::{CapTable, InboundTable, TenantFile};
 use crate::policy::numbering::Length;
 use crate::policy::ruleset::{
-    CarrierId, Delivery, Lane, Longest, Mode, Otherwise, Part, Peer, RuleId, Tenant, TenantId,
+    CarrierId, Delivery, Lane, Longest, Mode, Part, Peer, RuleId, Tenant, TenantId,
 };
 use crate::policy::table::{self, Entry, Kinds};
 use crate::policy::target::Packed;
+use crate::policy::traits::{Forwarded, Otherwise, Traits};
 use crate::policy::values::{self, Endpoint, NumberRange, Scheme};
 
 /// The longest call and ring of a tenant that does not say.
@@ -62,7 +63,10 @@ pub(super) fn tenant(
     let longest = longest.unwrap_or(Longest::NONE).or(USUAL);
     let name_shared: std::sync::Arc<str> = name.value.into();
     let book = build.counters.book(&name_shared);
-    let caps = caps::caps(build, file, &book, lines, faults);
+    let hours = hours::hours(build, file, faults);
+    let caps = caps::caps(build, file, &hours, &book, lines, faults);
+    let patterns = patterns::patterns(build, &file.patterns, &hours, &book, lines, faults);
+    let (otherwise, forwarded) = callers.manners;
     build.tenant_names.insert(name_shared.clone(), name.place);
     build.tenants.push(Tenant {
         name: name_shared,
@@ -71,6 +75,7 @@ pub(super) fn tenant(
         longest_ring: Duration::from_secs(longest.ring.into()),
         inbound,
         mode,
+        patterns,
     });
     build.lanes.push(Lane {
         book,
@@ -83,7 +88,7 @@ pub(super) fn tenant(
         wide_caps: caps.wide,
         wide_count: caps.wide_count,
         inbound_count: caps.inbound_count,
-        otherwise: callers.otherwise,
+        traits: Traits::new(otherwise, forwarded, !file.patterns.is_empty()),
         mode,
         callers: callers.rule,
         zone: zone.unwrap_or(0),
@@ -213,7 +218,7 @@ fn sources(build: &mut Build<'_>, file: &TenantFile<'_>, id: TenantId, faults: &
 /// What `[callers]` comes to.
 struct Callers {
     own: Part,
-    otherwise: Otherwise,
+    manners: (Otherwise, Forwarded),
     default: Packed,
     rule: RuleId,
 }
@@ -244,18 +249,8 @@ fn callers(
         let help = "write those it may show: every call shows one, emergency calls too";
         faults.add(place, fault.help(help));
     }
-    let otherwise = match table.otherwise {
-        None => Otherwise::Replace,
-        Some(text) => match text.value {
-            "replace" => Otherwise::Replace,
-            "refuse" => Otherwise::Refuse,
-            other => {
-                let fault = Fault::error(format!("`{other}` is not what can be done"));
-                faults.add(text.place, fault.help("write \"replace\" or \"refuse\""));
-                Otherwise::Replace
-            }
-        },
-    };
+    let otherwise = otherwise(table.otherwise, faults);
+    let forwarded = forwarded(table.forwarded, faults);
     let default = match table.default {
         Some(text) => {
             let all_read = ranges_read == table.own.len();
@@ -277,13 +272,45 @@ fn callers(
     let place = table.otherwise.map_or(file.place, |it| it.place);
     let verb = table.otherwise.map_or("replace", |it| it.value);
     let rule = build.rule(place, lines, format!("[callers] otherwise = \"{verb}\""));
+    if let Some(forwarded) = table.forwarded {
+        // Behind the rule about callers: see `RuleSet::identify`.
+        let text = format!("[callers] forwarded = \"{}\"", forwarded.value);
+        build.rule(forwarded.place, lines, text);
+    }
     let start = build.entries.len();
     build.entries.extend(ranges.into_iter().map(Entry::range));
     Callers {
         own: Part::new(start, build.entries.len()),
-        otherwise,
+        manners: (otherwise, forwarded),
         default: default.unwrap_or_default(),
         rule,
+    }
+}
+
+fn otherwise(text: Option<At<&str>>, faults: &mut Faults<'_>) -> Otherwise {
+    match text.map(|it| (it.value, it.place)) {
+        None | Some(("replace", _)) => Otherwise::Replace,
+        Some(("refuse", _)) => Otherwise::Refuse,
+        Some((other, place)) => {
+            let fault = Fault::error(format!("`{other}` is not what can be done"));
+            faults.add(place, fault.help("write \"replace\" or \"refuse\""));
+            Otherwise::Replace
+        }
+    }
+}
+
+fn forwarded(text: Option<At<&str>>, faults: &mut Faults<'_>) -> Forwarded {
+    match text.map(|it| (it.value, it.place)) {
+        None => Forwarded::AsOthers,
+        Some(("refuse", _)) => Forwarded::Refuse,
+        Some(("replace", _)) => Forwarded::Replace,
+        Some(("keep", _)) => Forwarded::Keep,
+        Some((other, place)) => {
+            let fault = Fault::error(format!("`{other}` is not what can be done"));
+            let help = "write \"replace\" (by the number that forwards), \"keep\" or \"refuse\"";
+            faults.add(place, fault.help(help));
+            Forwarded::AsOthers
+        }
     }
 }
 

@@ -2,15 +2,17 @@
 
 use std::hint::black_box;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::Duration;
 
 use smallvec::SmallVec;
 
 use super::day::{Minute, Zone};
 use super::meter::{Limits, Over};
 use super::pages::Pages;
+use super::watch::{PatternKey, Seen, Sight, Watch};
 use super::{Shared, lock};
-use crate::base::time::{Now, Wall};
+use crate::base::time::{Mono, Now, Wall};
 use crate::policy::target::{Destination, Packed};
 
 /// Whose number a cap counts by.
@@ -131,6 +133,8 @@ pub(in crate::policy) struct TooManyScopes;
 pub(in crate::policy) struct Book {
     shared: Arc<Shared>,
     pages: Mutex<Pages>,
+    /// What patterns have seen; nothing before the tenant has any.
+    watch: OnceLock<Box<Mutex<Watch>>>,
     /// Nothing; to be read where the book ends: see [`Book::warm`].
     end: u64,
 }
@@ -147,10 +151,20 @@ impl Hold {
         Self(None)
     }
 
+    /// Gives back what the call held, which nobody answered.
+    pub fn release(self, now: Now) {
+        self.end(now, None);
+    }
+
     /// Gives back what the call held: calls at once. The only place that does.
-    pub fn release(mut self, now: Now) {
-        if let Some((book, call)) = self.0.take() {
-            lock(&book.pages).release(now, call);
+    /// `talked` is how long it lasted from its answer, if there was one.
+    pub fn end(mut self, now: Now, talked: Option<Duration>) {
+        let Some((book, call)) = self.0.take() else {
+            return;
+        };
+        let called = lock(&book.pages).release(now, call);
+        if let (Some(watch), Some(called), Some(talked)) = (book.watch.get(), called, talked) {
+            lock(watch).ended(called, talked, now.mono);
         }
     }
 }
@@ -170,6 +184,7 @@ impl Book {
         Self {
             shared,
             pages: Mutex::default(),
+            watch: OnceLock::new(),
             end: 0,
         }
     }
@@ -191,6 +206,24 @@ impl Book {
     /// At the limit of scopes.
     pub(in crate::policy) fn meter(&self, scope: &Scope) -> Result<Meters, TooManyScopes> {
         lock(&self.pages).named(scope).ok_or(TooManyScopes)
+    }
+
+    /// The place of what a pattern has seen, which is kept for good; `None` at the
+    /// limit. As many sights are remembered as it takes, for as long.
+    pub(in crate::policy) fn pattern(&self, key: PatternKey, keep: u32, reach: u64) -> Option<u32> {
+        lock(self.watch.get_or_init(Box::default)).place(key, keep, reach)
+    }
+
+    /// Notes a call in a pattern of this place; see [`Watch::see`].
+    pub(in crate::policy) fn see(
+        &self,
+        place: u32,
+        seen: Seen,
+        threshold: (u32, u64),
+        quiet: bool,
+        now: Mono,
+    ) -> Option<Sight> {
+        lock(self.watch.get()?).see(place, seen, threshold, quiet, now)
     }
 
     /// Lets a call in if every claim has room, and counts it under all of them.

@@ -271,7 +271,7 @@ impl Meter {
 
 /// Whether a span of this length that ends now, with what comes now in it, holds
 /// `time`.
-fn is_within(time: u64, now: Mono, span: u64) -> bool {
+pub(super) fn is_within(time: u64, now: Mono, span: u64) -> bool {
     now.as_nanos().saturating_sub(time) < span
 }
 

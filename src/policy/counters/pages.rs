@@ -351,14 +351,13 @@ impl Pages {
         at
     }
 
-    /// Gives back what the call recorded at `at` holds.
-    pub(super) fn release(&mut self, now: Now, at: u32) {
+    /// Gives back what the call recorded at `at` holds; the number that it called,
+    /// if it came from the tenant.
+    pub(super) fn release(&mut self, now: Now, at: u32) -> Option<Packed> {
         self.latest = self.latest.max(now.mono);
-        let Some(place) = self.calls.get_mut(at as usize) else {
-            return;
-        };
+        let place = self.calls.get_mut(at as usize)?;
         let Place::Call(live) = mem::replace(place, Place::Free) else {
-            return;
+            return None;
         };
         self.free.push(at);
         let mut leave = |meter: u32| {
@@ -373,6 +372,7 @@ impl Pages {
         if !self.more.is_empty() {
             self.more.remove(&at).into_iter().flatten().for_each(leave);
         }
+        (!live.inbound).then_some(live.called)
     }
 
     /// Has the call recorded at `at` hold a place in a meter, if it holds none there.

@@ -37,6 +37,8 @@ pub(in crate::policy) struct TenantFile<'t> {
     pub hours: Vec<HoursTable<'t>>,
     /// `[[cap]]`
     pub narrower: Vec<CapTable<'t>>,
+    /// `[[pattern]]`
+    pub patterns: Vec<PatternTable<'t>>,
     /// `[inbound]`
     pub inbound: Option<InboundTable<'t>>,
 }
@@ -50,6 +52,8 @@ pub(in crate::policy) struct CallersTable<'t> {
     pub own_place: Option<Place>,
     /// `otherwise`
     pub otherwise: Option<At<&'t str>>,
+    /// `forwarded`
+    pub forwarded: Option<At<&'t str>>,
     /// `default`
     pub default: Option<At<&'t str>>,
     /// `default` is there, faulty or not.
@@ -75,6 +79,31 @@ pub(in crate::policy) struct CapTable<'t> {
     pub longest_ring: Option<At<&'t str>>,
     /// It limits nothing.
     pub is_empty: bool,
+}
+
+/// One `[[pattern]]`.
+#[derive(Debug)]
+pub(in crate::policy) struct PatternTable<'t> {
+    /// Its heading.
+    pub place: Place,
+    /// `kind`
+    pub kind: Option<At<&'t str>>,
+    /// `count`
+    pub count: Option<At<u64>>,
+    /// `within`
+    pub within: Option<At<&'t str>>,
+    /// `then`
+    pub then: Option<At<&'t str>>,
+    /// `digits` of a walk, `range_digits` of short calls
+    pub digits: Option<At<u64>>,
+    /// `shorter_than`
+    pub shorter_than: Option<At<&'t str>>,
+    /// `when`
+    pub when: Option<At<&'t str>>,
+    /// `on`
+    pub on: Option<At<&'t str>>,
+    /// `known`
+    pub known: Vec<At<&'t str>>,
 }
 
 /// One `[hours.*]`.
@@ -130,6 +159,7 @@ pub(in crate::policy) fn tenant_file<'t>(
         caps: None,
         hours: Vec::new(),
         narrower: Vec::new(),
+        patterns: Vec::new(),
         inbound: None,
     };
     root.required("carriers", None::<()>, "[\"upstream\"]", faults);
@@ -164,6 +194,8 @@ pub(in crate::policy) fn tenant_file<'t>(
         }
         budget.close(faults);
     }
+    let patterns = root.tables("pattern", "[[pattern]]", faults).into_iter();
+    file.patterns = patterns.map(|it| pattern(it, faults)).collect();
     file.inbound = root
         .table("inbound", "[inbound]", faults)
         .map(|it| inbound(it, faults));
@@ -198,6 +230,7 @@ fn callers<'t>(root: &mut Fields<'t>, faults: &mut Faults<'_>) -> CallersTable<'
         own_place: fields.place_of("own"),
         own: fields.texts("own", faults),
         otherwise: fields.text("otherwise", faults),
+        forwarded: fields.text("forwarded", faults),
         default: fields.text("default", faults),
         has_default: fields.has("default"),
     };
@@ -254,6 +287,41 @@ fn limits<'t>(fields: &mut Fields<'t>, faults: &mut Faults<'_>) -> CapTable<'t> 
         longest_ring: fields.text("longest_ring", faults),
         is_empty: false,
     }
+}
+
+fn pattern<'t>(mut fields: Fields<'t>, faults: &mut Faults<'_>) -> PatternTable<'t> {
+    let kind = fields.text("kind", faults);
+    fields.required("kind", kind, "\"prefix_walk\"", faults);
+    let mut table = PatternTable {
+        place: fields.place,
+        kind,
+        count: fields.count("count", faults),
+        within: fields.text("within", faults),
+        then: fields.text("then", faults),
+        digits: None,
+        shorter_than: None,
+        when: None,
+        on: None,
+        known: Vec::new(),
+    };
+    // Only its own keys are known to each kind.
+    match kind.map(|it| it.value) {
+        Some("prefix_walk") => table.digits = fields.count("digits", faults),
+        Some("short_calls") => {
+            table.digits = fields.count("range_digits", faults);
+            table.shorter_than = fields.text("shorter_than", faults);
+        }
+        Some("new_country") => table.known = fields.texts("known", faults),
+        Some("burst") => {
+            table.when = fields.text("when", faults);
+            table.on = fields.text("on", faults);
+        }
+        Some("refusals") => {}
+        // What is wrong is the kind.
+        _ => return table,
+    }
+    fields.close(faults);
+    table
 }
 
 fn hours_table<'t>(

@@ -9,6 +9,7 @@ use crate::sip::name_addr::NameAddr;
 use crate::sip::uri::Uri;
 
 mod caps;
+mod patterns;
 
 const MAIN: &str = r#"
 [[listen]]
@@ -120,9 +121,11 @@ fn facts<'a>(uri: &'a str, from: &'a str) -> Facts<'a> {
     Facts {
         tenant: TenantId(0),
         request_uri: Uri::parse(uri.as_bytes()).unwrap(),
+        source: [127, 0, 0, 3].into(),
         pai: None,
         ppi: None,
         from: NameAddr::parse(from.as_bytes()).unwrap(),
+        forwarded_by: &[],
         privacy: false,
     }
 }

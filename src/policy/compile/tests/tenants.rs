@@ -289,3 +289,55 @@ fn what_is_observed_only_can_be_observed() {
     );
     assert_has(&observed("observ = [\"us\"]"), &["`observe`"]);
 }
+
+#[test]
+fn a_pattern_has_the_keys_of_its_kind() {
+    let of = |keys: &str| fault_below(&format!("[[pattern]]\n{keys}\n"));
+    assert_has(
+        &of("kind = \"prefix_wolk\""),
+        &["t/0.toml:14:8 error", "\"prefix_walk\""],
+    );
+    assert_has(&of("kind = \"storm\""), &["no pattern `storm`", "burst"]);
+    assert_has(&of("count = 3"), &["`kind` in [[pattern]] is missing"]);
+    assert_has(
+        &of("kind = \"burst\"\ndigits = 3"),
+        &[":15:1 error unknown key `digits` in [[pattern]]"],
+    );
+    assert_has(
+        &of("kind = \"prefix_walk\"\ndigits = 3"),
+        &[":15:10 error", "4 to 10"],
+    );
+    assert_has(&of("kind = \"prefix_walk\"\ncount = 1"), &["2 to 200"]);
+    assert_has(&of("kind = \"refusals\"\ncount = 201"), &["a [[cap]]"]);
+    assert_has(&of("kind = \"refusals\"\nwithin = \"8d\""), &["`8d`"]);
+    assert_has(
+        &of("kind = \"refusals\"\nthen = \"cap\""),
+        &["\"alert\" or \"refuse\""],
+    );
+    assert_has(
+        &of("kind = \"burst\"\nwhen = \"night\""),
+        &["[hours.office]"],
+    );
+    assert_has(&of("kind = \"burst\"\non = \"premum\""), &["\"premium\""]);
+    assert_has(
+        &of("kind = \"new_country\"\nknown = [\"premium\"]"),
+        &["is no country"],
+    );
+    assert_has(
+        &of("kind = \"short_calls\"\nshorter_than = \"2h\""),
+        &["`2h`"],
+    );
+    let twice = "[[pattern]]\nkind = \"refusals\"\n";
+    assert_has(
+        &fault_below(&format!("{twice}{twice}")),
+        &["such a pattern already"],
+    );
+    let both = format!("{twice}{twice}count = 40\nthen = \"refuse\"\n");
+    assert_eq!(faults(|text| text + &both), [""; 0]);
+}
+
+#[test]
+fn what_becomes_of_forwarded_calls_is_one_of_three() {
+    let found = fault("[destinations]", "forwarded = \"forward\"\n[destinations]");
+    assert_has(&found, &["t/0.toml:11:13 error `forward`", "\"keep\""]);
+}
