@@ -8,12 +8,21 @@
 )]
 
 use std::fs;
-use std::io::Read;
+use std::io::{BufRead, BufReader, Read};
+use std::net::UdpSocket;
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
 
 use tollgate::net::clock;
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_tollgate");
+
+/// It takes 12 s, on a machine that has nothing else to do.
+const HANGS: Duration = Duration::from_secs(120);
+
+/// Less than it has left when it is cut short.
+const CUT_SHORT: Duration = Duration::from_secs(8);
 
 /// A folder for temporary files, which the demo has to leave empty.
 struct Temporary(PathBuf);
@@ -31,9 +40,15 @@ impl Temporary {
     }
 
     fn demo(&self) -> Child {
-        Command::new(env!("CARGO_BIN_EXE_tollgate"))
-            .arg("demo")
+        let mut command = Command::new(PROGRAM);
+        command.arg("demo");
+        self.start(&mut command)
+    }
+
+    fn start(&self, command: &mut Command) -> Child {
+        command
             .env("TMPDIR", &self.0)
+            .env("TERM", "xterm")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -82,11 +97,27 @@ fn counted(text: &str, start: &str) -> String {
     line.rsplit(' ').next().unwrap().to_owned()
 }
 
+/// Two at once, where the ports are taken that one would take first.
 #[test]
 fn the_attack_is_shown_and_refused() {
-    let folder = Temporary::new("whole");
+    let folders = [Temporary::new("one"), Temporary::new("two")];
     let start = clock::mono();
-    let output = folder.demo().wait_with_output().unwrap();
+    let hosts = ["127.0.0.1", "127.0.0.2", "127.0.0.3"];
+    let taken = hosts.map(|host| [5060, 5070, 5080].map(|port| UdpSocket::bind((host, port))));
+    for (demo, folder) in folders
+        .each_ref()
+        .map(Temporary::demo)
+        .into_iter()
+        .zip(&folders)
+    {
+        shows_it(demo.wait_with_output().unwrap());
+        assert_eq!(folder.entries(), 0, "the temporary folder is gone");
+    }
+    assert!(clock::mono().saturating_since(start) < HANGS);
+    drop(taken);
+}
+
+fn shows_it(output: Output) {
     let (text, errors) = (
         String::from_utf8(output.stdout).unwrap(),
         String::from_utf8(output.stderr).unwrap(),
@@ -96,13 +127,12 @@ fn the_attack_is_shown_and_refused() {
         (Some(0), ""),
         "{text}"
     );
-    assert!(clock::mono().saturating_since(start) < Duration::from_secs(30));
     assert!(!text.contains('\x1b'), "nothing for a terminal: {text}");
     assert_eq!(counted(&text, "ordinary calls that failed"), "0");
     assert_eq!(counted(&text, "attack calls that reached the carrier"), "0");
     assert_eq!(counted(&text, "the attack did cost"), "¥0");
     assert_eq!(counted(&text, "saved against"), "¥2,450,000");
-    assert_eq!(counted(&text, "Tollgate  "), "¥0");
+    assert_eq!(counted(&text, "Tollgate       "), "¥0");
     let made = counted(&text, "attack calls made");
     assert!(made.parse::<u32>().unwrap() > 100);
     assert_eq!(counted(&text, "attack calls refused"), made);
@@ -110,27 +140,97 @@ fn the_attack_is_shown_and_refused() {
     assert!(ordinary.parse::<u32>().unwrap() > 50);
     // What it says to type next does work, where the example files are.
     let next = text.lines().last().unwrap().split_whitespace();
-    let next = Command::new(env!("CARGO_BIN_EXE_tollgate"))
+    let next = Command::new(PROGRAM)
         .args(next.skip(1))
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .output()
         .unwrap();
     assert!(next.status.success(), "{next:?}");
-    assert_eq!(folder.entries(), 0, "the temporary folder is gone");
+    let told = ["Sierra Leone", "ambiguous", "no rule", "denied"];
+    assert!(told.iter().all(|word| text.contains(word)), "{text}");
 }
 
 #[test]
 fn a_signal_in_the_middle_ends_it_cleanly() {
-    for signal in ["INT", "TERM", "HUP"] {
+    for (signal, code) in [("HUP", 129), ("INT", 130), ("TERM", 143)] {
         let folder = Temporary::new(signal);
         let (output, took) = interrupted(&folder, signal);
         let errors = String::from_utf8(output.stderr).unwrap();
-        assert_eq!(output.status.code(), Some(1), "{errors}");
+        assert_eq!(output.status.code(), Some(code), "{errors}");
         assert!(
             errors.starts_with("tollgate: interrupted after "),
             "{errors}"
         );
-        assert!(took < Duration::from_secs(2), "{signal}: {took:?}");
+        assert!(took < CUT_SHORT, "{signal}: {took:?}");
         assert_eq!(folder.entries(), 0, "the temporary folder is gone");
     }
+}
+
+#[test]
+fn it_ends_soon_after_its_reader() {
+    let folder = Temporary::new("reader");
+    let mut demo = folder.demo();
+    let mut line = String::new();
+    let mut stdout = BufReader::new(demo.stdout.take().unwrap());
+    stdout.read_line(&mut line).unwrap();
+    drop(stdout);
+    let start = clock::mono();
+    let output = demo.wait_with_output().unwrap();
+    assert!(clock::mono().saturating_since(start) < CUT_SHORT);
+    // As if SIGPIPE had ended it.
+    assert_eq!(
+        (output.status.code(), output.stderr.as_slice()),
+        (Some(141), &b""[..])
+    );
+    assert_eq!(folder.entries(), 0, "the temporary folder is gone");
+}
+
+/// In a terminal of 40 columns, to its end and to a Ctrl-C in the middle.
+#[test]
+fn a_narrow_terminal_is_left_as_it_was() {
+    let folder = Temporary::new("terminal");
+    let runs = ["", "timeout --foreground --preserve-status -s INT 3 "].map(|before| {
+        let inside =
+            format!("stty cols 40 rows 16; stty -g; {before}{PROGRAM} demo; echo =$?; stty -g");
+        // util-linux, as every Debian has it.
+        let mut command = Command::new("script");
+        command.args(["-qec", &inside, "/dev/null"]);
+        folder.start(&mut command)
+    });
+    for (demo, code) in runs.into_iter().zip([0, 130]) {
+        let output = demo.wait_with_output().unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        let lines: Vec<String> = text.lines().map(plain).collect();
+        let modes: Vec<_> = lines
+            .iter()
+            .filter(|line| line.matches(':').count() > 30)
+            .collect();
+        let [before, after] = modes[..] else {
+            panic!("{text}")
+        };
+        assert_eq!(before, after);
+        assert!(lines.contains(&format!("={code}")), "{text}");
+        assert!(text.contains("\x1b[2K"), "nothing was redrawn: {text}");
+        let shown = lines.iter().filter(|line| !modes.contains(line));
+        // But for what is to be copied, and what is said when it fails.
+        let narrow = |line: &&String| !line.trim_start().starts_with("tollgate");
+        for line in shown.filter(narrow) {
+            assert!(line.chars().count() <= 40, "{line}");
+        }
+    }
+    assert_eq!(folder.entries(), 0, "the temporary folder is gone");
+}
+
+/// A line as it is seen. Colours and moves of the cursor are all that may be in it:
+/// nothing that would have to be set back.
+fn plain(line: &str) -> String {
+    let mut parts = line.split("\x1b[");
+    let mut seen = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let end = part.find(|c: char| !c.is_ascii_digit() && c != ';');
+        let (_, rest) = part.split_at(end.unwrap_or(part.len()));
+        assert!(rest.starts_with(['A', 'J', 'K', 'm']), "{line:?}");
+        seen.push_str(&rest[1..]);
+    }
+    seen.trim_matches('\r').to_owned()
 }

@@ -18,7 +18,7 @@ mod world;
 use std::time::Duration;
 
 use peer::{header, response};
-use world::{Disk, World};
+use world::{Disk, Listen, World};
 
 /// Long enough for anything that is to come, on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -36,10 +36,11 @@ fn three_lives() {
     malformed_is_told(&world);
     rules_change(&world);
     stops_in_order(&world);
-    let (result, world) = world.restart();
+    let (result, mut world) = world.restart(Listen::Everywhere);
     result.unwrap();
+    answers_from_where_it_was_called(&mut world);
     a_full_disk_refuses(&world);
-    world.signal("INT");
+    a_second_signal_hangs_up(&world);
     world.finish();
 }
 
@@ -48,7 +49,7 @@ fn breaks_down_only_once(world: World) -> World {
     let killer = world.invite("+442071838750", "killer");
     world.set_disk(Disk::Breaks);
     world.pbx.send(&killer);
-    let (result, world) = world.restart();
+    let (result, world) = world.restart(Listen::Here);
     let error = result.unwrap_err().to_string();
     assert!(error.contains("planted"), "{error}");
     world.pbx.send(&killer);
@@ -57,13 +58,31 @@ fn breaks_down_only_once(world: World) -> World {
     world
 }
 
-/// Without a journal no call is let in; those that live go on, and what could
-/// not be written is written later.
+/// At all addresses of the machine: whoever calls one of them is answered from
+/// there, and called from there within the call; the carrier, which has called
+/// none, is called from the one that it knows.
+fn answers_from_where_it_was_called(world: &mut World) {
+    world.whole_call("known");
+    world.pbx_calls("127.0.0.21");
+    world.whole_call("elsewhere");
+}
+
+/// Without a journal no call is let in, not even in the turn whose records are
+/// the first that cannot be written; those that live go on, emergency calls pass,
+/// and what could not be written is written later.
 fn a_full_disk_refuses(world: &World) {
     let calls: Vec<_> = (0..8)
         .map(|number| world.answered_call("+442071838750", &format!("live{number}")))
         .collect();
     world.set_disk(Disk::Full);
+    for number in 0..8 {
+        world.refused("+442071838750", &format!("first{number}"));
+    }
+    world.carrier.expect_silence(SILENCE);
+    for number in 0..4 {
+        let call = world.answered_call("110", &format!("help{number}"));
+        world.hang_up(&call);
+    }
     for call in &calls {
         world.hang_up(call);
     }
@@ -107,17 +126,35 @@ fn rules_change(world: &World) {
     world.refused("+442071838750", "after");
 }
 
-/// SIGTERM with a call up: no new call, and the old one is hung up in time.
+/// SIGTERM with a call up: no new call, and the old one is hung up in time. That
+/// the carrier does not answer then does not hold up the end.
 fn stops_in_order(world: &World) {
     let call = world.answered_call("+23276123456", "last");
     world.signal("TERM");
     let refusal = world.refused("+23276123456", "too-late");
     assert!(refusal.contains("Reason: Q.850"), "{refusal}");
+    let bye = world.pbx.expect("BYE ", PATIENCE);
+    assert_eq!(header(&bye, "Call-ID"), "last@pbx");
+    world.pbx.send(&response(&bye, "200 OK", &[]));
+    world.carrier.expect("BYE ", PATIENCE);
+    assert!(call.starts_with("SIP/2.0 200"));
+}
+
+/// The first one lets calls go on, for a day; the second one does not.
+fn a_second_signal_hangs_up(world: &World) {
+    let call = world.answered_call("+442071838750", "over-in-time");
+    world.answered_call("+442071838750", "up");
+    world.signal("INT");
+    world.hang_up(&call);
+    world.signal("TERM");
+    both_are_hung_up(world, "up@pbx");
+}
+
+fn both_are_hung_up(world: &World, call_id: &str) {
     for (peer, name) in [(&world.pbx, "pbx"), (&world.carrier, "carrier")] {
         let bye = peer.expect("BYE ", PATIENCE);
         peer.send(&response(&bye, "200 OK", &[]));
-        let call_id = header(&bye, "Call-ID");
-        assert_eq!(call_id == "last@pbx", name == "pbx", "{bye}");
+        let found = header(&bye, "Call-ID");
+        assert_eq!(found == call_id, name == "pbx", "{bye}");
     }
-    assert!(call.starts_with("SIP/2.0 200"));
 }

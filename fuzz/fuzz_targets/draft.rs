@@ -43,7 +43,11 @@ fuzz_target!(|data: &[u8]| {
 fn judged(mut records: &[u8]) -> Option<String> {
     let mut number = None;
     while let Ok(Some((record, rest))) = frame::next(records) {
-        if let Record::Verdict { number: judged, b_call_id, .. } = record
+        if let Record::Verdict {
+            number: judged,
+            b_call_id,
+            ..
+        } = record
             && !b_call_id.is_empty()
         {
             number = Some(judged.to_owned());

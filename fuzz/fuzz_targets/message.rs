@@ -8,7 +8,9 @@ use tollgate::sip::frame::{Frame, Framer};
 use tollgate::sip::{Essentials, HeaderId, Message, NameAddr, Uri, Via, fields, scan};
 
 fuzz_target!(|data: &[u8]| {
-    let Some((&cut, bytes)) = data.split_first() else { return };
+    let Some((&cut, bytes)) = data.split_first() else {
+        return;
+    };
     let whole = scan(Bytes::copy_from_slice(bytes));
     if let Ok(message) = &whole {
         read_all(message);
@@ -16,9 +18,15 @@ fuzz_target!(|data: &[u8]| {
     let one = frames(&[bytes]);
     let at = usize::from(cut) % (bytes.len() + 1);
     let (head, tail) = bytes.split_at(at);
-    assert_eq!(one, frames(&[head, tail]), "a cut at {at} changes what is read");
+    assert_eq!(
+        one,
+        frames(&[head, tail]),
+        "a cut at {at} changes what is read"
+    );
     // What a datagram holds, a stream holds first, if its end is certain there.
-    let (Ok(message), Some(first)) = (&whole, one.first()) else { return };
+    let (Ok(message), Some(first)) = (&whole, one.first()) else {
+        return;
+    };
     if message.fault().is_none() && message.first(HeaderId::ContentLength).is_some() {
         assert_eq!(first, &summary(message), "datagram and stream differ");
     }
@@ -63,6 +71,15 @@ fn frames(parts: &[&[u8]]) -> Vec<String> {
 }
 
 fn summary(message: &Message) -> String {
-    let fields: Vec<_> = message.fields().map(|field| (field.name, field.value)).collect();
-    format!("{:?} {:?} {:?} {:?}", message.start(), message.fault(), fields, message.body())
+    let fields: Vec<_> = message
+        .fields()
+        .map(|field| (field.name, field.value))
+        .collect();
+    format!(
+        "{:?} {:?} {:?} {:?}",
+        message.start(),
+        message.fault(),
+        fields,
+        message.body()
+    )
 }

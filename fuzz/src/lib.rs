@@ -16,29 +16,67 @@ use tollgate::transaction::Timers;
 pub const MAIN: &str = include_str!("main.toml");
 /// The tenant's file.
 pub const TENANT: &str = include_str!("tenant.toml");
-/// The tenant's dial plan.
-pub const PLAN: &str = include_str!("../../policies/plans/jp.toml");
+/// The dial plans that the product ships, the tenant's first.
+pub const PLANS: [(&str, &str); 5] = [
+    ("jp", include_str!("../../policies/plans/jp.toml")),
+    ("gb", include_str!("../../policies/plans/gb.toml")),
+    ("de", include_str!("../../policies/plans/de.toml")),
+    ("nanp", include_str!("../../policies/plans/nanp.toml")),
+    ("e164", include_str!("../../policies/plans/e164.toml")),
+];
 
 /// Where the phone system is.
 pub const PBX: &str = "127.0.0.3:5080";
 /// Where the carrier is.
 pub const CARRIER: &str = "127.0.0.2:5070";
 
+fn source(name: &str, text: &str) -> Source {
+    Source {
+        name: name.into(),
+        text: text.into(),
+    }
+}
+
+fn plan((name, text): &(&str, &str)) -> Source {
+    source(&format!("policies/plans/{name}.toml"), text)
+}
+
 /// The files of the world, the tenant's with this text.
 pub fn sources(tenant: &str) -> Sources {
-    let source = |name: &str, text: &str| Source { name: name.into(), text: text.into() };
     Sources {
         main: source("tollgate.toml", MAIN),
         tenants: vec![source("policies/tenants/acme.toml", tenant)],
-        plans: vec![source("policies/plans/jp.toml", PLAN)],
+        plans: PLANS.iter().take(1).map(plan).collect(),
         tariffs: Vec::new(),
     }
 }
 
 /// The rules of the world.
 pub fn rules(counters: &Counters) -> RuleSet {
+    compiled(&sources(TENANT), counters)
+}
+
+/// The rules of a world in which one tenant has each of the shipped dial plans.
+pub fn rules_of_all_plans(counters: &Counters) -> RuleSet {
+    let tenant = |(at, (name, _)): (usize, &(&str, &str))| {
+        let text = format!(
+            "name = \"{name}\"\nplan = \"{name}\"\ntime_zone = \"UTC\"\ncarriers = [\"upstream\"]\n\
+             [identify]\nsources = [\"127.0.1.{at}/32\"]\n[callers]\nown = [\"+8133557000{at}\"]\n\
+             otherwise = \"replace\"\ndefault = \"+8133557000{at}\"\n[destinations]\nallow = [\"any\"]\n"
+        );
+        source(&format!("policies/tenants/{name}.toml"), &text)
+    };
+    let sources = Sources {
+        tenants: PLANS.iter().enumerate().map(tenant).collect(),
+        plans: PLANS.iter().map(plan).collect(),
+        ..sources(TENANT)
+    };
+    compiled(&sources, counters)
+}
+
+fn compiled(sources: &Sources, counters: &Counters) -> RuleSet {
     let zones = TimeZoneDatabase::bundled();
-    match compile(&sources(TENANT), Options::default(), &zones, counters) {
+    match compile(sources, Options::default(), &zones, counters) {
         Ok(rules) => rules,
         Err(faults) => panic!("{faults:#?}"),
     }
@@ -65,8 +103,7 @@ pub struct World {
 }
 
 impl World {
-    /// A world at rest. Compiled rules are used again: only the counters are new
-    /// with `fresh`, which costs a compilation.
+    /// A world at rest, with rules and counters of its own.
     pub fn new() -> Self {
         let counters = Arc::new(Counters::new());
         let config = Config {
@@ -77,8 +114,16 @@ impl World {
             timers: Timers::default(),
             rules: Arc::new(rules(&counters)),
         };
-        let now = Now { mono: Mono::from_nanos(1), wall: Wall::from_micros(1_780_000_000_000_000) };
-        Self { shard: Shard::new(config, now), counters, now, out: Outbox::default() }
+        let now = Now {
+            mono: Mono::from_nanos(1),
+            wall: Wall::from_micros(1_780_000_000_000_000),
+        };
+        Self {
+            shard: Shard::new(config, now),
+            counters,
+            now,
+            out: Outbox::default(),
+        }
     }
 
     /// Hands in a datagram. Whatever goes out must be a sound message.
@@ -87,7 +132,12 @@ impl World {
             return Vec::new();
         };
         let remote = from.parse().expect("an address");
-        let flow = Flow { listener: ListenerId(0), transport: Transport::Udp, remote };
+        let flow = Flow {
+            listener: ListenerId(0),
+            transport: Transport::Udp,
+            remote,
+            local: None,
+        };
         self.handle(Input::Message { flow, message })
     }
 
@@ -120,7 +170,11 @@ impl World {
             self.wait(wait);
         }
         assert_eq!(self.shard.counts(), Counts::default(), "something is left");
-        assert_eq!(self.counters.live(), 0, "a counter of live things is not zero");
+        assert_eq!(
+            self.counters.live(),
+            0,
+            "a counter of live things is not zero"
+        );
     }
 }
 
@@ -134,12 +188,24 @@ impl Default for World {
 fn check(sent: &Sent) {
     let text = || String::from_utf8_lossy(&sent.bytes).into_owned();
     let host = sent.to.rsplit_once(':').map(|(host, _)| host);
-    assert!(matches!(host, Some("127.0.0.2" | "127.0.0.3")), "sent to {}", sent.to);
-    let message = scan(Bytes::copy_from_slice(&sent.bytes)).unwrap_or_else(|_| panic!("{}", text()));
+    assert!(
+        matches!(host, Some("127.0.0.2" | "127.0.0.3")),
+        "sent to {}",
+        sent.to
+    );
+    let message =
+        scan(Bytes::copy_from_slice(&sent.bytes)).unwrap_or_else(|_| panic!("{}", text()));
     assert_eq!(message.fault(), None, "{}", text());
     let whole = message.bytes().len() == sent.bytes.len();
     assert!(whole && sent.bytes.ends_with(message.body()), "{}", text());
-    if message.method().is_some_and(|method| method == Method::Invite) {
-        assert!(message.first(tollgate::sip::HeaderId::Contact).is_some(), "{}", text());
+    if message
+        .method()
+        .is_some_and(|method| method == Method::Invite)
+    {
+        assert!(
+            message.first(tollgate::sip::HeaderId::Contact).is_some(),
+            "{}",
+            text()
+        );
     }
 }

@@ -25,6 +25,7 @@ const STYLES: Styles = Styles::styled()
 Begin with:
   tollgate demo                       what it is for, live, in 12 seconds
   tollgate check -c tollgate.toml     is the configuration right?
+  tollgate explain -c tollgate.toml --tenant T NUMBER    why is it refused?
   tollgate run   -c tollgate.toml     judge calls
 
 Exit codes: 0 all is well; 1 a fault, said on standard error; 2 the command
@@ -46,7 +47,7 @@ A small phone system, a small carrier and Tollgate between them, talking SIP
 over loopback for 12 seconds: it needs no configuration, no root and no fixed
 port, and leaves nothing behind. What it tells is counted at the phone system
 and at the carrier; exit code 1 if an attack call reached the carrier or an
-ordinary call failed. Ctrl-C ends it early, also with 1.
+ordinary call failed. Ctrl-C ends it early, with 130.
 
 Next: tollgate check -c FILE")]
     Demo,
@@ -71,6 +72,19 @@ code 1 if there is one. If all is well, the summary ends with the hash of the
 rules, by which the ledger names them. Next: tollgate run -c FILE, or, if it is
 running, SIGHUP.")]
     Check(Configuration),
+    /// Say how a number is read, which rule decides, and what it would cost.
+    #[command(after_help = "\
+Examples:
+  tollgate explain -c tollgate.toml --tenant acme 010442071838750
+  tollgate explain -c tollgate.toml --tenant acme --json sip:110@gw
+
+What is dialled is a Request-URI, or the digits that would stand in one. Nothing
+is counted: whether a cap is used up just now is not asked. In the JSON, verdict
+is allow, refuse, emergency, or observe where a call goes out only because the
+tenant is observed; canonical is the number, or \"-\" where there is none.
+
+Exit codes: 0 the call would go out; 3 it would be refused; 1 a fault.")]
+    Explain(Explain),
     /// Read the ledger: the evidence of every call.
     #[command(subcommand, arg_required_else_help = true)]
     Ledger(Ledger),
@@ -85,6 +99,36 @@ pub(super) struct Configuration {
     /// warning for each. Without this they are faults.
     #[arg(long)]
     pub(super) preview: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Explain {
+    /// The configuration; the paths in it are relative to its folder.
+    #[arg(short = 'c', long = "config", value_name = "FILE")]
+    config: PathBuf,
+    /// Whose phone system dials.
+    #[arg(long, value_name = "T")]
+    pub(super) tenant: String,
+    /// The number that the phone system says is calling; without this, the
+    /// tenant's default.
+    #[arg(long, value_name = "N")]
+    pub(super) caller: Option<String>,
+    /// One JSON object instead of text.
+    #[arg(long)]
+    pub(super) json: bool,
+    /// What is dialled.
+    #[arg(value_name = "NUMBER", allow_hyphen_values = true)]
+    pub(super) number: String,
+}
+
+impl Explain {
+    /// What is not acted on yet changes no verdict, and is accepted.
+    pub(super) fn configuration(&self) -> Configuration {
+        Configuration {
+            config: self.config.clone(),
+            preview: true,
+        }
+    }
 }
 
 #[derive(Debug, Args)]

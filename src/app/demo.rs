@@ -12,6 +12,7 @@ mod script;
 
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
+use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
@@ -34,11 +35,30 @@ const FRAME: Duration = Duration::from_millis(100);
 /// was free a moment ago.
 const TRIES: u32 = 3;
 
-/// `tollgate demo`.
-///
-/// # Errors
-/// One line: what the machine lacks, or what of the promises is untrue.
-pub(super) fn run() -> Result<(), String> {
+/// Why it ended before its end.
+enum Early {
+    /// By this signal.
+    Signal(u8),
+    /// Whoever read its output has had enough.
+    Closed,
+}
+
+/// `tollgate demo`. Exit code 0 if every promise was true; 1 with one line that
+/// says what the machine lacks, or what is untrue; as shells have it, 128 and the
+/// number of a signal that ended it.
+pub(super) fn run() -> ExitCode {
+    match play() {
+        Ok(None) => ExitCode::SUCCESS,
+        Ok(Some(Early::Signal(number))) => ExitCode::from(128 | number),
+        Ok(Some(Early::Closed)) => ExitCode::from(128 | SIGPIPE),
+        Err(fault) => super::failed(&fault),
+    }
+}
+
+/// What ends programs that write to a closed pipe.
+const SIGPIPE: u8 = 13;
+
+fn play() -> Result<Option<Early>, String> {
     // First, so that nothing can be left behind by a Ctrl-C.
     let runtime = Builder::new_current_thread()
         .enable_io()
@@ -52,11 +72,14 @@ pub(super) fn run() -> Result<(), String> {
     let mut stage = Stage::set()?;
     let mut screen = Screen::new();
     screen.below(&report::begin(&stage.places))?;
-    let interrupted = stage.play(&runtime, &mut interrupts, &mut screen);
+    let early = stage.play(&runtime, &mut interrupts, &mut screen);
     let ended = stage.clear();
     let tally = stage.tally();
-    if interrupted? {
-        return Err(report::interrupted(tally.pbx.elapsed));
+    if let Some(early) = early? {
+        if matches!(early, Early::Signal(_)) {
+            eprintln!("tollgate: {}", report::interrupted(tally.pbx.elapsed));
+        }
+        return Ok(Some(early));
     }
     ended?;
     let judged = past::judged(&stage.places)?;
@@ -68,7 +91,8 @@ pub(super) fn run() -> Result<(), String> {
     if !faults.is_empty() {
         return Err(faults.join("; "));
     }
-    screen.below(&report::next())
+    screen.below(&report::next())?;
+    Ok(screen.is_closed().then_some(Early::Closed))
 }
 
 /// The three, at work.
@@ -124,24 +148,25 @@ impl Stage {
         })
     }
 
-    /// Shows it until it is over. Whether it was interrupted.
+    /// Shows it until it is over, or ended early.
     fn play(
         &self,
         runtime: &Runtime,
         interrupts: &mut Interrupts,
         screen: &mut Screen,
-    ) -> Result<bool, String> {
+    ) -> Result<Option<Early>, String> {
         runtime.block_on(async {
             loop {
-                let interrupted = tokio::select! {
-                    () = interrupts.next() => true,
-                    () = sleep(FRAME) => false,
+                let signal = tokio::select! {
+                    number = interrupts.next() => Some(Early::Signal(number)),
+                    () = sleep(FRAME) => None,
                 };
                 let over = self.pbx.as_ref().is_none_or(JoinHandle::is_finished);
                 let tally = self.tally();
                 screen.show(tally.pbx.elapsed, || tally.view(), || tally.line())?;
-                if interrupted || over || !self.gate.is_up() {
-                    return Ok(interrupted);
+                let early = signal.or_else(|| screen.is_closed().then_some(Early::Closed));
+                if early.is_some() || over || !self.gate.is_up() {
+                    return Ok(early);
                 }
             }
         })
@@ -212,23 +237,28 @@ impl Switch {
 }
 
 /// What tells us to end.
-struct Interrupts([Signal; 3]);
+struct Interrupts([(Signal, u8); 3]);
 
 impl Interrupts {
     fn listen() -> io::Result<Self> {
+        let one = |kind: SignalKind| {
+            let number = u8::try_from(kind.as_raw_value()).unwrap_or_default();
+            signal(kind).map(|signal| (signal, number))
+        };
         Ok(Self([
-            signal(SignalKind::interrupt())?,
-            signal(SignalKind::terminate())?,
-            signal(SignalKind::hangup())?,
+            one(SignalKind::interrupt())?,
+            one(SignalKind::terminate())?,
+            one(SignalKind::hangup())?,
         ]))
     }
 
-    async fn next(&mut self) {
+    /// The number of the next signal.
+    async fn next(&mut self) -> u8 {
         let [interrupt, terminate, hangup] = &mut self.0;
         tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-            _ = hangup.recv() => {}
+            _ = interrupt.0.recv() => interrupt.1,
+            _ = terminate.0.recv() => terminate.1,
+            _ = hangup.0.recv() => hangup.1,
         }
     }
 }

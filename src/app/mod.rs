@@ -3,6 +3,7 @@
 mod check;
 mod cli;
 mod demo;
+mod explain;
 mod last_good;
 mod ledger;
 mod render;
@@ -15,24 +16,45 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
+use crate::policy::{RuleSet, TenantId};
+
 /// The program: reads the command line, does what it says, and answers with 0,
 /// with 1 for a fault (said on standard error), or with 2 for a command line
 /// that makes no sense.
 #[must_use]
 pub fn main() -> ExitCode {
+    let well = |()| ExitCode::SUCCESS;
     let done = match cli::Cli::parse().command {
-        cli::Command::Demo => demo::run(),
-        cli::Command::Ledger(cli::Ledger::Export(wanted)) => ledger::run(wanted),
-        cli::Command::Check(wanted) => check::run(&wanted),
-        cli::Command::Run(wanted) => run::run(wanted),
+        cli::Command::Demo => return demo::run(),
+        cli::Command::Ledger(cli::Ledger::Export(wanted)) => ledger::run(wanted).map(well),
+        cli::Command::Check(wanted) => check::run(&wanted).map(well),
+        cli::Command::Explain(wanted) => explain::run(&wanted),
+        cli::Command::Run(wanted) => run::run(wanted).map(well),
     };
     match done {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(text) => {
-            eprintln!("tollgate: {text}");
-            ExitCode::FAILURE
-        }
+        Ok(code) => code,
+        Err(text) => failed(&text),
     }
+}
+
+fn failed(text: &str) -> ExitCode {
+    eprintln!("tollgate: {text}");
+    ExitCode::FAILURE
+}
+
+/// The tenant of this name.
+///
+/// # Errors
+/// One line: there is none, and what there is.
+fn tenant(rules: &RuleSet, name: &str) -> Result<TenantId, String> {
+    rules.tenant_named(name).ok_or_else(|| {
+        let names = rules.tenants().iter().take(20);
+        let names: Vec<&str> = names.map(|it| &*it.name).collect();
+        match names.is_empty() {
+            true => format!("there is no tenant `{name}`, nor any other"),
+            false => format!("there is no tenant `{name}`: there is {}", names.join(", ")),
+        }
+    })
 }
 
 /// Prints to standard output. That whoever reads it has had enough is no fault.

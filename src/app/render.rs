@@ -1,5 +1,6 @@
 //! Shows faults in rule files where they are: file, line, caret, and what would be right.
 
+use std::io::{IsTerminal, stdout};
 use std::ops::Range;
 
 use annotate_snippets::renderer::DecorStyle;
@@ -24,6 +25,34 @@ pub(super) fn render(faults: &[Diagnostic], sources: &Sources, styled: bool) -> 
         text.push_str("\n\n");
     }
     text
+}
+
+/// Colours of a terminal.
+#[derive(Clone, Copy)]
+pub(super) enum Colour {
+    Red = 31,
+    Green = 32,
+    Cyan = 36,
+}
+
+/// The text in a colour, if standard output is a terminal that may have any.
+pub(super) fn paint(text: &str, colour: Colour) -> String {
+    if stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none() {
+        format!("\u{1b}[1;{}m{text}\u{1b}[0m", colour as u8)
+    } else {
+        text.to_owned()
+    }
+}
+
+/// `4 h`, `1 h 30 min`, `90 s`.
+pub(super) fn seconds(seconds: u64) -> String {
+    let (minutes, rest) = (seconds / 60, seconds % 60);
+    match (minutes / 60, minutes % 60, rest) {
+        (0, 0, _) | (_, _, 1..) => format!("{seconds} s"),
+        (0, minutes, _) => format!("{minutes} min"),
+        (hours, 0, _) => format!("{hours} h"),
+        (hours, minutes, _) => format!("{hours} h {minutes} min"),
+    }
 }
 
 /// `1 fault`, `2 faults`.

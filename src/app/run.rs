@@ -27,6 +27,8 @@ pub(super) fn run(wanted: cli::Run) -> Result<(), String> {
     let rules = first_rules(&configuration, &counters, &ledger)?;
     let run = rules.run().clone();
     let shards = run.shards.unwrap_or_else(net::default_shards);
+    // Before the journal says that a run has begun.
+    let sockets = net::Sockets::open(&rules).map_err(|error| error.to_string())?;
     let journals = journals(&ledger, shards, &rules).map_err(|fault| fault.to_string())?;
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
@@ -44,6 +46,7 @@ pub(super) fn run(wanted: cli::Run) -> Result<(), String> {
     };
     net::run(net::Setup {
         rules: Arc::new(rules),
+        sockets,
         counters: Arc::clone(&counters),
         journals,
         bucket_key,

@@ -4,11 +4,9 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
+use crate::base::limits::RULE_FILE_BYTES;
 use crate::policy::Source;
 use crate::policy::{Sources, outline};
-
-/// The largest file that is read, in bytes; a larger one is refused.
-const FILE_MAX: u64 = 100_000_000;
 
 /// Reads `config` and every file in the policies folder that it names.
 ///
@@ -75,7 +73,8 @@ fn main_file(config: &Path) -> Result<Source, String> {
 /// A path of the configuration, which is relative to its folder.
 fn beside(config: &Path, path: &str) -> PathBuf {
     match config.parent() {
-        Some(folder) => folder.join(path),
+        // Without a `.` in the middle, for the eye.
+        Some(folder) => folder.join(path).components().collect(),
         None => PathBuf::from(path),
     }
 }
@@ -137,10 +136,11 @@ fn read(path: &Path) -> Result<Source, Unread> {
         _ => Unread::Because(format!("{shown}: {}", because(&error))),
     };
     let mut bytes = Vec::new();
+    let most = u64::try_from(RULE_FILE_BYTES).unwrap_or(u64::MAX);
     File::open(path)
-        .and_then(|file| file.take(FILE_MAX + 1).read_to_end(&mut bytes))
+        .and_then(|file| file.take(most.saturating_add(1)).read_to_end(&mut bytes))
         .map_err(failed)?;
-    if u64::try_from(bytes.len()).unwrap_or(u64::MAX) > FILE_MAX {
+    if bytes.len() > RULE_FILE_BYTES {
         return Err(Unread::Because(format!(
             "{shown}: larger than 100 MB, which is no rule file: split it, or take it out"
         )));

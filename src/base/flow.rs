@@ -1,6 +1,6 @@
 //! Where a message came from and where its answer goes: RFC 5626's flow.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 /// Which of the configured listeners, in the order of the configuration file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -42,4 +42,8 @@ pub struct Flow {
     pub transport: Transport,
     /// The peer's address: a message's source, or where one is to be sent.
     pub remote: SocketAddr,
+    /// Which of our addresses the peer called, on a listener that has them all;
+    /// what goes back leaves from there. `None` elsewhere, and where the peer has
+    /// not called.
+    pub local: Option<IpAddr>,
 }

@@ -14,11 +14,32 @@ pub const SERVER_TRANSACTIONS_RESERVE: usize = 1 << 12;
 /// together, so that what was let in can also be sent on and torn down.
 pub const CLIENT_TRANSACTIONS: usize = (1 << 20) + (1 << 14);
 
+/// Bytes of one file of rules. A larger one is not read, and the rules are not
+/// taken over.
+pub const RULE_FILE_BYTES: usize = 100_000_000;
+
+/// Bytes of one tariff: about a million rows. A larger one is a fault, and the
+/// rules are not taken over.
+pub const TARIFF_BYTES: usize = 50_000_000;
+
 // Timers have no limit of their own: each belongs to a transaction or a call,
 // of which there are limits.
 
 /// Calls a shard keeps at once. At the limit a new call is refused.
 pub const CALLS_PER_SHARD: usize = 1 << 20;
+
+/// The bytes of an INVITE that opens a call. A call keeps copies of it while it
+/// rings, so that a larger one is refused, unless it is an emergency's.
+/// Session descriptions with a location (RFC 6442) come to some 6 kB.
+pub const LARGEST_INVITE: usize = 16_384;
+
+/// The bytes of a Request-URI or of a caller's URI that a record holds. The rest is
+/// cut off: no number is that long.
+pub const RECORDED_TEXT: usize = 1_024;
+
+/// Extensions that a 420 names (RFC 3261 §8.2.2.3). Those beyond are left out: an
+/// answer is never to be many times its request.
+pub const UNSUPPORTED_NAMED: usize = 16;
 
 /// Early dialogs of one INVITE (forks) that the caller sees apart. Those beyond
 /// share the first one's tag.
@@ -36,3 +57,48 @@ pub const DIVERSIONS_PER_CALL: usize = 8;
 /// too, or too late. Those beyond get an ACK and are left to their session
 /// timers.
 pub const STRAYS_PER_CALL: usize = 8;
+
+/// Datagrams that one system call receives or sends. Beyond 32 the share of the
+/// call itself in the cost is lost in the noise; what is left waits for the next
+/// call, in its order.
+pub const BATCH: usize = 32;
+
+/// The block in which a turn's messages lie one behind the other, in bytes: the
+/// longest datagram and most turns' whole batches, and it stays in the
+/// second-level cache. At the limit the turn goes on in another block.
+pub const RECEIVE_BLOCK_BYTES: usize = 128 << 10;
+
+/// What the kernel is asked to hold for each listener of what was received and
+/// not yet read, and of what was sent and has not left, in bytes: a quarter of a
+/// second of 20,000 messages a second. At the limit it drops, and SIP repeats.
+pub const KERNEL_BUFFER_BYTES: usize = 8 << 20;
+
+/// How often a turn waits for a full send buffer to drain, a millisecond each
+/// time. Then the rest of the turn's messages are dropped, and SIP repeats them.
+pub const SEND_WAITS: u8 = 3;
+
+/// How often in a row failures to send are handed to the core, which may then
+/// send something else. What fails after that waits for the next turn.
+pub const FLUSHES: u8 = 4;
+
+/// Messages that wait for a shard in its mailbox. At the limit requests that
+/// begin something are dropped and counted, and SIP repeats them.
+pub const MAILBOX_LETTERS: usize = 4096;
+
+/// Messages of what is under way already (responses, and requests inside a
+/// dialog) that wait on top of [`MAILBOX_LETTERS`]; and emergency calls on top
+/// of these. At the limit they too are dropped and counted.
+pub const MAILBOX_RESERVE: usize = 1024;
+
+/// Records that wait in memory for a journal which cannot be written, in bytes a
+/// shard. At the limit further ones are lost, which the log says.
+pub const UNWRITTEN_BYTES: usize = 16 << 20;
+
+/// Messages that broke the program and are kept out. At the limit the oldest may
+/// come in again.
+pub const QUARANTINE: usize = 256;
+
+/// Log lines of one kind that a shard writes a second. At the limit further ones
+/// are counted, and the count is logged when the second is over; the journal has
+/// them all.
+pub const LOG_LINES_PER_SECOND: u32 = 20;

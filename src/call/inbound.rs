@@ -5,8 +5,10 @@ use std::sync::Arc;
 
 use crate::base::flow::Flow;
 use crate::base::time::Now;
-use crate::policy::{CarrierId, Inbound, InboundFacts, Reason, Refused};
-use crate::record::{Decision, Direction};
+use crate::policy::{
+    Carrier, CarrierId, Delivered, Inbound, InboundFacts, Reason, Refused, RuleSet, Tenant,
+};
+use crate::record::{CallRef, Decision, Direction};
 use crate::sip::fields;
 use crate::sip::header::HeaderId;
 use crate::sip::name_addr::NameAddr;
@@ -15,7 +17,7 @@ use crate::transaction::ServerKey;
 
 use super::open::Opening;
 use super::outbound::{Asker, Judged};
-use super::{Arrived, Calls, Event, Outbox};
+use super::{Arrived, Calls, Event, Outbox, topology};
 
 /// The user part for a caller who has no number, or none that may be shown.
 const UNKNOWN: &str = "anonymous";
@@ -29,6 +31,9 @@ impl Calls {
         arrived: &Arrived<'_>,
         out: &mut Outbox,
     ) {
+        let Some(far) = topology::caller_end(arrived) else {
+            return self.answer(now, server, 400, out, |_| {});
+        };
         let rules = Arc::clone(&self.tools.rules);
         let call = match self.judge_inbound(now, arrived) {
             Inbound::Deliver(call) => call,
@@ -38,7 +43,7 @@ impl Calls {
                 return;
             }
         };
-        let (number, to, observed) = (call.number, call.to, call.observed.as_ref());
+        let (number, to) = (call.number, call.to);
         let tenant = rules.tenant(call.tenant);
         let (Some(tenant), Some(carrier)) = (tenant, rules.carrier(carrier)) else {
             call.hold.release(now);
@@ -47,38 +52,29 @@ impl Calls {
         let reference = self.tools.number_call();
         let call_id = self.tools.mint_call_id(arrived.essentials.call_id);
         let (from, identity) = callers(arrived, self.tools.here.at(to.listener));
-        Judged {
+        let through = Through {
             call: reference,
-            tenant: &tenant.name,
-            direction: Direction::Inbound,
-            decision: observed.map_or(Decision::Allow, |_| Decision::Observe),
-            number: Some(&number),
-            caller: from.as_bytes(),
-            rule: observed.and_then(|it| it.rule),
-            observed,
+            tenant,
+            carrier,
+            judged: &call,
+            from: from.as_bytes(),
             call_id: &call_id,
-            carrier: &carrier.name,
-        }
-        .journal(now, &rules, arrived, out);
-        out.events.push(Event::Allowed {
-            call: reference,
-            tenant: Arc::clone(&tenant.name),
-            number,
-            emergency: false,
-            observed: observed.map(|it| it.reason),
-        });
+        };
+        through.announce(now, &rules, arrived, out);
         let called = format!("sip:{}@{}", number.as_str(), to.address);
         let opening = Opening {
             reference,
             direction: Direction::Inbound,
             emergency: false,
             peer: &tenant.name,
+            far,
             hold: Some(call.hold),
             call_id,
             flow: Flow {
                 listener: to.listener,
                 transport: to.transport,
                 remote: to.address,
+                local: None,
             },
             uri: called.as_bytes(),
             from: from.as_bytes(),
@@ -92,7 +88,10 @@ impl Calls {
     }
 
     fn judge_inbound(&self, now: Now, arrived: &Arrived<'_>) -> Inbound {
-        match (self.closed(), arrived.message.uri().map(Uri::parse)) {
+        match (
+            self.closed(arrived.message),
+            arrived.message.uri().map(Uri::parse),
+        ) {
             (Some(reason), _) => Inbound::Refuse(Refused::because(reason), None),
             (None, Some(Ok(request_uri))) => {
                 let facts = InboundFacts {
@@ -104,6 +103,42 @@ impl Calls {
             }
             (None, _) => Inbound::Refuse(Refused::because(Reason::NoSingleMeaning), None),
         }
+    }
+}
+
+/// A call that goes to a phone system, for the journal and the log.
+struct Through<'a> {
+    call: CallRef,
+    tenant: &'a Tenant,
+    carrier: &'a Carrier,
+    judged: &'a Delivered,
+    from: &'a [u8],
+    call_id: &'a [u8],
+}
+
+impl Through<'_> {
+    fn announce(&self, now: Now, rules: &RuleSet, arrived: &Arrived<'_>, out: &mut Outbox) {
+        let observed = self.judged.observed.as_ref();
+        Judged {
+            call: self.call,
+            tenant: &self.tenant.name,
+            direction: Direction::Inbound,
+            decision: observed.map_or(Decision::Allow, |_| Decision::Observe),
+            number: Some(&self.judged.number),
+            caller: self.from,
+            rule: observed.and_then(|it| it.rule),
+            observed,
+            call_id: self.call_id,
+            carrier: &self.carrier.name,
+        }
+        .journal(now, rules, arrived, out);
+        out.events.push(Event::Allowed {
+            call: self.call,
+            tenant: Arc::clone(&self.tenant.name),
+            number: self.judged.number,
+            emergency: false,
+            observed: observed.map(|it| it.reason),
+        });
     }
 }
 

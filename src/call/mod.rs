@@ -5,6 +5,7 @@
 //! lists. `Calls` holds a shard's calls; a `Turn` is one step of one call,
 //! and its methods are spread over the files by what happens on the wire:
 //!
+//! - `outside`: requests outside a dialog: what all must satisfy, and who answers
 //! - `open`: the callee's INVITE, from what `outbound` or `inbound` decided
 //! - `progress`: what is answered to a request that was carried over
 //! - `accept`: a 2xx to an INVITE, and its ACK
@@ -23,6 +24,7 @@ mod midcall;
 mod open;
 mod outbound;
 mod output;
+mod outside;
 mod progress;
 mod refresh;
 mod table;
@@ -31,18 +33,18 @@ pub(crate) mod topology;
 
 use std::sync::Arc;
 
+use crate::base::limits::LARGEST_INVITE;
 use crate::base::time::{Mono, Now};
 use crate::base::token::Token;
 use crate::policy::{Peer, Reason, RuleSet};
 use crate::record::Side;
 use crate::sip::draft::Draft;
 use crate::sip::fields::Essentials;
-use crate::sip::line::{Method, reason_phrase};
+use crate::sip::line::reason_phrase;
 use crate::sip::message::Message;
 use crate::transaction::{Arrival, Expired, Matched, Origin, ServerKey};
 
 use call::{Call, CallKey};
-use refresh::Offer;
 use table::Tools;
 
 pub use output::{Event, Outbox};
@@ -107,12 +109,15 @@ impl Calls {
         self.unrecorded = !trusted;
     }
 
-    /// Why no new call is let in now, if none is.
-    fn closed(&self) -> Option<Reason> {
-        match (self.draining, self.unrecorded) {
-            (true, _) => Some(Reason::Stopping),
-            (false, true) => Some(Reason::JournalFault),
-            (false, false) => None,
+    /// Why this new call is not let in whatever it is, if it is not: unless it is
+    /// an emergency.
+    fn closed(&self, invite: &Message) -> Option<Reason> {
+        if self.draining {
+            Some(Reason::Stopping)
+        } else if self.unrecorded {
+            Some(Reason::JournalFault)
+        } else {
+            (invite.bytes().len() > LARGEST_INVITE).then_some(Reason::TooLarge)
         }
     }
 
@@ -155,98 +160,6 @@ impl Calls {
         }
     }
 
-    fn new_request(
-        &mut self,
-        now: Now,
-        peer: Peer,
-        server: ServerKey,
-        arrived: &Arrived<'_>,
-        out: &mut Outbox,
-    ) {
-        let essentials = arrived.essentials;
-        if essentials.to_tag.is_some() {
-            self.in_dialog(now, Some(server), arrived, out);
-            return;
-        }
-        if let Some(code) = self.unacceptable(arrived) {
-            self.answer(now, server, code, out, |draft| {
-                explain(draft, code, arrived.message);
-            });
-            return;
-        }
-        match essentials.cseq.method {
-            Method::Invite => match peer {
-                Peer::Tenant(tenant) => self.outbound(now, tenant, server, arrived, out),
-                Peer::Carrier(carrier) => self.inbound(now, carrier, server, arrived, out),
-            },
-            Method::Options => self.answer(now, server, 200, out, |draft| {
-                use crate::sip::header::HeaderId;
-                draft.put(HeaderId::Allow, topology::ALLOW);
-                draft.put(HeaderId::Accept, b"application/sdp");
-                draft.put(HeaderId::Supported, b"100rel, timer");
-            }),
-            method => {
-                let code = match method {
-                    Method::Bye | Method::Prack | Method::Update | Method::Info => 481,
-                    Method::Other => 501,
-                    _ => 405,
-                };
-                self.answer(now, server, code, out, |draft| {
-                    explain(draft, code, arrived.message);
-                });
-            }
-        }
-    }
-
-    /// What every request outside a dialog must satisfy (RFC 3261 §8.2.2).
-    fn unacceptable(&self, arrived: &Arrived<'_>) -> Option<u16> {
-        use crate::sip::uri::Uri;
-        let Arrived {
-            message,
-            essentials,
-            ..
-        } = arrived;
-        match message.uri().map(Uri::parse) {
-            Some(Ok(Uri::Other { .. })) => return Some(416),
-            Some(Ok(_)) => {}
-            // Whatever a caller dials is judged, and its refusal recorded.
-            Some(Err(_)) if essentials.cseq.method == Method::Invite => {}
-            Some(Err(_)) | None => return Some(400),
-        }
-        if essentials.max_forwards == Some(0) {
-            return Some(483);
-        }
-        if topology::unsupported(message).next().is_some() {
-            return Some(420);
-        }
-        if essentials.cseq.method != Method::Invite {
-            return None;
-        }
-        match Offer::asks_too_little(message) {
-            true => Some(422),
-            false => self.is_looped(arrived).then_some(482),
-        }
-    }
-
-    /// The same INVITE over a second path (RFC 3261 §8.2.2.2), or one of our own
-    /// that came back.
-    fn is_looped(&self, arrived: &Arrived<'_>) -> bool {
-        let Arrived { essentials, .. } = *arrived;
-        let from_tag = arrived.sender_tag();
-        let origin = self.tools.origin(essentials.call_id, from_tag);
-        let merged = self
-            .tools
-            .by_origin(origin)
-            .and_then(|key| self.calls.get(key));
-        let number = essentials.cseq.number;
-        if merged.is_some_and(|call| call.was_opened_by(number)) {
-            return true;
-        }
-        let ours = self.tools.by_tag(from_tag);
-        let leg = ours.and_then(|(key, side)| Some(self.calls.get(key)?.leg(side)));
-        leg.is_some_and(|leg| leg.call_id() == essentials.call_id)
-    }
-
     /// A response from a known peer whose essentials are sound.
     pub(crate) fn handle_response(&mut self, now: Now, arrived: &Arrived<'_>, out: &mut Outbox) {
         let Arrived {
@@ -284,6 +197,21 @@ impl Calls {
         self.tools
             .transactions
             .send_failed(now.mono, origin, &mut expired);
+        self.settle_expired(now, expired, out);
+    }
+
+    /// The INVITE that opens a call was held back, because the call could not be
+    /// recorded: the call is refused.
+    pub(crate) fn handle_unrecorded(&mut self, now: Now, origin: Origin, out: &mut Outbox) {
+        let mut expired = std::mem::take(&mut self.expired);
+        self.tools
+            .transactions
+            .send_failed(now.mono, origin, &mut expired);
+        for event in &expired {
+            if let Expired::ClientFailed { owner, .. } = event {
+                self.turn(owner.call, now, out, |turn| turn.unrecorded());
+            }
+        }
         self.settle_expired(now, expired, out);
     }
 
@@ -387,23 +315,6 @@ impl<'m> Arrived<'m> {
             .max_forwards
             .unwrap_or(MAX_FORWARDS)
             .saturating_sub(1)
-    }
-}
-
-/// Adds what an error response has to say besides its code.
-fn explain(draft: &mut Draft<'_>, code: u16, message: &Message) {
-    use crate::sip::header::HeaderId;
-    match code {
-        405 | 501 => {
-            draft.put(HeaderId::Allow, topology::ALLOW);
-        }
-        420 => {
-            for tag in topology::unsupported(message) {
-                draft.put(HeaderId::Unsupported, tag);
-            }
-        }
-        422 => refresh::put_least(draft),
-        _ => {}
     }
 }
 

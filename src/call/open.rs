@@ -13,7 +13,7 @@ use crate::sip::draft::Packet;
 use crate::sip::fields::MethodSet;
 use crate::sip::header::HeaderId;
 use crate::sip::line::Method;
-use crate::transaction::ServerKey;
+use crate::transaction::{Origin, ServerKey};
 
 use super::call::{Alarm, Call, Ending, Exchange, Owner, Role, Stage};
 use super::leg::{Far, Leg};
@@ -30,6 +30,8 @@ pub(super) struct Opening<'a> {
     pub(super) emergency: bool,
     /// The name of who is called, for the journal.
     pub(super) peer: &'a str,
+    /// The caller's end of its dialog.
+    pub(super) far: Far,
     pub(super) hold: Option<Hold>,
     /// The callee leg's Call-ID.
     pub(super) call_id: [u8; Buckets::AIMED_LEN],
@@ -66,6 +68,7 @@ impl Opening<'_> {
             essentials.to.uri_text,
             essentials.from.uri_text,
         );
+        caller.far = std::mem::take(&mut self.far);
         caller.remote_cseq = Some(essentials.cseq.number);
         caller.allow = MethodSet::allow(message);
         let tag = tools.mint.token();
@@ -123,23 +126,23 @@ impl Calls {
         mut opening: Opening<'_>,
         out: &mut Outbox,
     ) {
-        let mut call = opening.call(server, arrived, &mut self.tools);
-        match topology::far_of(arrived.message, arrived.sender_tag(), false) {
-            Ok(far) if !far.target().is_empty() => call.caller.far = far,
-            _ => {
-                call.release(now);
-                self.answer(now, server, 400, out, |_| {});
-                return;
-            }
-        }
+        let call = opening.call(server, arrived, &mut self.tools);
         match self.calls.insert(call) {
             Ok(key) => {
                 self.turn(key, now, out, |turn| turn.invite(server, arrived, &opening));
             }
             Err(mut call) => {
+                let status = own_failure(opening.emergency);
                 call.release(now);
+                // Its verdict is in the journal, so its end must be, too.
+                call.ending = Some(Ending {
+                    by: Party::Tollgate,
+                    cause: "full",
+                    status,
+                });
+                call.journal_end(now, out);
                 out.events.push(Event::Full { what: "calls" });
-                self.answer(now, server, own_failure(opening.emergency), out, |_| {});
+                self.answer(now, server, status, out, |_| {});
             }
         }
     }
@@ -185,6 +188,9 @@ impl Turn<'_> {
                 status: own_failure(self.call.emergency),
             });
             return;
+        }
+        if let (Some(client), false) = (client, self.call.emergency) {
+            self.out.openings.push(Origin::Client(client));
         }
         let ring = self
             .tools

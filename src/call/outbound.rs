@@ -7,22 +7,24 @@ use std::sync::Arc;
 use smallvec::SmallVec;
 
 use crate::base::flow::Flow;
-use crate::base::limits::DIVERSIONS_PER_CALL;
+use crate::base::limits::{DIVERSIONS_PER_CALL, RECORDED_TEXT};
 use crate::base::time::Now;
 use crate::policy::number::Number;
 use crate::policy::{
-    Allowed, Carrier, Decision as Ruling, Facts, Permit, Presentation, Reason, Refused, RuleId,
-    RuleSet, Tenant, TenantId, Verdict,
+    Allowed, Carrier, Decision as Ruling, Facts, Peer, Permit, Presentation, Reason, Refused,
+    RuleId, RuleSet, Tenant, TenantId, Verdict,
 };
 use crate::record::{CallRef, Decision, Direction, Record};
 use crate::sip::fields;
 use crate::sip::header::HeaderId;
+use crate::sip::line::Method;
 use crate::sip::name_addr::NameAddr;
 use crate::sip::uri::Uri;
 use crate::transaction::ServerKey;
 
+use super::leg::Far;
 use super::open::{Opening, own_failure};
-use super::{Arrived, Calls, Event, Outbox};
+use super::{Arrived, Calls, Event, Outbox, topology};
 
 /// The URI of who does not want to be named (RFC 3323 §4.1.1.3).
 const ANONYMOUS: &str = "sip:anonymous@anonymous.invalid";
@@ -42,15 +44,18 @@ impl Calls {
             return;
         };
         let forwarded_by = forwarded_by(arrived);
-        let Some(facts) = facts(tenant, uri, &forwarded_by, arrived) else {
-            self.answer(now, server, 400, out, |_| {});
-            return;
-        };
+        let facts = facts(tenant, uri, &forwarded_by, arrived);
         let rules = &self.tools.rules;
-        let closed = self
-            .closed()
-            .filter(|_| !matches!(rules.decide(&facts), Ruling::Emergency(_)));
-        let verdict = match closed {
+        let emergency = || matches!(rules.decide(&facts), Ruling::Emergency(_));
+        let far = match topology::caller_end(arrived) {
+            Some(far) => far,
+            None if emergency() => topology::unstated_end(arrived),
+            None => {
+                self.answer(now, server, 400, out, |_| {});
+                return;
+            }
+        };
+        let verdict = match self.closed(arrived.message).filter(|_| !emergency()) {
             Some(reason) => Verdict::Refuse(Refused::because(reason)),
             None => rules.judge(&facts, now),
         };
@@ -64,7 +69,26 @@ impl Calls {
             Verdict::Allow(allowed) if allowed.observed.is_some() => (Decision::Observe, allowed),
             Verdict::Allow(allowed) => (Decision::Allow, allowed),
         };
-        self.let_through(now, tenant, server, (decision, allowed), arrived, out);
+        self.let_through(
+            now,
+            (tenant, far),
+            server,
+            (decision, allowed),
+            arrived,
+            out,
+        );
+    }
+
+    /// Whether a request from this peer is an emergency call.
+    pub(super) fn is_emergency(&self, peer: Peer, arrived: &Arrived<'_>) -> bool {
+        let uri = arrived.message.uri().map(Uri::parse);
+        let (Peer::Tenant(tenant), Method::Invite, Some(Ok(uri))) =
+            (peer, arrived.essentials.cseq.method, uri)
+        else {
+            return false;
+        };
+        let ruling = self.tools.rules.decide(&facts(tenant, uri, &[], arrived));
+        matches!(ruling, Ruling::Emergency(_))
     }
 
     /// Says that a call makes a pattern of fraud, in the journal too.
@@ -110,7 +134,7 @@ impl Calls {
     fn let_through(
         &mut self,
         now: Now,
-        id: TenantId,
+        (id, far): (TenantId, Far),
         server: ServerKey,
         (decision, allowed): (Decision, Allowed),
         arrived: &Arrived<'_>,
@@ -154,12 +178,14 @@ impl Calls {
             direction: Direction::Outbound,
             emergency,
             peer: &carrier.name,
+            far,
             hold: Some(allowed.hold),
             call_id,
             flow: Flow {
                 listener: carrier.listener,
                 transport: carrier.transport,
                 remote: carrier.address,
+                local: None,
             },
             uri: uris.called.as_bytes(),
             from: uris.from.as_bytes(),
@@ -238,27 +264,22 @@ pub(super) enum Asker {
     Carrier(Option<TenantId>),
 }
 
-/// What the rules look at. `None` where an address does not parse, or there are
-/// several where there may be one.
+/// What the rules look at. An identity that does not parse says nothing.
 fn facts<'m>(
     tenant: TenantId,
     request_uri: Uri<'m>,
     forwarded_by: &'m [NameAddr<'m>],
     arrived: &Arrived<'m>,
-) -> Option<Facts<'m>> {
+) -> Facts<'m> {
     let message = arrived.message;
-    let one = |id| -> Option<Option<NameAddr<'m>>> {
-        let mut addresses = fields::addresses(message, id);
-        let first = addresses.next().transpose().ok()?;
-        // RFC 3325 §9.1 lets a tel URI stand beside a SIP URI: the first counts.
-        addresses.all(|other| other.is_ok()).then_some(first)
-    };
-    Some(Facts {
+    // RFC 3325 §9.1 lets a tel URI stand beside a SIP URI: the first counts.
+    let first = |id| fields::addresses(message, id).next()?.ok();
+    Facts {
         tenant,
         source: arrived.flow.remote.ip(),
         request_uri,
-        pai: one(HeaderId::PAssertedIdentity)?,
-        ppi: one(HeaderId::PPreferredIdentity)?,
+        pai: first(HeaderId::PAssertedIdentity),
+        ppi: first(HeaderId::PPreferredIdentity),
         from: arrived.essentials.from,
         forwarded_by,
         privacy: fields::privacy(message).any(|value| {
@@ -266,7 +287,7 @@ fn facts<'m>(
                 .iter()
                 .any(|hide| value.eq_ignore_ascii_case(hide))
         }),
-    })
+    }
 }
 
 /// Who forwarded the call, the last one first. What is no address counts as none:
@@ -387,6 +408,11 @@ pub(super) struct Judged<'a> {
     pub(super) carrier: &'a str,
 }
 
+/// As much of what a peer sent as a record holds.
+fn clipped(text: &[u8]) -> &[u8] {
+    text.get(..RECORDED_TEXT).unwrap_or(text)
+}
+
 impl Judged<'_> {
     pub(super) fn journal(
         self,
@@ -403,8 +429,8 @@ impl Judged<'_> {
             tenant: self.tenant,
             source: arrived.flow.remote,
             direction: self.direction,
-            caller: self.caller,
-            received_uri: arrived.message.uri().unwrap_or_default(),
+            caller: clipped(self.caller),
+            received_uri: clipped(arrived.message.uri().unwrap_or_default()),
             number: self.number.map_or("", |number| number.as_str()),
             decision: self.decision,
             reason: self.observed.map_or("", |refused| refused.reason.code()),

@@ -9,7 +9,7 @@ use crate::policy::number::Number;
 use crate::policy::{Reason, RuleSet};
 use crate::record;
 use crate::record::{CallRef, Party, Record};
-use crate::transaction::Transmit;
+use crate::transaction::{Origin, Transmit};
 
 /// Everything one turn of a shard leaves behind. The driver appends `records`
 /// to the journal, then sends `transmits` in order, then logs `events`: what
@@ -20,6 +20,10 @@ pub struct Outbox {
     pub records: record::Buffer,
     /// Messages to send, in order.
     pub transmits: Vec<Transmit>,
+    /// Whose of them must not be sent unless `records` are written: the INVITEs
+    /// that open calls, but not emergency calls. Each that is not sent is told
+    /// with `Input::Unrecorded`.
+    pub openings: Vec<Origin>,
     /// What is worth a line in the log.
     pub events: Vec<Event>,
     /// Rule sets no longer in use, to be freed elsewhere: freeing a large one
@@ -43,6 +47,7 @@ impl Outbox {
     pub fn clear(&mut self) {
         self.records.clear();
         self.transmits.clear();
+        self.openings.clear();
         self.events.clear();
         self.retired.clear();
     }

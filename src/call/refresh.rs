@@ -63,8 +63,11 @@ pub(super) struct Offer {
 
 impl Offer {
     /// `None` where the requester neither asks for a session timer nor knows
-    /// of them.
+    /// of them, or where it asks for less than it may and is let in all the same.
     pub(super) fn of(message: &Message) -> Option<Self> {
+        if Self::asks_too_little(message) {
+            return None;
+        }
         let asked = SessionExpires::of(message).ok().flatten();
         let supported = topology::supports(message, b"timer");
         (asked.is_some() || supported).then(|| Self {
@@ -233,14 +236,18 @@ impl Turn<'_> {
             self.hang_up("session-expired");
             return;
         }
-        let busy = self
-            .call
-            .exchanges
-            .iter()
-            .any(|exchange| exchange.method != Method::Info && exchange.is_under_way());
-        if busy {
+        let update = leg.takes(Method::Update) || leg.description.is_none();
+        // An UPDATE without an offer waits for no INVITE (RFC 3311 §5.1), which
+        // may take longer than the session has left.
+        let in_the_way = |exchange: &Exchange| match exchange.method {
+            Method::Update => true,
+            Method::Info => false,
+            _ => !update,
+        };
+        let mut exchanges = self.call.exchanges.iter();
+        if exchanges.any(|exchange| in_the_way(exchange) && exchange.is_under_way()) {
             self.prolong(side, Some(AGAIN));
-        } else if leg.takes(Method::Update) || leg.description.is_none() {
+        } else if update {
             self.send_refresh(side, Method::Update);
         } else {
             self.send_refresh(side, Method::Invite);

@@ -7,8 +7,9 @@ use crate::sip::header::HeaderId;
 use crate::sip::line::Method;
 use crate::transaction::{Origin, ServerKey, Transmit};
 
-use super::call::{Alarm, Ending, Exchange, Owner, Role, Stage};
+use super::call::{Alarm, Call, Ending, Exchange, Owner, Role, Stage};
 use super::leg::Far;
+use super::open::own_failure;
 use super::topology::{self, Ends, Head};
 use super::{Arrived, Calls, Event, Outbox, Turn};
 
@@ -162,6 +163,15 @@ impl Turn<'_> {
         self.give_up_invite(ending.status, None);
     }
 
+    /// The set-up could not be recorded, so its INVITE did not leave.
+    pub(super) fn unrecorded(&mut self) {
+        self.fail_opening(Ending {
+            by: Party::Tollgate,
+            cause: "journal-fault",
+            status: own_failure(self.call.emergency),
+        });
+    }
+
     pub(super) fn hang_up_leg(&mut self, side: Side) {
         self.hang_up_leg_with(side, None);
     }
@@ -308,14 +318,16 @@ impl Turn<'_> {
         if carrier.is_closed() && !self.call.reported {
             self.call.reported = true;
             self.call.release(self.now);
-            self.journal_end();
+            self.call.journal_end(self.now, self.out);
         }
         let closed = [&self.call.caller, &self.call.callee]
             .into_iter()
             .all(|leg| leg.progress.is_closed());
         self.tools.note_over(self.call, closed);
-        // Until the INVITE's transaction ends, another fork may answer.
-        let answerable = |exchange: &Exchange| exchange.opening && exchange.client.is_some();
+        // Until an INVITE's transaction ends, its 2xx may come again, or another
+        // fork's, and each is to be acknowledged (RFC 3261 §13.2.2.4).
+        let answerable =
+            |exchange: &Exchange| exchange.method == Method::Invite && exchange.client.is_some();
         let awaited = self.call.exchanges.iter().any(answerable);
         if !closed || awaited || self.call.linger.is_some() {
             return false;
@@ -344,20 +356,22 @@ impl Turn<'_> {
         }
         self.call.exchanges = exchanges;
     }
+}
 
-    fn journal_end(&mut self) {
-        let ending = self.call.ending.unwrap_or(Ending {
+impl Call {
+    /// Says that the call is over.
+    pub(super) fn journal_end(&self, now: Now, out: &mut Outbox) {
+        let ending = self.ending.unwrap_or(Ending {
             by: Party::Tollgate,
             cause: "closed",
             status: 0,
         });
         let duration = self
-            .call
             .answered
-            .map(|start| self.now.mono.saturating_since(start.mono));
+            .map(|start| now.mono.saturating_since(start.mono));
         let record = Record::Ended {
-            call: self.call.reference,
-            wall: self.now.wall,
+            call: self.reference,
+            wall: now.wall,
             answered: duration.is_some(),
             duration_ms: duration.map_or(0, |length| {
                 u64::try_from(length.as_millis()).unwrap_or(u64::MAX)
@@ -366,9 +380,9 @@ impl Turn<'_> {
             cause: ending.cause,
             status: ending.status,
         };
-        self.out.journal(&record);
-        self.out.events.push(Event::Ended {
-            call: self.call.reference,
+        out.journal(&record);
+        out.events.push(Event::Ended {
+            call: self.reference,
             duration,
             by: ending.by,
             cause: ending.cause,

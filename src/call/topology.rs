@@ -17,6 +17,7 @@ use crate::sip::message::Message;
 use crate::sip::name_addr::NameAddr;
 use crate::sip::uri::{SipUri, Uri};
 
+use super::Arrived;
 use super::leg::{Far, Leg};
 
 /// The methods Tollgate carries inside a call or answers. It offers no other,
@@ -263,4 +264,17 @@ pub(super) fn far_of(message: &Message, tag: &[u8], reversed: bool) -> Result<Fa
         }
     }
     Ok(Far::new(tag, target, &routes))
+}
+
+/// The caller's end of the dialog that its INVITE opens. `None` where that does not
+/// say how its user agent is reached (RFC 3261 §8.1.1.8).
+pub(super) fn caller_end(arrived: &Arrived<'_>) -> Option<Far> {
+    let far = far_of(arrived.message, arrived.sender_tag(), false).ok()?;
+    (!far.target().is_empty()).then_some(far)
+}
+
+/// That end as far as it is known without its saying so: where the INVITE came from.
+pub(super) fn unstated_end(arrived: &Arrived<'_>) -> Far {
+    let target = format!("sip:{}", arrived.flow.remote);
+    Far::new(arrived.sender_tag(), target.as_bytes(), b"")
 }

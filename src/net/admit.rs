@@ -3,6 +3,7 @@
 use bytes::{Bytes, BytesMut};
 
 use crate::base::flow::ListenerId;
+use crate::base::limits::RECEIVE_BLOCK_BYTES;
 use crate::policy::RuleSet;
 use crate::sip::error::UnreadableReason;
 use crate::sip::{Message, scan};
@@ -11,24 +12,20 @@ use super::quarantine::Quarantine;
 use super::stats::Stats;
 use super::udp::Datagram;
 
-/// Received messages live in one block, one behind the other, until the turn is
-/// over. It holds the longest datagram and most turns' whole batches, and stays
-/// in the second-level cache.
-const BLOCK_BYTES: usize = 128 << 10;
-
-/// Memory for the messages of a turn.
+/// Memory for the messages of a turn: they lie in one block, one behind the
+/// other, until it is over.
 pub(super) struct Block(BytesMut);
 
 impl Block {
     pub(super) fn new() -> Self {
-        Self(BytesMut::with_capacity(BLOCK_BYTES))
+        Self(BytesMut::with_capacity(RECEIVE_BLOCK_BYTES))
     }
 
     /// A copy of `bytes` in the block. Does not allocate, unless a message
     /// that was handed to another shard still keeps the block when it is full.
     fn keep(&mut self, bytes: &[u8]) -> Bytes {
         if self.0.capacity() < bytes.len() {
-            self.0.reserve(BLOCK_BYTES);
+            self.0.reserve(RECEIVE_BLOCK_BYTES);
         }
         self.0.extend_from_slice(bytes);
         self.0.split().freeze()
@@ -36,7 +33,7 @@ impl Block {
 
     /// Starts at the block's beginning again if none of its messages is left.
     pub(super) fn rewind(&mut self) {
-        let _rewound = self.0.try_reclaim(BLOCK_BYTES);
+        let _rewound = self.0.try_reclaim(RECEIVE_BLOCK_BYTES);
     }
 }
 

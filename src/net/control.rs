@@ -6,7 +6,6 @@ use std::pin::pin;
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
-use socket2::Socket;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
@@ -17,7 +16,7 @@ use super::desk::Letter;
 use super::mailbox::Mailbox;
 use super::rules::Job;
 use super::run::RunError;
-use super::socket::kernel_drops;
+use super::socket::{Opened, kernel_drops};
 use super::stats::{Stats, Tally};
 
 /// How often it is looked whether calls are left, while stopping.
@@ -91,9 +90,11 @@ pub(super) struct Control {
     stats: Vec<Arc<Stats>>,
     jobs: mpsc::Sender<Job>,
     exited: UnboundedReceiver<Exit>,
-    sockets: Vec<Arc<Socket>>,
+    sockets: Vec<Opened>,
     stop_after: Duration,
     phase: Phase,
+    /// How much was lost when it was looked at last.
+    lost: u64,
 }
 
 impl Control {
@@ -102,7 +103,7 @@ impl Control {
         stats: Vec<Arc<Stats>>,
         jobs: mpsc::Sender<Job>,
         exited: UnboundedReceiver<Exit>,
-        sockets: Vec<Arc<Socket>>,
+        sockets: Vec<Opened>,
         stop_after: Duration,
     ) -> Self {
         Self {
@@ -113,6 +114,7 @@ impl Control {
             sockets,
             stop_after,
             phase: Phase::Serving,
+            lost: 0,
         }
     }
 
@@ -145,7 +147,7 @@ impl Control {
                 }
                 () = phase_end(phase) => self.stop_sooner(),
                 () = look_again(phase) => self.look(),
-                _ = figures.tick() => tracing::debug!("so far: {}", self.figures()),
+                _ = figures.tick() => self.tell_figures(),
                 Some(exit) = self.exited.recv() => match exit.broken {
                     None => left -= 1,
                     Some(message) => {
@@ -194,9 +196,10 @@ impl Control {
         };
     }
 
-    /// Ends the threads if no call is left.
+    /// Ends the threads if no call is left, and none can come.
     fn look(&self) {
-        if self.tally().calls == 0 {
+        let draining = self.stats.iter().all(|it| it.draining.value() > 0);
+        if draining && self.tally().calls == 0 {
             self.tell_all(|| Letter::Stop);
         }
     }
@@ -207,13 +210,30 @@ impl Control {
         }
     }
 
+    /// The minute's figures: worth a warning if anything was lost meanwhile.
+    fn tell_figures(&mut self) {
+        let lost = self.tally().lost().wrapping_add(self.unread());
+        let figures = self.figures();
+        if lost > self.lost {
+            tracing::warn!("messages were lost within the last minute; so far: {figures}");
+        } else {
+            tracing::debug!("so far: {figures}");
+        }
+        self.lost = lost;
+    }
+
     /// Everything counted, in words.
     fn figures(&self) -> String {
-        let drops = self.sockets.iter().filter_map(|s| kernel_drops(s));
-        match drops.sum() {
-            0_u64 => self.tally().to_string(),
-            drops => format!("{}, {drops} lost before they were read", self.tally()),
+        match self.unread() {
+            0 => self.tally().to_string(),
+            unread => format!("{}, {unread} lost before they were read", self.tally()),
         }
+    }
+
+    /// Messages that the kernel dropped because they were not read in time.
+    fn unread(&self) -> u64 {
+        let sockets = self.sockets.iter();
+        sockets.filter_map(|it| kernel_drops(&it.socket)).sum()
     }
 
     fn tally(&self) -> Tally {

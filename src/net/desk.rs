@@ -6,11 +6,13 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::base::flow::{Flow, ListenerId, Transport};
+use crate::base::limits::{MAILBOX_LETTERS, MAILBOX_RESERVE};
 use crate::base::time::{Mono, Now};
 use crate::base::token::Buckets;
 use crate::policy::RuleSet;
 use crate::shard::{Command, Input, Outbox, Shard, shard_of};
-use crate::sip::Message;
+use crate::sip::fields::Essentials;
+use crate::sip::{Message, Method};
 use crate::transaction::Origin;
 
 use super::admit::{Block, admit};
@@ -47,6 +49,7 @@ pub(super) struct Desk {
     /// What goes to each of them at the end of the turn: one lock and one
     /// wake-up for all of it.
     outgoing: Vec<Vec<Letter>>,
+    draining: bool,
     block: Block,
     /// What is being handled, should it break the program.
     pub(super) handling: Bytes,
@@ -72,6 +75,7 @@ impl Desk {
             quarantine,
             outgoing: mailboxes.iter().map(|_| Vec::new()).collect(),
             mailboxes,
+            draining: false,
             block: Block::new(),
             handling: Bytes::new(),
             stats,
@@ -95,6 +99,7 @@ impl Desk {
             listener,
             transport: Transport::Udp,
             remote: datagram.source,
+            local: datagram.local,
         };
         let shards = u16::try_from(self.mailboxes.len()).unwrap_or(u16::MAX);
         let owner = shard_of(&self.buckets, shards, message.call_id());
@@ -133,6 +138,7 @@ impl Desk {
     /// A command to the core.
     pub(super) fn command(&mut self, now: Now, command: Command) {
         self.handling = Bytes::new();
+        self.draining |= matches!(command, Command::Drain);
         let input = Input::Command(command);
         self.shard.handle(now, input, &mut self.outbox);
     }
@@ -141,6 +147,13 @@ impl Desk {
     pub(super) fn failed(&mut self, now: Now, origin: Origin) {
         self.handling = Bytes::new();
         let input = Input::SendFailed { origin };
+        self.shard.handle(now, input, &mut self.outbox);
+    }
+
+    /// The INVITE that opens a call, held back because the call is not recorded.
+    pub(super) fn unrecorded(&mut self, now: Now, origin: Origin) {
+        self.handling = Bytes::new();
+        let input = Input::Unrecorded { origin };
         self.shard.handle(now, input, &mut self.outbox);
     }
 
@@ -165,9 +178,15 @@ impl Desk {
         for (mailbox, letters) in self.mailboxes.iter().zip(&mut self.outgoing) {
             if !letters.is_empty() {
                 let count = letters.len();
-                let dropped = mailbox.post(letters);
-                self.stats.hopped.add_len(count.saturating_sub(dropped));
-                self.stats.hop_dropped.add_len(dropped);
+                mailbox.post(letters, MAILBOX_LETTERS);
+                if !letters.is_empty() {
+                    post_to_full(&self.rules, mailbox, letters);
+                }
+                self.stats
+                    .hopped
+                    .add_len(count.saturating_sub(letters.len()));
+                self.stats.hop_dropped.add_len(letters.len());
+                letters.clear();
             }
         }
     }
@@ -177,7 +196,41 @@ impl Desk {
         self.handling = Bytes::new();
         self.block.rewind();
         self.stats.calls.set(self.shard.counts().live);
+        // Last: who sees it also sees the calls that were let in before.
+        self.stats.draining.set(usize::from(self.draining));
     }
+}
+
+/// Posts what must go into a full mailbox: calls that are up are not to suffer
+/// from a flood of new ones, and emergency calls from nothing.
+fn post_to_full(rules: &RuleSet, mailbox: &Mailbox<Letter>, letters: &mut Vec<Letter>) {
+    let mut under_way: Vec<_> = letters.extract_if(.., is_under_way).collect();
+    mailbox.post(&mut under_way, MAILBOX_LETTERS + MAILBOX_RESERVE);
+    let emergency = |letter: &mut Letter| is_emergency(rules, letter);
+    let mut emergencies: Vec<_> = letters.extract_if(.., emergency).collect();
+    mailbox.post(&mut emergencies, MAILBOX_LETTERS + 2 * MAILBOX_RESERVE);
+    letters.append(&mut under_way);
+    letters.append(&mut emergencies);
+}
+
+/// Whether a message belongs to what is going on already, as far as it says
+/// itself: a response, a request inside a dialog, a CANCEL.
+fn is_under_way(letter: &mut Letter) -> bool {
+    let Letter::Message { message, .. } = letter else {
+        return false;
+    };
+    match message.method() {
+        None | Some(Method::Cancel) => true,
+        Some(_) => Essentials::parse(message).is_ok_and(|it| it.to_tag.is_some()),
+    }
+}
+
+fn is_emergency(rules: &RuleSet, letter: &Letter) -> bool {
+    let Letter::Message { message, .. } = letter else {
+        return false;
+    };
+    message.method() == Some(Method::Invite)
+        && message.uri().is_some_and(|uri| rules.is_emergency(uri))
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use tokio::task::yield_now;
 
+use crate::base::limits::{BATCH, FLUSHES};
 use crate::base::time::{Mono, Now};
 use crate::shard::Command;
 use crate::transaction::Origin;
@@ -19,17 +20,12 @@ use super::mailbox::Mailbox;
 use super::pen::Pen;
 use super::rules::Job;
 use super::stats::Stats;
-use super::udp::BATCH;
-use super::wire::Wire;
+use super::wire::{Unsent, Wire};
 
 /// The loop looks round at least this often: a wait is reckoned on a clock
 /// that stands still while the host sleeps, and a socket's edge could be lost
 /// behind a failed receive call.
 const LONGEST_SLEEP: Duration = Duration::from_secs(1);
-
-/// How often in a row failures to send are handed to the core, which may then
-/// send something else; what fails after that waits for the next turn.
-const FLUSHES: u8 = 4;
 
 /// What a [`Driver`] is made of.
 pub(super) struct Parts {
@@ -51,7 +47,10 @@ pub(super) struct Driver {
     mailbox: Mailbox<Letter>,
     inbox: VecDeque<Letter>,
     /// Sends that failed, and which the core does not know of yet.
-    failed: Vec<Origin>,
+    failed: Vec<Unsent>,
+    /// INVITEs that were held back because their calls are not recorded, and of
+    /// which the core does not know yet.
+    unrecorded: Vec<Origin>,
     /// Where rule sets go to be freed.
     jobs: mpsc::Sender<Job>,
     stats: Arc<Stats>,
@@ -82,6 +81,7 @@ impl Driver {
             mailbox,
             inbox: VecDeque::new(),
             failed: Vec::new(),
+            unrecorded: Vec::new(),
             jobs,
             stats,
             probed: Mono::ZERO,
@@ -131,11 +131,15 @@ impl Driver {
         let more = self.wire.receive(probe, |listener, datagram| {
             desk.datagram(now, listener, &datagram);
         });
+        if let Some((listener, errno)) = self.wire.take_trouble() {
+            self.logger.unreceived(now.mono, listener, errno);
+        }
         self.desk.post();
         self.flush(now);
         self.tend_journal(now);
         self.desk.rest();
-        let unfinished = !self.failed.is_empty() || !self.desk.outbox.is_empty();
+        let untold = !self.failed.is_empty() || !self.unrecorded.is_empty();
+        let unfinished = untold || !self.desk.outbox.is_empty();
         more || unfinished || !self.inbox.is_empty()
     }
 
@@ -162,17 +166,28 @@ impl Driver {
         }
     }
 
-    /// Journals, sends and logs what the turn left, in this order.
+    /// Journals, sends and logs what the turn left, in this order. Where it
+    /// cannot be journalled, no call is opened but emergency calls; what belongs
+    /// to calls that are up is sent, and its records follow.
     fn flush(&mut self, now: Now) {
         for _ in 0..FLUSHES {
-            for origin in self.failed.drain(..) {
-                self.desk.failed(now, origin);
+            for unsent in self.failed.drain(..) {
+                self.logger.unsent(now.mono, &unsent);
+                self.desk.failed(now, unsent.origin);
+            }
+            for origin in self.unrecorded.drain(..) {
+                self.desk.unrecorded(now, origin);
             }
             let outbox = &mut self.desk.outbox;
             if outbox.is_empty() {
                 return;
             }
-            self.pen.append(now.mono, outbox.records.bytes());
+            if !self.pen.append(now.mono, outbox.records.bytes()) {
+                let held = &outbox.openings;
+                outbox.transmits.retain(|it| !held.contains(&it.origin));
+                self.stats.unrecorded.add_len(held.len());
+                self.unrecorded.append(&mut outbox.openings);
+            }
             self.wire.send(&outbox.transmits, &mut self.failed);
             for event in outbox.events.drain(..) {
                 self.logger.log(now.mono, &event);

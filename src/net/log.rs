@@ -1,13 +1,14 @@
 //! The log lines of a shard's events, no more of them than someone could read.
 
+use nix::errno::Errno;
+
+use crate::base::flow::ListenerId;
+use crate::base::limits::LOG_LINES_PER_SECOND;
 use crate::base::time::Mono;
 use crate::policy::number::Number;
 use crate::shard::Event;
 
-/// How many lines of one kind a shard writes a second; further ones are
-/// counted, and the count is logged when the second is over. The journal has
-/// them all.
-const LINES_PER_SECOND: u32 = 20;
+use super::wire::Unsent;
 
 const SECOND_NANOS: u64 = 1_000_000_000;
 
@@ -18,6 +19,7 @@ pub(super) struct Logger {
     calls: Gate,
     refusals: Gate,
     faults: Gate,
+    network: Gate,
 }
 
 /// Lets so many through a second.
@@ -39,13 +41,22 @@ impl Gate {
             self.passed = 0;
             untold = std::mem::take(&mut self.held);
         }
-        let pass = self.passed < LINES_PER_SECOND;
+        let pass = self.passed < LOG_LINES_PER_SECOND;
         if pass {
             self.passed += 1;
         } else {
             self.held += 1;
         }
         (pass, untold)
+    }
+
+    /// [`Self::pass`], and whoever reads the log is told.
+    fn pass_and_tell(&mut self, now: Mono, shard: u16) -> bool {
+        let (pass, untold) = self.pass(now);
+        if untold > 0 {
+            tracing::warn!(shard, untold, "there were more lines like the next one");
+        }
+        pass
     }
 }
 
@@ -56,6 +67,7 @@ impl Logger {
             calls: Gate::default(),
             refusals: Gate::default(),
             faults: Gate::default(),
+            network: Gate::default(),
         }
     }
 
@@ -78,13 +90,24 @@ impl Logger {
             Event::Refused { .. } => &mut self.refusals,
             _ => &mut self.faults,
         };
-        let (pass, untold) = gate.pass(now);
-        if untold > 0 {
-            let shard = self.shard;
-            tracing::warn!(shard, untold, "there were more lines like the next one");
-        }
-        if pass {
+        if gate.pass_and_tell(now, self.shard) {
             write(event);
+        }
+    }
+
+    /// Logs that a message could not be sent, unless there were too many.
+    pub(super) fn unsent(&mut self, now: Mono, unsent: &Unsent) {
+        if self.network.pass_and_tell(now, self.shard) {
+            let (to, error) = (unsent.remote, unsent.errno.desc());
+            tracing::warn!(%to, error, "a message could not be sent");
+        }
+    }
+
+    /// Logs that a listener could not be read, unless there were too many.
+    pub(super) fn unreceived(&mut self, now: Mono, listener: ListenerId, errno: Errno) {
+        if self.network.pass_and_tell(now, self.shard) {
+            let (listener, error) = (listener.0, errno.desc());
+            tracing::error!(listener, error, "a listener cannot be read");
         }
     }
 }

@@ -20,7 +20,6 @@ struct State<T> {
     letters: VecDeque<T>,
     /// Present while the owner sleeps, and nobody has woken it yet.
     sleeper: Option<Waker>,
-    limit: usize,
 }
 
 impl<T> Clone for Mailbox<T> {
@@ -32,28 +31,24 @@ impl<T> Clone for Mailbox<T> {
 }
 
 impl<T> Mailbox<T> {
-    /// An empty box for at most `limit` letters.
-    pub(super) fn new(limit: usize) -> Self {
+    /// An empty box.
+    pub(super) fn new() -> Self {
         Self {
             state: Arc::new(Mutex::new(State {
                 letters: VecDeque::new(),
                 sleeper: None,
-                limit,
             })),
         }
     }
 
-    /// Posts all of `letters`, in order, with one wake-up at most. What the
-    /// box has no room for is dropped; returns how many those were.
-    pub(super) fn post(&self, letters: &mut Vec<T>) -> usize {
+    /// Posts `letters`, in order, with one wake-up at most, until there are
+    /// `limit` in the box. The rest stays in `letters`.
+    pub(super) fn post(&self, letters: &mut Vec<T>, limit: usize) {
         let mut state = self.lock();
-        let room = state.limit.saturating_sub(state.letters.len());
+        let room = limit.saturating_sub(state.letters.len());
         let taken = room.min(letters.len());
         state.letters.extend(letters.drain(..taken));
         wake(state);
-        let dropped = letters.len();
-        letters.clear();
-        dropped
     }
 
     /// Posts one letter even to a full box: for commands, which are few and
@@ -119,7 +114,7 @@ mod tests {
 
     #[test]
     fn a_sleeper_is_woken_once() {
-        let (bell, mailbox) = (Arc::new(Alarm(AtomicUsize::new(0))), Mailbox::new(9));
+        let (bell, mailbox) = (Arc::new(Alarm(AtomicUsize::new(0))), Mailbox::new());
         let waker = Waker::from(Arc::clone(&bell));
         let context = Context::from_waker(&waker);
         mailbox.urge(1);
@@ -129,35 +124,37 @@ mod tests {
         mailbox.collect(&mut inbox);
         assert_eq!(inbox, [1]);
         assert!(mailbox.poll_letter(&context).is_pending());
-        assert_eq!(mailbox.post(&mut vec![2, 3]), 0);
+        mailbox.post(&mut vec![2, 3], 9);
         mailbox.urge(4);
         assert_eq!(bell.0.load(Ordering::Relaxed), 1);
     }
 
     #[test]
     fn a_full_box_keeps_the_first() {
-        let mailbox = Mailbox::new(3);
-        assert_eq!(mailbox.post(&mut vec![1, 2]), 0);
+        let mailbox = Mailbox::new();
+        mailbox.post(&mut vec![1, 2], 3);
         let mut more = vec![3, 4, 5];
-        assert_eq!(mailbox.post(&mut more), 2);
-        assert!(more.is_empty());
+        mailbox.post(&mut more, 3);
+        assert_eq!(more, [4, 5]);
+        mailbox.post(&mut more, 4);
+        assert_eq!(more, [5]);
         mailbox.urge(6);
         let mut inbox = VecDeque::new();
         mailbox.collect(&mut inbox);
-        assert_eq!(inbox, [1, 2, 3, 6]);
+        assert_eq!(inbox, [1, 2, 3, 4, 6]);
     }
 
     #[test]
     fn nothing_is_lost_between_threads() {
         const POSTERS: usize = 3;
         const EACH: usize = 20_000;
-        let mailbox = Mailbox::new(usize::MAX);
+        let mailbox = Mailbox::new();
         let posters: Vec<_> = (0..POSTERS)
             .map(|poster| {
                 let mailbox = mailbox.clone();
                 std::thread::spawn(move || {
                     for n in 0..EACH {
-                        assert_eq!(mailbox.post(&mut vec![(poster, n)]), 0);
+                        mailbox.post(&mut vec![(poster, n)], usize::MAX);
                         if n % 64 == 0 {
                             std::thread::yield_now();
                         }

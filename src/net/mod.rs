@@ -29,5 +29,5 @@ mod wire;
 pub use pen::Journal;
 pub use rules::Reload;
 pub use run::{RunError, Setup, default_shards, run, run_until};
-pub use socket::BindError;
+pub use socket::{BindError, Sockets};
 pub use stats::{Stats, Tally};

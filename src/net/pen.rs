@@ -4,6 +4,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::base::limits::UNWRITTEN_BYTES;
 use crate::base::time::Mono;
 
 use super::stats::Stats;
@@ -31,10 +32,6 @@ pub trait Journal: Send {
     /// It may be lost if the power fails.
     fn sync(&mut self) -> io::Result<()>;
 }
-
-/// How much is kept in memory for a journal that cannot be written. Past it,
-/// records are lost, which the log says.
-const KEPT_BYTES: usize = 16 << 20;
 
 /// How long after a failure the journal is tried again.
 const RETRY: Duration = Duration::from_secs(1);
@@ -67,23 +64,41 @@ impl Pen {
     }
 
     /// Appends a turn's records with one write. What cannot be written is kept,
-    /// and goes in front of what comes later.
-    pub(super) fn append(&mut self, now: Mono, records: &[u8]) {
+    /// and goes in front of what comes later. Whether they are written.
+    pub(super) fn append(&mut self, now: Mono, records: &[u8]) -> bool {
         if records.is_empty() {
-            return;
+            return true;
         }
-        let first = self.unwritten.is_empty();
-        if !first {
+        if !self.unwritten.is_empty() {
+            self.keep(records);
+            return false;
+        }
+        match self.journal.append(records) {
+            Ok(()) => {
+                self.stats.journal_bytes.add_len(records.len());
+                true
+            }
+            Err(error) => {
+                self.keep(records);
+                self.distrust(now, &error);
+                false
+            }
+        }
+    }
+
+    /// Keeps what cannot be written now, as far as there is room for it: what
+    /// came first tells the most.
+    fn keep(&mut self, records: &[u8]) {
+        let length = records.len();
+        if self.unwritten.len().saturating_add(length) <= UNWRITTEN_BYTES {
             self.unwritten.extend_from_slice(records);
             return;
         }
-        match self.journal.append(records) {
-            Ok(()) => self.stats.journal_bytes.add_len(records.len()),
-            Err(error) => {
-                self.unwritten.extend_from_slice(records);
-                self.distrust(now, &error);
-            }
+        if self.stats.journal_lost.value() == 0 {
+            let shard = self.shard;
+            tracing::error!(shard, "memory for the journal is full: records are lost");
         }
+        self.stats.journal_lost.add_len(length);
     }
 
     /// Between turns: makes room in time, and tries again what failed.
@@ -132,11 +147,6 @@ impl Pen {
                 %error,
                 "the journal cannot be written: new calls are refused, emergency calls excepted"
             );
-        }
-        if self.unwritten.len() > KEPT_BYTES {
-            let bytes = self.unwritten.len();
-            self.unwritten = Vec::new();
-            tracing::error!(shard, bytes, "journal records are lost");
         }
     }
 }
@@ -206,6 +216,23 @@ mod tests {
         pen.append(now, b"four");
         assert_eq!(disk.text(), b"one two three four");
         assert_eq!(stats.journal_bytes.value(), 18);
+    }
+
+    #[test]
+    fn memory_for_a_dead_disk_has_an_end() {
+        let (disk, stats) = (Disk::default(), Arc::new(Stats::default()));
+        let mut pen = Pen::new(Box::new(disk.clone()), 0, Arc::clone(&stats));
+        disk.set_full(true);
+        let turn = vec![b'x'; UNWRITTEN_BYTES / 4];
+        for _ in 0..6 {
+            assert!(!pen.append(Mono::ZERO, &turn));
+        }
+        assert_eq!(pen.unwritten.len(), UNWRITTEN_BYTES);
+        assert_eq!(stats.journal_lost.value(), 2 * turn.len() as u64);
+        disk.set_full(false);
+        pen.tend(Mono::ZERO + RETRY);
+        assert!(pen.append(Mono::ZERO, b"later"));
+        assert_eq!(disk.text().len(), UNWRITTEN_BYTES + 5);
     }
 
     #[test]

@@ -10,11 +10,10 @@ use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
+use crate::base::limits::QUARANTINE;
+
 /// The file's name in the ledger's directory.
 const FILE: &str = "quarantine";
-
-/// How many hashes are kept; past it the oldest go.
-const LIMIT: usize = 256;
 
 /// The messages kept out.
 #[derive(Clone, Debug, Default)]
@@ -26,19 +25,22 @@ impl Quarantine {
     /// Reads the list kept in `directory`; without one, nothing is kept out.
     ///
     /// # Errors
-    /// The file is there and cannot be read.
+    /// The file is there and cannot be read: which one, and what the system said.
     pub(super) fn load(directory: &Path) -> io::Result<Self> {
         let text = match fs::read_to_string(path(directory)) {
             Ok(text) => text,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Self::default()),
-            Err(error) => return Err(error),
+            Err(error) => {
+                let text = format!("{}: {error}", path(directory).display());
+                return Err(io::Error::new(error.kind(), text));
+            }
         };
         // A line cut short by a crash is no hash, and is passed over.
         let mut hashes: Vec<_> = text
             .lines()
             .filter_map(|line| blake3::Hash::from_hex(line).ok())
             .collect();
-        hashes.drain(..hashes.len().saturating_sub(LIMIT));
+        hashes.drain(..hashes.len().saturating_sub(QUARANTINE));
         Ok(Self { hashes })
     }
 
@@ -83,7 +85,7 @@ mod tests {
         assert_eq!(loaded.len(), 2);
         assert!(loaded.holds(b"INVITE") && loaded.holds(b"BYE"));
         assert!(!loaded.holds(b"ACK"));
-        for _ in 0..LIMIT {
+        for _ in 0..QUARANTINE {
             Quarantine::add(&directory, b"ACK").unwrap();
         }
         let loaded = Quarantine::load(&directory).unwrap();

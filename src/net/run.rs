@@ -3,7 +3,6 @@
 use std::any::Any;
 use std::fs::File;
 use std::io::{self, Read};
-use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -11,7 +10,6 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
-use socket2::Socket;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::mpsc::UnboundedSender;
 
@@ -28,18 +26,16 @@ use super::mailbox::Mailbox;
 use super::pen::{Journal, Pen};
 use super::quarantine::Quarantine;
 use super::rules::{self, Job, Reload};
-use super::socket::{self, BindError, KERNEL_BUFFER_BYTES};
+use super::socket::{Opened, Sockets};
 use super::stats::Stats;
 use super::wire::Wire;
-
-/// How many messages may wait for a shard in its mailbox. Past it, further ones
-/// are dropped and counted, and SIP repeats them.
-const MAILBOX_LETTERS: usize = 4096;
 
 /// What is to be run.
 pub struct Setup {
     /// The rules in force at first; their listeners stay for good.
     pub rules: Arc<RuleSet>,
+    /// These rules' listeners, open.
+    pub sockets: Sockets,
     /// What the rules count in; nothing live may be left in it at the end.
     pub counters: Arc<Counters>,
     /// A journal for each shard: there are as many shards as journals.
@@ -58,9 +54,7 @@ pub struct Setup {
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum RunError {
-    /// A listener cannot be opened.
-    Bind(BindError),
-    /// The system lacks something else.
+    /// The system lacks something.
     System {
         /// What was being done.
         doing: &'static str,
@@ -79,7 +73,6 @@ pub enum RunError {
 impl std::fmt::Display for RunError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Bind(error) => error.fmt(f),
             Self::System { doing, source } => write!(f, "cannot {doing}: {source}"),
             Self::Broken { shard, message } => write!(
                 f,
@@ -92,7 +85,6 @@ impl std::fmt::Display for RunError {
 impl std::error::Error for RunError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            Self::Bind(error) => Some(error),
             Self::System { source, .. } => Some(source),
             Self::Broken { .. } => None,
         }
@@ -142,7 +134,7 @@ pub fn run_until(setup: Setup, stop: impl Future<Output = ()>) -> Result<(), Run
         let _within = runtime.enter();
         control::Signals::listen().map_err(RunError::system("listen for signals"))?
     };
-    let sockets = open_sockets(&setup.rules)?;
+    let sockets = setup.sockets.announced();
     let quarantine = Quarantine::load(&setup.directory)
         .map_err(RunError::system("read the list of messages kept out"))?;
     if quarantine.len() > 0 {
@@ -150,10 +142,15 @@ pub fn run_until(setup: Setup, stop: impl Future<Output = ()>) -> Result<(), Run
         tracing::warn!(messages, "messages that broke the program are kept out");
     }
     let shards = u16::try_from(setup.journals.len()).unwrap_or(u16::MAX);
-    let mailboxes: Vec<_> = (0..shards).map(|_| Mailbox::new(MAILBOX_LETTERS)).collect();
+    let mailboxes: Vec<_> = (0..shards).map(|_| Mailbox::new()).collect();
     let stats: Vec<Arc<Stats>> = (0..shards).map(|_| Arc::default()).collect();
-    let jobs = rules::start(Arc::clone(&setup.rules), setup.reload, mailboxes.clone())
-        .map_err(RunError::system("start the thread for rules"))?;
+    let jobs = rules::start(
+        Arc::clone(&setup.rules),
+        Arc::clone(&setup.counters),
+        setup.reload,
+        mailboxes.clone(),
+    )
+    .map_err(RunError::system("start the thread for rules"))?;
     let (exits, exited) = tokio::sync::mpsc::unbounded_channel();
     let mut threads = Vec::with_capacity(setup.journals.len());
     let parts = setup.journals.into_iter().zip(&mailboxes).zip(&stats);
@@ -193,25 +190,6 @@ pub fn run_until(setup: Setup, stop: impl Future<Output = ()>) -> Result<(), Run
     Ok(())
 }
 
-fn open_sockets(rules: &RuleSet) -> Result<Vec<Arc<Socket>>, RunError> {
-    let mut sockets = Vec::new();
-    for listener in rules.listeners() {
-        let address: SocketAddr = listener.bind;
-        let socket = socket::bind(address).map_err(RunError::Bind)?;
-        let bytes = socket::receive_buffer(&socket);
-        tracing::info!(%address, "listening on UDP");
-        if bytes < KERNEL_BUFFER_BYTES {
-            tracing::warn!(
-                bytes,
-                "the kernel holds little for this listener: a burst may be lost; \
-                 raise net.core.rmem_max to {KERNEL_BUFFER_BYTES}, or grant CAP_NET_ADMIN"
-            );
-        }
-        sockets.push(Arc::new(socket));
-    }
-    Ok(sockets)
-}
-
 fn new_runtime() -> io::Result<Runtime> {
     Builder::new_current_thread()
         .enable_io()
@@ -233,7 +211,7 @@ struct Seat {
     rules: Arc<RuleSet>,
     quarantine: Quarantine,
     directory: PathBuf,
-    sockets: Vec<Arc<Socket>>,
+    sockets: Vec<Opened>,
     mailbox: Mailbox<Letter>,
     mailboxes: Vec<Mailbox<Letter>>,
     journal: Box<dyn Journal>,

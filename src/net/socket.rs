@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::os::fd::AsRawFd;
 use std::sync::Arc;
 
@@ -11,10 +11,8 @@ use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
-/// How much the kernel is asked to hold of what was received and not yet read,
-/// and of what was sent and has not left: a quarter of a second of 20,000
-/// messages a second. Past it the kernel drops, and SIP repeats.
-pub(super) const KERNEL_BUFFER_BYTES: usize = 8 << 20;
+use crate::base::limits::KERNEL_BUFFER_BYTES;
+use crate::policy::{Listener, RuleSet};
 
 /// Why a listener could not be opened.
 #[derive(Debug)]
@@ -58,6 +56,65 @@ impl std::error::Error for BindError {
     }
 }
 
+/// The open sockets of some rules' listeners, in their order.
+#[derive(Debug)]
+pub struct Sockets(Vec<Opened>);
+
+/// One listener's socket.
+#[derive(Clone, Debug)]
+pub(super) struct Opened {
+    pub(super) socket: Arc<Socket>,
+    /// It has all addresses of the machine.
+    pub(super) everywhere: bool,
+    /// What leaves for someone who has not called leaves from here. None if it
+    /// has one address only, or is known by one that the machine has not: the
+    /// kernel then knows best.
+    pub(super) usual: Option<IpAddr>,
+}
+
+impl Sockets {
+    /// Opens them. What arrives from now on waits in the kernel.
+    ///
+    /// # Errors
+    /// [`BindError`]: an address is taken, not this machine's, or not ours to take.
+    pub fn open(rules: &RuleSet) -> Result<Self, BindError> {
+        let sockets = rules.listeners().iter().map(Opened::new);
+        sockets.collect::<Result<_, _>>().map(Self)
+    }
+
+    /// Says in the log where they listen.
+    pub(super) fn announced(self) -> Vec<Opened> {
+        for opened in &self.0 {
+            let address = opened.socket.local_addr().ok();
+            let address = address.and_then(|it| it.as_socket());
+            let address = address.map_or_else(String::new, |it| it.to_string());
+            tracing::info!(address, "listening on UDP");
+            let bytes = receive_buffer(&opened.socket);
+            if bytes < KERNEL_BUFFER_BYTES {
+                tracing::warn!(
+                    bytes,
+                    "the kernel holds little for this listener: a burst may be lost; \
+                     raise net.core.rmem_max to {KERNEL_BUFFER_BYTES}, or grant CAP_NET_ADMIN"
+                );
+            }
+        }
+        self.0
+    }
+}
+
+impl Opened {
+    pub(super) fn new(listener: &Listener) -> Result<Self, BindError> {
+        let everywhere = listener.bind.ip().is_unspecified();
+        let usual = listener.advertise.ip();
+        Ok(Self {
+            socket: Arc::new(bind(listener.bind)?),
+            everywhere,
+            // Behind address translation, others know us by an address of its.
+            usual: Some(usual).filter(|it| everywhere && bind(SocketAddr::new(*it, 0)).is_ok()),
+        })
+    }
+}
+
 /// A bound, non-blocking UDP socket. It alone has the address: a second
 /// Tollgate started by mistake must fail rather than take half the calls.
 ///
@@ -76,6 +133,13 @@ fn open(address: SocketAddr) -> io::Result<Socket> {
         socket.set_only_v6(true)?;
     } else {
         allow_fragments(&socket)?;
+    }
+    if address.ip().is_unspecified() {
+        // An answer must come from the address that was called.
+        match address {
+            SocketAddr::V4(_) => setsockopt(&socket, sockopt::Ipv4PacketInfo, &true)?,
+            SocketAddr::V6(_) => setsockopt(&socket, sockopt::Ipv6RecvPacketInfo, &true)?,
+        }
     }
     size_buffers(&socket);
     socket.bind(&address.into())?;

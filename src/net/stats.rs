@@ -98,10 +98,26 @@ stats! {
     journal_bytes "journal bytes",
     /// Appends to the journal that failed.
     journal_failed "failed journal writes",
+    /// Bytes of records that were lost: the journal could not be written, and
+    /// memory for them was full.
+    journal_lost "journal bytes lost",
+    /// INVITEs held back because their calls could not be recorded.
+    unrecorded "not sent for want of a record",
     /// Calls that live now.
     calls "live calls",
+    /// Shards that were told to let no new call in, and do not.
+    draining "shards draining",
     /// Turns of the loop.
     turns "turns",
+}
+
+impl Tally {
+    /// Messages and records that were lost: on a machine with room for its load,
+    /// none are.
+    pub(super) fn lost(&self) -> u64 {
+        let messages = self.hop_dropped.wrapping_add(self.send_dropped);
+        messages.wrapping_add(self.journal_lost)
+    }
 }
 
 #[cfg(test)]
@@ -119,5 +135,12 @@ mod tests {
         tally.add(&one);
         tally.add(&two);
         assert_eq!(tally.to_string(), "5 received, 1 from strangers");
+        assert_eq!(tally.lost(), 0);
+        one.hop_dropped.add(1);
+        two.send_dropped.add(2);
+        two.journal_lost.add(4);
+        tally.add(&one);
+        tally.add(&two);
+        assert_eq!(tally.lost(), 7);
     }
 }

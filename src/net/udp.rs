@@ -6,16 +6,19 @@
 //! misses of handing the slots themselves on).
 
 use std::io::{IoSlice, IoSliceMut};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsFd, AsRawFd};
 
+use nix::cmsg_space;
 use nix::errno::Errno;
+use nix::libc::{in_addr, in_pktinfo, in6_addr, in6_pktinfo};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::socket::{MsgFlags, MultiHeaders, SockaddrStorage, recvmmsg, sendmmsg};
+use nix::sys::socket::{
+    ControlMessage, ControlMessageOwned, MsgFlags, MultiHeaders, RecvMsg, SockaddrStorage,
+    recvmmsg, sendmmsg, sendmsg,
+};
 
-/// How many datagrams one system call moves at most. Beyond 32 the share of
-/// the call itself in the cost is lost in the noise.
-pub(super) const BATCH: usize = 32;
+use crate::base::limits::BATCH;
 
 /// No UDP datagram is longer than this (the length field has 16 bits), so none is ever cut.
 const LONGEST: usize = 65_535;
@@ -37,12 +40,37 @@ impl Slots {
 /// The kernel's message headers for one socket. They point into themselves,
 /// which is why they stay on the thread that made them; and one set serves
 /// one address family, because the kernel notes the address length in them.
-pub(super) struct Headers(MultiHeaders<SockaddrStorage>);
+pub(super) struct Headers {
+    headers: MultiHeaders<SockaddrStorage>,
+    /// They also receive which address was called.
+    called: bool,
+}
 
 impl Headers {
     pub(super) fn new() -> Self {
         // No control data: with it, nix's `sendmmsg` can write past its buffer.
-        Self(MultiHeaders::preallocate(BATCH, None))
+        Self {
+            headers: MultiHeaders::preallocate(BATCH, None),
+            called: false,
+        }
+    }
+
+    /// For receiving at a socket that has all addresses: which one was called is
+    /// received as well, if the socket was asked to tell.
+    pub(super) fn with_called() -> Self {
+        Self {
+            headers: MultiHeaders::preallocate(BATCH, Some(cmsg_space!(in6_pktinfo))),
+            called: true,
+        }
+    }
+
+    /// Makes them fit for the next call.
+    fn renew(&mut self) {
+        // The kernel cut the control buffers' lengths down to what it wrote, and
+        // only new headers have them whole again.
+        if self.called {
+            *self = Self::with_called();
+        }
     }
 }
 
@@ -50,6 +78,9 @@ impl Headers {
 pub(super) struct Datagram<'a> {
     /// The claimed source address.
     pub(super) source: SocketAddr,
+    /// Which of our addresses it was sent to; only known from a socket that has
+    /// them all.
+    pub(super) local: Option<IpAddr>,
     /// All of it, possibly nothing.
     pub(super) bytes: &'a [u8],
     /// More was sent than there was room for.
@@ -70,6 +101,7 @@ pub(super) fn receive(
 ) -> Result<usize, Errno> {
     let mut heads = [None; BATCH];
     let mut count = 0;
+    headers.renew();
     {
         let mut chunks = slots.0.chunks_exact_mut(STRIDE);
         let mut slices: [[IoSliceMut<'_>; 1]; BATCH] = std::array::from_fn(|_| {
@@ -80,16 +112,16 @@ pub(super) fn receive(
         });
         let fd = socket.as_fd().as_raw_fd();
         let flags = MsgFlags::MSG_DONTWAIT;
-        let results = recvmmsg(fd, &mut headers.0, slices.iter_mut(), flags, None)?;
+        let results = recvmmsg(fd, &mut headers.headers, slices.iter_mut(), flags, None)?;
         for (head, result) in heads.iter_mut().zip(results) {
             let truncated = result.flags.contains(MsgFlags::MSG_TRUNC);
             let source = result.address.as_ref().and_then(address);
-            *head = Some((source, result.bytes, truncated));
+            *head = Some((source, called(&result), result.bytes, truncated));
             count += 1;
         }
     }
     for (head, slot) in heads.iter().zip(slots.0.chunks_exact(STRIDE)) {
-        let Some((source, length, truncated)) = *head else {
+        let Some((source, local, length, truncated)) = *head else {
             break;
         };
         let (Some(source), Some(bytes)) = (source, slot.get(..length)) else {
@@ -97,6 +129,7 @@ pub(super) fn receive(
         };
         each(Datagram {
             source,
+            local,
             bytes,
             truncated,
         });
@@ -127,8 +160,53 @@ pub(super) fn send<'p>(
     let addresses = addresses.get(..count).unwrap_or_default();
     let fd = socket.as_fd().as_raw_fd();
     let flags = MsgFlags::MSG_DONTWAIT;
-    let sent = sendmmsg(fd, &mut headers.0, slices.iter(), addresses, [], flags)?;
+    let sent = sendmmsg(
+        fd,
+        &mut headers.headers,
+        slices.iter(),
+        addresses,
+        [],
+        flags,
+    )?;
     Ok(sent.count())
+}
+
+/// Sends one packet from `local`, which is one of the addresses that `socket` has.
+///
+/// # Errors
+/// Why it could not be sent.
+pub(super) fn send_from(
+    socket: impl AsFd,
+    local: IpAddr,
+    remote: SocketAddr,
+    bytes: &[u8],
+) -> Result<(), Errno> {
+    let (four, six);
+    let control = match local {
+        IpAddr::V4(local) => {
+            four = in_pktinfo {
+                ipi_ifindex: 0,
+                ipi_spec_dst: in_addr {
+                    s_addr: u32::from_ne_bytes(local.octets()),
+                },
+                ipi_addr: in_addr { s_addr: 0 },
+            };
+            ControlMessage::Ipv4PacketInfo(&four)
+        }
+        IpAddr::V6(local) => {
+            six = in6_pktinfo {
+                ipi6_addr: in6_addr {
+                    s6_addr: local.octets(),
+                },
+                ipi6_ifindex: 0,
+            };
+            ControlMessage::Ipv6PacketInfo(&six)
+        }
+    };
+    let fd = socket.as_fd().as_raw_fd();
+    let (slices, address) = ([IoSlice::new(bytes)], SockaddrStorage::from(remote));
+    let flags = MsgFlags::MSG_DONTWAIT;
+    sendmsg(fd, &slices, &[control], flags, Some(&address)).map(|_sent| ())
 }
 
 /// Waits until `socket` takes packets again, `millis` at most. Whether it does
@@ -137,6 +215,18 @@ pub(super) fn wait_writable(socket: impl AsFd, millis: u8) {
     let mut fds = [PollFd::new(socket.as_fd(), PollFlags::POLLOUT)];
     // A signal or a failure ends the wait early, and that is all.
     let _ready = poll(&mut fds, PollTimeout::from(millis));
+}
+
+/// Which of our addresses a datagram was sent to, if the kernel says so.
+fn called(datagram: &RecvMsg<'_, '_, SockaddrStorage>) -> Option<IpAddr> {
+    datagram.cmsgs().ok()?.find_map(|control| match control {
+        // Where an answer comes from: for a broadcast, not where it was sent to.
+        ControlMessageOwned::Ipv4PacketInfo(info) => {
+            Some(IpAddr::from(info.ipi_spec_dst.s_addr.to_ne_bytes()))
+        }
+        ControlMessageOwned::Ipv6PacketInfo(info) => Some(IpAddr::from(info.ipi6_addr.s6_addr)),
+        _ => None,
+    })
 }
 
 fn address(storage: &SockaddrStorage) -> Option<SocketAddr> {

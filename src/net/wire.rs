@@ -10,8 +10,7 @@
 //! work on a message; listeners are dealt round to the shards.
 
 use std::io;
-use std::net::SocketAddr;
-use std::os::fd::AsFd;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::task::Context;
 
@@ -22,15 +21,12 @@ use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
 use crate::base::flow::ListenerId;
+use crate::base::limits::{BATCH, SEND_WAITS};
 use crate::transaction::{Origin, Transmit};
 
-use super::socket;
+use super::socket::{self, Opened};
 use super::stats::Stats;
-use super::udp::{self, BATCH, Datagram, Headers, Slots};
-
-/// How often a turn waits for a full send buffer to drain, a millisecond each
-/// time; then the rest of the turn's messages are dropped, and SIP repeats them.
-const SEND_WAITS: u8 = 3;
+use super::udp::{self, Datagram, Headers, Slots};
 
 /// The sockets of a shard, in the order of the listeners.
 pub(super) struct Wire {
@@ -38,10 +34,23 @@ pub(super) struct Wire {
     slots: Slots,
     headers: Headers,
     stats: Arc<Stats>,
+    /// Why a receive call failed last, until it is asked for.
+    trouble: Option<(ListenerId, Errno)>,
+}
+
+/// A message that could not be sent.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Unsent {
+    /// Who is to be told.
+    pub(super) origin: Origin,
+    /// Where it was to go.
+    pub(super) remote: SocketAddr,
+    /// What the system said.
+    pub(super) errno: Errno,
 }
 
 struct End {
-    socket: Arc<Socket>,
+    opened: Opened,
     reader: Option<Reader>,
 }
 
@@ -57,28 +66,32 @@ impl Wire {
     /// # Errors
     /// The runtime cannot watch a socket.
     pub(super) fn new(
-        sockets: &[Arc<Socket>],
+        sockets: &[Opened],
         id: u16,
         shards: u16,
         stats: Arc<Stats>,
     ) -> io::Result<Self> {
         let readers = (0..shards.max(1)).cycle();
-        let ends = sockets.iter().zip(readers).map(|(socket, reader)| {
+        let ends = sockets.iter().zip(readers).map(|(opened, reader)| {
             let reader = if reader == id {
-                let fd = socket::watch(Arc::clone(socket))?;
-                let headers = Headers::new();
+                let fd = socket::watch(Arc::clone(&opened.socket))?;
+                let headers = match opened.everywhere {
+                    true => Headers::with_called(),
+                    false => Headers::new(),
+                };
                 Some(Reader { fd, headers })
             } else {
                 None
             };
-            let socket = Arc::clone(socket);
-            Ok(End { socket, reader })
+            let opened = opened.clone();
+            Ok(End { opened, reader })
         });
         Ok(Self {
             ends: ends.collect::<io::Result<_>>()?,
             slots: Slots::new(),
             headers: Headers::new(),
             stats,
+            trouble: None,
         })
     }
 
@@ -106,7 +119,10 @@ impl Wire {
                         }
                     }
                     Err(Errno::EAGAIN) => {}
-                    Err(_) => stats.receive_failed.add(1),
+                    Err(errno) => {
+                        stats.receive_failed.add(1);
+                        self.trouble = Some((ListenerId(id), errno));
+                    }
                 }
                 // The batch was not full, so the socket was found empty, and
                 // its readiness is over. `try_io` looked at it before that:
@@ -130,9 +146,14 @@ impl Wire {
         readers.any(|reader| reader.fd.poll_read_ready(context).is_ready())
     }
 
-    /// Sends `transmits`, through each socket in their order. Whose could not
-    /// be sent is added to `failed`.
-    pub(super) fn send(&mut self, transmits: &[Transmit], failed: &mut Vec<Origin>) {
+    /// Why a receive call failed since this was asked last, if one did.
+    pub(super) fn take_trouble(&mut self) -> Option<(ListenerId, Errno)> {
+        self.trouble.take()
+    }
+
+    /// Sends `transmits`, through each socket in their order. What could not be
+    /// sent is added to `failed`.
+    pub(super) fn send(&mut self, transmits: &[Transmit], failed: &mut Vec<Unsent>) {
         for (end, id) in self.ends.iter().zip(0..) {
             let queue: SmallVec<[&Transmit; 2 * BATCH]> = transmits
                 .iter()
@@ -140,7 +161,7 @@ impl Wire {
                 .collect();
             if !queue.is_empty() {
                 let mut sending = Sending {
-                    socket: &end.socket,
+                    opened: &end.opened,
                     headers: &mut self.headers,
                     stats: &self.stats,
                     waits: SEND_WAITS,
@@ -152,17 +173,17 @@ impl Wire {
 }
 
 /// One turn's messages through one socket.
-struct Sending<'a, S> {
-    socket: S,
+struct Sending<'a> {
+    opened: &'a Opened,
     headers: &'a mut Headers,
     stats: &'a Stats,
     waits: u8,
 }
 
-impl<S: AsFd> Sending<'_, S> {
-    fn all(&mut self, mut queue: &[&Transmit], failed: &mut Vec<Origin>) {
+impl Sending<'_> {
+    fn all(&mut self, mut queue: &[&Transmit], failed: &mut Vec<Unsent>) {
         while let Some((first, rest)) = queue.split_first() {
-            match udp::send(&self.socket, self.headers, queue.iter().map(|t| packet(t))) {
+            match self.some(first, queue) {
                 Ok(count) => {
                     self.stats.sent.add_len(count);
                     // The kernel sends one at least, or says why not.
@@ -171,22 +192,48 @@ impl<S: AsFd> Sending<'_, S> {
                 Err(Errno::EINTR) => {}
                 Err(Errno::EAGAIN | Errno::ENOBUFS | Errno::ENOMEM) if self.waits > 0 => {
                     self.waits -= 1;
-                    udp::wait_writable(&self.socket, 1);
+                    udp::wait_writable(&self.opened.socket, 1);
                 }
                 Err(Errno::EAGAIN | Errno::ENOBUFS | Errno::ENOMEM) => {
                     self.stats.send_dropped.add_len(queue.len());
                     return;
                 }
-                Err(_) => {
+                Err(errno) => {
                     self.stats.send_failed.add(1);
-                    failed.push(first.origin);
+                    failed.push(Unsent {
+                        origin: first.origin,
+                        remote: first.flow.remote,
+                        errno,
+                    });
                     queue = rest;
                 }
             }
         }
+    }
+
+    /// Sends the first of `queue`, and more of it if one call can. How many.
+    fn some(&mut self, first: &Transmit, queue: &[&Transmit]) -> Result<usize, Errno> {
+        let opened = self.opened;
+        if let Some(local) = opened.local(first) {
+            let (remote, bytes) = packet(first);
+            return udp::send_from(&opened.socket, local, remote, bytes).map(|()| 1);
+        }
+        let plain = queue.iter().take_while(|it| opened.local(it).is_none());
+        udp::send(&opened.socket, self.headers, plain.map(|it| packet(it)))
+    }
+}
+
+impl Opened {
+    /// Which address a message must leave from, where there is a choice.
+    fn local(&self, transmit: &Transmit) -> Option<IpAddr> {
+        let called = transmit.flow.local.or(self.usual);
+        called.filter(|_| self.everywhere)
     }
 }
 
 fn packet(transmit: &Transmit) -> (SocketAddr, &[u8]) {
     (transmit.flow.remote, transmit.packet.as_ref())
 }
+
+#[cfg(test)]
+mod tests;

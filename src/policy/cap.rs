@@ -2,8 +2,9 @@
 
 use super::counters::{Claim, Claims, Minute, Subject};
 use super::hours::When;
+use super::lane::{Cap, Lane};
 use super::numbering::Country;
-use super::ruleset::{Cap, Lane, RuleSet};
+use super::ruleset::RuleSet;
 use super::table::{Kinds, Table};
 use super::target::Target;
 
@@ -19,10 +20,7 @@ pub(super) struct Condition {
 impl RuleSet {
     /// Every cap that covers a call.
     pub(super) fn claims<'r>(&'r self, lane: &Lane, subject: &Subject, out: &mut Claims<'r>) {
-        let home = self
-            .homes
-            .get(usize::from(lane.plan))
-            .and_then(|it| it.country);
+        let home = self.home(lane);
         let mut claim = |cap: u32| {
             let it = self.caps.get(cap as usize)?;
             if self.covers(it, lane, subject, home) {
@@ -45,7 +43,7 @@ impl RuleSet {
         if lane.cap_kinds == Kinds::default() {
             return;
         }
-        let table = Table::new(lane.cap_targets.of(&self.entries), lane.cap_kinds);
+        let table = Table::new(lane.cap_targets().of(&self.entries), lane.cap_kinds);
         table.covering(&subject.to, home, |entry| {
             let mut caps = entry.value..;
             while caps.next().and_then(&mut claim) == Some(true) {}

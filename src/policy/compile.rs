@@ -4,6 +4,7 @@ use jiff::tz::TimeZoneDatabase;
 
 use super::counters::Counters;
 use super::diagnostic::{At, Diagnostic, Fault, Faults, LineIndex, Place, Source};
+use super::lane::NO_TARIFF;
 use super::model::{self, MainFile};
 use super::numbering::Numbering;
 use super::reader::read_file;
@@ -146,11 +147,7 @@ pub fn compile(
             None => build.unread = true,
         }
     }
-    for source in &sources.tariffs {
-        let name = stem(&source.name).to_owned();
-        build.tariffs.insert(name);
-        tariff::check(next(), &mut faults, numbering);
-    }
+    tariffs(&mut build, &sources.tariffs, &mut next, &mut faults);
     let mut lines = LineIndex::default();
     for source in &sources.tenants {
         let file = next();
@@ -181,6 +178,27 @@ pub fn compile(
         .collect();
     set.warnings = faults.finish();
     Ok(set)
+}
+
+/// Reads tariffs, each by the name of its file.
+fn tariffs(
+    build: &mut Build<'_>,
+    sources: &[Source],
+    mut next: impl FnMut() -> u32,
+    faults: &mut Faults<'_>,
+) {
+    for source in sources {
+        let name = stem(&source.name);
+        let tariff = tariff::read(next(), name, build.numbering, faults);
+        let at = u16::try_from(build.tariffs.len()).ok();
+        let Some(at) = at.filter(|at| *at < NO_TARIFF) else {
+            let fault = Fault::error("there are too many tariffs");
+            let help = "take out those that no tenant names";
+            return faults.add(build.main_place, fault.help(help));
+        };
+        build.tariffs.push(tariff);
+        build.tariff_names.insert(name.to_owned(), at);
+    }
 }
 
 /// The name of a file without its folders and its ending.

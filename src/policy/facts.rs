@@ -3,12 +3,12 @@
 
 use std::net::IpAddr;
 
+use super::lane::{Forwarded, Lane, Otherwise};
 use super::number::{Number, Privacy};
 use super::plan::Plan;
 use super::reason::Reason;
-use super::ruleset::{Lane, RuleId, RuleSet, TenantId};
+use super::ruleset::{RuleId, RuleSet, TenantId};
 use super::target::Packed;
-use super::traits::{Forwarded, Otherwise};
 use crate::sip::name_addr::NameAddr;
 use crate::sip::uri::Uri;
 
@@ -157,13 +157,12 @@ impl RuleSet {
         if let Some(number) = read(address) {
             return Identity::own(number);
         }
-        let forwarded = lane.traits.forwarded();
         let by = facts.forwarded_by.iter().find_map(read);
         let other = Identity {
             replaced: true,
             ..Identity::own(lane.default)
         };
-        match (by, forwarded) {
+        match (by, lane.forwarded) {
             (Some(by), Forwarded::Replace) => Identity {
                 replaced: true,
                 ..Identity::own(by)
@@ -183,7 +182,7 @@ impl RuleSet {
                 ..other
             },
             _ => Identity {
-                refused: (lane.traits.otherwise() == Otherwise::Refuse)
+                refused: (lane.otherwise == Otherwise::Refuse)
                     .then_some((Reason::CallerNotOwn, lane.callers)),
                 ..other
             },

@@ -97,28 +97,53 @@ pub(super) fn decide(rules: Table<'_>, to: &Destination, home: Option<Country>) 
     if let Some(entry) = in_country.and_then(|target| rules.exact(target)) {
         return said(entry);
     }
-    let ordinary = to.class.is_ordinary();
-    let country = to.country.filter(|_| ordinary).map(Target::Country);
-    let country = country.and_then(|target| rules.exact(target));
     if let Some(class) = denied_class {
         // A denial that is only observed lifts none.
+        let country = to.country.filter(|_| to.class.is_ordinary());
+        let country = country.and_then(|it| rules.exact(Target::Country(it)));
         let denies = country.filter(|entry| entry.flags().has(DENY));
         return said(denies.unwrap_or(class));
     }
+    wider(rules, to, home, of_class).map_or(Decision::Uncovered, said)
+}
+
+/// The row of a tariff that a destination dialled in `home` falls under, by the
+/// same order: nothing is denied there.
+pub(super) fn row<'t>(
+    rows: Table<'t>,
+    to: &Destination,
+    home: Option<Country>,
+) -> Option<&'t Entry> {
+    let in_country = || {
+        let target = to.country.map(|it| Target::CountryClass(it, to.class));
+        target.and_then(|target| rows.exact(target))
+    };
+    let of_class = || rows.exact(Target::Class(to.class));
+    let prefix = rows.prefixes(to.digits).next();
+    let narrow = prefix.or_else(in_country);
+    narrow.or_else(|| wider(rows, to, home, of_class()))
+}
+
+/// The most specific entry of a country, a class (which is `of_class`, if there
+/// is one), everything abroad or everything.
+fn wider<'t>(
+    table: Table<'t>,
+    to: &Destination,
+    home: Option<Country>,
+    of_class: Option<&'t Entry>,
+) -> Option<&'t Entry> {
+    let ordinary = to.class.is_ordinary();
+    let country = to.country.filter(|_| ordinary).map(Target::Country);
     let foreign = ordinary && to.country.is_some() && to.is_abroad(home);
     let wider = [
-        country,
+        country.and_then(|target| table.exact(target)),
         of_class,
         foreign
-            .then(|| rules.exact(Target::International))
+            .then(|| table.exact(Target::International))
             .flatten(),
-        ordinary.then(|| rules.exact(Target::Any)).flatten(),
+        ordinary.then(|| table.exact(Target::Any)).flatten(),
     ];
-    wider
-        .into_iter()
-        .flatten()
-        .next()
-        .map_or(Decision::Uncovered, said)
+    wider.into_iter().flatten().next()
 }
 
 fn said(entry: &Entry) -> Decision {

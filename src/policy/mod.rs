@@ -12,11 +12,14 @@ mod cap;
 mod compile;
 mod counters;
 mod diagnostic;
+mod emergency;
 mod facts;
 mod hours;
 mod inbound;
+mod lane;
 mod matcher;
 mod model;
+mod money;
 pub mod number;
 pub mod numbering;
 mod pattern;
@@ -29,7 +32,6 @@ mod ruleset;
 mod table;
 mod target;
 mod tariff;
-mod traits;
 mod values;
 mod verdict;
 
@@ -38,10 +40,13 @@ pub use counters::{Counters, Hold, Quantity};
 pub use diagnostic::{Diagnostic, Severity, Source};
 pub use facts::{Caller, Facts, Presentation};
 pub use inbound::{Delivered, Inbound, InboundFacts};
+pub use money::{Amount, Currency, Money};
 pub use pattern::Alert;
 pub use reason::Reason;
 pub use ruleset::{
     Carrier, CarrierId, Delivery, Listener, Mode, Peer, RuleId, RuleRef, RuleSet, Run, Tenant,
     TenantId,
 };
+pub use tariff::{Price, Tariff};
+pub use verdict::explain::{Explanation, Priced};
 pub use verdict::{Allowed, Decision, Permit, Refused, Verdict};

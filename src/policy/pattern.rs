@@ -78,7 +78,7 @@ impl RuleSet {
     ) -> Watched {
         let mut watched = Watched::default();
         let lane = tenancy.lane;
-        if !lane.traits.is_watched() {
+        if !lane.watched {
             return watched;
         }
         let patterns = self.tenant(facts.tenant).map(|tenant| tenant.patterns);

@@ -15,14 +15,17 @@
 
 use std::collections::BTreeMap;
 
-use super::number::{Kind, NotANumber, Reading};
+use super::number::{Kind, NotANumber, Number, Reading};
 use super::numbering::{Country, Numbering};
 use super::prefix::Trie;
 use crate::sip::uri::Uri;
 
+pub use steps::{Part, Step};
+
 mod check;
 mod dialled;
 mod read;
+mod steps;
 mod urn;
 mod write;
 
@@ -187,13 +190,18 @@ impl Plan {
         self.country
     }
 
+    /// What a short code is here; `None` for any other number.
+    pub(super) fn short_code(&self, number: &Number) -> Option<Kind> {
+        self.meaning(number.as_bytes()).0
+    }
+
     /// Reads a dialled URI. At most one pass over its text; no allocation.
     ///
     /// # Errors
     ///
     /// Why it has no single meaning, or why no such number can exist.
     pub fn read(&self, uri: &Uri<'_>, numbering: &Numbering) -> Result<Reading, NotANumber> {
-        read::uri(self, uri, numbering)
+        read::uri(self, uri, numbering, |_, _, _| {})
     }
 }
 

@@ -17,6 +17,8 @@ pub enum Reason {
     DestinationDenied,
     /// The caller's number is not the tenant's.
     CallerNotOwn,
+    /// The tenant's tariff has no price for the destination.
+    NoPrice,
     /// As many calls as allowed live already.
     CallsAtOnce,
     /// As many calls as allowed were let in within a second.
@@ -49,6 +51,8 @@ pub enum Reason {
     Stopping,
     /// The journal cannot be written, and what cannot be recorded is not let in.
     JournalFault,
+    /// The INVITE is larger than one that a ringing call may keep copies of.
+    TooLarge,
 }
 
 impl Reason {
@@ -60,6 +64,7 @@ impl Reason {
             Self::DestinationNotAllowed => "destination-not-allowed",
             Self::DestinationDenied => "destination-denied",
             Self::CallerNotOwn => "caller-not-own",
+            Self::NoPrice => "no-price",
             Self::CallsAtOnce => "calls-at-once",
             Self::CallsPerSecond => "calls-per-second",
             Self::CallsPerMinute => "calls-per-minute",
@@ -76,6 +81,7 @@ impl Reason {
             Self::NoTenant => "no-tenant",
             Self::Stopping => "stopping",
             Self::JournalFault => "journal-fault",
+            Self::TooLarge => "too-large",
         }
     }
 
@@ -87,6 +93,7 @@ impl Reason {
             Self::DestinationNotAllowed => "no rule allows this destination",
             Self::DestinationDenied => "a rule denies this destination",
             Self::CallerNotOwn => "the caller's number is not the tenant's",
+            Self::NoPrice => "the tariff has no price for this destination",
             Self::CallsAtOnce => "too many calls live at once",
             Self::CallsPerSecond => "too many calls within a second",
             Self::CallsPerMinute => "too many calls within a minute",
@@ -103,6 +110,7 @@ impl Reason {
             Self::NoTenant => "the rules have no such tenant",
             Self::Stopping => "Tollgate is being stopped",
             Self::JournalFault => "the journal cannot be written",
+            Self::TooLarge => "the INVITE is too large",
         }
     }
 

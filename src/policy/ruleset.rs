@@ -6,17 +6,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::cap::Condition;
-use super::counters::{Book, Measure, Quantity, Zone};
+use super::counters::Zone;
 use super::diagnostic::Diagnostic;
 use super::hours::Hours;
-use super::number::Number;
+use super::lane::{Cap, Home, Lane, Part};
+use super::number::{Kind, Number};
 use super::numbering::{Country, Numbering};
 use super::pattern::Pattern;
 use super::peers::Peers;
 use super::plan::{NumberFormat, Plan};
-use super::table::{Entry, Kinds, Table};
-use super::target::Packed;
-use super::traits::Traits;
+use super::table::{Entry, Table};
+use super::target::{Destination, Packed};
+use super::tariff::{Price, Tariff};
 use super::values::NumberRange;
 use crate::base::flow::{ListenerId, Transport};
 
@@ -110,6 +111,8 @@ pub struct Tenant {
     pub mode: Mode,
     /// Its patterns, in [`RuleSet::patterns`].
     pub(super) patterns: Part,
+    /// The rule that names its tariff.
+    pub(super) tariff_rule: Option<RuleId>,
 }
 
 /// How the program itself runs.
@@ -132,137 +135,6 @@ pub struct RuleRef<'r> {
     pub line: u32,
     /// What it says.
     pub text: &'r str,
-}
-
-/// Part of a list that all tenants share.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Part {
-    start: u32,
-    end: u32,
-}
-
-impl Part {
-    /// From one length of the list to a later one.
-    pub(super) fn new(start: usize, end: usize) -> Self {
-        let clamp = |at: usize| u32::try_from(at).unwrap_or(u32::MAX);
-        Self {
-            start: clamp(start),
-            end: clamp(end),
-        }
-    }
-
-    /// These elements of the list.
-    pub(super) fn of<T>(self, list: &[T]) -> &[T] {
-        let range = self.start as usize..self.end as usize;
-        list.get(range).unwrap_or_default()
-    }
-}
-
-/// What judging a tenant's call reads: kept apart from [`Tenant`], on one cache
-/// line.
-#[derive(Debug)]
-#[repr(align(64))]
-pub(super) struct Lane {
-    pub book: Arc<Book>,
-    /// Its numbers, its destination rules, its caps on targets: side by side in
-    /// [`RuleSet::entries`].
-    pub own: Part,
-    pub destinations: Part,
-    pub cap_targets: Part,
-    /// The number to show instead.
-    pub default: Packed,
-    /// Its caps on all calls, on each caller, on each called number: so many
-    /// from here on in [`RuleSet::caps`].
-    pub wide_caps: u32,
-    /// The rule about callers.
-    pub callers: RuleId,
-    /// In seconds, as in [`Longest`].
-    pub longest_call: u32,
-    pub longest_ring: u16,
-    pub zone: u16,
-    pub plan: u16,
-    pub wide_count: u8,
-    /// Its caps on inbound calls, behind those.
-    pub inbound_count: u8,
-    pub destination_kinds: Kinds,
-    pub cap_kinds: Kinds,
-    pub traits: Traits,
-    pub mode: Mode,
-}
-
-/// What a plan calls home.
-#[derive(Clone, Debug)]
-pub(super) struct Home {
-    pub country: Option<Country>,
-    /// The country's calling code; empty without a country.
-    pub code: Box<[u8]>,
-    /// What numbers of the country are dialled behind, if they are.
-    pub prefix: Option<Box<[u8]>>,
-}
-
-/// How long calls may take, in seconds.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Longest {
-    pub call: u32,
-    pub ring: u32,
-}
-
-impl Longest {
-    /// No limit.
-    pub(super) const NONE: Self = Self {
-        call: u32::MAX,
-        ring: u32::MAX,
-    };
-
-    /// Whether there is no limit.
-    pub(super) fn is_none(&self) -> bool {
-        (self.call, self.ring) == (u32::MAX, u32::MAX)
-    }
-
-    /// These limits, and `usual` where there is none.
-    pub(super) fn or(self, usual: Self) -> Self {
-        let or = |own, usual| if own == u32::MAX { usual } else { own };
-        Self {
-            call: or(self.call, usual.call),
-            ring: or(self.ring, usual.ring),
-        }
-    }
-
-    /// The shorter of both.
-    pub(super) fn min(self, other: Self) -> Self {
-        Self {
-            call: self.call.min(other.call),
-            ring: self.ring.min(other.ring),
-        }
-    }
-}
-
-const _: () = assert!(size_of::<Lane>() == 64, "a lane is one cache line");
-
-/// A cap, ready to be claimed.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Cap {
-    pub measure: Measure,
-    /// The rule of the first quantity it limits; the others' follow.
-    pub first_rule: u32,
-    pub longest: Longest,
-    /// What else must be true of a call that it covers: from 1 on, in
-    /// [`RuleSet::conditions`].
-    pub condition: u32,
-    /// The next cap is on the same target.
-    pub more: bool,
-}
-
-impl Cap {
-    /// The rule that limits `quantity`.
-    pub(super) fn rule(&self, quantity: Quantity) -> RuleId {
-        let before = Quantity::ALL.into_iter().take_while(|it| *it != quantity);
-        let limited = before.filter(|it| self.measure.limits.has(*it)).count();
-        RuleId(
-            self.first_rule
-                .saturating_add(u32::try_from(limited).unwrap_or(0)),
-        )
-    }
 }
 
 /// Where every rule stands, and what it says.
@@ -291,6 +163,7 @@ pub struct RuleSet {
     pub(super) zones: Vec<Zone>,
     pub(super) tenants: Vec<Tenant>,
     pub(super) lanes: Vec<Lane>,
+    pub(super) tariffs: Vec<Tariff>,
     pub(super) entries: Vec<Entry>,
     pub(super) caps: Vec<Cap>,
     pub(super) conditions: Vec<Condition>,
@@ -422,7 +295,7 @@ impl RuleSet {
 
     /// Whether the number is one of the tenant's own.
     pub(super) fn owns(&self, lane: &Lane, number: Packed) -> bool {
-        let own = lane.own.of(&self.entries);
+        let own = lane.own().of(&self.entries);
         let key = (number.length(), number);
         let behind = own.partition_point(|entry| entry.as_range().order() <= key);
         let entry = behind.checked_sub(1).and_then(|at| own.get(at));
@@ -438,8 +311,8 @@ impl RuleSet {
         const STEP: usize = 64 / size_of::<Entry>();
         lane.book.warm();
         let all = Part {
-            end: lane.cap_targets.end,
-            ..lane.own
+            start: lane.own,
+            end: lane.end,
         };
         for entry in all.of(&self.entries).iter().step_by(STEP).take(8) {
             black_box(entry.value);
@@ -449,18 +322,56 @@ impl RuleSet {
         }
     }
 
+    /// The country of the tenant's plan.
+    pub(super) fn home(&self, lane: &Lane) -> Option<Country> {
+        self.homes.get(usize::from(lane.plan))?.country
+    }
+
+    /// The tenant's tariff; none if it has none, and no call of it a price.
+    #[must_use]
+    pub fn tariff(&self, tenant: TenantId) -> Option<&Tariff> {
+        self.tariff_of(self.lane(tenant)?)
+    }
+
+    /// What a tenant's calls to a number cost, by its tariff; none if the tariff
+    /// does not say, or there is none.
+    #[must_use]
+    pub fn price(&self, tenant: TenantId, number: &Number) -> Option<Price<'_>> {
+        let lane = self.lane(tenant)?;
+        let to = self.destination(lane, number)?;
+        self.price_to(lane, &to)
+    }
+
+    /// The same, of what was read already.
+    pub(super) fn price_to(&self, lane: &Lane, to: &Destination) -> Option<Price<'_>> {
+        self.tariff_of(lane)?.price(to, self.home(lane))
+    }
+
+    /// What rules look at in a number that was read before; nothing for an
+    /// emergency's.
+    pub(super) fn destination(&self, lane: &Lane, number: &Number) -> Option<Destination> {
+        let kind = match number.international_digits() {
+            Some(digits) => {
+                let range = self.numbering.lookup(digits);
+                Kind::International {
+                    country: range.country,
+                    class: range.class,
+                }
+            }
+            None => self.plans.get(usize::from(lane.plan))?.short_code(number)?,
+        };
+        Destination::new(number, kind)
+    }
+
+    fn tariff_of(&self, lane: &Lane) -> Option<&Tariff> {
+        self.tariffs.get(usize::from(lane.tariff))
+    }
+
     /// The tenant's destination rules.
     pub(super) fn destinations_of(&self, lane: &Lane) -> Table<'_> {
-        Table::new(lane.destinations.of(&self.entries), lane.destination_kinds)
-    }
-}
-
-impl Lane {
-    /// How long its calls may take.
-    pub(super) fn longest(&self) -> Longest {
-        Longest {
-            call: self.longest_call,
-            ring: self.longest_ring.into(),
-        }
+        Table::new(
+            lane.destinations().of(&self.entries),
+            lane.destination_kinds,
+        )
     }
 }

@@ -326,13 +326,18 @@ pub(super) struct Destination {
 impl Destination {
     /// What was read; `None` for an emergency call.
     pub(super) fn of(reading: &Reading) -> Option<Self> {
-        let (country, class) = match reading.kind {
+        Self::new(&reading.number, reading.kind)
+    }
+
+    /// A number of this kind; `None` for an emergency.
+    pub(super) fn new(number: &Number, kind: Kind) -> Option<Self> {
+        let (country, class) = match kind {
             Kind::International { country, class } => (country, class),
             Kind::Service(class) => (None, class),
             Kind::Emergency => return None,
         };
         Some(Self {
-            digits: Packed::of(&reading.number)?,
+            digits: Packed::of(number)?,
             country,
             class,
         })

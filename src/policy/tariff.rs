@@ -1,180 +1,294 @@
-//! Tariffs: what the carrier charges. For now only whether a file is one.
+//! Tariffs: what the carrier charges for a call, by its destination and by when
+//! it is.
+//!
+//! A [`Price`] never says what a call will cost, but the most that it can: that
+//! is what has to be reserved.
 
-use std::collections::BTreeMap;
+use super::counters::Zone;
+use super::lane::Part;
+use super::matcher;
+use super::money::{Currency, Money};
+use super::numbering::Country;
+use super::table::Entry;
+use super::table::{Kinds, Table};
+use super::target::Destination;
+use crate::base::time::Wall;
 
-use super::diagnostic::{Fault, Faults, Place, nearest, one_of};
-use super::numbering::Numbering;
-use super::target::Target;
+mod band;
+mod read;
 
-/// A column, and whether it must be there.
-const COLUMNS: [(&str, bool); 11] = [
-    ("destination", true),
-    ("setup", true),
-    ("per_minute", true),
-    ("first_pulse", true),
-    ("next_pulse", true),
-    ("currency", true),
-    ("from", false),
-    ("to", false),
-    ("days", false),
-    ("setup_on", false),
-    ("bill_from", false),
-];
+pub(super) use read::read;
 
-/// Finds the faults of the tariff that is source `file`.
-pub(super) fn check(file: u32, faults: &mut Faults<'_>, numbering: &Numbering) {
-    let Some(source) = faults.source(file) else {
-        return;
-    };
-    let mut columns: Option<Vec<&str>> = None;
-    let mut seen: BTreeMap<Vec<&str>, Place> = BTreeMap::new();
-    let mut at = 0;
-    for line in source.text.split_inclusive('\n') {
-        let start = at;
-        at += line.len();
-        let text = line.trim_end_matches(['\n', '\r']);
-        if text.trim().is_empty() || text.starts_with('#') {
-            continue;
-        }
-        let row = Row {
-            file,
-            start,
-            cells: text.split(',').collect(),
-        };
-        let Some(columns) = &columns else {
-            row.heading(faults);
-            columns = Some(row.cells.iter().map(|cell| cell.trim()).collect());
-            continue;
-        };
-        if row.cells.len() != columns.len() {
-            let (cells, expected) = (row.cells.len(), columns.len());
-            let fault = Fault::error(format!("{cells} cells, where the heading has {expected}"));
-            faults.add(row.place(), fault);
-            continue;
-        }
-        row.check(columns, numbering, faults);
-        if let Some(&first) = seen.get(&row.key(columns)) {
-            let first = faults.pointer(first);
-            let fault = Fault::error("this destination has a price already");
-            faults.add(row.place(), fault.help(format!("the other is at {first}")));
-        }
-        seen.insert(row.key(columns), row.place());
+/// Minutes of a week.
+const WEEK: u32 = 7 * 24 * 60;
+
+/// What one row of a tariff charges.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Rate {
+    setup: Money,
+    per_minute: Money,
+    /// Seconds, 1 at least, as `next`.
+    first: u32,
+    next: u32,
+    /// An attempt that is not answered costs the set-up, too.
+    setup_on_attempt: bool,
+    /// Time is billed from the INVITE on, not from the answer.
+    from_invite: bool,
+}
+
+impl Rate {
+    /// What the time costs of a call that this rate alone is for.
+    fn time(&self, seconds: u32) -> Money {
+        let more = seconds.saturating_sub(self.first).div_ceil(self.next);
+        let pulses = u64::from(self.first) + u64::from(more) * u64::from(self.next);
+        self.per_minute.of_seconds(pulses)
     }
-    if columns.is_none() {
-        let fault = Fault::error("the tariff is empty").help(heading_help());
-        faults.add(Place::new(file, &(0..0)), fault);
+
+    /// What a call costs before any time is billed.
+    fn setup(&self, answered: bool) -> Money {
+        if answered || self.setup_on_attempt {
+            self.setup
+        } else {
+            Money::ZERO
+        }
     }
 }
 
-/// A line of the file.
-struct Row<'t> {
-    file: u32,
-    start: usize,
-    cells: Vec<&'t str>,
+/// From a minute of the week on (counted from Monday, 00:00), this rate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Turn {
+    minute: u32,
+    /// A place in [`Tariff::rates`].
+    rate: u32,
 }
 
-impl<'t> Row<'t> {
-    fn place(&self) -> Place {
-        let commas = self.cells.len().saturating_sub(1);
-        let length = self.cells.iter().map(|cell| cell.len()).sum::<usize>() + commas;
-        Place::new(self.file, &(self.start..self.start + length))
+/// A tariff, compiled.
+#[derive(Debug)]
+pub struct Tariff {
+    name: Box<str>,
+    currency: Currency,
+    /// By target; the value is a place in `weeks`.
+    entries: Vec<Entry>,
+    kinds: Kinds,
+    rates: Vec<Rate>,
+    /// Each part is a week, in the order of the minutes and round the clock: the
+    /// last turn lasts until the first. One turn where the rate never changes.
+    turns: Vec<Turn>,
+    weeks: Vec<Part>,
+}
+
+impl Tariff {
+    /// Its name: that of its file.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
     }
 
-    fn place_of(&self, index: usize) -> Place {
-        let before: usize = self
-            .cells
+    /// What its prices are in.
+    #[must_use]
+    pub fn currency(&self) -> Currency {
+        self.currency
+    }
+
+    /// What a call there costs; `home` is the plan's country.
+    pub(super) fn price(&self, to: &Destination, home: Option<Country>) -> Option<Price<'_>> {
+        let table = Table::new(&self.entries, self.kinds);
+        let entry = matcher::row(table, to, home)?;
+        let week = self.weeks.get(entry.value as usize)?;
+        Some(Price {
+            tariff: self,
+            turns: week.of(&self.turns),
+        })
+    }
+}
+
+/// What calls to a destination cost.
+#[derive(Clone, Copy, Debug)]
+pub struct Price<'t> {
+    tariff: &'t Tariff,
+    /// Never empty.
+    turns: &'t [Turn],
+}
+
+impl<'t> Price<'t> {
+    /// What it is in.
+    #[must_use]
+    pub fn currency(&self) -> Currency {
+        self.tariff.currency
+    }
+
+    /// Whether the carrier may bill the time from the INVITE on: then the seconds
+    /// that are billed begin there, and unanswered attempts cost, too.
+    #[must_use]
+    pub fn bills_ringing(&self) -> bool {
+        self.rates(self.turns).any(|rate| rate.from_invite)
+    }
+
+    /// The most that a call costs that is billed at most `seconds`, whenever it is.
+    #[must_use]
+    pub fn dearest(&self, seconds: u32) -> Money {
+        if self.turns.len() <= 1 {
+            return self.most(&Span::all(self.turns), seconds, true);
+        }
+        // A call that sees some changes sees them all the same when it begins just
+        // before the first of them. Two hours for clocks that are changed.
+        let reach = seconds / 60 + 2 * 60 + 2;
+        let begun = self.turns.iter().map(|turn| {
+            let first = (turn.minute + WEEK - 1) % WEEK;
+            let mut span = Span::new(self.turns, first, reach);
+            span.clocks_change();
+            self.most(&span, seconds, true)
+        });
+        begun.max().unwrap_or(Money::MAX)
+    }
+
+    /// The most that a call can cost that is set up at `from` or later, is over by
+    /// `until`, and is billed at most `seconds`; what is begun is rounded up, as
+    /// pulses are. Both times are by our clock: the caller widens them by as much
+    /// as the carrier's may differ.
+    ///
+    /// Where the rate changes in between, carriers differ: the call's start may
+    /// decide, or each pulse's, or the call is billed in pieces. The answer is not
+    /// below any of these.
+    pub(super) fn at_most(&self, zone: &Zone, from: Wall, until: Wall, seconds: u32) -> Money {
+        self.most(&self.span(zone, from, until), seconds, true)
+    }
+
+    /// The most that an attempt costs that is not answered: begun at `from` or
+    /// later, over by `until`, after at most `seconds` of ringing.
+    pub(super) fn attempt(&self, zone: &Zone, from: Wall, until: Wall, seconds: u32) -> Money {
+        self.most(&self.span(zone, from, until), seconds, false)
+    }
+
+    fn rates(&self, turns: &'t [Turn]) -> impl Iterator<Item = &'t Rate> {
+        let rates = &self.tariff.rates;
+        turns
             .iter()
-            .take(index)
-            .map(|cell| cell.len() + 1)
-            .sum();
-        let start = self.start + before;
-        let length = self.cells.get(index).map_or(0, |cell| cell.len());
-        Place::new(self.file, &(start..start + length))
+            .filter_map(|turn| rates.get(turn.rate as usize))
     }
 
-    /// What may be there once: the destination and its time band.
-    fn key(&self, columns: &[&str]) -> Vec<&'t str> {
-        let of = |name: &str| {
-            let at = columns.iter().position(|column| *column == name);
-            at.and_then(|at| self.cells.get(at))
-                .map_or("", |cell| cell.trim())
+    /// What of the week lies between two times.
+    fn span(&self, zone: &Zone, from: Wall, until: Wall) -> Span<'t> {
+        let turns = self.turns;
+        if turns.len() <= 1 {
+            return Span::all(turns);
+        }
+        let until = until.max(from);
+        let (east, later) = (zone.offset(from), zone.offset(until));
+        let minute =
+            |wall: Wall, offset: i64| (wall.as_micros() / 1_000_000 + offset).div_euclid(60);
+        // Where the clocks are changed in between, an hour may come twice.
+        let first = minute(from, east.min(later));
+        let last = minute(until, east.max(later));
+        let reach = u32::try_from(last.saturating_sub(first)).unwrap_or(u32::MAX);
+        // The epoch was a Thursday.
+        let first = (first + 3 * 24 * 60).rem_euclid(WEEK.into());
+        let mut span = Span::new(turns, u32::try_from(first).unwrap_or(0), reach);
+        if east != later {
+            span.clocks_change();
+        }
+        span
+    }
+
+    /// The dearest way to compose a call of the rates it touches.
+    fn most(&self, span: &Span<'_>, seconds: u32, answered: bool) -> Money {
+        let touched = span.turns.iter().filter(|turn| span.touches(turn));
+        let rates = &self.tariff.rates;
+        let touched = touched.filter_map(|turn| rates.get(turn.rate as usize));
+        let mut setup = Money::ZERO;
+        let mut per_minute = Money::ZERO;
+        let mut alone = Money::ZERO;
+        let (mut longest, mut shortest) = (1, u32::MAX);
+        let mut billed = answered;
+        for rate in touched {
+            setup = setup.max(rate.setup(answered));
+            per_minute = per_minute.max(rate.per_minute);
+            alone = rate.time(seconds);
+            longest = rate.first.max(rate.next).max(longest);
+            shortest = rate.first.min(rate.next).min(shortest);
+            billed |= rate.from_invite;
+        }
+        if !billed {
+            return setup;
+        }
+        if span.changes == 0 {
+            return setup.saturating_add(alone);
+        }
+        // In pieces, each of at least a second and each rounded up by itself.
+        let seconds = u64::from(seconds.max(1));
+        let pieces = seconds.min(u64::from(span.changes) + 1);
+        let rounded = seconds.saturating_add(pieces * u64::from(longest - 1));
+        let rounded = if longest == shortest {
+            rounded - rounded % u64::from(longest)
+        } else {
+            rounded
         };
-        ["destination", "from", "to", "days"].map(of).to_vec()
-    }
-
-    fn heading(&self, faults: &mut Faults<'_>) {
-        let known = || COLUMNS.iter().map(|(name, _)| *name);
-        for (index, cell) in self.cells.iter().enumerate() {
-            let name = cell.trim();
-            if known().all(|it| it != name) {
-                let help = match nearest(name, known()) {
-                    Some(word) => format!("did you mean `{word}`?"),
-                    None => format!("there may be {}", one_of(known())),
-                };
-                let fault = Fault::error(format!("`{name}` is no column of a tariff"));
-                faults.add(self.place_of(index), fault.help(help));
-            }
-            if self.cells.iter().take(index).any(|it| it.trim() == name) {
-                let fault = Fault::error(format!("the column `{name}` is there twice"));
-                faults.add(self.place_of(index), fault);
-            }
-        }
-        for (name, _) in COLUMNS.iter().filter(|(_, required)| *required) {
-            if self.cells.iter().all(|cell| cell.trim() != *name) {
-                let fault = Fault::error(format!("the column `{name}` is missing"));
-                faults.add(self.place(), fault.help(heading_help()));
-            }
-        }
-    }
-
-    fn check(&self, columns: &[&str], numbering: &Numbering, faults: &mut Faults<'_>) {
-        for (index, (column, cell)) in columns.iter().zip(&self.cells).enumerate() {
-            let cell = cell.trim();
-            let wrong = match *column {
-                "destination" => match Target::parse(cell, numbering) {
-                    Ok(_) => None,
-                    Err(fault) => {
-                        let help = Fault::error(fault.title).help(fault.help);
-                        faults.add(self.place_of(index), help);
-                        None
-                    }
-                },
-                "setup" | "per_minute" if !is_amount(cell) => {
-                    Some("an amount is digits, and a point before the decimals: \"2.67\"")
-                }
-                "first_pulse" | "next_pulse" if !is_pulse(cell) => {
-                    Some("a pulse is a whole number of seconds, 1 at least")
-                }
-                "currency" if !is_currency(cell) => {
-                    Some("a currency is its three letters, as in ISO 4217: \"JPY\"")
-                }
-                _ => None,
-            };
-            if let Some(help) = wrong {
-                let fault = Fault::error(format!("`{cell}` is no `{column}`"));
-                faults.add(self.place_of(index), fault.help(help));
-            }
-        }
+        setup.saturating_add(per_minute.of_seconds(rounded))
     }
 }
 
-fn heading_help() -> String {
-    let required = COLUMNS.iter().filter(|(_, required)| *required);
-    let names: Vec<&str> = required.map(|(name, _)| *name).collect();
-    format!("the first line is {}", names.join(","))
+/// Part of a destination's week.
+struct Span<'t> {
+    turns: &'t [Turn],
+    /// The minute of the turn that is in force when the span begins, and the
+    /// minute of that; nothing where all turns are in it.
+    start: Option<(u32, u32)>,
+    /// Its length in minutes.
+    reach: u32,
+    /// How often the rate changes in it, at most.
+    changes: u32,
 }
 
-fn is_amount(cell: &str) -> bool {
-    let (whole, decimals) = cell.split_once('.').unwrap_or((cell, "0"));
-    let digits = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
-    digits(whole) && digits(decimals) && whole.len() <= 9 && decimals.len() <= 6
+impl<'t> Span<'t> {
+    /// All of a week in which nothing changes.
+    fn all(turns: &'t [Turn]) -> Self {
+        Self {
+            turns,
+            start: None,
+            reach: 0,
+            changes: 0,
+        }
+    }
+
+    /// From a minute of the week on, so many minutes.
+    fn new(turns: &'t [Turn], first: u32, reach: u32) -> Self {
+        // Before the first turn of the week, the last one still lasts.
+        let begun = turns.partition_point(|turn| turn.minute <= first);
+        let in_force = turns.get(begun.wrapping_sub(1)).or(turns.last());
+        let mut span = Self {
+            turns,
+            start: in_force.map(|turn| (turn.minute, first)),
+            reach,
+            changes: 0,
+        };
+        let changes = turns.iter().filter(|turn| span.has(turn)).count();
+        let changes = u32::try_from(changes).unwrap_or(u32::MAX);
+        span.changes = changes.saturating_mul(reach / WEEK + 1);
+        span
+    }
+
+    /// The clocks may be changed in it: what is crossed may be crossed again.
+    fn clocks_change(&mut self) {
+        self.changes = self.changes.saturating_mul(2).saturating_add(1);
+    }
+
+    /// Whether the turn comes in it, behind its begin.
+    fn has(&self, turn: &Turn) -> bool {
+        let after = |first: u32| (turn.minute + WEEK - first) % WEEK;
+        self.reach >= WEEK
+            || self
+                .start
+                .is_none_or(|(_, first)| (1..=self.reach).contains(&after(first)))
+    }
+
+    /// Whether the turn is in force at any time in it.
+    fn touches(&self, turn: &Turn) -> bool {
+        self.has(turn)
+            || self
+                .start
+                .is_some_and(|(in_force, _)| turn.minute == in_force)
+    }
 }
 
-fn is_pulse(cell: &str) -> bool {
-    cell.parse()
-        .is_ok_and(|seconds: u32| (1..=3_600).contains(&seconds))
-}
-
-fn is_currency(cell: &str) -> bool {
-    cell.len() == 3 && cell.bytes().all(|b| b.is_ascii_uppercase())
-}
+#[cfg(test)]
+mod tests;

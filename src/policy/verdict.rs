@@ -4,13 +4,14 @@ use std::time::Duration;
 
 use super::counters::{Admission, Claims, Hold, Minute, Subject, UsedUp, Zone};
 use super::facts::{Caller, Facts, Identity, Presentation};
+use super::lane::{Lane, Longest, NO_TARIFF};
 use super::matcher::{self, Decision as Matched};
 use super::number::{Kind, NotANumber, NotANumberKind, Number, Reading};
 use super::numbering::{Class, Country};
 use super::pattern::{Alert, Stage, Watched};
 use super::plan::Plan;
 use super::reason::Reason;
-use super::ruleset::{Lane, Longest, Mode, RuleId, RuleSet, TenantId};
+use super::ruleset::{Mode, RuleId, RuleSet, TenantId};
 use super::target::Destination;
 use crate::base::time::Now;
 
@@ -172,7 +173,8 @@ impl RuleSet {
             }
             Some((_, Ruling::Refuse(reason, rule))) => {
                 let refused = Refused::new(reason, rule, Some(permit.number));
-                Decision::Refuse(refused, Some(permit))
+                let observed = reason != Reason::NoPrice || tenancy.lane.unpriced;
+                Decision::Refuse(refused, observed.then_some(permit))
             }
         }
     }
@@ -205,7 +207,7 @@ impl RuleSet {
         };
         let watched = self.watch(&tenancy, facts, Some(subject), stage, now);
         let alert = watched.alert;
-        let (rule, observed) = match uncounted(lane.mode, ruling, &watched, number) {
+        let (rule, observed) = match uncounted(lane, ruling, &watched, number) {
             Ok(allowed) => allowed,
             Err(refused) => return Verdict::Refuse(refused),
         };
@@ -271,6 +273,7 @@ impl RuleSet {
         {
             ruling = Ruling::Refuse(reason, Some(rule));
         }
+        let ruling = self.with_a_price(facts.tenant, lane, &to, ruling);
         let subject = Subject {
             to,
             caller: identity.counted,
@@ -282,6 +285,25 @@ impl RuleSet {
             identity,
             ruled: Some((subject, ruling)),
         })
+    }
+
+    /// Refuses what would go out without a price, where the tenant has a tariff.
+    fn with_a_price(
+        &self,
+        tenant: TenantId,
+        lane: &Lane,
+        to: &Destination,
+        ruling: Ruling,
+    ) -> Ruling {
+        let goes = match ruling {
+            Ruling::Allow(_) | Ruling::Observe(_) => true,
+            Ruling::Refuse(..) => lane.mode == Mode::Observe && !lane.unpriced,
+        };
+        if !goes || lane.tariff == NO_TARIFF || self.price_to(lane, to).is_some() {
+            return ruling;
+        }
+        let rule = self.tenant(tenant).and_then(|it| it.tariff_rule);
+        Ruling::Refuse(Reason::NoPrice, rule)
     }
 
     /// Takes the call's places under all caps that cover it; what it holds, what
@@ -350,7 +372,7 @@ fn emergency(permit: Permit) -> Allowed {
 ///
 /// What refuses it.
 fn uncounted(
-    mode: Mode,
+    lane: &Lane,
     ruling: &Ruling,
     watched: &Watched,
     number: Number,
@@ -358,9 +380,9 @@ fn uncounted(
     let alert = watched.alert;
     let enforced = |refused: Refused| {
         let refused = Refused { alert, ..refused };
-        match mode {
-            Mode::Enforce => Err(refused),
-            Mode::Observe => Ok(refused),
+        match lane.lets_go(refused.reason) {
+            true => Ok(refused),
+            false => Err(refused),
         }
     };
     let (rule, observed) = match *ruling {
@@ -409,6 +431,8 @@ fn permit(considered: &Considered, facts: &Facts<'_>) -> Permit {
         rule: None,
     }
 }
+
+pub(super) mod explain;
 
 #[cfg(test)]
 mod tests;

@@ -129,6 +129,8 @@ pub(super) mod flow {
             listener: ListenerId(plain.listener),
             transport,
             remote: plain.remote,
+            // Not kept: after a restart the listener's own address will do.
+            local: None,
         })
     }
 }

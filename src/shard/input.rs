@@ -27,6 +27,12 @@ pub enum Input {
         /// Whose it was.
         origin: Origin,
     },
+    /// A message of [`super::Outbox::openings`] was not sent, because the turn's
+    /// records could not be written.
+    Unrecorded {
+        /// Whose it was.
+        origin: Origin,
+    },
     /// Time has passed; see [`super::Shard::next_deadline`].
     Tick,
     /// An order of the operator's.

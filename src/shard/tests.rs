@@ -1,6 +1,8 @@
 //! The plain call and the plain refusal, message by message. Everything else is
 //! for the simulation.
 
+mod rules;
+
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -10,7 +12,7 @@ use super::*;
 use crate::base::flow::{Flow, ListenerId, Transport};
 use crate::policy::{Counters, Options, Source, Sources, compile};
 use crate::sip::scan;
-use crate::transaction::Timers;
+use crate::transaction::{Origin, Timers, Transmit};
 
 const MAIN: &str = r#"
 [[listen]]
@@ -51,6 +53,8 @@ struct World {
     out: Outbox,
     alerts: Vec<String>,
     notes: Vec<String>,
+    /// Whether the last input left a record.
+    recorded: bool,
 }
 
 impl World {
@@ -94,11 +98,17 @@ impl World {
             out: Outbox::default(),
             alerts: Vec::new(),
             notes: Vec::new(),
+            recorded: false,
         }
     }
 
     /// Hands in a message and returns what goes out: where to, and the text.
     fn send(&mut self, from: &str, text: &str) -> Vec<(String, String)> {
+        let input = self.message(from, text);
+        self.take(input)
+    }
+
+    fn message(&self, from: &str, text: &str) -> Input {
         let text = text.replace('\n', "\r\n");
         let message = scan(Bytes::from(text.into_bytes())).unwrap();
         let remote = from.parse().unwrap();
@@ -106,8 +116,9 @@ impl World {
             listener: ListenerId(0),
             transport: Transport::Udp,
             remote,
+            local: None,
         };
-        self.take(Input::Message { flow, message })
+        Input::Message { flow, message }
     }
 
     fn take(&mut self, input: Input) -> Vec<(String, String)> {
@@ -137,7 +148,20 @@ impl World {
             (transmit.flow.remote.to_string(), text)
         });
         let sent = sent.collect();
+        self.recorded = !self.out.records.bytes().is_empty();
         self.out.clear();
+        sent
+    }
+
+    /// Lets time pass. Returns what goes out meanwhile.
+    fn pass(&mut self, seconds: u64) -> Vec<(String, String)> {
+        let end = self.now.mono + Duration::from_secs(seconds);
+        let mut sent = Vec::new();
+        while let Some(due) = self.shard.next_deadline().filter(|due| *due <= end) {
+            self.now = self.now + due.saturating_since(self.now.mono);
+            sent.append(&mut self.take(Input::Tick));
+        }
+        self.now = self.now + end.saturating_since(self.now.mono);
         sent
     }
 
@@ -258,7 +282,12 @@ fn an_allowed_call_goes_through_and_leaves_nothing() {
 #[test]
 fn a_refused_call_never_leaves() {
     let mut world = World::new();
-    for number in ["+23276123456", "*01023276123456", "%2A01023276123456"] {
+    for number in [
+        "+23276123456",
+        "*01023276123456",
+        "%2A01023276123456",
+        "１１０",
+    ] {
         let sent = world.send(PBX, &invite(number, &format!("f{}", number.len())));
         let [(to, refusal)] = sent.as_slice() else {
             panic!("{sent:#?}")
@@ -266,6 +295,7 @@ fn a_refused_call_never_leaves() {
         assert_eq!(to, PBX);
         assert!(refusal.starts_with("SIP/2.0 603 "), "{refusal}");
         assert!(header(refusal, "Reason").starts_with("Q.850;cause=21;text="));
+        assert!(world.recorded, "the verdict");
     }
     world.rest();
     assert_eq!(world.shard.counts(), Counts::default());
@@ -297,6 +327,82 @@ fn a_cap_holds_until_the_carrier_has_answered() {
         (world.shard.counts(), world.counters.live()),
         (Counts::default(), 0)
     );
+}
+
+/// A session of 180 s is refreshed at 90 s, whatever else is under way.
+#[test]
+fn an_open_invite_does_not_starve_the_session_timer() {
+    let mut world = World::new();
+    let invite_out = world.send(PBX, &invite("+442071838750", "a1"))[1].1.clone();
+    let session = "Contact: <sip:127.0.0.2:5070>\nAllow: INVITE, ACK, BYE, CANCEL, UPDATE\n\
+                   Require: timer\nSession-Expires: 180;refresher=uac\n";
+    let sent = world.send(CARRIER, &answer(&invite_out, "200 OK", "c", session));
+    let tagged = header(&sent[0].1, "To").to_owned();
+    let in_dialog = |method: &str, cseq: u32| {
+        invite("+442071838750", "a1")
+            .replace(
+                "To: <sip:+442071838750@127.0.0.1>",
+                &format!("To: {tagged}"),
+            )
+            .replace("z9hG4bKa1", &format!("z9hG4bK{method}{cseq}"))
+            .replace("INVITE", method)
+            .replace("CSeq: 1", &format!("CSeq: {cseq}"))
+    };
+    world.send(PBX, &in_dialog("ACK", 1));
+    let sent = world.pass(80);
+    assert!(!sent.iter().any(|(to, _)| to == CARRIER), "{sent:#?}");
+
+    let sent = world.send(PBX, &in_dialog("INVITE", 2));
+    let change = sent.iter().find(|(to, _)| to == CARRIER).unwrap();
+    assert!(change.1.starts_with("INVITE "), "{change:?}");
+    world.send(CARRIER, &answer(&change.1, "100 Trying", "c", ""));
+    let sent = world.pass(12);
+    let (to, update) = sent.first().expect("a refresh in time");
+    assert_eq!(to, CARRIER);
+    assert!(update.starts_with("UPDATE "), "{update}");
+    world.send(CARRIER, &answer(update, "200 OK", "c", session));
+    world.take(Input::Command(Command::HangUpAll));
+    world.rest();
+    assert_eq!(world.shard.counts(), Counts::default());
+}
+
+/// Records that cannot be written: the driver keeps the INVITE, and says so.
+#[test]
+fn a_call_that_cannot_be_recorded_is_refused() {
+    let mut world = World::new();
+    let input = world.message(PBX, &invite("+442071838750", "a1"));
+    world.shard.handle(world.now, input, &mut world.out);
+    let openings = std::mem::take(&mut world.out.openings);
+    let [
+        Transmit {
+            origin: Origin::Server(_),
+            ..
+        },
+        invite_out,
+    ] = world.out.transmits.as_slice()
+    else {
+        panic!("{:#?}", world.out.transmits);
+    };
+    assert_eq!(openings, [invite_out.origin]);
+    world.out.clear();
+    let sent = world.take(Input::Unrecorded {
+        origin: openings[0],
+    });
+    let [(to, refusal)] = sent.as_slice() else {
+        panic!("{sent:#?}")
+    };
+    assert_eq!(to, PBX);
+    assert!(refusal.starts_with("SIP/2.0 603 "), "{refusal}");
+    assert_eq!(world.counters.live(), 0);
+    // An emergency call is not held back.
+    let input = world.message(PBX, &invite("110", "e1"));
+    world.shard.handle(world.now, input, &mut world.out);
+    assert_eq!(world.out.transmits.len(), 2);
+    assert!(world.out.openings.is_empty());
+    let sent = world.take(Input::Command(Command::HangUpAll));
+    assert!(!sent.is_empty());
+    world.rest();
+    assert_eq!(world.shard.counts(), Counts::default());
 }
 
 #[test]
@@ -332,73 +438,19 @@ fn a_malformed_request_is_answered_and_a_stranger_is_not() {
 }
 
 #[test]
-fn a_carrier_hears_busy_where_a_tenant_s_caps_have_no_room() {
-    let mut world = World::of(&format!("{TENANT}calls_at_once = 1\n"));
-    let text = |branch: &str| invite("+81335570005", branch).replace("127.0.0.3", "127.0.0.2");
-    let sent = world.send(CARRIER, &text("i1"));
-    assert!(sent[1].1.starts_with("INVITE "), "{sent:#?}");
-    assert_ne!(world.counters.live(), 0);
-    let sent = world.send(CARRIER, &text("i2"));
-    let [(to, busy)] = sent.as_slice() else {
-        panic!("{sent:#?}")
-    };
-    assert_eq!(to, CARRIER);
-    assert!(busy.starts_with("SIP/2.0 486 "), "{busy}");
-    let reason = "Q.850;cause=17;text=\"calls-at-once\"";
-    assert_eq!(header(busy, "Reason"), reason);
-    // Calls out have caps of their own.
-    let sent = world.send(PBX, &invite("+442071838750", "o1"));
-    assert!(sent[1].1.starts_with("INVITE "), "{sent:#?}");
-    world.rest();
+fn what_is_not_supported_is_named_once_and_never_at_length() {
+    let mut world = World::new();
+    let extensions: String = (0..2_000).map(|at| format!("{:x},", at / 100)).collect();
+    let asks = invite("+442071838750", "r1")
+        .replace("X-Secret: inside", &format!("Require: {extensions}"));
+    let sent = world.send(PBX, &asks);
+    assert!(sent[0].1.starts_with("SIP/2.0 420 "), "{sent:#?}");
+    let named: Vec<&str> = header(&sent[0].1, "Unsupported").split(", ").collect();
     assert_eq!(
-        (world.shard.counts(), world.counters.live()),
-        (Counts::default(), 0)
+        named,
+        [
+            "0", "1", "2", "3", "4", "5", "6", "7", "8", "9", "a", "b", "c", "d", "e", "f"
+        ]
     );
-}
-
-#[test]
-fn a_pattern_is_told_in_the_log_and_in_the_journal() {
-    let walk = "[[pattern]]\nkind = \"prefix_walk\"\ndigits = 6\ncount = 2\nthen = \"refuse\"\n";
-    let mut world = World::of(&format!("{TENANT}{walk}"));
-    world.send(PBX, &invite("+23276838750", "w1"));
-    assert_eq!(world.alerts, [""; 0]);
-    let sent = world.send(PBX, &invite("+442071838750", "w2"));
-    assert!(sent[0].1.starts_with("SIP/2.0 603 "), "{sent:#?}");
-    assert!(header(&sent[0].1, "Reason").contains("prefix-walk"));
-    assert_eq!(world.alerts, ["prefix-walk 2 +442071838750"]);
-    let [note] = world.notes.as_slice() else {
-        panic!("{:#?}", world.notes)
-    };
-    for part in [
-        "prefix-walk: acme: 2 of 2",
-        "+442071838750",
-        "from 127.0.0.3",
-        "tenants/acme.toml:18",
-    ] {
-        assert!(note.contains(part), "{part}: {note}");
-    }
-}
-
-#[test]
-fn a_forwarded_call_that_keeps_its_caller_says_who_forwards_it() {
-    let keep = TENANT.replace("otherwise =", "forwarded = \"keep\"\notherwise =");
-    for field in [
-        "Diversion: <sip:+81335570042@127.0.0.3>;reason=unconditional",
-        "History-Info: <sip:0335570042@127.0.0.3>;index=1, <sip:+442071838750@h>;index=1.1",
-    ] {
-        let mut world = World::of(&keep);
-        let text = invite("+442071838750", "d1").replace("sip:+81335570001", "sip:+442081119999");
-        let text = text.replace("User-Agent", &format!("{field}\nUser-Agent"));
-        let sent = world.send(PBX, &text);
-        let out = &sent[1].1;
-        assert!(
-            header(out, "From").starts_with("<sip:+442081119999@127.0.0.1"),
-            "{out}"
-        );
-        assert!(
-            header(out, "Diversion").starts_with("<sip:+81335570042@127.0.0.1"),
-            "{out}"
-        );
-        assert!(!out.contains("History-Info"), "{out}");
-    }
+    assert!(sent[0].1.len() < asks.len());
 }

@@ -48,7 +48,7 @@ impl<'b> Draft<'b> {
         scratch.extend(method.iter().map(|&byte| token_byte(byte)));
         scratch.push(b' ');
         for &byte in uri {
-            match lex::is(byte, lex::ADDRESS) {
+            match byte.is_ascii() && lex::is(byte, lex::ADDRESS) {
                 true => scratch.push(byte),
                 false => append(scratch, format_args!("%{byte:02X}")),
             }

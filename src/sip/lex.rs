@@ -48,7 +48,9 @@ pub(crate) const HOST: u16 = 1 << 6;
 pub(crate) const VALUE: u16 = 1 << 7;
 /// What a tel number may hold (RFC 3966), without its leading `+`.
 pub(crate) const TEL: u16 = 1 << 8;
-/// What an address between `<>` may hold: visible, without `<`, `>` and `"`.
+/// What an address between `<>` may hold: visible, without `<`, `>` and `"`. Bytes
+/// beyond ASCII are among it, though no URI has them (RFC 3986 §2): where the address
+/// ends is sure, so that who dials in full-width digits can be told what is wrong.
 pub(crate) const ADDRESS: u16 = 1 << 9;
 
 /// The classes of each byte.
@@ -98,7 +100,7 @@ const fn classes_of(byte: u8) -> u16 {
     if byte.is_ascii_hexdigit() || has(b"*#-.()", byte) {
         set |= TEL;
     }
-    if visible && !has(b"<>\"", byte) {
+    if (visible && !has(b"<>\"", byte)) || !byte.is_ascii() {
         set |= ADDRESS;
     }
     set
@@ -160,7 +162,7 @@ pub(crate) fn span(text: &[u8], class: u16) -> (&[u8], &[u8]) {
     text.split_at_checked(end).unwrap_or((text, &[]))
 }
 
-/// Whether `text` may stand between `<>`: visible ASCII without `<`, `>` and `"`.
+/// Whether `text` may stand between `<>`, and is not empty.
 #[inline]
 pub(crate) fn is_address(text: &[u8]) -> bool {
     matches!(address_span(text), ([_, ..], []))
@@ -181,7 +183,7 @@ pub(crate) fn address_span(text: &[u8]) -> (&[u8], &[u8]) {
         end += words::find(text.get(end..).unwrap_or_default(), |word| {
             // `<` and `>` differ in one bit. `"` is below with a `!`, which is seldom.
             words::below(word, b'#')
-                | words::above_ascii(word)
+                | words::equal(word, 0x7f)
                 | words::equal(word | words::repeat(2), b'>')
         });
         match text.get(end) {

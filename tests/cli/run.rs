@@ -213,6 +213,9 @@ fn a_port_in_use_is_said_with_what_to_do() {
     assert_eq!(said.code, Some(1), "{said:?}");
     let last = said.err.lines().last().unwrap();
     assert!(last.contains("another program has port"), "{said:?}");
+    // The ledger knows of no run that began, so none that did not end in order.
+    let mut reader = Reader::open(&files.path("ledger")).unwrap();
+    assert!(reader.next().unwrap().is_none());
 }
 
 #[test]
@@ -221,4 +224,23 @@ fn a_ledger_that_is_taken_names_who_has_it() {
     let _ledger = Ledger::open(&files.path("ledger")).unwrap();
     let said = files.tollgate(&["run", "-c", "tollgate.toml"]);
     said.is_one_line(&format!("process {}", std::process::id()));
+}
+
+#[test]
+fn what_only_a_start_can_change_is_said() {
+    let files = folder();
+    let mut running = Running::start(&files, &[]);
+    running.says("listening on UDP");
+    files.replace(
+        "tollgate.toml",
+        "[ledger]",
+        "[run]\nstop_after = \"7s\"\n[ledger]",
+    );
+    running.signal("-HUP");
+    running.says("[run] or [ledger] has changed, which the next start heeds");
+    running.says("new rules are in force");
+    files.replace("tollgate.toml", "udp:127.0.0.1:", "udp:127.0.0.8:");
+    running.signal("-HUP");
+    running.says("[[listen]] has changed, which takes a restart");
+    running.stop();
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use jiff::tz::TimeZoneDatabase;
 use tollgate::ledger::{Journal, Ledger, Reader};
-use tollgate::net::{self, RunError, Setup, clock};
+use tollgate::net::{self, RunError, Setup, Sockets, clock};
 use tollgate::policy::{Counters, Options, RuleSet, Source, Sources, compile};
 
 use super::PATIENCE;
@@ -30,6 +30,15 @@ allow = ["jp.fixed", "+44 20"]
 "#;
 
 const SHARDS: u16 = 2;
+
+/// Where it listens.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Listen {
+    /// At one address.
+    Here,
+    /// At every address of the machine, and is known by that one.
+    Everywhere,
+}
 
 /// How the disk under the journals behaves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -98,12 +107,25 @@ impl World {
         let pbx = Peer::new("127.0.0.13", address);
         let carrier = Peer::new("127.0.0.12", address);
         let directory = std::env::temp_dir().join(format!("driver-{}", std::process::id()));
-        Self::run(pbx, carrier, address, directory)
+        Self::run(pbx, carrier, address, Listen::Here, directory)
     }
 
-    fn run(pbx: Peer, carrier: Peer, address: SocketAddr, directory: PathBuf) -> Self {
+    fn run(
+        pbx: Peer,
+        carrier: Peer,
+        address: SocketAddr,
+        listen: Listen,
+        directory: PathBuf,
+    ) -> Self {
+        let (port, host) = (address.port(), address.ip());
+        let listener = match listen {
+            Listen::Here => format!("address = \"udp:{address}\""),
+            Listen::Everywhere => {
+                format!("address = \"udp:0.0.0.0:{port}\"\nadvertise = \"{host}\"")
+            }
+        };
         let main = format!(
-            "[[listen]]\naddress = \"udp:{address}\"\n[[carrier]]\nname = \"upstream\"\n\
+            "[[listen]]\n{listener}\n[[carrier]]\nname = \"upstream\"\n\
              address = \"udp:{}\"\nsources = [\"127.0.0.12/32\"]\nnumber_format = \"e164\"\n",
             carrier.address()
         );
@@ -116,13 +138,19 @@ impl World {
             move || rules(&main, &tenant.lock().unwrap(), &counters)
         };
         let ledger = open_ledger(&directory);
+        let rules = compile().unwrap();
         let setup = Setup {
-            rules: Arc::new(compile().unwrap()),
+            sockets: Sockets::open(&rules).unwrap(),
+            rules: Arc::new(rules),
             counters: Arc::clone(&counters),
             journals: journals(&ledger, &disk),
             bucket_key: ledger.key().unwrap(),
             directory: directory.clone(),
-            stop_after: Duration::from_secs(2),
+            stop_after: match listen {
+                Listen::Here => Duration::from_secs(2),
+                // Only a second signal ends it before.
+                Listen::Everywhere => Duration::from_secs(86_400),
+            },
             reload: {
                 let reloads = Arc::clone(&reloads);
                 Box::new(move || {
@@ -149,9 +177,9 @@ impl World {
     }
 
     /// Waits for its end, and has another one take over, with the same peers.
-    pub(crate) fn restart(self) -> (Result<(), RunError>, Self) {
+    pub(crate) fn restart(self, listen: Listen) -> (Result<(), RunError>, Self) {
         let result = self.thread.join().unwrap();
-        let world = Self::run(self.pbx, self.carrier, self.address, self.directory);
+        let world = Self::run(self.pbx, self.carrier, self.address, listen, self.directory);
         (result, world)
     }
 
@@ -161,6 +189,13 @@ impl World {
 
     pub(crate) fn peer(&self, host: &str) -> Peer {
         Peer::new(host, self.address)
+    }
+
+    /// Has the phone system call another address of the machine from now on: it
+    /// only hears what comes from there.
+    pub(crate) fn pbx_calls(&mut self, host: &str) {
+        let address = SocketAddr::new(host.parse().unwrap(), self.address.port());
+        self.pbx = Peer::new("127.0.0.13", address);
     }
 
     pub(crate) fn set_tenant(&self, text: &str) {

@@ -138,6 +138,7 @@ impl Core {
             listener: ListenerId(0),
             transport: Transport::Udp,
             remote: from,
+            local: None,
         };
         self.handle(shard, at, Input::Message { flow, message });
     }

@@ -208,8 +208,15 @@ fn call(rng: &mut Rng, mood: Mood, at: Nanos, tenant: u8) -> CallPlan {
         let group = groups[rng.weighted(&[30, 20, 14, 14, 3, 5, 2, 2, 4, 6])];
         dial(rng, group, HOST)
     };
-    let caller = caller(rng, mood, inbound, tenant);
-    let callee = callee(rng, mood, inbound);
+    let mut caller = caller(rng, mood, inbound, tenant);
+    let mut callee = callee(rng, mood, inbound);
+    if rng.permille(60) {
+        // Offers that cross.
+        let at = rng.range(1, 10) * SEC;
+        for side in [&mut caller.side, &mut callee.side] {
+            side.mids.push((at, Mid::ReInvite { offer: true }));
+        }
+    }
     CallPlan {
         at,
         inbound,

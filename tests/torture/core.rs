@@ -81,6 +81,7 @@ impl Core {
                 listener: ListenerId(0),
                 transport: Transport::Udp,
                 remote: from,
+                local: None,
             };
             let input = Input::Message { flow, message };
             self.shard.handle(self.now, input, &mut self.out);

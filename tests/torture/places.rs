@@ -122,3 +122,6 @@ impl Places {
 
 /// The dial plan that the rules name.
 pub(crate) const PLAN: &str = include_str!("../../policies/plans/jp.toml");
+
+/// The tariff that the shipped tenant names.
+pub(crate) const TARIFF: &str = include_str!("../../policies/tariffs/jp-carrier.csv");

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use tollgate::net::clock;
 
-use crate::places::{PLAN, Places, SIP_PORT};
+use crate::places::{PLAN, Places, SIP_PORT, TARIFF};
 use crate::world::{Heard, Memory, World};
 
 /// Long enough for anything that is to come, on a busy machine.
@@ -35,18 +35,25 @@ pub(crate) struct Wire {
 impl Wire {
     pub(crate) fn start() -> Self {
         let places = Places::new();
+        Self::start_with(places, &places.tenant_file(), &[])
+    }
+
+    /// With this tenant, and these options of `tollgate run`.
+    pub(crate) fn start_with(places: Places, tenant: &str, options: &[&str]) -> Self {
         let name = format!("torture-{}-{}", std::process::id(), places.host(0));
         let folder = std::env::temp_dir().join(name);
-        for below in ["rules/tenants", "rules/plans"] {
+        for below in ["rules/tenants", "rules/plans", "rules/tariffs"] {
             fs::create_dir_all(folder.join(below)).unwrap();
         }
         let write = |name: &str, text: &str| fs::write(folder.join(name), text).unwrap();
         write("tollgate.toml", &places.main_file());
-        write("rules/tenants/acme.toml", &places.tenant_file());
+        write("rules/tenants/acme.toml", tenant);
         write("rules/plans/jp.toml", PLAN);
+        write("rules/tariffs/jp-carrier.csv", TARIFF);
         let log = fs::File::create(folder.join("log")).unwrap();
         let child = Command::new(env!("CARGO_BIN_EXE_tollgate"))
             .args(["run", "-c", "tollgate.toml"])
+            .args(options)
             .current_dir(&folder)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
@@ -167,6 +174,21 @@ impl Wire {
         let line = status.lines().find(|line| line.starts_with("VmRSS:"));
         let kilobytes = line.and_then(|line| line.split_whitespace().nth(1));
         kilobytes.unwrap().parse::<u64>().unwrap() * 1024
+    }
+
+    /// The verdicts of its ledger, as `tollgate ledger export` says them.
+    pub(crate) fn verdicts(&self) -> Vec<serde_json::Value> {
+        let exported = Command::new(env!("CARGO_BIN_EXE_tollgate"))
+            .args(["ledger", "export", "-c", "tollgate.toml"])
+            .current_dir(&self.folder)
+            .output()
+            .unwrap();
+        assert!(exported.status.success(), "{exported:?}");
+        let lines = std::str::from_utf8(&exported.stdout).unwrap().lines();
+        let records = lines.map(|line| serde_json::from_str(line).unwrap());
+        records
+            .filter(|record: &serde_json::Value| record["record"] == "verdict")
+            .collect()
     }
 
     /// Stops it in order. Returns its whole log.

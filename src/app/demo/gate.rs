@@ -81,9 +81,11 @@ impl Gate {
         let bucket_key = ledger.key().map_err(|fault| fault.to_string())?;
         let counters = Arc::new(Counters::new());
         let rules = rules(places, &counters)?;
+        let sockets = net::Sockets::open(&rules).map_err(|error| error.to_string())?;
         let journals = run::journals(&ledger, SHARDS, &rules).map_err(|fault| fault.to_string())?;
         let setup = net::Setup {
             rules: Arc::new(rules),
+            sockets,
             counters: Arc::clone(&counters),
             journals,
             bucket_key,

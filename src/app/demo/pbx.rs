@@ -33,6 +33,8 @@ pub(super) struct Ended {
     pub(super) refused: u64,
     /// Without an answer to the INVITE or the BYE.
     pub(super) lost: u64,
+    /// Why the last that was refused was.
+    pub(super) reason: String,
 }
 
 /// What the phone system counted.
@@ -66,7 +68,10 @@ impl Counted {
     }
 
     fn refused(&mut self, role: Role, dialled: &str, reason: String) {
-        self.each(role, |ended| ended.refused += 1);
+        self.each(role, |ended| {
+            ended.refused += 1;
+            reason.clone_into(&mut ended.reason);
+        });
         if role == Role::Ordinary {
             self.failure
                 .get_or_insert_with(|| format!("{dialled}: {reason}"));

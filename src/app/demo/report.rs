@@ -22,6 +22,7 @@ impl Tally {
         let reached = bill.attack();
         let failed = pbx.ordinary.made - pbx.ordinary.done;
         let lost = pbx.flood.lost + pbx.attack.made - pbx.attack.refused;
+        let idle = pbx.ordinary.made == 0 || pbx.attack.made == 0;
         let over = bill.flood() > A_MINUTE || bill.flood_peak > AT_ONCE;
         let why = pbx.failure.as_deref().unwrap_or("not over");
         let differ = bill.ordinary() != pbx.ordinary.done || bill.flood() != pbx.flood.done;
@@ -36,6 +37,7 @@ impl Tally {
             ),
             (lost > 0, format!("{lost} attack calls were not refused")),
             (over, "the flood went over its cap".to_owned()),
+            (idle, "calls were to be made, and none was".to_owned()),
             (
                 differ,
                 "the phone system and the carrier counted differently".to_owned(),
@@ -100,7 +102,7 @@ impl Tally {
             reasons
                 .map(|(why, calls)| Line(Tone::Plain, pair(&format!("  {}", words(why)), *calls))),
         );
-        lines.push(Line(Tone::Title, "the last ones".into()));
+        lines.push(Line(Tone::Title, "the last that were refused".into()));
         for (dialled, why) in &pbx.recent {
             lines.push(Line(Tone::Faint, format!("  {dialled}  {}", words(why))));
         }
@@ -114,10 +116,11 @@ impl Tally {
         let empty = || Line(Tone::Plain, String::new());
         let mut lines = vec![
             empty(),
-            title("Each way of dialling:      made  refused".into()),
+            title("Each way of dialling:   refused  because".into()),
         ];
         let forms = FORMS.iter().zip(&pbx.forms);
         lines.extend(forms.map(|(form, ended)| form_row(form.name, ended)));
+        lines.extend(WHY.map(|(_, word, meaning)| faint(format!("  {word}: {meaning}"))));
         lines.extend(past(judged));
         // What matters most comes last: a low terminal shows only the end.
         let seconds = pbx.elapsed.as_secs_f32();
@@ -164,14 +167,14 @@ fn past(judged: u64) -> Vec<Line> {
             Tone::Title,
             format!("The 2015 attack: {} calls in {DAYS} days", grouped(CALLS)),
         ),
-        Line(Tone::Faint, "30 s and ¥175 each, spread evenly, in".into()),
-        Line(Tone::Faint, "virtual time. What gets through:".into()),
+        faint("30 s and ¥175 each, spread evenly, in".into()),
+        faint("virtual time. What gets through".into()),
         through("10/min, 3 at once", even),
         through("  2, only nights", capped(Hours::Nights, 10, 2)),
-        through("no 010...", blocked("")),
+        through("a block on 010...", blocked("")),
         through("  dialled *010...", blocked("*")),
         through("Tollgate", judged),
-        Line(Tone::Good, money("saved against the first", saved)),
+        Line(Tone::Good, money("saved against those caps", saved)),
     ]
 }
 
@@ -182,16 +185,23 @@ pub(super) fn begin(places: &Places) -> Vec<Line> {
         tollgate,
         carrier,
     } = places;
-    [
-        "The attack of 2015, over UDP on loopback".to_owned(),
+    let story = [
+        "In 2015 someone got into the telephone",
+        "systems of small firms in Japan and had",
+        "them call Sierra Leone, 010 232 76...,",
+        "at ¥175 a call: ¥2.5 million a victim.",
+        "Now it happens again, on this machine,",
+        "with Tollgate in between.",
+    ];
+    let story = story.map(|text| Line(Tone::Plain, text.to_owned()));
+    let places = [
         format!("  phone system {pbx}"),
-        format!("  firewall     {tollgate}"),
+        format!("  Tollgate     {tollgate}"),
         format!("  carrier      {carrier}"),
         "A call of 30 s takes 0.3 s here.".to_owned(),
         String::new(),
-    ]
-    .map(|text| Line(Tone::Faint, text))
-    .into()
+    ];
+    story.into_iter().chain(places.map(faint)).collect()
 }
 
 /// What to do next.
@@ -223,20 +233,49 @@ fn verdict(name: &str, bad: u64) -> Line {
     Line(tone, pair(name, bad))
 }
 
+/// Reasons for which calls of the attack are refused, each in a word, and what the
+/// word means.
+const WHY: [(&str, &str, &str); 3] = [
+    (
+        "destination-not-allowed",
+        "no rule",
+        "none allows that country",
+    ),
+    (
+        "destination-denied",
+        "denied",
+        "a rule forbids such numbers",
+    ),
+    ("no-single-meaning", "ambiguous", "it has no single meaning"),
+];
+
 fn form_row(name: &str, ended: &Ended) -> Line {
-    let tone = if ended.made == ended.refused {
+    let Ended {
+        made,
+        refused,
+        reason,
+        ..
+    } = ended;
+    let tone = if made == refused {
         Tone::Plain
     } else {
         Tone::Bad
     };
-    Line(
-        tone,
-        format!("  {name:<24}{:>5}{:>9}", ended.made, ended.refused),
-    )
+    let word = WHY.iter().find(|(code, ..)| code == reason);
+    let word = word.map_or(reason.as_str(), |(_, word, _)| word);
+    let count = format!("{refused}/{made}");
+    Line(tone, format!("  {name:<20}{count:>7}  {word}"))
+}
+
+fn faint(text: String) -> Line {
+    Line(Tone::Faint, text)
 }
 
 fn flood(pbx: &Counted, bill: &Bill) -> String {
-    let text = format!("flood calls let through, of {}", pbx.flood.made);
+    let text = format!(
+        "flood let through of {}, cap {A_MINUTE}/min",
+        pbx.flood.made
+    );
     pair(&text, bill.flood())
 }
 
@@ -309,13 +348,26 @@ mod tests {
 
     #[test]
     fn what_is_untrue_is_said() {
-        let mut tally = Tally {
-            pbx: Counted::default(),
-            bill: Bill::default(),
-        };
-        assert!(tally.faults().is_empty());
-        tally.bill.numbers.insert("+23276003100".into(), 1);
-        tally.pbx.ordinary.made = 1;
-        assert_eq!(tally.faults().len(), 2);
+        let lies: [fn(&mut Tally); 7] = [
+            |it| *it.bill.numbers.entry("+23276003100".into()).or_default() += 1,
+            |it| it.pbx.ordinary.made += 1,
+            |it| it.pbx.attack.made += 1,
+            |it| it.pbx.flood.lost += 1,
+            |it| it.bill.flood_peak = AT_ONCE + 1,
+            |it| *it.bill.numbers.entry("+81335571234".into()).or_default() += 1,
+            |it| (it.pbx.attack.made, it.pbx.attack.refused) = (0, 0),
+        ];
+        for (at, lie) in lies.into_iter().enumerate() {
+            let mut tally = Tally {
+                pbx: Counted::default(),
+                bill: Bill::default(),
+            };
+            (tally.pbx.attack.made, tally.pbx.attack.refused) = (2, 2);
+            (tally.pbx.ordinary.made, tally.pbx.ordinary.done) = (2, 2);
+            tally.bill.numbers.insert("+81335571234".into(), 2);
+            assert!(tally.faults().is_empty(), "{:?}", tally.faults());
+            lie(&mut tally);
+            assert!(!tally.faults().is_empty(), "lie {at} is not noticed");
+        }
     }
 }

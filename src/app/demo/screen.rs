@@ -1,12 +1,10 @@
 //! The live view: redrawn in place on a terminal, else a line of text now and
 //! then. It changes nothing of the terminal that would have to be set back.
 
-use std::io::{IsTerminal, stdout};
+use std::io::{ErrorKind, IsTerminal, Write, stdout};
 use std::time::Duration;
 
 use terminal_size::{Height, Width, terminal_size};
-
-use crate::app::print;
 
 /// How a line is shown, if there are colours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,6 +30,8 @@ pub(super) struct Screen {
     drawn: usize,
     /// When the next plain line is due.
     next: Duration,
+    /// Nobody reads it any more.
+    closed: bool,
 }
 
 impl Screen {
@@ -44,6 +44,25 @@ impl Screen {
             colours: terminal && !dumb && !no_colour,
             drawn: 0,
             next: PERIOD,
+            closed: false,
+        }
+    }
+
+    /// Whether whoever read it has had enough.
+    pub(super) fn is_closed(&self) -> bool {
+        self.closed
+    }
+
+    /// Writes all of it now: what is behind the last line's end, too.
+    fn put(&mut self, text: &str) -> Result<(), String> {
+        let mut output = stdout().lock();
+        let written = output.write_all(text.as_bytes());
+        match written.and_then(|()| output.flush()) {
+            Err(error) if error.kind() == ErrorKind::BrokenPipe => {
+                self.closed = true;
+                Ok(())
+            }
+            written => written.map_err(|error| format!("cannot write the output: {error}")),
         }
     }
 
@@ -64,7 +83,7 @@ impl Screen {
             return Ok(());
         }
         self.next = elapsed + PERIOD;
-        print(&(line() + "\n"))
+        self.put(&(line() + "\n"))
     }
 
     /// Leaves the view as it is, and goes on below it.
@@ -74,7 +93,8 @@ impl Screen {
     pub(super) fn below(&mut self, lines: &[Line]) -> Result<(), String> {
         self.drawn = 0;
         let lines = lines.iter().map(|line| self.styled(line, usize::MAX));
-        print(&lines.map(|line| line + "\n").collect::<String>())
+        let text: String = lines.map(|line| line + "\n").collect();
+        self.put(&text)
     }
 
     fn draw(&mut self, lines: &[Line]) -> Result<(), String> {
@@ -95,7 +115,7 @@ impl Screen {
             self.drawn += 1;
         }
         text.push_str("\x1b[J");
-        print(&text)
+        self.put(&text)
     }
 
     fn styled(&self, Line(tone, text): &Line, width: usize) -> String {

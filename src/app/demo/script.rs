@@ -72,7 +72,7 @@ pub(super) const FORMS: [Form; 17] = [
         "sip:+442079460188;rn=+23276N@127.0.0.1;user=phone",
     ),
     Form {
-        name: "To is in Tokyo",
+        name: "To says Tokyo",
         uri: "sip:01023276N@127.0.0.1",
         to: "sip:0335571288@127.0.0.1",
     },
@@ -107,7 +107,7 @@ const EXTRAS: [&str; 2] = ["100", "0143"];
 /// What happens, with the time at which it begins.
 pub(super) const ACTS: [(u64, &str); 4] = [
     (0, "an ordinary day at the office"),
-    (1_800, "the attack: 010 232 76..."),
+    (1_800, "the attack: Sierra Leone"),
     (4_400, "the evasions, one by one"),
     (8_800, "a flood of an allowed number"),
 ];

@@ -21,16 +21,33 @@ sources = ["127.0.0.2/32", "::2/128"]
 number_format = "e164"
 "#;
 
+const TENANT: &str = r#"
+name = "acme"
+plan = "jp"
+time_zone = "Asia/Tokyo"
+carriers = ["upstream"]
+[identify]
+sources = ["127.0.0.4/32"]
+[callers]
+own = ["+81335570000..+81335570099"]
+otherwise = "replace"
+default = "+81335570000"
+[destinations]
+allow = ["jp.fixed"]
+"#;
+
 const SHARDS: u16 = 3;
 
 fn rules() -> Arc<RuleSet> {
+    let source = |name: &str, text: &str| Source {
+        name: name.into(),
+        text: text.into(),
+    };
+    let plan = include_str!("../../../policies/plans/jp.toml");
     let sources = Sources {
-        main: Source {
-            name: "tollgate.toml".into(),
-            text: MAIN.into(),
-        },
-        tenants: Vec::new(),
-        plans: Vec::new(),
+        main: source("tollgate.toml", MAIN),
+        tenants: vec![source("tenants/acme.toml", TENANT)],
+        plans: vec![source("plans/jp.toml", plan)],
         tariffs: Vec::new(),
     };
     let zones = TimeZoneDatabase::bundled();
@@ -47,7 +64,7 @@ fn desk() -> Desk {
         timers: Timers::default(),
         rules: Arc::clone(&rules),
     };
-    let mailboxes = (0..SHARDS).map(|_| Mailbox::new(10)).collect();
+    let mailboxes = (0..SHARDS).map(|_| Mailbox::new()).collect();
     Desk::new(
         Shard::new(config, now),
         0,
@@ -64,6 +81,7 @@ impl Desk {
         let source: SocketAddr = source.parse().unwrap();
         let datagram = Datagram {
             source,
+            local: None,
             bytes: text.as_bytes(),
             truncated: false,
         };
@@ -151,13 +169,75 @@ fn a_message_goes_where_its_call_is() {
     assert_eq!(desk.stats.hopped.value(), 5);
 }
 
+/// The request lines in another shard's mailbox, in order.
+fn posted(desk: &Desk, shard: usize) -> Vec<String> {
+    let mut inbox = VecDeque::new();
+    desk.mailboxes[shard].collect(&mut inbox);
+    let lines = inbox.iter().map(|letter| {
+        let Letter::Message { message, .. } = letter else {
+            panic!("{letter:?}");
+        };
+        let text = String::from_utf8_lossy(message.bytes());
+        text.lines().next().unwrap().to_owned()
+    });
+    lines.collect()
+}
+
 #[test]
-fn a_full_mailbox_loses_what_comes_last() {
+fn a_full_mailbox_still_takes_what_is_under_way_and_emergencies() {
     let mut desk = desk();
-    for _ in 0..15 {
-        desk.receive("127.0.0.2:5070", &options(call_id_of(1)));
+    let new = options(call_id_of(1));
+    let in_dialog = new.replace("<sip:a@b>\r", "<sip:a@b>;tag=2\r");
+    let response = in_dialog.replace("OPTIONS sip:a@b SIP/2.0", "SIP/2.0 200 OK");
+    let emergency = new
+        .replace("OPTIONS", "INVITE")
+        .replace("INVITE sip:a@b", "INVITE sip:118@b");
+    let send = |desk: &mut Desk, text: &str, count: usize| {
+        let before = desk.stats.hopped.value();
+        for _ in 0..count {
+            desk.receive("127.0.0.2:5070", text);
+        }
+        desk.post();
+        desk.stats.hopped.value() - before
+    };
+    assert_eq!(send(&mut desk, &new, MAILBOX_LETTERS + 15), 4096);
+    assert_eq!(desk.stats.hop_dropped.value(), 15);
+    assert_eq!(send(&mut desk, &response, 10), 10);
+    assert_eq!(send(&mut desk, &in_dialog, 2000), 1014);
+    assert_eq!(send(&mut desk, &response, 10), 0);
+    assert_eq!(send(&mut desk, &new.replace("OPTIONS", "INVITE"), 10), 0);
+    assert_eq!(send(&mut desk, &emergency, 10), 10);
+    let letters = posted(&desk, 1);
+    assert_eq!(letters.len(), MAILBOX_LETTERS + MAILBOX_RESERVE + 10);
+    assert!(
+        letters[letters.len() - 10..]
+            .iter()
+            .all(|line| line.starts_with("INVITE sip:118@"))
+    );
+    // Emptied, it takes everything again.
+    assert_eq!(send(&mut desk, &new, 10), 10);
+}
+
+#[test]
+fn one_turns_overflow_is_sorted() {
+    let mut desk = desk();
+    let new = options(call_id_of(1));
+    for _ in 0..MAILBOX_LETTERS {
+        desk.receive("127.0.0.2:5070", &new);
     }
     desk.post();
-    assert_eq!(desk.stats.hopped.value(), 10);
-    assert_eq!(desk.stats.hop_dropped.value(), 5);
+    let text = new.replace("OPTIONS", "INVITE");
+    for user in ["0335571234", "110", "0335571235", "184110"] {
+        let line = format!("INVITE sip:{user}@b");
+        desk.receive("127.0.0.2:5070", &text.replace("INVITE sip:a@b", &line));
+    }
+    desk.receive("127.0.0.2:5070", &text.replace("INVITE", "CANCEL"));
+    desk.post();
+    assert_eq!(desk.stats.hop_dropped.value(), 2);
+    let letters = posted(&desk, 1);
+    let last = &letters[MAILBOX_LETTERS..];
+    assert!(last[0].starts_with("CANCEL "), "{last:?}");
+    assert!(last[1].starts_with("INVITE sip:110@"), "{last:?}");
+    assert!(last[2].starts_with("INVITE sip:184110@"), "{last:?}");
+    assert_eq!(last.len(), 3);
 }

@@ -1,6 +1,6 @@
 //! A rule set while it grows, file by file.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,16 +14,17 @@ use crate::policy::cap::Condition;
 use crate::policy::counters::{Counters, Zone};
 use crate::policy::diagnostic::{At, Fault, Faults, LineIndex, Place, nearest};
 use crate::policy::hours::Hours;
+use crate::policy::lane::{Cap, Home, Lane};
 use crate::policy::numbering::{Classes, Numbering};
 use crate::policy::pattern::Pattern;
 use crate::policy::peers::Peers;
 use crate::policy::plan::Plan;
 use crate::policy::ruleset::{
-    Cap, Carrier, CarrierId, Home, Lane, Listener, Peer, RuleId, RuleSet, Rules, Run, Tenant,
-    TenantId,
+    Carrier, CarrierId, Listener, Peer, RuleId, RuleSet, Rules, Run, Tenant, TenantId,
 };
 use crate::policy::table::Entry;
 use crate::policy::target::{Packed, Target};
+use crate::policy::tariff::Tariff;
 use crate::policy::values::{self, NumberRange};
 
 /// Everything known so far.
@@ -42,7 +43,8 @@ pub(super) struct Build<'z> {
     pub plans: Vec<Plan>,
     pub homes: Vec<Home>,
     pub plan_names: BTreeMap<String, (Place, Option<u16>)>,
-    pub tariffs: BTreeSet<String>,
+    pub tariffs: Vec<Tariff>,
+    pub tariff_names: BTreeMap<String, u16>,
     zones: Vec<Zone>,
     zone_places: BTreeMap<String, u16>,
     claims: BTreeMap<IpNet, (Peer, Place)>,
@@ -83,7 +85,8 @@ impl<'z> Build<'z> {
             plans: Vec::new(),
             homes: Vec::new(),
             plan_names: BTreeMap::new(),
-            tariffs: BTreeSet::new(),
+            tariffs: Vec::new(),
+            tariff_names: BTreeMap::new(),
             zones: Vec::new(),
             zone_places: BTreeMap::new(),
             claims: BTreeMap::new(),
@@ -266,6 +269,7 @@ impl<'z> Build<'z> {
             zones: self.zones,
             tenants: self.tenants,
             lanes: self.lanes,
+            tariffs: self.tariffs,
             entries: self.entries,
             caps: self.caps,
             conditions: self.conditions,

@@ -10,8 +10,9 @@ use super::tenant::{Arranged, arrange, longest, mode};
 use crate::policy::cap::Condition;
 use crate::policy::counters::{Book, Limits, Measure, Meters, NUMBERS_MAX, Quantity};
 use crate::policy::diagnostic::{At, Fault, Faults, LineIndex, Place};
+use crate::policy::lane::{Cap, Longest};
 use crate::policy::model::{CapTable, TenantFile};
-use crate::policy::ruleset::{Cap, Longest, Mode};
+use crate::policy::ruleset::Mode;
 use crate::policy::table::{Entry, Flags};
 
 /// The most calls that a sliding window can be told to allow: so many times are

@@ -7,10 +7,10 @@ use super::build::{Build, duration};
 use super::hours::Named;
 use crate::policy::counters::{Book, PatternKey, Sign};
 use crate::policy::diagnostic::{At, Fault, Faults, LineIndex, nearest, one_of};
+use crate::policy::lane::Part;
 use crate::policy::model::PatternTable;
 use crate::policy::numbering::Country;
 use crate::policy::pattern::Pattern;
-use crate::policy::ruleset::Part;
 use crate::policy::target::Target;
 
 /// The most sights that a pattern can be told to take: so many are remembered of

@@ -2,9 +2,9 @@
 
 use super::build::{Build, name_is_good, named_twice};
 use crate::policy::diagnostic::{At, Fault, Faults};
+use crate::policy::lane::Home;
 use crate::policy::model::PlanFile;
 use crate::policy::plan::Plan;
-use crate::policy::ruleset::Home;
 
 /// Takes a plan into the set.
 pub(super) fn plan(build: &mut Build<'_>, file: PlanFile, faults: &mut Faults<'_>) {

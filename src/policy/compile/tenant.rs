@@ -9,14 +9,12 @@ use super::main::is_reachable;
 use super::{caps, destinations, hours, patterns};
 use crate::base::flow::Transport;
 use crate::policy::diagnostic::{At, Fault, Faults, LineIndex};
+use crate::policy::lane::{Forwarded, Lane, Longest, NO_TARIFF, Otherwise, Part};
 use crate::policy::model::{CapTable, InboundTable, TenantFile};
 use crate::policy::numbering::Length;
-use crate::policy::ruleset::{
-    CarrierId, Delivery, Lane, Longest, Mode, Part, Peer, RuleId, Tenant, TenantId,
-};
+use crate::policy::ruleset::{CarrierId, Delivery, Mode, Peer, RuleId, Tenant, TenantId};
 use crate::policy::table::{self, Entry, Kinds};
 use crate::policy::target::Packed;
-use crate::policy::traits::{Forwarded, Otherwise, Traits};
 use crate::policy::values::{self, Endpoint, NumberRange, Scheme};
 
 /// The longest call and ring of a tenant that does not say.
@@ -41,10 +39,11 @@ pub(super) fn tenant(
         return;
     };
     let plan = plan(build, file, faults);
-    tariff(build, file, faults);
+    let (tariff, tariff_rule) = tariff(build, file, lines, faults);
     let carriers = carriers(build, file, faults);
     let zone = file.time_zone.and_then(|zone| build.zone(zone, faults));
     let mode = mode(file.mode, faults);
+    let unpriced = unpriced(file, mode, faults);
     sources(build, file, id, faults);
     let callers = callers(build, file, lines, faults);
     let destinations = destinations::destinations(build, file, lines, faults);
@@ -53,11 +52,7 @@ pub(super) fn tenant(
         .as_ref()
         .and_then(|table| inbound(build, table, faults));
     if inbound.is_some() {
-        let own = callers.own.of(&build.entries).iter();
-        let place = file.callers.own.first().map_or(name.place, |it| it.place);
-        build
-            .owners
-            .extend(own.map(|entry| (entry.as_range(), id, place)));
+        own_numbers(build, file, &callers, id);
     }
     let longest = file.caps.as_ref().map(|caps| longest(caps, faults));
     let longest = longest.unwrap_or(Longest::NONE).or(USUAL);
@@ -76,19 +71,25 @@ pub(super) fn tenant(
         inbound,
         mode,
         patterns,
+        tariff_rule,
     });
     build.lanes.push(Lane {
         book,
-        destinations: destinations.part,
+        own: callers.own.start,
+        destinations: destinations.part.start,
         destination_kinds: destinations.kinds,
-        cap_targets: caps.targets.part,
+        cap_targets: caps.targets.part.start,
         cap_kinds: caps.targets.kinds,
-        own: callers.own,
+        end: caps.targets.part.end,
+        tariff,
+        unpriced,
         default: callers.default,
         wide_caps: caps.wide,
         wide_count: caps.wide_count,
         inbound_count: caps.inbound_count,
-        traits: Traits::new(otherwise, forwarded, !file.patterns.is_empty()),
+        otherwise,
+        forwarded,
+        watched: !file.patterns.is_empty(),
         mode,
         callers: callers.rule,
         zone: zone.unwrap_or(0),
@@ -96,6 +97,15 @@ pub(super) fn tenant(
         longest_call: longest.call,
         longest_ring: u16::try_from(longest.ring).unwrap_or(u16::MAX),
     });
+}
+
+/// Notes whose the tenant's numbers are, for calls to them.
+fn own_numbers(build: &mut Build<'_>, file: &TenantFile<'_>, callers: &Callers, id: TenantId) {
+    let own = callers.own.of(&build.entries).iter();
+    let place = file.callers.own.first().map_or(file.place, |it| it.place);
+    build
+        .owners
+        .extend(own.map(|entry| (entry.as_range(), id, place)));
 }
 
 /// A tenant's arranged entries: which part of all, and of which kinds.
@@ -149,17 +159,36 @@ fn plan(build: &Build<'_>, file: &TenantFile<'_>, faults: &mut Faults<'_>) -> Op
     }
 }
 
-fn tariff(build: &Build<'_>, file: &TenantFile<'_>, faults: &mut Faults<'_>) {
-    if let Some(name) = file.tariff
-        && !build.tariffs.contains(name.value)
-    {
-        no_such(
-            name,
-            "tariff",
-            build.tariffs.iter().map(String::as_str),
-            faults,
-        );
+/// The tariff's place, and the rule that names it.
+fn tariff(
+    build: &mut Build<'_>,
+    file: &TenantFile<'_>,
+    lines: &LineIndex,
+    faults: &mut Faults<'_>,
+) -> (u16, Option<RuleId>) {
+    let Some(name) = file.tariff else {
+        return (NO_TARIFF, None);
+    };
+    let Some(&at) = build.tariff_names.get(name.value) else {
+        let known = build.tariff_names.keys().map(String::as_str);
+        no_such(name, "tariff", known, faults);
+        return (NO_TARIFF, None);
+    };
+    let rule = build.rule(name.place, lines, format!("tariff = \"{}\"", name.value));
+    (at, Some(rule))
+}
+
+/// Whether calls without a price go out in observe mode, too.
+fn unpriced(file: &TenantFile<'_>, mode: Mode, faults: &mut Faults<'_>) -> bool {
+    let Some(said) = file.unpriced else {
+        return false;
+    };
+    if said.value && mode == Mode::Enforce {
+        let fault = Fault::warning("`unpriced` is for observe mode").label("has no effect");
+        let help = "a call without a price is refused; give it one, or take out the tariff";
+        faults.add(said.place, fault.help(help));
     }
+    said.value
 }
 
 fn carriers(build: &Build<'_>, file: &TenantFile<'_>, faults: &mut Faults<'_>) -> Vec<CarrierId> {

@@ -180,7 +180,6 @@ fn what_is_not_enforced_yet_is_refused_unless_previewed() {
     let expected = [
         "challenge = true",
         "address",
-        "tariff",
         "per_day",
         "when_spent",
         "money_per_day",
@@ -222,7 +221,7 @@ fn names_that_refer_to_nothing_are_shown_with_what_there_is() {
         &["no plan named `gb`", "\"jp\""],
     );
     let found = faults(|text| text.replace("plan =", "tariff = \"x\"\nplan ="));
-    assert_has(&found[1], &["no tariff named `x`", "no tariff at all"]);
+    assert_has(&found[0], &["no tariff named `x`", "no tariff at all"]);
 }
 
 #[test]

@@ -103,6 +103,13 @@ impl Zone {
         Some(self.zone.to_datetime(at))
     }
 
+    /// How many seconds the zone's clocks are ahead of UTC at `wall`; none past
+    /// the calendar's own end.
+    pub(in crate::policy) fn offset(&self, wall: Wall) -> i64 {
+        let at = Timestamp::from_microsecond(wall.as_micros());
+        at.map_or(0, |at| self.zone.to_offset(at).seconds().into())
+    }
+
     /// When the day that `wall` falls on ends.
     pub(super) fn day_end(&self, wall: Wall) -> Wall {
         const SECOND: i64 = 1_000_000;

@@ -15,6 +15,8 @@ pub(in crate::policy) struct TenantFile<'t> {
     pub plan: Option<At<&'t str>>,
     /// `tariff`
     pub tariff: Option<At<&'t str>>,
+    /// `unpriced`
+    pub unpriced: Option<At<bool>>,
     /// `time_zone`
     pub time_zone: Option<At<&'t str>>,
     /// `mode`
@@ -148,6 +150,7 @@ pub(in crate::policy) fn tenant_file<'t>(
         name,
         plan,
         tariff: root.text("tariff", faults),
+        unpriced: root.flag("unpriced", faults),
         time_zone,
         mode: root.text("mode", faults),
         carriers: root.texts("carriers", faults),
@@ -163,10 +166,6 @@ pub(in crate::policy) fn tenant_file<'t>(
         inbound: None,
     };
     root.required("carriers", None::<()>, "[\"upstream\"]", faults);
-    if let Some(tariff) = file.tariff {
-        faults.pending(tariff.place, "`tariff`");
-    }
-    root.pending("unpriced", faults);
     file.sources = identify(&mut root, faults);
     file.callers = callers(&mut root, faults);
     if let Some(mut fields) = root.table("destinations", "[destinations]", faults) {

@@ -69,15 +69,30 @@ impl<'t> Dialled<'t> {
         self.digits.get(..self.length).unwrap_or_default()
     }
 
-    /// Where the digit of this index stood in the text; behind the last, its end.
+    /// Where the digit in front of this index ended in the text.
     #[cold]
-    pub(super) fn place(&self, index: usize) -> u16 {
-        let mut written = Written {
+    pub(super) fn end(&self, index: usize) -> u16 {
+        let mut written = self.written();
+        for _ in 0..index {
+            // Nothing goes wrong: it was read before.
+            let _digit = written.next();
+        }
+        offset(written.at)
+    }
+
+    fn written(&self) -> Written<'_> {
+        Written {
             text: self.text,
             at: 0,
             style: self.style,
             plain: true,
-        };
+        }
+    }
+
+    /// Where the digit of this index stood in the text; behind the last, its end.
+    #[cold]
+    pub(super) fn place(&self, index: usize) -> u16 {
+        let mut written = self.written();
         let mut place = self.text.len();
         for _ in 0..=index {
             place = written

@@ -1,26 +1,35 @@
 //! Reading: from a URI to the one number that it means.
 
+use std::ops::Range;
+
 use super::dialled::{Dialled, Style};
+use super::steps::Part;
 use super::{Lead, Meaning, Plan, urn};
 use crate::policy::number::{Kind, NotANumber, NotANumberKind, Number, Privacy, Reading, offset};
 use crate::policy::numbering::{Impossible, Length, Numbering};
 use crate::sip::uri::{SipUri, TelUri, Uri};
 
-/// Reads a URI.
+/// Reads a URI, and says on the way what each stretch of the digits is.
 pub(super) fn uri(
     plan: &Plan,
     uri: &Uri<'_>,
     numbering: &Numbering,
+    note: impl FnMut(&Dialled<'_>, Part, Range<usize>),
 ) -> Result<Reading, NotANumber> {
     match uri {
-        Uri::Sip(uri) => sip(plan, uri, numbering),
-        Uri::Tel(uri) => tel(plan, uri, numbering),
+        Uri::Sip(uri) => sip(plan, uri, numbering, note),
+        Uri::Tel(uri) => tel(plan, uri, numbering, note),
         Uri::Urn(text) => urn::read(text),
         Uri::Other { .. } => Err(NotANumberKind::Scheme.at(0)),
     }
 }
 
-fn sip(plan: &Plan, uri: &SipUri<'_>, numbering: &Numbering) -> Result<Reading, NotANumber> {
+fn sip(
+    plan: &Plan,
+    uri: &SipUri<'_>,
+    numbering: &Numbering,
+    note: impl FnMut(&Dialled<'_>, Part, Range<usize>),
+) -> Result<Reading, NotANumber> {
     let user = uri.user.unwrap_or_default();
     if uri.password.is_some() {
         return Err(NotANumberKind::Password.at(user.len()));
@@ -40,14 +49,19 @@ fn sip(plan: &Plan, uri: &SipUri<'_>, numbering: &Numbering) -> Result<Reading, 
     let (number, params) = user.split_at_checked(end).unwrap_or_default();
     let context = parameters(plan, params, end)?;
     let dialled = Dialled::collect(number, style)?;
-    let reading = dialled_number(plan, &dialled, numbering)?;
+    let reading = dialled_number(plan, &dialled, numbering, note)?;
     context.judge(plan, &dialled, reading)
 }
 
-fn tel(plan: &Plan, uri: &TelUri<'_>, numbering: &Numbering) -> Result<Reading, NotANumber> {
+fn tel(
+    plan: &Plan,
+    uri: &TelUri<'_>,
+    numbering: &Numbering,
+    note: impl FnMut(&Dialled<'_>, Part, Range<usize>),
+) -> Result<Reading, NotANumber> {
     let context = parameters(plan, uri.params, uri.number.len())?;
     let dialled = Dialled::collect(uri.number, Style::Tel)?;
-    let reading = dialled_number(plan, &dialled, numbering)?;
+    let reading = dialled_number(plan, &dialled, numbering, note)?;
     let local = !dialled.bytes().starts_with(b"+");
     // RFC 3966 §5.1.4: a local number without a context is nobody's. An emergency
     // number is everybody's.
@@ -170,6 +184,7 @@ fn dialled_number(
     plan: &Plan,
     dialled: &Dialled<'_>,
     numbering: &Numbering,
+    mut note: impl FnMut(&Dialled<'_>, Part, Range<usize>),
 ) -> Result<Reading, NotANumber> {
     let digits = dialled.bytes();
     let mut seen = Seen::default();
@@ -187,6 +202,7 @@ fn dialled_number(
             let Some(number) = Number::short(rest) else {
                 return fault(NotANumberKind::Length);
             };
+            note(dialled, Part::Whole(kind), at..digits.len());
             return Ok(Reading {
                 number,
                 kind,
@@ -202,12 +218,17 @@ fn dialled_number(
                 if let Err(kind) = seen.note(lead) {
                     return fault(kind);
                 }
+                note(dialled, Part::of(lead), at..at + length);
                 at += length;
                 continue;
             }
             (Some(b'0'..=b'9'), None) if plan.bare => (&plan.code, at),
             (_, None) => return fault(NotANumberKind::NoPrefix),
         };
+        if from > at {
+            let prefix = lead.map_or(Part::Plus, |(lead, _)| Part::of(lead));
+            note(dialled, prefix, at..from);
+        }
         let (number, kind) = international(dialled, code, from, numbering).map_err(|fault| {
             // "00…" where 0 is the national prefix: the prefix is what is not known.
             if fault.kind == NotANumberKind::TrunkPrefix && !code.is_empty() {
@@ -219,6 +240,7 @@ fn dialled_number(
                 fault
             }
         })?;
+        note(dialled, Part::behind(code), from..digits.len());
         return Ok(Reading {
             number,
             kind,

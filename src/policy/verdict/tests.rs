@@ -1,3 +1,5 @@
+mod prices;
+
 use std::time::Duration;
 
 use jiff::tz::TimeZoneDatabase;
@@ -53,6 +55,10 @@ struct Box {
 }
 
 fn set(counters: &Counters, tenants: &[&str]) -> RuleSet {
+    set_with(counters, tenants, Vec::new())
+}
+
+fn set_with(counters: &Counters, tenants: &[&str], tariffs: Vec<Source>) -> RuleSet {
     let source = |text: &str| Source {
         name: "t.toml".to_owned(),
         text: text.to_owned(),
@@ -64,7 +70,7 @@ fn set(counters: &Counters, tenants: &[&str]) -> RuleSet {
             source(include_str!("../../../policies/plans/jp.toml")),
             source(include_str!("../../../policies/plans/gb.toml")),
         ],
-        tariffs: Vec::new(),
+        tariffs,
     };
     let zones = TimeZoneDatabase::bundled();
     compile(&sources, Options::default(), &zones, counters).unwrap_or_else(|it| panic!("{it:#?}"))

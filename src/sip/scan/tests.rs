@@ -107,7 +107,8 @@ fn the_request_line_is_strict() {
         ("OPTIONS SIP/2.0", F::RequestLine),
         ("OPTIONS <sip:a> SIP/2.0", F::RequestLine),
         ("OPTIONS sip:a; lr SIP/2.0", F::RequestLine),
-        ("OPTIONS sip:\u{ff11} SIP/2.0", F::RequestLine),
+        ("OPTIONS sip:\u{ff11}\t SIP/2.0", F::RequestLine),
+        ("OPTIONS <sip:\u{ff11}> SIP/2.0", F::RequestLine),
         ("OPTIONS sip:a\u{1} SIP/2.0", F::RequestLine),
         ("OPTIONS sip:a SIP/7.0", F::Version),
         ("OPTIONS sip:a SIP/2.00", F::Version),
@@ -115,6 +116,10 @@ fn the_request_line_is_strict() {
     ] {
         assert_eq!(fault(&format!("{line}\ni: 1\n\n")), Some(kind), "{line}");
     }
+    let message = read("OPTIONS sip:\u{ff11} SIP/2.0\ni: 1\n\n").unwrap();
+    assert_eq!(message.fault(), None);
+    let uri = message.uri().map(crate::sip::uri::Uri::parse);
+    assert!(uri.is_some_and(|uri| uri.is_err()), "it is no URI");
     let message = read("RE%47IST%45R \t sip:a\t SIP/2.0\t\ni: 1\n\n").unwrap();
     assert_eq!(message.method(), Some(Method::Other));
     assert_eq!(message.method_text(), b"RE%47IST%45R");

@@ -147,6 +147,7 @@ fn peer() -> Flow {
         listener: ListenerId(1),
         transport: Transport::Udp,
         remote: SocketAddr::from(([192, 0, 2, 9], 5066)),
+        local: None,
     }
 }
 

@@ -42,6 +42,8 @@ pub struct Server {
     pub leg: Option<Id>,
     /// The client transaction that carries it to the other side.
     pub relay: Option<Id>,
+    /// Why it must be refused, whatever it asks.
+    pub amiss: Option<&'static str>,
     /// A send of it failed, or its outcome is nobody's business.
     pub excused: bool,
 }
@@ -134,6 +136,8 @@ pub struct Leg {
     /// The first INVITE: a client's number if `out`, else a server's.
     pub invite: Id,
     pub cseq: u32,
+    /// The highest CSeq of the peer's own requests.
+    pub heard: u32,
     /// The body of the last INVITE that went out, as a hash.
     pub offered: u64,
     pub dialogs: Vec<Dialog>,
@@ -414,6 +418,7 @@ impl Tap {
             cancelled: false,
             leg: None,
             relay: None,
+            amiss: None,
             excused: false,
         });
         self.by_branch_in.insert(in_key(from, wire), id);

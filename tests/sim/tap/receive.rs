@@ -21,9 +21,9 @@ impl Tap {
                 return self.refusal_acked(turn, id);
             }
             let again = sent.iter().any(|s| s.wire.hash == self.servers[id].last);
-            // Its timer may run a little later than due.
+            // Its timers may run a little later than due.
             let early = turn.now.saturating_sub(self.slack);
-            let quiet = sent.is_empty() && !self.is_over(id, early);
+            let quiet = sent.is_empty() && !self.is_over(id, early, self.slack);
             if again || quiet || !self.may_be_over(id, turn.now) {
                 return self.repeated(turn, id);
             }
@@ -68,15 +68,18 @@ impl Tap {
 
     /// Whether a transaction of a peer's may be forgotten by now.
     fn may_be_over(&self, id: Id, now: Nanos) -> bool {
-        self.servers[id].excused || self.is_over(id, now)
+        self.servers[id].excused || self.is_over(id, now, 0)
     }
 
-    /// Whether its last timer is due.
-    fn is_over(&self, id: Id, now: Nanos) -> bool {
+    /// Whether its last timer is due: I if the ACK came before H (RFC 3261 §17.2.1),
+    /// which may run so much `late`.
+    fn is_over(&self, id: Id, now: Nanos, late: Nanos) -> bool {
         let server = &self.servers[id];
-        let timer_i = server.acked.is_some_and(|at| now >= at + 5 * SEC);
         match server.answer {
-            Some((_, _, at)) => timer_i || now >= at + T64,
+            Some((_, _, at)) => match server.acked {
+                Some(acked) if acked < at + T64 + late => now >= acked + 5 * SEC,
+                _ => now >= at + T64,
+            },
             // Nobody asks again for longer than that.
             None => server.method != Method::Invite && now >= server.at + T64,
         }
@@ -174,6 +177,8 @@ impl Tap {
         if matches!(wire.method, Method::Invite | Method::Update) {
             self.learn_contact(leg, dialog, wire);
         }
+        self.servers[id].amiss = self.amiss(turn, leg, wire);
+        self.legs[leg].heard = self.legs[leg].heard.max(wire.cseq);
         if wire.method == Method::Bye {
             let main = self.legs[leg].dialogs[dialog].bye_out.is_some();
             if main {
@@ -194,6 +199,24 @@ impl Tap {
             Method::Options | Method::Refer | Method::Other => Expect::Response(id),
             _ => Expect::Anything,
         }
+    }
+
+    /// Why a request inside a dialog may not be taken (RFC 3261 §12.2.2, §14.2).
+    fn amiss(&self, turn: &Turn<'_>, leg: Id, wire: &Wire) -> Option<&'static str> {
+        if wire.cseq <= self.legs[leg].heard {
+            return Some("its CSeq is old");
+        }
+        let crosses = |id: Id| {
+            let client = &self.clients[id];
+            client.method == Method::Invite
+                && client.leg == leg
+                && client.answer.is_none()
+                && client.cancel.is_none()
+                && !client.excused
+                && !self.invite_gone(id, turn.now)
+        };
+        let crossing = wire.method == Method::Invite && (0..self.clients.len()).any(crosses);
+        crossing.then_some("it crosses an INVITE")
     }
 
     pub(super) fn response_in(&mut self, turn: &mut Turn<'_>, from: u8, wire: &Rc<Wire>) -> Expect {

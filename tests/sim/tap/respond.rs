@@ -148,6 +148,13 @@ impl Tap {
             return Err("a redirection was let out".into());
         }
         let server = &self.servers[id];
+        if let (..300, Some(why)) = (wire.code, server.amiss) {
+            return Err(format!(
+                "a {} to a {}: {why}",
+                wire.code,
+                server.method.name()
+            ));
+        }
         let first = server.request.to_tag.is_empty();
         let relayed = server
             .relay

@@ -112,6 +112,7 @@ impl Tap {
         let leg = self.legs.len();
         let (peer, shard) = (self.servers[server].peer, turn.shard);
         self.legs.push(leg_of(call, peer, shard, false, server));
+        self.legs[leg].heard = self.servers[server].request.cseq;
         self.servers[server].leg = Some(leg);
         let other = self.legs.len();
         self.legs.push(leg_of(call, packet.to, shard, true, 0));
@@ -292,6 +293,9 @@ impl Tap {
             self.clients[id].refresh = true;
             return Ok(());
         };
+        if let Some(why) = self.servers[server].amiss {
+            return Err(format!("{} passed on: {why}", wire.method.name()));
+        }
         if !self.passes(wire) {
             return Err(format!("{} with another body", wire.method.name()));
         }
@@ -392,6 +396,7 @@ fn leg_of(call: Id, peer: u8, shard: u8, out: bool, invite: Id) -> Leg {
         out,
         invite,
         cseq: 0,
+        heard: 0,
         offered: 0,
         dialogs: Vec::new(),
         timer: None,
