@@ -6,6 +6,7 @@ use clap::builder::styling::{AnsiColor, Styles};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::base::time::Wall;
+use crate::policy::Amount;
 
 const STYLES: Styles = Styles::styled()
     .header(AnsiColor::Yellow.on_default().bold())
@@ -85,6 +86,19 @@ tenant is observed; canonical is the number, or \"-\" where there is none.
 
 Exit codes: 0 the call would go out; 3 it would be refused; 1 a fault.")]
     Explain(Explain),
+    /// Say the most that each tenant can lose in a day, and what makes it so.
+    #[command(after_help = "\
+Examples:
+  tollgate exposure -c tollgate.toml
+  tollgate exposure -c tollgate.toml --max \"JPY 100000\" || echo too much
+
+Lost is what calls begun on one day cost, by the tariff. The smallest bound
+counts: a budget, or what the caps leave room for. What no figure has in it is
+listed below the figures.
+
+Exit codes: 0; 1 a fault, or with --max a tenant that can lose more, or any
+amount, or money of another currency.")]
+    Exposure(Exposure),
     /// Read the ledger: the evidence of every call.
     #[command(subcommand, arg_required_else_help = true)]
     Ledger(Ledger),
@@ -129,6 +143,18 @@ impl Explain {
             preview: true,
         }
     }
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Exposure {
+    #[command(flatten)]
+    pub(super) configuration: Configuration,
+    /// Fail if a tenant can lose more than this in a day: "JPY 100000".
+    #[arg(long, value_name = "AMOUNT", value_parser = Amount::parse)]
+    pub(super) max: Option<Amount>,
+    /// One JSON object instead of text.
+    #[arg(long)]
+    pub(super) json: bool,
 }
 
 #[derive(Debug, Args)]

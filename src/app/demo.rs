@@ -43,16 +43,17 @@ enum Early {
     Closed,
 }
 
-/// `tollgate demo`. Exit code 0 if every promise was true; 1 with one line that
-/// says what the machine lacks, or what is untrue; as shells have it, 128 and the
-/// number of a signal that ended it.
-pub(super) fn run() -> ExitCode {
-    match play() {
-        Ok(None) => ExitCode::SUCCESS,
-        Ok(Some(Early::Signal(number))) => ExitCode::from(128 | number),
-        Ok(Some(Early::Closed)) => ExitCode::from(128 | SIGPIPE),
-        Err(fault) => super::failed(&fault),
-    }
+/// `tollgate demo`. Exit code 0 if every promise was true, or, as shells have it, 128
+/// and the number of the signal that ended it.
+///
+/// # Errors
+/// One line: what the machine lacks, or what of the promises is untrue.
+pub(super) fn run() -> Result<ExitCode, String> {
+    Ok(match play()? {
+        None => ExitCode::SUCCESS,
+        Some(Early::Signal(number)) => ExitCode::from(128 | number),
+        Some(Early::Closed) => ExitCode::from(128 | SIGPIPE),
+    })
 }
 
 /// What ends programs that write to a closed pipe.

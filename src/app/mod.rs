@@ -4,6 +4,7 @@ mod check;
 mod cli;
 mod demo;
 mod explain;
+mod exposure;
 mod last_good;
 mod ledger;
 mod render;
@@ -25,10 +26,11 @@ use crate::policy::{RuleSet, TenantId};
 pub fn main() -> ExitCode {
     let well = |()| ExitCode::SUCCESS;
     let done = match cli::Cli::parse().command {
-        cli::Command::Demo => return demo::run(),
+        cli::Command::Demo => demo::run(),
         cli::Command::Ledger(cli::Ledger::Export(wanted)) => ledger::run(wanted).map(well),
         cli::Command::Check(wanted) => check::run(&wanted).map(well),
         cli::Command::Explain(wanted) => explain::run(&wanted),
+        cli::Command::Exposure(wanted) => exposure::run(&wanted).map(well),
         cli::Command::Run(wanted) => run::run(wanted).map(well),
     };
     match done {

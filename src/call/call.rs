@@ -255,6 +255,13 @@ impl Call {
             .find(|exchange| exchange.client == Some(key))
     }
 
+    /// Ends the exchange that this transaction carries.
+    pub(super) fn take_exchange(&mut self, key: ClientKey) -> Option<Exchange> {
+        let mut known = self.exchanges.iter();
+        let at = known.position(|exchange| exchange.client == Some(key))?;
+        Some(self.exchanges.swap_remove(at))
+    }
+
     pub(super) fn exchange_by_server(&mut self, key: ServerKey) -> Option<&mut Exchange> {
         self.exchanges
             .iter_mut()

@@ -183,15 +183,9 @@ impl Turn<'_> {
 
     /// A final refusal of an INVITE. Its ACK is the transaction's affair.
     fn rejected(&mut self, client: ClientKey, code: u16, arrived: &Arrived<'_>) {
-        let Some(at) = self
-            .call
-            .exchanges
-            .iter()
-            .position(|known| known.client == Some(client))
-        else {
+        let Some(exchange) = self.call.take_exchange(client) else {
             return;
         };
-        let exchange = self.call.exchanges.swap_remove(at);
         let to = exchange.from;
         let told = matches!(exchange.stage, Stage::Abandoned);
         if let (false, Some(server)) = (told, exchange.server) {
@@ -214,15 +208,9 @@ impl Turn<'_> {
 
     /// A final response to any other request.
     fn finished(&mut self, client: ClientKey, code: u16, arrived: &Arrived<'_>) {
-        let Some(at) = self
-            .call
-            .exchanges
-            .iter()
-            .position(|known| known.client == Some(client))
-        else {
+        let Some(exchange) = self.call.take_exchange(client) else {
             return;
         };
-        let exchange = self.call.exchanges.swap_remove(at);
         let to = exchange.from;
         if exchange.method == Method::Update && code < 300 {
             self.refresh_target(to.other(), arrived.message);

@@ -172,6 +172,20 @@ impl Amount {
     }
 }
 
+impl Amount {
+    /// The same, or a little more: with the currency's own decimals only.
+    #[must_use]
+    pub fn rounded_up(self) -> Self {
+        let places = u32::try_from(self.currency.decimals()).unwrap_or(0);
+        let step = 10_u64.pow(6_u32.saturating_sub(places));
+        let steps = self.money.0.div_ceil(step);
+        Self {
+            money: Money(steps.saturating_mul(step)),
+            ..self
+        }
+    }
+}
+
 impl fmt::Display for Amount {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} ", self.currency)?;
@@ -219,6 +233,15 @@ mod tests {
             ("JPY 999999999999.999999", "JPY 999999999999.999999"),
         ] {
             assert_eq!(Amount::parse(text).unwrap().to_string(), shown);
+        }
+        for (text, shown) in [
+            ("JPY 2.000001", "JPY 3"),
+            ("JPY 2", "JPY 2"),
+            ("EUR 0.011", "EUR 0.02"),
+            ("KWD 1.0001", "KWD 1.001"),
+        ] {
+            let rounded = Amount::parse(text).unwrap().rounded_up();
+            assert_eq!(rounded.to_string(), shown);
         }
         for text in [
             "",

@@ -155,6 +155,12 @@ impl<'t> Table<'t> {
         Self { entries, kinds }
     }
 
+    /// Every prefix there is.
+    pub(super) fn all_prefixes(self) -> impl Iterator<Item = Packed> + use<'t> {
+        let words = self.entries.iter().map(Entry::target);
+        words.filter(|it| is_prefix(*it)).map(Packed::from_word)
+    }
+
     /// The entry of exactly this target.
     pub(super) fn exact(&self, target: Target) -> Option<&'t Entry> {
         let word = target.word();

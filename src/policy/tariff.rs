@@ -11,7 +11,7 @@ use super::money::{Currency, Money};
 use super::numbering::Country;
 use super::table::Entry;
 use super::table::{Kinds, Table};
-use super::target::Destination;
+use super::target::{Destination, Packed};
 use crate::base::time::Wall;
 
 mod band;
@@ -90,6 +90,11 @@ impl Tariff {
         self.currency
     }
 
+    /// Every prefix that has a price of its own.
+    pub(super) fn prefixes(&self) -> impl Iterator<Item = Packed> {
+        Table::new(&self.entries, self.kinds).all_prefixes()
+    }
+
     /// What a call there costs; `home` is the plan's country.
     pub(super) fn price(&self, to: &Destination, home: Option<Country>) -> Option<Price<'_>> {
         let table = Table::new(&self.entries, self.kinds);
@@ -127,19 +132,47 @@ impl<'t> Price<'t> {
     /// The most that a call costs that is billed at most `seconds`, whenever it is.
     #[must_use]
     pub fn dearest(&self, seconds: u32) -> Money {
-        if self.turns.len() <= 1 {
-            return self.most(&Span::all(self.turns), seconds, true);
-        }
+        let spans = self.any_spans(seconds);
+        let dearest = spans.map(|span| self.most(&span, seconds, true)).max();
+        dearest.unwrap_or(Money::MAX)
+    }
+
+    /// The most that a minute costs, apart from what is rounded up.
+    pub(super) fn per_minute(&self) -> Money {
+        let each = self.rates(self.turns).map(|rate| rate.per_minute);
+        each.max().unwrap_or(Money::MAX)
+    }
+
+    /// The most that a call costs besides its time, if it takes at most `seconds`:
+    /// the set-up, and what is rounded up.
+    pub(super) fn besides(&self, seconds: u32) -> Money {
+        let setup = self.rates(self.turns).map(|rate| rate.setup).max();
+        let pulse = self
+            .rates(self.turns)
+            .map(|rate| rate.first.max(rate.next))
+            .max();
+        let changes = self.any_spans(seconds).map(|span| span.changes).max();
+        let pieces = u64::from(changes.unwrap_or(u32::MAX)) + 1;
+        let rounded = pieces.saturating_mul(u64::from(pulse.unwrap_or(1)) - 1);
+        let setup = setup.unwrap_or(Money::MAX);
+        setup.saturating_add(self.per_minute().of_seconds(rounded))
+    }
+
+    /// The spans of so many seconds that see most, wherever in the week.
+    fn any_spans(&self, seconds: u32) -> impl Iterator<Item = Span<'t>> {
+        let turns = self.turns;
+        let never = (turns.len() <= 1).then(|| Span::all(turns));
+        let changing = if never.is_some() { &[] } else { turns };
         // A call that sees some changes sees them all the same when it begins just
         // before the first of them. Two hours for clocks that are changed.
         let reach = seconds / 60 + 2 * 60 + 2;
-        let begun = self.turns.iter().map(|turn| {
+        let begun = changing.iter().map(move |turn| {
             let first = (turn.minute + WEEK - 1) % WEEK;
-            let mut span = Span::new(self.turns, first, reach);
+            let mut span = Span::new(turns, first, reach);
             span.clocks_change();
-            self.most(&span, seconds, true)
+            span
         });
-        begun.max().unwrap_or(Money::MAX)
+        never.into_iter().chain(begun)
     }
 
     /// The most that a call can cost that is set up at `from` or later, is over by

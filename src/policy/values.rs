@@ -179,6 +179,17 @@ impl NumberRange {
         (self.first.length(), self.first)
     }
 
+    /// How many numbers it has.
+    pub(super) fn count(&self) -> u64 {
+        let value = |number: Packed| {
+            let number = number.number();
+            let digits = number.as_ref().and_then(|it| it.international_digits());
+            let digits = digits.unwrap_or_default().iter();
+            digits.fold(0_u64, |sum, digit| sum * 10 + u64::from(digit - b'0'))
+        };
+        value(self.last).saturating_sub(value(self.first)) + 1
+    }
+
     /// Whether some number is in both.
     pub(super) fn overlaps(&self, other: &Self) -> bool {
         let same_length = self.first.length() == other.first.length();

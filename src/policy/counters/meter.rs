@@ -118,6 +118,11 @@ impl Limits {
 
     /// Whether there is a limit on `quantity`.
     pub(in crate::policy) fn has(&self, quantity: Quantity) -> bool {
+        self.on(quantity).is_some()
+    }
+
+    /// The limit on `quantity`, if there is one.
+    pub(in crate::policy) fn on(&self, quantity: Quantity) -> Option<u32> {
         let limit = match quantity {
             Quantity::AtOnce => self.at_once,
             Quantity::PerSecond => self.windows[0],
@@ -126,7 +131,7 @@ impl Limits {
             Quantity::PerDay => self.per_day,
             Quantity::NumbersPerDay => self.numbers,
         };
-        limit != UNLIMITED
+        Some(limit).filter(|it| *it != UNLIMITED)
     }
 
     /// Has two limits on the same meter remember as much as either needs.

@@ -1,6 +1,11 @@
 //! What lies under a prefix: for rules that name prefixes.
 
-use super::{Class, Node, Numbering};
+use std::collections::BTreeSet;
+
+use super::{Assigned, Class, Country, Node, Numbering};
+
+/// Pairs of country and class.
+pub(in crate::policy) type Sorts = BTreeSet<(Option<Country>, Class)>;
 
 /// Some of the classes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -52,38 +57,63 @@ impl Numbering {
     /// The classes of the numbers that begin with these digits, as far as
     /// numbers are assigned there.
     pub(in crate::policy) fn classes_under(&self, digits: &[u8]) -> Classes {
+        let mut classes = Classes::default();
+        self.under(digits, |node, lengths| {
+            classes = classes.and(self.own(node, lengths));
+        });
+        classes
+    }
+
+    /// The countries and classes of the numbers that begin with these digits, each
+    /// pair once; unassigned numbers among them. Slow, for commands.
+    pub(in crate::policy) fn sorts_under(&self, digits: &[u8]) -> Sorts {
+        let mut sorts = Sorts::new();
+        self.under(digits, |node, lengths| {
+            let own = self.ranges(node, lengths);
+            sorts.extend(own.map(|range| (range.country, range.class)));
+            sorts.insert((node.country, Class::Unassigned));
+        });
+        sorts
+    }
+
+    /// Goes through the nodes at and under these digits, each once; and which
+    /// lengths numbers can have there that begin with them.
+    fn under(&self, digits: &[u8], mut found: impl FnMut(&Node, u16)) {
         let (node, rest) = self.walk(digits);
         let longer = u16::MAX.checked_shl(u32::try_from(digits.len()).unwrap_or(u32::MAX));
         let lengths = longer.unwrap_or(0);
-        let mut classes = self.own(node, lengths);
+        found(node, lengths);
         // Digits behind which all is equal share their nodes: each is seen once.
-        let mut seen = vec![false; self.nodes.len()];
+        let mut seen = BTreeSet::new();
         let mut open: Vec<u16> = if rest.is_empty() {
             node.next.to_vec()
         } else {
             Vec::new()
         };
-        while let Some(at) = open.pop().map(usize::from) {
-            let (Some(seen), Some(node)) = (seen.get_mut(at), self.nodes.get(at)) else {
-                continue;
-            };
+        while let Some(at) = open.pop() {
             // The first node is nobody's next: 0 says that there is none.
-            if at == 0 || std::mem::replace(seen, true) {
+            if at == 0 || !seen.insert(at) {
                 continue;
             }
-            classes = classes.and(self.own(node, lengths));
-            open.extend(node.next);
+            if let Some(node) = self.nodes.get(usize::from(at)) {
+                found(node, lengths);
+                open.extend(node.next);
+            }
         }
-        classes
     }
 
     /// The classes of a node's own ranges that have numbers of one of `lengths`.
     fn own(&self, node: &Node, lengths: u16) -> Classes {
+        let ranges = self.ranges(node, lengths);
+        ranges.fold(Classes::default(), |all, range| all.with(range.class))
+    }
+
+    /// A node's own ranges that have numbers of one of `lengths`.
+    fn ranges(&self, node: &Node, lengths: u16) -> impl Iterator<Item = &Assigned> {
         let first = usize::from(node.first);
         let own = self.assigned.get(first..first + usize::from(node.count));
         let reached = own.unwrap_or_default().iter();
-        let reached = reached.filter(|range| range.lengths & lengths != 0);
-        reached.fold(Classes::default(), |all, range| all.with(range.class))
+        reached.filter(move |range| range.lengths & lengths != 0)
     }
 }
 

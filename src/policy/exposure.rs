@@ -1,0 +1,445 @@
+//! The most that a tenant can lose in a day, and what makes it so.
+//!
+//! Lost is what the calls cost that are begun on one day. A budget bounds that by
+//! itself. Caps on numbers of calls bound it too, if less tightly: calls to the
+//! targets of narrower caps are bounded each by itself and together by what is
+//! left, each share by the smaller of
+//!
+//! ```text
+//! calls at once x a day and the longest call x the dearest minute
+//!     + calls a day x what a call costs besides its time
+//! calls a day x the longest call at the dearest time
+//! ```
+//!
+//! Calls at once alone bound nothing where a call costs anything besides its
+//! time: it may be hung up as soon as it is answered, and the next one begun.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::counters::{Meters, Quantity, Who, Zone};
+use super::lane::{Cap, Lane, Longest};
+use super::matcher::{self, Decision};
+use super::money::{Currency, Money};
+use super::number::Number;
+use super::numbering::{Class, Country};
+use super::ruleset::{Mode, RuleId, RuleSet, TenantId};
+use super::table::Table;
+use super::target::{Destination, Packed};
+use super::tariff::Price;
+use crate::base::time::Wall;
+
+/// For how long the carrier may bill a call that Tollgate has ended: an answer
+/// that came late, and a BYE that is repeated (64 x T1, twice).
+const MARGIN: u32 = 64;
+
+/// What one tenant can lose in a day.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Exposure {
+    /// Whose.
+    pub tenant: TenantId,
+    /// What it is in; none without a tariff.
+    pub currency: Option<Currency>,
+    /// The most.
+    pub most: Most,
+    /// What of the rules sets it.
+    pub by: Vec<RuleId>,
+    /// What the caps on numbers of calls alone would allow, if they bound it.
+    pub by_caps: Option<Money>,
+    /// How they come to that.
+    pub shares: Vec<Share>,
+    /// Where it may call at the highest price for a minute.
+    pub dearest: Option<Dearest>,
+}
+
+/// The most that can be lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Most {
+    /// No more than this.
+    AtMost(Money),
+    /// Any amount.
+    Unbounded(Unbounded),
+}
+
+/// Why nothing bounds a loss.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unbounded {
+    /// There is no tariff: nobody knows what a call costs.
+    NoTariff,
+    /// Calls are only observed: what is over a limit goes out all the same.
+    Observed,
+    /// There is neither a budget nor a cap on how many calls there are.
+    NoLimit,
+}
+
+/// What calls under one narrower cap, or under none, can cost in a day.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Share {
+    /// The most; none if nothing bounds it.
+    pub most: Option<Money>,
+    /// What of the rules sets it.
+    pub by: Vec<RuleId>,
+    /// What the narrower cap is on; none for all other calls.
+    pub on: Option<String>,
+}
+
+/// The dearest of the destinations that are allowed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Dearest {
+    /// The digits it begins with, where the rules or the tariff name some.
+    pub prefix: Option<Number>,
+    /// Its country, if it has one.
+    pub country: Option<Country>,
+    /// Its class.
+    pub class: Class,
+    /// What a call of a minute costs there, at most.
+    pub minute: Money,
+}
+
+/// Where calls can go that are alike to all rules, caps and rows of a tariff.
+#[derive(Clone, Copy)]
+struct Spot {
+    to: Destination,
+}
+
+impl Spot {
+    fn new(digits: Packed, (country, class): (Option<Country>, Class)) -> Self {
+        Self {
+            to: Destination {
+                digits,
+                country,
+                class,
+            },
+        }
+    }
+}
+
+/// What the calls of one share cost, at most.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+struct Costs {
+    per_minute: Money,
+    besides: Money,
+    call: Money,
+}
+
+impl Costs {
+    fn add(&mut self, price: &Price<'_>, longest: u32) {
+        *self = self.max(Self {
+            per_minute: price.per_minute(),
+            besides: price.besides(longest),
+            call: price.dearest(longest),
+        });
+    }
+
+    /// The larger of each.
+    fn max(self, other: Self) -> Self {
+        Self {
+            per_minute: self.per_minute.max(other.per_minute),
+            besides: self.besides.max(other.besides),
+            call: self.call.max(other.call),
+        }
+    }
+}
+
+impl Exposure {
+    /// What the shares come to: all of them, or all calls as one share, if that
+    /// is less.
+    fn together(&mut self, wide: &Scope, day: u64, costs: &Costs) {
+        let mut scope = *wide;
+        scope.money = None;
+        let sum = self.shares.iter().try_fold(Money::ZERO, |sum, share| {
+            share.most.map(|most| sum.saturating_add(most))
+        });
+        let (one, by) = scope.most(costs, day);
+        if let Some(one) = one
+            && sum.is_none_or(|sum| one < sum)
+        {
+            self.shares = vec![Share {
+                most: Some(one),
+                by,
+                on: None,
+            }];
+        }
+        self.by_caps = sum.into_iter().chain(one).min();
+    }
+}
+
+/// What bounds the calls of one share.
+#[derive(Clone, Copy)]
+struct Scope {
+    at_once: Option<(u64, RuleId)>,
+    /// In a day.
+    calls: Option<(u64, RuleId)>,
+    money: Option<(Money, RuleId)>,
+    longest: Longest,
+}
+
+/// The smaller of two limits.
+fn tighter<T: Ord + Copy>(one: &mut Option<(T, RuleId)>, other: Option<(T, RuleId)>) {
+    let all = one.iter().copied().chain(other);
+    *one = all.min_by_key(|(limit, _)| *limit);
+}
+
+impl Scope {
+    /// Adds a cap that counts in `times` places at once, on a day of so many seconds.
+    fn add(&mut self, cap: &Cap, times: u64, day: u64, money: Option<(Money, RuleId)>) {
+        self.longest = self.longest.min(cap.longest);
+        tighter(&mut self.money, money.filter(|_| times == 1));
+        for quantity in Quantity::ALL {
+            let Some(limit) = cap.measure.limits.on(quantity) else {
+                continue;
+            };
+            let limit = u64::from(limit).saturating_mul(times);
+            let rule = cap.rule(quantity);
+            let spans = match quantity {
+                Quantity::AtOnce => {
+                    tighter(&mut self.at_once, Some((limit, rule)));
+                    continue;
+                }
+                Quantity::PerSecond => day,
+                Quantity::PerMinute => day.div_ceil(60),
+                Quantity::PerHour => day.div_ceil(3_600),
+                Quantity::PerDay => 1,
+            };
+            tighter(&mut self.calls, Some((limit.saturating_mul(spans), rule)));
+        }
+    }
+
+    /// The most that its calls cost in a day.
+    fn most(&self, costs: &Costs, day: u64) -> (Option<Money>, Vec<RuleId>) {
+        if *costs == Costs::default() {
+            return (Some(Money::ZERO), Vec::new());
+        }
+        let mut all: Vec<(Money, Vec<RuleId>)> = Vec::new();
+        if let Some((money, rule)) = self.money {
+            all.push((money, vec![rule]));
+        }
+        if let Some((calls, rule)) = self.calls {
+            all.push((costs.call.saturating_mul(calls), vec![rule]));
+        }
+        let besides = match (costs.besides, self.calls) {
+            (Money::ZERO, _) => Some((Money::ZERO, None)),
+            (besides, Some((calls, rule))) => Some((besides.saturating_mul(calls), Some(rule))),
+            (_, None) => None,
+        };
+        if let (Some((at_once, rule)), Some((besides, second))) = (self.at_once, besides) {
+            let seconds = day.saturating_add(self.longest.call.into());
+            let time = costs.per_minute.of_seconds(seconds).saturating_mul(at_once);
+            let rules = [rule].into_iter().chain(second).collect();
+            all.push((time.saturating_add(besides), rules));
+        }
+        let least = all.into_iter().min_by_key(|(money, _)| *money);
+        least.map_or((None, Vec::new()), |(money, by)| (Some(money), by))
+    }
+}
+
+impl RuleSet {
+    /// What each tenant can lose in a day, from this time on. Slow, for commands.
+    #[must_use]
+    pub fn exposure(&self, at: Wall) -> Vec<Exposure> {
+        let mut spots: BTreeMap<u16, Vec<Spot>> = BTreeMap::new();
+        let lanes = (0..).map(TenantId).zip(&self.lanes);
+        lanes
+            .map(|(tenant, lane)| {
+                let of_tariff = spots
+                    .entry(lane.tariff)
+                    .or_insert_with(|| self.tariff_spots(lane));
+                self.exposure_of(tenant, lane, of_tariff, at)
+            })
+            .collect()
+    }
+
+    /// Where prices can differ: at every prefix of the tariff, for every sort of
+    /// number there, and everywhere else.
+    fn tariff_spots(&self, lane: &Lane) -> Vec<Spot> {
+        let prefixes = self.tariffs.get(usize::from(lane.tariff));
+        let prefixes = prefixes.into_iter().flat_map(|tariff| tariff.prefixes());
+        let everywhere = Packed::default();
+        let mut spots: Vec<Spot> = prefixes
+            .chain([everywhere])
+            .flat_map(|prefix| self.sorts_at(prefix))
+            .collect();
+        // Short codes are of their class alone.
+        if let Some(short) = Number::short(b"0").as_ref().and_then(Packed::of) {
+            let services = Class::ALL.into_iter().filter(|class| class.is_service());
+            spots.extend(services.map(|class| Spot::new(short, (None, class))));
+        }
+        spots
+    }
+
+    fn sorts_at(&self, prefix: Packed) -> impl Iterator<Item = Spot> {
+        let number = prefix.number();
+        let digits = number.as_ref().and_then(Number::international_digits);
+        let sorts = self.numbering.sorts_under(digits.unwrap_or_default());
+        sorts.into_iter().map(move |sort| Spot::new(prefix, sort))
+    }
+
+    fn exposure_of(&self, tenant: TenantId, lane: &Lane, of_tariff: &[Spot], at: Wall) -> Exposure {
+        let mut exposure = Exposure {
+            tenant,
+            currency: self.tariff(tenant).map(super::tariff::Tariff::currency),
+            most: Most::Unbounded(Unbounded::NoTariff),
+            by: Vec::new(),
+            by_caps: None,
+            shares: Vec::new(),
+            dearest: None,
+        };
+        let zone = self.zones.get(usize::from(lane.zone));
+        let day = zone.map_or(LONG_DAY, |zone| longest_day(zone, at));
+        if exposure.currency.is_none() {
+            return exposure;
+        }
+        let wide = self.wide_scope(lane, day);
+        let (costs, dearest) = self.costs(lane, &wide, of_tariff);
+        let all = costs
+            .values()
+            .fold(Costs::default(), |all, it| all.max(*it));
+        exposure.dearest = dearest;
+        for (cap, costs) in costs {
+            let mut scope = wide;
+            // The budget is for all of them together.
+            scope.money = None;
+            if let Some(cap) = self.caps.get(cap as usize) {
+                scope.add(cap, 1, day, self.money_of(cap));
+            }
+            let (most, by) = scope.most(&costs, day);
+            let on = self.name_of(lane, cap);
+            exposure.shares.push(Share { most, by, on });
+        }
+        exposure.together(&wide, day, &all);
+        let by_caps = exposure.by_caps.map(|sum| (sum, None));
+        let budget = wide.money.map(|(money, rule)| (money, Some(rule)));
+        let least = by_caps
+            .into_iter()
+            .chain(budget)
+            .min_by_key(|(money, _)| *money);
+        exposure.most = match least {
+            _ if lane.mode == Mode::Observe => Most::Unbounded(Unbounded::Observed),
+            None => Most::Unbounded(Unbounded::NoLimit),
+            Some((money, rule)) => {
+                let shares = exposure.shares.iter().flat_map(|share| share.by.clone());
+                exposure.by = rule.map_or_else(|| shares.collect(), |rule| vec![rule]);
+                exposure.by.sort_unstable();
+                exposure.by.dedup();
+                Most::AtMost(money)
+            }
+        };
+        exposure
+    }
+
+    /// What bounds all calls of a tenant.
+    fn wide_scope(&self, lane: &Lane, day: u64) -> Scope {
+        let mut scope = Scope {
+            at_once: None,
+            calls: None,
+            money: None,
+            longest: lane.longest(),
+        };
+        // Each caller is one of the tenant's numbers.
+        let own = lane.own().of(&self.entries).iter();
+        let callers = own.fold(0_u64, |sum, entry| {
+            sum.saturating_add(entry.as_range().count())
+        });
+        for at in (lane.wide_caps..).take(lane.wide_count.into()) {
+            let Some(cap) = self.caps.get(at as usize) else {
+                continue;
+            };
+            match cap.measure.meter {
+                Meters::Fixed(_) => scope.add(cap, 1, day, self.money_of(cap)),
+                Meters::Each(Who::Caller) => scope.add(cap, callers, day, None),
+                // There is no end of numbers to call.
+                Meters::Each(Who::Called) => scope.longest = scope.longest.min(cap.longest),
+            }
+        }
+        scope
+    }
+
+    /// What calls cost that are allowed, by the narrower cap that they count under
+    /// ([`NO_CAP`] for none), and the dearest of them.
+    fn costs(
+        &self,
+        lane: &Lane,
+        wide: &Scope,
+        of_tariff: &[Spot],
+    ) -> (BTreeMap<u32, Costs>, Option<Dearest>) {
+        let home = self.home(lane);
+        let rules = self.destinations_of(lane);
+        let caps = Table::new(lane.cap_targets().of(&self.entries), lane.cap_kinds);
+        let prefixes: Vec<Packed> = rules.all_prefixes().chain(caps.all_prefixes()).collect();
+        let own = prefixes
+            .into_iter()
+            .flat_map(|prefix| self.sorts_at(prefix));
+        let mut costs: BTreeMap<u32, Costs> = BTreeMap::new();
+        let mut dearest: Option<Dearest> = None;
+        for Spot { to } in of_tariff.iter().copied().chain(own) {
+            let Decision::Allow(_) = matcher::decide(rules, &to, home) else {
+                continue;
+            };
+            let Some(price) = self.price_to(lane, &to) else {
+                continue;
+            };
+            let mut narrower = None;
+            caps.covering(&to, home, |entry| {
+                narrower.get_or_insert(entry.value);
+            });
+            let cap = narrower.unwrap_or(NO_CAP);
+            let longest = self.caps.get(cap as usize).map(|cap| cap.longest);
+            let longest = wide.longest.min(longest.unwrap_or(Longest::NONE));
+            let ring = if price.bills_ringing() {
+                longest.ring
+            } else {
+                0
+            };
+            let seconds = longest.call.saturating_add(ring).saturating_add(MARGIN);
+            costs.entry(cap).or_default().add(&price, seconds);
+            let minute = price.dearest(60);
+            if dearest.as_ref().is_none_or(|it| it.minute < minute) {
+                dearest = Some(Dearest {
+                    prefix: Some(to.digits)
+                        .filter(|it| !it.is_short())
+                        .and_then(Packed::number),
+                    country: to.country,
+                    class: to.class,
+                    minute,
+                });
+            }
+        }
+        (costs, dearest)
+    }
+
+    /// What a narrower cap is on.
+    fn name_of(&self, lane: &Lane, cap: u32) -> Option<String> {
+        let targets = lane.cap_targets().of(&self.entries).iter();
+        let entry = targets.clone().find(|entry| entry.value == cap)?;
+        let cap = self.caps.get(entry.value as usize)?;
+        let text = self.rule(RuleId(cap.first_rule)).text;
+        let name = text.split('"').nth(1)?;
+        Some(name.to_owned())
+    }
+
+    /// How much money a cap allows in a day.
+    fn money_of(&self, _cap: &Cap) -> Option<(Money, RuleId)> {
+        None
+    }
+}
+
+/// No narrower cap.
+const NO_CAP: u32 = u32::MAX;
+
+/// The longest day there is: on which clocks are set back.
+const LONG_DAY: u64 = 90_000;
+
+/// The seconds of the longest day in the year that begins at `at`.
+fn longest_day(zone: &Zone, at: Wall) -> u64 {
+    let weeks = (0..54_u64).map(|week| at + Duration::from_secs(week * 7 * 86_400));
+    let first = zone.offset(at);
+    let mut offsets = weeks.map(|wall| zone.offset(wall));
+    if offsets.all(|offset| offset == first) {
+        86_400
+    } else {
+        LONG_DAY
+    }
+}
+
+#[cfg(test)]
+mod tests;
