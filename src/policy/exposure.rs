@@ -200,6 +200,8 @@ impl Scope {
                 Quantity::PerMinute => day.div_ceil(60),
                 Quantity::PerHour => day.div_ceil(3_600),
                 Quantity::PerDay => 1,
+                // Each may be called again and again.
+                Quantity::NumbersPerDay => continue,
             };
             tighter(&mut self.calls, Some((limit.saturating_mul(spans), rule)));
         }
@@ -299,8 +301,8 @@ impl RuleSet {
             let mut scope = wide;
             // The budget is for all of them together.
             scope.money = None;
-            if let Some(cap) = self.caps.get(cap as usize) {
-                scope.add(cap, 1, day, self.money_of(cap));
+            for cap in self.caps_from(cap) {
+                self.add(&mut scope, cap, lane, day);
             }
             let (most, by) = scope.most(&costs, day);
             let on = self.name_of(lane, cap);
@@ -335,23 +337,43 @@ impl RuleSet {
             money: None,
             longest: lane.longest(),
         };
-        // Each caller is one of the tenant's numbers.
-        let own = lane.own().of(&self.entries).iter();
-        let callers = own.fold(0_u64, |sum, entry| {
-            sum.saturating_add(entry.as_range().count())
-        });
         for at in (lane.wide_caps..).take(lane.wide_count.into()) {
-            let Some(cap) = self.caps.get(at as usize) else {
-                continue;
-            };
-            match cap.measure.meter {
-                Meters::Fixed(_) => scope.add(cap, 1, day, self.money_of(cap)),
-                Meters::Each(Who::Caller) => scope.add(cap, callers, day, None),
-                // There is no end of numbers to call.
-                Meters::Each(Who::Called) => scope.longest = scope.longest.min(cap.longest),
+            if let Some(cap) = self.caps.get(at as usize) {
+                self.add(&mut scope, cap, lane, day);
             }
         }
         scope
+    }
+
+    /// Adds what a cap bounds to a scope whose calls all go where the cap is on.
+    fn add(&self, scope: &mut Scope, cap: &Cap, lane: &Lane, day: u64) {
+        // What is observed refuses nothing, and the others let some calls by: those
+        // of other hours, or to where else the cap is not on.
+        if cap.measure.observe || cap.condition != 0 {
+            return;
+        }
+        match cap.measure.meter {
+            Meters::Fixed(_) => scope.add(cap, 1, day, self.money_of(cap)),
+            Meters::Each(_, Who::Caller) => {
+                // Each caller is one of the tenant's numbers.
+                let own = lane.own().of(&self.entries).iter();
+                let callers = own.fold(0_u64, |sum, entry| {
+                    sum.saturating_add(entry.as_range().count())
+                });
+                scope.add(cap, callers, day, None);
+            }
+            // There is no end of numbers to call.
+            Meters::Each(_, Who::Called | Who::Pair) => {
+                scope.longest = scope.longest.min(cap.longest);
+            }
+        }
+    }
+
+    /// The caps on one target, of which this is the first.
+    fn caps_from(&self, first: u32) -> impl Iterator<Item = &Cap> {
+        let mut more = true;
+        let caps = self.caps.get(first as usize..).unwrap_or_default().iter();
+        caps.take_while(move |cap| std::mem::replace(&mut more, cap.more))
     }
 
     /// What calls cost that are allowed, by the narrower cap that they count under
@@ -372,9 +394,10 @@ impl RuleSet {
         let mut costs: BTreeMap<u32, Costs> = BTreeMap::new();
         let mut dearest: Option<Dearest> = None;
         for Spot { to } in of_tariff.iter().copied().chain(own) {
-            let Decision::Allow(_) = matcher::decide(rules, &to, home) else {
-                continue;
-            };
+            match matcher::decide(rules, &to, home) {
+                Decision::Allow(_) | Decision::Observe(_) => {}
+                Decision::Deny(_) | Decision::Uncovered => continue,
+            }
             let Some(price) = self.price_to(lane, &to) else {
                 continue;
             };
@@ -383,8 +406,8 @@ impl RuleSet {
                 narrower.get_or_insert(entry.value);
             });
             let cap = narrower.unwrap_or(NO_CAP);
-            let longest = self.caps.get(cap as usize).map(|cap| cap.longest);
-            let longest = wide.longest.min(longest.unwrap_or(Longest::NONE));
+            let always = self.caps_from(cap).filter(|cap| cap.condition == 0);
+            let longest = always.fold(wide.longest, |all, cap| all.min(cap.longest));
             let ring = if price.bills_ringing() {
                 longest.ring
             } else {
@@ -413,8 +436,9 @@ impl RuleSet {
         let entry = targets.clone().find(|entry| entry.value == cap)?;
         let cap = self.caps.get(entry.value as usize)?;
         let text = self.rule(RuleId(cap.first_rule)).text;
-        let name = text.split('"').nth(1)?;
-        Some(name.to_owned())
+        let mut names = text.split('"').skip(1).step_by(2);
+        let name = names.find(|name| !matches!(*name, "caller" | "called"));
+        name.map(str::to_owned)
     }
 
     /// How much money a cap allows in a day.
