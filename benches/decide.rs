@@ -196,6 +196,7 @@ fn call(set: &Set, uris: &[Uri<'_>], tenant: u32, at: u64) -> bool {
     let facts = Facts {
         tenant: id,
         request_uri: uris[at as usize % uris.len()],
+        source: [127, 0, 0, 3].into(),
         pai: None,
         ppi: None,
         from: NameAddr {
@@ -203,6 +204,7 @@ fn call(set: &Set, uris: &[Uri<'_>], tenant: u32, at: u64) -> bool {
             uri_text: &text,
             params: b";tag=1",
         },
+        forwarded_by: &[],
         privacy: false,
     };
     match set.rules.judge(&facts, now(at)) {
@@ -263,6 +265,7 @@ fn verdicts(c: &mut Criterion) {
                 let facts = Facts {
                     tenant: TenantId(dice.zipf(tenants)),
                     request_uri: uris[at as usize % uris.len()],
+                    source: [127, 0, 0, 3].into(),
                     pai: None,
                     ppi: None,
                     from: NameAddr {
@@ -270,6 +273,7 @@ fn verdicts(c: &mut Criterion) {
                         uri_text: b"sip:0332000005@pbx",
                         params: b";tag=1",
                     },
+                    forwarded_by: &[],
                     privacy: false,
                 };
                 black_box(set.rules.decide(&facts))
