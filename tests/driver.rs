@@ -131,6 +131,8 @@ fn rules_change(world: &World) {
 fn stops_in_order(world: &World) {
     let call = world.answered_call("+23276123456", "last");
     world.signal("TERM");
+    // The shards hear of it from another thread.
+    std::thread::sleep(Duration::from_secs(1));
     let refusal = world.refused("+23276123456", "too-late");
     assert!(refusal.contains("Reason: Q.850"), "{refusal}");
     let bye = world.pbx.expect("BYE ", PATIENCE);

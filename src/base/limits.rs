@@ -37,6 +37,18 @@ pub const LARGEST_INVITE: usize = 16_384;
 /// cut off: no number is that long.
 pub const RECORDED_TEXT: usize = 1_024;
 
+/// The bytes of a Reason field (RFC 3326) that is passed on. A longer one is left
+/// out: what a peer says must not make a BYE or CANCEL too large to arrive.
+pub const REASON_BYTES: usize = 128;
+
+/// Calls on top of [`CALLS_PER_SHARD`], for emergencies alone.
+pub const CALLS_RESERVE: usize = 1 << 12;
+
+/// Requests between the legs of a call that are kept at all: beside those under
+/// way the answered INVITEs whose 2xx may come again. At the limit a further one is
+/// answered 500 with Retry-After.
+pub const EXCHANGES_KEPT: usize = 4 * EXCHANGES_PER_CALL;
+
 /// Extensions that a 420 names (RFC 3261 §8.2.2.3). Those beyond are left out: an
 /// answer is never to be many times its request.
 pub const UNSUPPORTED_NAMED: usize = 16;

@@ -130,12 +130,14 @@ impl Turn<'_> {
             .schedule(self.key, Alarm::Resend(server), now, interval);
         let until = now + interval * 64;
         if let Some(exchange) = self.call.exchange_by_client(client) {
+            let offered = exchange.offered.take();
             let unacked = Some(Resend {
                 interval,
                 timer,
                 until,
             });
             exchange.stage = Stage::Answered { unacked, ack: None };
+            self.offer_accepted(to.other(), offered);
         }
     }
 
@@ -253,7 +255,8 @@ impl Turn<'_> {
         if Some(leg.far.tag()) == essentials.to_tag {
             let packet = self.ack_packet(side, essentials.cseq.number, None);
             self.send_ack(side, packet);
-        } else {
+        } else if side == Side::Callee {
+            // Only the INVITE that opens the call can have been forked.
             self.hang_up_stray(side, arrived);
         }
     }

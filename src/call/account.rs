@@ -301,6 +301,14 @@ impl Turn<'_> {
         self.dialog_ends(side, dialog, |gone| gone.map_or(now, |gone| now.min(gone)));
     }
 
+    /// The INVITE to the carrier got no final response.
+    pub(super) fn never_answered(&mut self) {
+        let now = self.now.mono;
+        if let Some(course) = self.call.course() {
+            course.unheard(now);
+        }
+    }
+
     /// Nobody knows when a dialog with the carrier is over: when its session timer
     /// has run out, if it keeps one.
     pub(super) fn dialog_lost(&mut self, side: Side, dialog: u8) {

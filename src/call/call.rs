@@ -82,6 +82,9 @@ pub(super) struct Exchange {
     /// The Session-Expires that the requester is told in a 2xx, if any.
     pub(super) offer: Option<super::refresh::Offer>,
     pub(super) stage: Stage,
+    /// The session description in it, which is in force once it is answered 2xx:
+    /// see `Leg::description`.
+    pub(super) offered: Option<Box<[u8]>>,
 }
 
 /// How far an exchange has come.
@@ -123,6 +126,12 @@ impl Exchange {
                 ..
             }
         )
+    }
+
+    /// It is an open refresh of our own on this leg.
+    pub(super) fn refreshes(&self, side: Side) -> bool {
+        let ours = self.server.is_none() && self.from == side.other();
+        ours && matches!(self.stage, Stage::Open)
     }
 
     /// Another one of its kind would collide with it.

@@ -148,7 +148,14 @@ impl Through<'_> {
 fn callers(arrived: &Arrived<'_>, here: &str) -> (String, Option<String>) {
     let written = |user: &str| format!("sip:{user}@{here}");
     let from = arrived.essentials.from.uri().ok();
-    let asserted = asserted(arrived).and_then(|address| address.uri().ok());
+    // RFC 3325 §7: who does not want to be named is not named to a phone.
+    let withheld = fields::privacy(arrived.message).any(|value| {
+        let hides = [b"id".as_slice(), b"user", b"header"];
+        hides.iter().any(|hide| value.eq_ignore_ascii_case(hide))
+    });
+    let asserted = asserted(arrived)
+        .and_then(|address| address.uri().ok())
+        .filter(|_| !withheld);
     let from = from
         .as_ref()
         .and_then(caller)

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use crate::base::flow::Flow;
-use crate::base::limits::EXCHANGES_PER_CALL;
+use crate::base::limits::{EXCHANGES_KEPT, EXCHANGES_PER_CALL};
 use crate::base::time::Now;
 use crate::base::token::Token;
 use crate::record::{Record, Side};
@@ -39,7 +39,7 @@ impl Calls {
                 match server {
                     Some(server) if ours => turn.request(side, server, arrived),
                     None if ours => turn.acknowledged(side, arrived),
-                    _ => {}
+                    _ => turn.stray_bye(side, arrived),
                 }
             });
         }
@@ -65,6 +65,15 @@ impl Turn<'_> {
         leg.call_id() == arrived.essentials.call_id && (leg.far.tag() == far_tag || early)
     }
 
+    /// Who answered beside the call's own dialog, and was hung up, hangs up too.
+    fn stray_bye(&mut self, side: Side, arrived: &Arrived<'_>) {
+        let (leg, tag) = (self.call.leg(side), arrived.sender_tag());
+        let bye = arrived.essentials.cseq.method == Method::Bye;
+        if bye && leg.call_id() == arrived.essentials.call_id && self.call.is_stray(tag) {
+            self.dialog_over(side, self.dialog_with(side, tag));
+        }
+    }
+
     fn request(&mut self, side: Side, server: ServerKey, arrived: &Arrived<'_>) {
         let cseq = arrived.essentials.cseq.number;
         let owner = Owner {
@@ -76,11 +85,12 @@ impl Turn<'_> {
             self.refuse(server, side, 481);
             return;
         }
-        if !self.call.leg_mut(side).admit_cseq(cseq) {
+        let method = arrived.essentials.cseq.method;
+        // Whoever hangs up means it, however it counts.
+        if !self.call.leg_mut(side).admit_cseq(cseq) && method != Method::Bye {
             self.refuse(server, side, 500);
             return;
         }
-        let method = arrived.essentials.cseq.method;
         match method {
             Method::Bye => self.bye(side, server, arrived),
             Method::Invite | Method::Update if Offer::asks_too_little(arrived.message) => {
@@ -135,7 +145,9 @@ impl Turn<'_> {
             self.refuse(server, side, 481);
             return;
         };
-        if self.call.exchanges.len() >= EXCHANGES_PER_CALL {
+        let exchanges = &self.call.exchanges;
+        let under_way = exchanges.iter().filter(|it| it.is_under_way()).count();
+        if under_way >= EXCHANGES_PER_CALL || exchanges.len() >= EXCHANGES_KEPT {
             self.refuse_for_now(server, side, 500);
             return;
         }
@@ -172,6 +184,10 @@ impl Turn<'_> {
         topology::carry(&mut draft, message);
         topology::carry_tags(&mut draft, message, HeaderId::Supported, true);
         let packet = draft.seal(Some(message.body()));
+        if method == Method::Invite {
+            self.tools
+                .respond(self.now, server, (100, None), b"", self.out, |_| {});
+        }
         let exchange = Exchange {
             method,
             opening: false,
@@ -183,10 +199,10 @@ impl Turn<'_> {
             client_cseq: cseq,
             offer: Offer::of(message),
             stage: Stage::Open,
+            offered: self.description_to_keep(to, message.body()),
         };
         if matches!(method, Method::Invite | Method::Update) {
             self.refresh_target(side, message);
-            self.remember_description(to, message.body());
         }
         self.send_exchange(exchange, flow, branch, packet);
     }

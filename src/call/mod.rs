@@ -11,7 +11,7 @@
 //! - `accept`: a 2xx to an INVITE, and its ACK
 //! - `midcall`: requests inside the dialogs, ACK among them
 //! - `teardown`: BYE, CANCEL, limits, and when a call is over
-//! - `refresh`: session timers
+//! - `refresh`: session timers; `longer`: the INVITE once more for a longer one
 //! - `account`: what the call may cost, and what it has cost
 
 #![forbid(unsafe_code)]
@@ -22,6 +22,7 @@ mod account;
 mod call;
 mod inbound;
 mod leg;
+mod longer;
 mod midcall;
 mod open;
 mod outbound;
@@ -35,7 +36,7 @@ pub(crate) mod topology;
 
 use std::sync::Arc;
 
-use crate::base::limits::LARGEST_INVITE;
+use crate::base::limits::{CALLS_PER_SHARD, CALLS_RESERVE, LARGEST_INVITE};
 use crate::base::time::{Mono, Now};
 use crate::base::token::Token;
 use crate::policy::{Peer, Reason, RuleSet};
@@ -79,7 +80,7 @@ struct Turn<'a> {
 impl Calls {
     pub(crate) fn new(config: &Config, start: Now) -> Self {
         Self {
-            calls: crate::base::slab::Slab::new(crate::base::limits::CALLS_PER_SHARD),
+            calls: crate::base::slab::Slab::new(CALLS_PER_SHARD + CALLS_RESERVE),
             tools: Tools::new(config, start),
             draining: false,
             unrecorded: false,
@@ -168,10 +169,16 @@ impl Calls {
             essentials,
         } = *arrived;
         let transmits = &mut out.transmits;
-        let arrival = self
+        let mut arrival = self
             .tools
             .transactions
             .receive_request(now.mono, flow, message, essentials, transmits);
+        if matches!(arrival, Arrival::Full) && self.is_emergency(peer, arrived) {
+            arrival = self
+                .tools
+                .transactions
+                .receive_emergency(now.mono, flow, message, essentials, transmits);
+        }
         match arrival {
             Arrival::New(server) => self.new_request(now, peer, server, arrived, out),
             Arrival::Cancel { cancel, invite } => self.cancel(now, cancel, invite, arrived, out),

@@ -5,6 +5,7 @@ use std::time::Duration;
 use smallvec::{SmallVec, smallvec};
 
 use crate::base::flow::Flow;
+use crate::base::limits::CALLS_PER_SHARD;
 use crate::base::time::Now;
 use crate::base::token::{Buckets, Token};
 use crate::policy::Hold;
@@ -88,6 +89,7 @@ impl Opening<'_> {
             client_cseq: callee.next_cseq(),
             offer: Offer::of(message),
             stage: Stage::Open,
+            offered: None,
         };
         Call {
             reference: self.reference,
@@ -132,7 +134,12 @@ impl Calls {
         out: &mut Outbox,
     ) {
         let call = opening.call(server, arrived, &mut self.tools);
-        match self.calls.insert(call) {
+        let room = opening.emergency || self.calls.len() < CALLS_PER_SHARD;
+        let kept = match room {
+            true => self.calls.insert(call),
+            false => Err(call),
+        };
+        match kept {
             Ok(key) => {
                 self.turn(key, now, out, |turn| turn.invite(server, arrived, &opening));
             }

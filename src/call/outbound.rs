@@ -18,6 +18,7 @@ use crate::record::{CallRef, Decision, Direction, Record};
 use crate::sip::fields;
 use crate::sip::header::HeaderId;
 use crate::sip::line::Method;
+use crate::sip::message::Message;
 use crate::sip::name_addr::NameAddr;
 use crate::sip::uri::Uri;
 use crate::transaction::ServerKey;
@@ -78,6 +79,15 @@ impl Calls {
             arrived,
             out,
         );
+    }
+
+    /// Whether a message from this peer asks for an emergency call, as far as its
+    /// start line goes.
+    pub(crate) fn is_emergency_from(&self, peer: Peer, message: &Message) -> bool {
+        let of_tenant = matches!(peer, Peer::Tenant(_));
+        let invite = of_tenant && message.method() == Some(Method::Invite);
+        let uri = message.uri().filter(|_| invite);
+        uri.is_some_and(|uri| self.tools.rules.is_emergency(uri))
     }
 
     /// Whether a request from this peer is an emergency call.
@@ -149,8 +159,7 @@ impl Calls {
         });
         let Some((tenant, carrier)) = to else {
             allowed.hold.release(now);
-            self.answer(now, server, own_failure(emergency), out, |_| {});
-            return;
+            return self.answer(now, server, own_failure(emergency), out, |_| {});
         };
         let reference = self.tools.number_call();
         let call_id = self.tools.mint_call_id(arrived.essentials.call_id);
@@ -172,13 +181,9 @@ impl Calls {
         if let Some(lease) = &allowed.lease {
             journal_lease(reference, now, lease, out);
         }
-        let ring = allowed.longest_ring;
+        let (ring, longest) = (allowed.longest_ring, allowed.longest_call);
         let account = (!emergency).then(|| Account::new(now, ring, allowed.lease));
-        let privacy: Option<&[u8]> = match allowed.permit.presentation {
-            Presentation::Unstated => None,
-            Presentation::Show => Some(b"none"),
-            Presentation::Withhold => Some(b"id"),
-        };
+        let privacy = privacy(allowed.permit.presentation);
         let opening = Opening {
             reference,
             direction: Direction::Outbound,
@@ -199,8 +204,8 @@ impl Calls {
             identity: Some(uris.identity.as_bytes()),
             diversion: uris.diversion.as_deref().map(str::as_bytes),
             privacy,
-            ring: allowed.longest_ring,
-            longest: allowed.longest_call,
+            ring,
+            longest,
         };
         self.open(now, server, arrived, opening, out);
     }
@@ -259,6 +264,15 @@ impl Calls {
                 format_args!("Q.850;cause={cause};text=\"{code}\""),
             );
         });
+    }
+}
+
+/// The Privacy header's value (RFC 3323).
+fn privacy(presentation: Presentation) -> Option<&'static [u8]> {
+    match presentation {
+        Presentation::Unstated => None,
+        Presentation::Show => Some(b"none"),
+        Presentation::Withhold => Some(b"id"),
     }
 }
 

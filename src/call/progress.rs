@@ -216,6 +216,7 @@ impl Turn<'_> {
             self.refresh_target(to.other(), arrived.message);
             self.session_agreed(to.other(), arrived.message);
             self.session_granted(to, exchange.offer);
+            self.offer_accepted(to.other(), exchange.offered);
         }
         if let Some(server) = exchange.server {
             let tag = exchange.tag;
@@ -247,7 +248,10 @@ impl Turn<'_> {
                         let failed = matches!(event, Expired::ClientFailed { .. });
                         self.bye_unanswered(side, dialog, failed);
                     }
-                    Role::Refresh(_) => self.hang_up("session-refresh-unanswered"),
+                    Role::Refresh(_) => {
+                        self.call.take_exchange(key);
+                        self.hang_up("session-refresh-unanswered");
+                    }
                 }
             }
             Expired::ClientEnded { key, .. } => self.forget_client(key),
@@ -275,15 +279,9 @@ impl Turn<'_> {
 
     /// No final response came, or the request could not even be sent.
     fn unanswered(&mut self, client: ClientKey) {
-        let Some(at) = self
-            .call
-            .exchanges
-            .iter()
-            .position(|known| known.client == Some(client))
-        else {
+        let Some(exchange) = self.call.take_exchange(client) else {
             return;
         };
-        let exchange = self.call.exchanges.swap_remove(at);
         let told = matches!(exchange.stage, Stage::Abandoned);
         if let (false, Some(server)) = (told, exchange.server) {
             // RFC 4320 §4.1: never 408 to anything but an INVITE.
@@ -300,6 +298,7 @@ impl Turn<'_> {
                 cause: "no-answer",
                 status: 503,
             });
+            self.never_answered();
             self.call.callee.progress.pending = false;
             self.call.caller.progress.pending = false;
             self.linger();

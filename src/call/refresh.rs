@@ -3,19 +3,15 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
-
-use crate::base::token::Token;
 use crate::record::Side;
 use crate::sip::draft::{Draft, Packet};
-use crate::sip::fields::{Essentials, Refresher, SessionExpires, min_se};
+use crate::sip::fields::{Refresher, SessionExpires, min_se};
 use crate::sip::header::HeaderId;
 use crate::sip::line::Method;
 use crate::sip::message::Message;
-use crate::sip::scan;
-use crate::transaction::{ClientKey, Reply, ServerKey};
+use crate::transaction::{ClientKey, ServerKey};
 
-use super::call::{Alarm, Exchange, Owner, Stage};
+use super::call::{Alarm, Exchange, Stage};
 use super::leg::Session;
 use super::topology::{self, Ends, Head};
 use super::{Arrived, Turn};
@@ -31,23 +27,9 @@ const CARRIER: u32 = 180;
 /// §4's own recommendation.
 const PHONE_SYSTEM: u32 = 1800;
 
-/// The longest interval that a carrier may insist on, in seconds: beyond it a
-/// call would cost money for too long after Tollgate died.
-const MOST: u32 = 1800;
-
-/// What an INVITE that is sent once more does not take from the first.
-const AFRESH: [HeaderId; 10] = [
-    HeaderId::Via,
-    HeaderId::MaxForwards,
-    HeaderId::From,
-    HeaderId::To,
-    HeaderId::CallId,
-    HeaderId::CSeq,
-    HeaderId::Route,
-    HeaderId::SessionExpires,
-    HeaderId::MinSe,
-    HeaderId::ContentLength,
-];
+/// The interval on the leg of a phone system that knows nothing of session timers:
+/// RFC 4028 §9 lets Tollgate refresh alone, and so find out that it is gone.
+const SILENT_PHONE_SYSTEM: u32 = 300;
 
 /// When a refresh may be tried again after it collided with another request.
 const AGAIN: Duration = Duration::from_secs(3);
@@ -157,7 +139,8 @@ impl Turn<'_> {
                 let ours = !supported || refresher == Some(Refresher::Uas);
                 Some((interval.max(LEAST), ours))
             }
-            _ => None,
+            // One that is switched off must not keep the carrier's leg up.
+            _ => Some((SILENT_PHONE_SYSTEM, true)),
         };
         self.set_session(side, agreed);
     }
@@ -211,21 +194,30 @@ impl Turn<'_> {
             return;
         };
         self.set_session(side, Some((session.seconds(), session.ours)));
-        if let (Some(due), Some(session)) = (due, self.call.leg_mut(side).session.as_mut()) {
-            self.tools.wheel.cancel(session.timer);
-            session.timer = self
-                .tools
-                .schedule(self.key, Alarm::Session(side), self.now.mono, due);
+        if let Some(due) = due {
+            self.look_again(side, due);
         }
     }
 
     /// Keeps a session description that a refresh may have to repeat.
     pub(super) fn remember_description(&mut self, side: Side, body: &[u8]) {
-        let leg = self.call.leg_mut(side);
-        let needed = leg.session.is_some_and(|session| session.ours) && !leg.takes(Method::Update);
-        if needed && !body.is_empty() {
-            leg.description = Some(body.into());
+        if let Some(body) = self.description_to_keep(side, body) {
+            self.call.leg_mut(side).description = Some(body);
         }
+    }
+
+    /// The description that was sent on this leg is in force.
+    pub(super) fn offer_accepted(&mut self, side: Side, offered: Option<Box<[u8]>>) {
+        if let Some(offered) = offered {
+            self.remember_description(side, &offered);
+        }
+    }
+
+    /// A session description, if a refresh on this leg may have to repeat it.
+    pub(super) fn description_to_keep(&self, side: Side, body: &[u8]) -> Option<Box<[u8]>> {
+        let leg = self.call.leg(side);
+        let needed = leg.session.is_some_and(|session| session.ours) && !leg.takes(Method::Update);
+        (needed && !body.is_empty()).then(|| body.into())
     }
 
     /// A leg's session is due.
@@ -240,6 +232,11 @@ impl Turn<'_> {
         }
         if !session.ours {
             self.hang_up("session-expired");
+            return;
+        }
+        if self.call.exchanges.iter().any(|it| it.refreshes(side)) {
+            // Whoever answers 100 and no more for so long is not there.
+            self.hang_up("session-refresh-unanswered");
             return;
         }
         let update = leg.takes(Method::Update) || leg.description.is_none();
@@ -300,8 +297,22 @@ impl Turn<'_> {
             client_cseq: cseq,
             offer: None,
             stage: Stage::Open,
+            offered: None,
         };
         self.send_exchange(exchange, flow, branch, packet);
+        // A little later than the request itself times out.
+        let wait = self.tools.timers.t1 * 66;
+        self.look_again(side, wait);
+    }
+
+    /// Has the session looked at again after `wait`.
+    fn look_again(&mut self, side: Side, wait: Duration) {
+        if let Some(session) = self.call.leg_mut(side).session.as_mut() {
+            self.tools.wheel.cancel(session.timer);
+            session.timer =
+                self.tools
+                    .schedule(self.key, Alarm::Session(side), self.now.mono, wait);
+        }
     }
 
     /// The final response to a refresh of ours.
@@ -352,86 +363,6 @@ impl Turn<'_> {
         }
     }
 
-    /// The callee wants a longer session interval than was asked for in the
-    /// INVITE that opens its leg: the INVITE is sent once more, with the one that
-    /// the 422 names (RFC 4028 §7.3). False if this is no such response.
-    pub(super) fn ask_longer(
-        &mut self,
-        reply: &Reply<Owner>,
-        invite: &Packet,
-        arrived: &Arrived<'_>,
-    ) -> bool {
-        let Some(exchange) = self.call.exchange_by_client(reply.key) else {
-            return false;
-        };
-        if !exchange.opening || !matches!(exchange.stage, Stage::Open) {
-            return false;
-        }
-        let Ok(invite) = scan(Bytes::from_owner(invite.clone())) else {
-            return false;
-        };
-        let asked = SessionExpires::of(&invite)
-            .ok()
-            .flatten()
-            .map_or(0, |asked| asked.seconds);
-        let Some(least) = min_se(arrived.message).ok().flatten() else {
-            return false;
-        };
-        if least <= asked || least > MOST || !self.afford_interval(seconds(least)) {
-            return false;
-        }
-        let branch = self.tools.mint.token();
-        let cseq = self.call.callee.next_cseq();
-        self.journal_cseq(Side::Callee);
-        let packet = self.invite_again(&invite, branch, least);
-        let flow = self.call.callee.flow;
-        let client = self.tools.transactions.request(
-            self.now.mono,
-            flow,
-            Method::Invite,
-            branch,
-            packet,
-            reply.owner,
-            &mut self.out.transmits,
-        );
-        let Some(exchange) = self.call.exchange_by_client(reply.key) else {
-            return false;
-        };
-        if client.is_some() {
-            exchange.client = client;
-            exchange.client_cseq = cseq;
-        }
-        client.is_some()
-    }
-
-    /// An INVITE of ours once more, with another session interval.
-    fn invite_again(&mut self, invite: &Message, branch: Token, interval: u32) -> Packet {
-        let leg = &self.call.callee;
-        let ends = Ends {
-            leg,
-            local_tag: leg.local_tag,
-            far: &leg.far,
-            here: self.tools.here.at(leg.flow.listener),
-        };
-        let max_forwards = forwards(invite);
-        let head = Head {
-            method: b"INVITE",
-            cseq: leg.local_cseq,
-            branch,
-            max_forwards,
-        };
-        let mut draft = topology::request(&mut self.tools.scratch, &ends, &head);
-        for field in invite.fields().filter(|field| !AFRESH.contains(&field.id)) {
-            draft.put_named(field.name, field.value);
-        }
-        draft.put_args(
-            HeaderId::SessionExpires,
-            format_args!("{interval};refresher=uac"),
-        );
-        draft.put_args(HeaderId::MinSe, format_args!("{interval}"));
-        draft.seal(Some(invite.body()))
-    }
-
     /// An UPDATE without a body asks for nothing but a refresh of this leg.
     pub(super) fn refresh_answered(
         &mut self,
@@ -459,18 +390,6 @@ impl Turn<'_> {
         let tag = self.call.leg(side).local_tag;
         self.respond(server, (422, tag), b"", put_least);
     }
-}
-
-fn seconds(seconds: u32) -> Duration {
-    Duration::from_secs(seconds.into())
-}
-
-/// What Max-Forwards a message of ours has.
-fn forwards(message: &Message) -> u8 {
-    let essentials = Essentials::parse(message).ok();
-    essentials
-        .and_then(|it| it.max_forwards)
-        .unwrap_or(super::MAX_FORWARDS)
 }
 
 /// Says what the least interval is.

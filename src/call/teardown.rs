@@ -33,7 +33,7 @@ impl Calls {
         self.tools
             .respond(now, cancel, (code, tag), b"", out, |_| {});
         if let Some((invite, Some(owner))) = invite {
-            let reason = arrived.message.first(HeaderId::Reason);
+            let reason = topology::reasons(arrived.message).next();
             self.turn(owner.call, now, out, |turn| turn.cancelled(invite, reason));
         }
     }
@@ -87,7 +87,7 @@ impl Turn<'_> {
         self.call.leg_mut(side).progress.up = false;
         self.dialog_over(side, self.dialog_with(side, arrived.sender_tag()));
         self.withdraw_requests_of(side);
-        let reason = arrived.message.first(HeaderId::Reason);
+        let reason = topology::reasons(arrived.message).next();
         if side == Side::Caller && self.call.callee.progress.pending {
             self.give_up_invite(487, reason);
         }
@@ -354,7 +354,7 @@ impl Turn<'_> {
     }
 
     /// The number of the dialog with this tag of the peer's.
-    fn dialog_with(&self, side: Side, tag: &[u8]) -> u8 {
+    pub(super) fn dialog_with(&self, side: Side, tag: &[u8]) -> u8 {
         let mut strays = (1..).zip(&self.call.strays);
         match strays.find(|(_, far)| far.tag() == tag) {
             Some((number, _)) if self.call.leg(side).far.tag() != tag => number,
@@ -416,22 +416,23 @@ impl Turn<'_> {
         // fork's, and each is to be acknowledged (RFC 3261 §13.2.2.4).
         let answerable =
             |exchange: &Exchange| exchange.method == Method::Invite && exchange.client.is_some();
-        let awaited = self.call.exchanges.iter().any(answerable);
-        if !closed || awaited || self.call.linger.is_some() {
+        if !closed {
             return false;
         }
         self.answer_what_is_left();
-        true
+        let awaited = self.call.exchanges.iter().any(answerable);
+        !awaited && self.call.linger.is_none()
     }
 
     /// No request of a peer's stays without a final response, and no INVITE of
     /// ours open: only its CANCEL gives it an end.
     fn answer_what_is_left(&mut self) {
-        let exchanges = std::mem::take(&mut self.call.exchanges);
-        for exchange in &exchanges {
+        let mut exchanges = std::mem::take(&mut self.call.exchanges);
+        for exchange in &mut exchanges {
             if !matches!(exchange.stage, Stage::Open) {
                 continue;
             }
+            exchange.stage = Stage::Abandoned;
             if let Some(server) = exchange.server {
                 self.respond(server, (481, exchange.tag), b"", |_| {});
             }

@@ -4,6 +4,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use crate::base::flow::Flow;
+use crate::base::limits::REASON_BYTES;
 use crate::base::token::Token;
 use crate::policy::{Peer, RuleSet};
 use crate::sip::draft::Draft;
@@ -38,7 +39,7 @@ pub(crate) const ALLOW: &[u8] = b"INVITE, ACK, CANCEL, BYE, OPTIONS, PRACK, UPDA
 
 /// Headers that pass in both directions, in requests and in responses: what
 /// describes the body, and what the far user agent does with the call itself.
-const THROUGH: [HeaderId; 11] = [
+const THROUGH: [HeaderId; 10] = [
     HeaderId::ContentType,
     HeaderId::ContentDisposition,
     HeaderId::ContentEncoding,
@@ -47,7 +48,6 @@ const THROUGH: [HeaderId; 11] = [
     HeaderId::Accept,
     HeaderId::AcceptEncoding,
     HeaderId::AcceptLanguage,
-    HeaderId::Reason,
     HeaderId::RSeq,
     HeaderId::PEarlyMedia,
 ];
@@ -173,7 +173,17 @@ pub(super) fn carry(draft: &mut Draft<'_>, message: &Message) {
     for id in THROUGH {
         draft.keep(message, id);
     }
+    for reason in reasons(message) {
+        draft.put(HeaderId::Reason, reason);
+    }
     carry_tags(draft, message, HeaderId::Require, false);
+}
+
+/// Why a peer says that it ends something (RFC 3326), as far as it is passed on.
+/// Never so much that it could keep a BYE or CANCEL from arriving.
+pub(super) fn reasons(message: &Message) -> impl Iterator<Item = &[u8]> {
+    let fields = message.all(HeaderId::Reason);
+    fields.filter(|it| it.len() <= REASON_BYTES).take(2)
 }
 
 /// Writes the option tags that pass, and our own `timer` where asked.

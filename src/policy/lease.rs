@@ -59,6 +59,8 @@ pub struct Course {
     /// The session interval that the carrier was asked for.
     interval: Duration,
     answers: SmallVec<[Answer; 1]>,
+    /// When its INVITE was given up that nobody had answered or refused.
+    unheard: Option<Mono>,
     /// Answers may still come.
     open: bool,
 }
@@ -78,6 +80,7 @@ impl Course {
             attempts: 1,
             interval,
             answers: SmallVec::new(),
+            unheard: None,
             open: true,
         }
     }
@@ -94,6 +97,7 @@ impl Course {
         if self.answers.iter().any(|answer| answer.dialog == dialog) {
             return;
         }
+        self.unheard = None;
         let since = now.mono.saturating_since(self.invited);
         let late = seconds(LATE_ANSWER_S).min(since);
         self.answers.push(Answer {
@@ -105,6 +109,15 @@ impl Course {
         });
     }
 
+    /// The INVITE is given up, without a final response. It may have been answered
+    /// all the same: then the carrier waits for an ACK, for as long as a 200 is
+    /// repeated, and bills that.
+    pub fn unheard(&mut self, at: Mono) {
+        if self.answers.is_empty() {
+            self.unheard = Some(at);
+        }
+    }
+
     /// A dialog gets its first BYE.
     pub fn parts(&mut self, dialog: u8, at: Mono) {
         if let Some(answer) = self.answer(dialog) {
@@ -112,15 +125,15 @@ impl Course {
         }
     }
 
-    /// Until when a dialog that got a BYE may be billed if that was lost: the
-    /// carrier's session timer has run out then. None without one, or if the
-    /// dialog is over.
+    /// Until when a dialog that got a BYE may be billed if that was lost: it is
+    /// not repeated any more then, and the carrier's session timer has run out, if
+    /// there is one. None if the dialog is over.
     #[must_use]
     pub fn gone_by(&self, dialog: u8) -> Option<Mono> {
         let mut answers = self.answers.iter();
         let answer = answers.find(|it| it.dialog == dialog && it.end.is_none())?;
         let parted = answer.parted?;
-        (!answer.interval.is_zero()).then(|| answer.gone_by(parted))
+        Some(answer.gone_by(parted))
     }
 
     fn answer(&mut self, dialog: u8) -> Option<&mut Answer> {
@@ -216,7 +229,15 @@ impl Course {
             let from = self.start(rate, answer.from);
             bill.add(from, answer.end.unwrap_or(now.mono));
         }
-        let unanswered = match self.answers.is_empty() {
+        if let Some(given_up) = self.unheard {
+            let late = seconds(LATE_ANSWER_S);
+            let length = match rate.price.bills_ringing() {
+                true => given_up.saturating_since(self.invited) + late,
+                false => late,
+            };
+            bill.add_at_any_time(self.invited, given_up + late, length);
+        }
+        let unanswered = match self.answers.is_empty() && self.unheard.is_none() {
             true => self.attempts,
             false => self.attempts.saturating_sub(1),
         };

@@ -2,19 +2,33 @@
 
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
-/// Bytes in one piece; in an export as text, or `{"hex": "…"}` where they are no UTF-8.
+/// Bytes in one piece; in an export as text, or `{"hex": "…"}` where they are none
+/// that can be shown: no UTF-8, or with characters that command a terminal or turn
+/// the text round.
 pub(super) fn bytes<S: Serializer>(value: &[u8], to: S) -> Result<S::Ok, S::Error> {
     if !to.is_human_readable() {
         return to.serialize_bytes(value);
     }
-    match std::str::from_utf8(value) {
-        Ok(text) => to.serialize_str(text),
-        Err(_) => {
+    match std::str::from_utf8(value)
+        .ok()
+        .filter(|text| is_plain(text))
+    {
+        Some(text) => to.serialize_str(text),
+        None => {
             let mut map = to.serialize_map(Some(1))?;
             map.serialize_entry("hex", &Hex(value))?;
             map.end()
         }
     }
+}
+
+/// Whether a text shows what it says. JSON itself escapes ASCII's control characters.
+fn is_plain(text: &str) -> bool {
+    let misleads = |c: char| {
+        matches!(c, '\u{7f}'..='\u{9f}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{e0000}'..='\u{e007f}')
+    };
+    !text.chars().any(misleads)
 }
 
 struct Hex<'a>(&'a [u8]);

@@ -24,6 +24,8 @@ pub(super) fn message(
     };
     let essentials = match message
         .fault()
+        // A fault that does not keep the call from being made stops no emergency.
+        .filter(|_| !calls.is_emergency_from(peer, message))
         .map_or_else(|| Essentials::parse(message), Err)
     {
         Ok(essentials) => essentials,

@@ -4,7 +4,7 @@
 //!                  | INVITE from the user: send it, start A and B
 //!                  v
 //!            +-------------+--- A: send INVITE, A doubles
-//!            |   CALLING   |--- B, send failed: tell user -----------> over
+//!            |   CALLING   |--- B, first send failed: tell user -----> over
 //!            +-------------+
 //!              |  |  |  1xx: pass, stop A and B
 //!              |  |  +--------------+
@@ -101,7 +101,9 @@ impl InviteClient {
         use {Event as E, State as S};
         match (self.state, event) {
             (S::Calling, E::Resend) => self.resend(timers),
-            (S::Calling, E::SendFailed) => Todo::over(Over::Failed),
+            // Once it may have arrived, a failure is a loss like any other: only a
+            // CANCEL takes back what may ring.
+            (S::Calling, E::SendFailed) if self.resent == 0 => Todo::over(Over::Failed),
             (S::Calling | S::Proceeding, E::End) => Todo::over(Over::TimedOut),
             (S::Calling, E::Cancel) => {
                 self.cancel = Cancel::Wanted;

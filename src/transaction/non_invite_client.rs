@@ -4,19 +4,22 @@
 //!                  | request from the user: send it, start E and F
 //!                  v
 //!            +--------------+--- E: send request, E doubles up to T2
-//!            |    TRYING    |--- F, send failed: tell user ---------> over
+//!            |    TRYING    |--- F, send failed*: tell user --------> over
 //!            +--------------+
 //!               |      | 1xx: pass
 //!               |      v
 //!               |   +--------------+--- E: send request, E is T2
 //!               |   |  PROCEEDING  |--- 1xx: pass
-//!               |   +--------------+--- F, send failed: tell user --> over
+//!               |   +--------------+--- F, send failed*: tell user -> over
 //!               |      |
 //!               v      v 200-699: pass, stop E and F, start K
 //!            +--------------+
 //!            |  COMPLETED   |--- any response: absorbed
 //!            +--------------+--- K ----------------------------------> over
 //! ```
+//!
+//! (*) Over a reliable transport only: a datagram that cannot be sent is one that
+//! was lost, and E repeats it.
 
 use super::machine::{Clock, Over, Pass, Timers, Todo, unless};
 
@@ -83,7 +86,9 @@ impl NonInviteClient {
             }
             (S::Trying | S::Proceeding, E::Resend) => self.resend(timers),
             (S::Trying | S::Proceeding, E::End) => Todo::over(Over::TimedOut),
-            (S::Trying | S::Proceeding, E::SendFailed) => Todo::over(Over::Failed),
+            (S::Trying | S::Proceeding, E::SendFailed) if reliable => Todo::over(Over::Failed),
+            // Over UDP it is a loss like any other, and E repeats the request.
+            (S::Trying | S::Proceeding, E::SendFailed) => Todo::default(),
             (S::Completed, E::End) => Todo::over(Over::Ended),
             (S::Completed, _) => Todo::default(),
         }
@@ -154,7 +159,6 @@ mod tests {
                 },
             ),
             (S::Trying | S::Proceeding, E::End) => (state, Todo::over(Over::TimedOut)),
-            (S::Trying | S::Proceeding, E::SendFailed) => (state, Todo::over(Over::Failed)),
             (S::Completed, E::End) => (state, Todo::over(Over::Ended)),
             _ => return None,
         })
@@ -170,6 +174,16 @@ mod tests {
                 let expected = figure(state, event).unwrap_or((state, Todo::default()));
                 assert_eq!((machine.state, todo), expected, "{state:?} {event:?}");
             }
+        }
+    }
+
+    #[test]
+    fn a_reliable_transport_that_fails_ends_it() {
+        for state in [State::Trying, State::Proceeding] {
+            let (mut machine, _) = NonInviteClient::start(&Timers::default(), true);
+            machine.state = state;
+            let todo = machine.step(Event::SendFailed, &Timers::default(), true);
+            assert_eq!(todo, Todo::over(Over::Failed));
         }
     }
 

@@ -197,7 +197,8 @@ impl Bill {
             Method::Bye if wire.is_request() => {
                 answer.bye.get_or_insert(now);
             }
-            Method::Ack => answer.acked = true,
+            // Later, the carrier has given it up.
+            Method::Ack => answer.acked |= now < answer.from + T64,
             _ => {}
         }
         let accepted = (200..300).contains(&wire.code);
@@ -289,13 +290,22 @@ impl Bill {
         let habits = self.habits[usize::from(call.carrier)];
         let price = Self::price(&self.prices, call);
         let mut lines = Vec::new();
-        for answer in &call.answers {
+        // An answer that nobody ever heard of is a call only if there is no other.
+        let only = call.answers.iter().all(|answer| !answer.acked);
+        let heard = |(at, answer): &(usize, &Answer)| answer.acked || only && *at == 0;
+        let answers = call.answers.iter().enumerate().filter(heard);
+        for (_, answer) in answers {
             let from = if price.from_invite {
                 answer.invited
             } else {
                 answer.from
             };
-            let end = answer.end().unwrap_or(now).max(from);
+            let mut end = answer.end().unwrap_or(now);
+            if !answer.acked {
+                // The core could not even take its INVITE back: no ringing after that.
+                end = end.min(call.sent + T64);
+            }
+            let end = end.max(from);
             let (start, stop) = self.stamps(habits, from, end);
             let sum = price.charge(start, (stop - start).unsigned_abs(), habits.by_pulse);
             let day = if habits.by_end { stop } else { start }.div_euclid(86_400);
@@ -340,7 +350,9 @@ impl Bill {
     pub fn least_ask(&self, group: Group) -> u64 {
         let price = self.dearest.of(group);
         price.map_or(0, |price| {
-            price.dearest(32 + 10 + 32 + 90 + 4) + price.dearest(32 + 32 + 90 + 4)
+            // Another answer may come at the end of the longest ring.
+            let ring = if price.from_invite { 60 + 64 } else { 0 };
+            price.dearest(32 + 10 + 32 + 90 + 4) + price.dearest(ring + 32 + 32 + 90 + 4)
         })
     }
 
@@ -389,7 +401,9 @@ impl Bill {
                     true => 200,
                     false => 0,
                 });
-            let most = answers.sum::<u64>() + attempts;
+            // Nobody knows whether a carrier answered that was never heard again.
+            let unheard = price.dearest(if price.from_invite { 250 } else { 40 });
+            let most = answers.sum::<u64>() + attempts + unheard;
             (booked > most && !call.excused).then(|| {
                 (
                     call.plan,

@@ -22,6 +22,7 @@
 )]
 
 mod bill;
+mod calendar;
 mod core;
 mod dial;
 mod link;

@@ -1,9 +1,10 @@
 //! When all is over: what the carriers bill is within the budgets, and booked.
 
+use crate::calendar::day;
 use crate::peer::Map;
 use crate::rules::Budget;
 use crate::seen::Met;
-use crate::world::{World, day};
+use crate::world::World;
 
 impl World {
     /// The bill of each tenant is within its budgets, and booked.

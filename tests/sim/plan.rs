@@ -161,6 +161,8 @@ pub struct Mood {
     pub span: Nanos,
     pub tenants: u64,
     pub carriers: u64,
+    /// Who calls hangs on until it is hung up, as fraud does.
+    pub holds: bool,
 }
 
 /// Tollgate's host as the peers name it.
@@ -300,7 +302,7 @@ fn side(rng: &mut Rng, mood: Mood) -> Side {
     };
     Side {
         dies_after: rng.permille(odd / 2).then(|| rng.below(60 * SEC)),
-        mids: mids(rng, odd),
+        mids: mids(rng, mood),
         reply,
         bye,
         rel: rng.permille(300),
@@ -318,7 +320,7 @@ fn side(rng: &mut Rng, mood: Mood) -> Side {
 }
 
 /// What a side does in a call, and when it hangs up if it does.
-fn mids(rng: &mut Rng, odd: u64) -> Vec<(Nanos, Mid)> {
+fn mids(rng: &mut Rng, mood: Mood) -> Vec<(Nanos, Mid)> {
     let mut mids = Vec::new();
     for _ in 0..rng.weighted(&[70, 15, 10, 5]) {
         let mid = match rng.weighted(&[30, 25, 25, 4, 4, 3, 3, 3]) {
@@ -349,7 +351,7 @@ fn mids(rng: &mut Rng, odd: u64) -> Vec<(Nanos, Mid)> {
         2 => rng.below(200 * SEC),
         _ => return mids,
     };
-    if !rng.permille(odd) {
+    if !rng.permille(mood.odd) && !mood.holds {
         mids.push((talk, Mid::HangUp));
     }
     mids

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use tollgate::policy::RuleSet;
 
 use crate::bill::Bill;
+use crate::calendar::{day, wall};
 use crate::core::{Core, Origin, Out};
 use crate::link::{Links, MS, Nanos, SEC};
 use crate::net::{Event, Fault, Net, Task};
@@ -139,6 +140,7 @@ impl World {
             span: CALM - 40 * SEC,
             tenants: places.tenants,
             carriers: places.carriers,
+            holds: rng.permille(150),
         };
         let count = rng.range(200, 240) as usize;
         let plans = plan::draw(&mut rng, mood, count);
@@ -486,21 +488,4 @@ impl World {
         }
         self.money();
     }
-}
-
-/// Civil time at the start: at noon, or shortly before midnight in Tokyo.
-fn wall(rng: &mut Rng) -> i64 {
-    let midnight: i64 = 1_767_193_200; // 2026-01-01 00:00 in Tokyo
-    let before = if rng.permille(500) {
-        rng.below(600)
-    } else {
-        12 * 3600
-    };
-    (midnight - before as i64) * 1_000_000
-}
-
-/// The day in Tokyo.
-pub fn day(wall: i64, now: Nanos) -> i64 {
-    let micros = wall + (now / 1000) as i64 + 9 * 3600 * 1_000_000;
-    micros.div_euclid(86_400 * 1_000_000)
 }

@@ -47,13 +47,7 @@ pub(super) fn tenant(
     sources(build, file, id, faults);
     let callers = callers(build, file, lines, faults);
     let destinations = destinations::destinations(build, file, lines, faults);
-    let inbound = file
-        .inbound
-        .as_ref()
-        .and_then(|table| inbound(build, table, id, faults));
-    if inbound.is_some() {
-        own_numbers(build, file, &callers, id);
-    }
+    let inbound = delivery(build, file, &callers, id, faults);
     let longest = file.caps.as_ref().map(|caps| longest(caps, faults));
     let longest = longest.unwrap_or(Longest::NONE).or(USUAL);
     let name_shared: std::sync::Arc<str> = name.value.into();
@@ -103,6 +97,19 @@ pub(super) fn tenant(
         longest_call: longest.call,
         longest_ring: u16::try_from(longest.ring).unwrap_or(u16::MAX),
     });
+}
+
+/// Where calls to the tenant's numbers go; whose these are is noted.
+fn delivery(
+    build: &mut Build<'_>,
+    file: &TenantFile<'_>,
+    callers: &Callers,
+    id: TenantId,
+    faults: &mut Faults<'_>,
+) -> Option<Delivery> {
+    let delivery = inbound(build, file.inbound.as_ref()?, id, faults)?;
+    own_numbers(build, file, callers, id);
+    Some(delivery)
 }
 
 /// Notes whose the tenant's numbers are, for calls to them.

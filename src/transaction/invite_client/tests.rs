@@ -105,6 +105,14 @@ fn every_row_of_the_figure() {
 }
 
 #[test]
+fn what_may_have_arrived_cannot_fail_any_more() {
+    let (mut machine, _) = InviteClient::start(&Timers::default(), false);
+    let _ = machine.step(Event::Resend, &Timers::default(), false);
+    let todo = machine.step(Event::SendFailed, &Timers::default(), false);
+    assert_eq!((machine.state, todo), (State::Calling, Todo::default()));
+}
+
+#[test]
 fn the_first_state_sends_and_repeats() {
     let (_, todo) = InviteClient::start(&Timers::default(), false);
     let resend = Clock::After(Duration::from_millis(500));

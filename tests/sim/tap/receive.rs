@@ -203,7 +203,7 @@ impl Tap {
 
     /// Why a request inside a dialog may not be taken (RFC 3261 §12.2.2, §14.2).
     fn amiss(&self, turn: &Turn<'_>, leg: Id, wire: &Wire) -> Option<&'static str> {
-        if wire.cseq <= self.legs[leg].heard {
+        if wire.cseq <= self.legs[leg].heard && wire.method != Method::Bye {
             return Some("its CSeq is old");
         }
         let crosses = |id: Id| {

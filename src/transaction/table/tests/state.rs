@@ -50,19 +50,31 @@ fn a_branch_is_used_once() {
 }
 
 #[test]
-fn a_request_that_cannot_be_sent_fails_at_once() {
-    for method in [Method::Invite, Method::Bye] {
-        let mut world = World::new();
-        let (key, _) = world.send(method);
-        let (now, events) = (world.now, &mut world.events);
-        world.table.send_failed(now, Origin::Client(key), events);
-        let owner = 7;
-        assert_eq!(world.events, [Expired::ClientFailed { key, owner, method }]);
-        world.check_at_rest();
-        let (now, events) = (world.now, &mut world.events);
-        world.table.send_failed(now, Origin::Client(key), events);
-        assert_eq!(world.events.len(), 1, "its key names nothing any more");
-    }
+fn an_invite_that_cannot_be_sent_fails_at_once() {
+    let mut world = World::new();
+    let method = Method::Invite;
+    let (key, _) = world.send(method);
+    let (now, events) = (world.now, &mut world.events);
+    world.table.send_failed(now, Origin::Client(key), events);
+    let owner = 7;
+    assert_eq!(world.events, [Expired::ClientFailed { key, owner, method }]);
+    world.check_at_rest();
+    let (now, events) = (world.now, &mut world.events);
+    world.table.send_failed(now, Origin::Client(key), events);
+    assert_eq!(world.events.len(), 1, "its key names nothing any more");
+}
+
+/// A BYE that is given up leaves a call up that somebody pays for.
+#[test]
+fn another_request_that_cannot_be_sent_is_sent_again() {
+    let mut world = World::new();
+    let (key, branch) = world.send(Method::Bye);
+    world.sent();
+    let (now, events) = (world.now, &mut world.events);
+    world.table.send_failed(now, Origin::Client(key), events);
+    assert_eq!(world.events, []);
+    assert_eq!(world.run_to(600).len(), 1);
+    assert_eq!(world.response(branch, "BYE", 200), pass(key, false));
 }
 
 #[test]
@@ -106,7 +118,7 @@ fn a_cancel_that_cannot_be_sent_is_nobodys_news() {
         .table
         .send_failed(now, Origin::Stateless, &mut world.events);
     assert_eq!(world.events, []);
-    assert_eq!(world.table.counts().client, 1);
+    assert_eq!(world.table.counts().client, 2, "it is sent again");
 }
 
 #[test]
