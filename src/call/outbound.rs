@@ -366,7 +366,7 @@ impl Uris {
             identity,
             diversion: permit
                 .caller
-                .forwarded_by
+                .forwarded_by()
                 .map(|number| format!("sip:{}@{here}", number.as_str())),
         }
     }

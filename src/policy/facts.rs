@@ -54,8 +54,17 @@ pub struct Caller {
     pub number: Number,
     /// It is not the one that the phone system gave.
     pub replaced: bool,
+    /// See [`Caller::forwarded_by`]; zero for none.
+    pub(super) by: Packed,
+}
+
+impl Caller {
     /// The tenant's number that forwards a call which shows another's.
-    pub forwarded_by: Option<Number>,
+    #[must_use]
+    pub fn forwarded_by(&self) -> Option<Number> {
+        let by = Some(self.by).filter(|it| *it != Packed::default());
+        by.and_then(Packed::number)
+    }
 }
 
 impl Facts<'_> {
@@ -147,17 +156,25 @@ impl Identity {
 impl RuleSet {
     /// The number to show for a call.
     pub(super) fn identify(&self, lane: &Lane, plan: &Plan, facts: &Facts<'_>) -> Identity {
-        let own = |number: &Packed| self.owns(lane, *number);
-        let read = |address: &NameAddr<'_>| {
-            self.plain_caller(lane, address)
-                .filter(own)
-                .or_else(|| self.read_caller(plan, address).filter(own))
-        };
         let address = facts.caller();
-        if let Some(number) = read(address) {
-            return Identity::own(number);
+        let own = |number: &Packed| self.owns(lane, *number);
+        let given = self
+            .plain_caller(lane, address)
+            .filter(own)
+            .or_else(|| self.read_caller(plan, address).filter(own));
+        match given {
+            Some(number) => Identity::own(number),
+            None => self.stranger(lane, plan, facts),
         }
-        let by = facts.forwarded_by.iter().find_map(read);
+    }
+
+    /// The same, of a caller whose number is not the tenant's.
+    #[cold]
+    fn stranger(&self, lane: &Lane, plan: &Plan, facts: &Facts<'_>) -> Identity {
+        let address = facts.caller();
+        let own = |number: &Packed| self.owns(lane, *number);
+        let mut forwarded = facts.forwarded_by.iter();
+        let by = forwarded.find_map(|by| self.read_caller(plan, by).filter(own));
         let other = Identity {
             replaced: true,
             ..Identity::own(lane.default)

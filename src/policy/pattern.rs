@@ -68,7 +68,23 @@ pub(super) enum Stage {
 impl RuleSet {
     /// Notes a call in all patterns of its tenant. `subject` is what it is, if it
     /// could be read.
+    #[inline]
     pub(super) fn watch(
+        &self,
+        tenancy: &Tenancy<'_>,
+        facts: &Facts<'_>,
+        subject: Option<&Subject>,
+        stage: Stage,
+        now: Now,
+    ) -> Watched {
+        match tenancy.lane.watched {
+            true => self.look(tenancy, facts, subject, stage, now),
+            false => Watched::default(),
+        }
+    }
+
+    #[inline(never)]
+    fn look(
         &self,
         tenancy: &Tenancy<'_>,
         facts: &Facts<'_>,
@@ -78,9 +94,6 @@ impl RuleSet {
     ) -> Watched {
         let mut watched = Watched::default();
         let lane = tenancy.lane;
-        if !lane.watched {
-            return watched;
-        }
         let patterns = self.tenant(facts.tenant).map(|tenant| tenant.patterns);
         for pattern in patterns.unwrap_or_default().of(&self.patterns) {
             let Some(seen) = self.seen(tenancy, pattern, facts, subject, stage, now) else {

@@ -13,7 +13,7 @@ use super::plan::Plan;
 use super::reason::Reason;
 use super::ruleset::{Mode, RuleId, RuleSet, TenantId};
 use super::spending::Lease;
-use super::target::Destination;
+use super::target::{Destination, Packed};
 use crate::base::time::Now;
 
 /// A call as it may leave.
@@ -210,9 +210,12 @@ impl RuleSet {
         };
         let watched = self.watch(&tenancy, facts, Some(subject), stage, now);
         let alert = watched.alert;
-        let (rule, observed) = match uncounted(lane, ruling, &watched, number) {
-            Ok(allowed) => allowed,
-            Err(refused) => return Verdict::Refuse(refused),
+        let (rule, observed) = match (ruling, watched.refuse) {
+            (&Ruling::Allow(rule), None) => (Some(rule), None),
+            _ => match uncounted(lane, ruling, &watched, number) {
+                Ok(allowed) => allowed,
+                Err(refused) => return Verdict::Refuse(refused),
+            },
         };
         let Admitted {
             hold,
@@ -467,9 +470,10 @@ fn permit(considered: &Considered, facts: &Facts<'_>) -> Permit {
             // call must leave all the same.
             number: identity.number.number().unwrap_or(reading.number),
             replaced: identity.replaced,
-            forwarded_by: (identity.number != identity.counted)
-                .then(|| identity.counted.number())
-                .flatten(),
+            by: match identity.number == identity.counted {
+                true => Packed::default(),
+                false => identity.counted,
+            },
         },
         presentation: facts.presentation(reading.privacy),
         rule: None,

@@ -245,7 +245,7 @@ fn a_forwarded_call_is_the_number_s_that_forwards_it() {
                 let own = box_.rules.judge(&own, now(0));
                 let held = box_.shown(own, 0) == "calls-at-once";
                 it.hold.release(now(1));
-                let by = caller.forwarded_by.map(|it| it.to_string());
+                let by = caller.forwarded_by().map(|it| it.to_string());
                 format!(
                     "{} {} {} {held}",
                     caller.number,
@@ -300,7 +300,7 @@ fn an_emergency_shows_a_number_of_the_tenant_s_whoever_calls() {
     let permit = box_.permit(&facts);
     assert_eq!(permit.caller.number.to_string(), "+81335570042");
     assert_eq!(
-        (permit.caller.replaced, permit.caller.forwarded_by),
+        (permit.caller.replaced, permit.caller.forwarded_by()),
         (true, None)
     );
 }
