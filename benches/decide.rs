@@ -203,6 +203,7 @@ fn call(set: &Set, uris: &[Uri<'_>], tenant: u32, at: u64) -> bool {
     let facts = Facts {
         tenant: id,
         request_uri: uris[at as usize % uris.len()],
+        source: [127, 0, 0, 3].into(),
         pai: None,
         ppi: None,
         from: NameAddr {
@@ -210,6 +211,7 @@ fn call(set: &Set, uris: &[Uri<'_>], tenant: u32, at: u64) -> bool {
             uri_text: &text,
             params: b";tag=1",
         },
+        forwarded_by: &[],
         privacy: false,
     };
     match set.rules.judge(&facts, now(at)) {
@@ -271,6 +273,7 @@ fn verdicts(c: &mut Criterion) {
                 let facts = Facts {
                     tenant: TenantId(dice.zipf(tenants)),
                     request_uri: uris[at as usize % uris.len()],
+                    source: [127, 0, 0, 3].into(),
                     pai: None,
                     ppi: None,
                     from: NameAddr {
@@ -278,6 +281,7 @@ fn verdicts(c: &mut Criterion) {
                         uri_text: b"sip:0332000005@pbx",
                         params: b";tag=1",
                     },
+                    forwarded_by: &[],
                     privacy: false,
                 };
                 black_box(set.rules.decide(&facts))

@@ -78,14 +78,26 @@ fn reading_an_invite_allocates_nothing() {
 
 #[test]
 fn judging_a_call_allocates_nothing() {
+    judging_allocates_nothing([127, 0, 0, 3], usize::MAX);
+}
+
+/// A tenant with caps on each caller, different numbers, hours and patterns, whose
+/// callers call the same numbers again and again.
+#[test]
+fn counting_and_watching_what_is_known_allocates_nothing() {
+    judging_allocates_nothing([127, 0, 0, 4], 16);
+}
+
+/// Calls from `address`, so many different ones.
+fn judging_allocates_nothing(address: [u8; 4], different: usize) {
     let counters = Counters::new();
     let rules = rules(&counters);
-    let Some(Peer::Tenant(tenant)) = rules.peer(ListenerId(0), [127, 0, 0, 3].into()) else {
+    let Some(Peer::Tenant(tenant)) = rules.peer(ListenerId(0), address.into()) else {
         panic!("the tenant's own address");
     };
     let mut now = Now::default();
     let mut judge = |n: usize| {
-        let bytes = invite::invite(n);
+        let bytes = invite::invite(n % different);
         now = now + Duration::from_secs(1);
         allocations(|| {
             let message = scan(bytes).expect("a message");
@@ -94,13 +106,17 @@ fn judging_a_call_allocates_nothing() {
             let facts = Facts {
                 tenant,
                 request_uri: Uri::parse(uri).expect("a URI"),
+                source: address.into(),
                 pai: None,
                 ppi: None,
                 from: essentials.from,
+                forwarded_by: &[],
                 privacy: false,
             };
             match rules.judge(&facts, now) {
-                Verdict::Allow(allowed) | Verdict::Emergency(allowed) => allowed.hold.release(now),
+                Verdict::Allow(allowed) | Verdict::Emergency(allowed) => {
+                    allowed.hold.end(now, Some(Duration::from_secs(30)));
+                }
                 Verdict::Refuse(refused) => {
                     black_box(refused);
                 }
@@ -126,7 +142,10 @@ fn rules(counters: &Counters) -> RuleSet {
     };
     let sources = Sources {
         main: source("policies/tollgate.toml"),
-        tenants: vec![source("policies/tenants/acme.toml")],
+        tenants: vec![
+            source("policies/tenants/acme.toml"),
+            source("policies/tenants/shop.toml"),
+        ],
         plans: vec![source("policies/plans/jp.toml")],
         tariffs: vec![source("policies/tariffs/jp-carrier.csv")],
     };

@@ -116,15 +116,17 @@ fn allowed(rules: &RuleSet, tenant: usize, number: &str) -> bool {
     let facts = Facts {
         tenant: TenantId(u32::try_from(tenant).unwrap()),
         request_uri: Uri::parse(uri.as_bytes()).unwrap(),
+        source: [127, 0, 0, 3].into(),
         pai: None,
         ppi: None,
         from: NameAddr::parse(b"<sip:+81335570000@pbx>;tag=1").unwrap(),
+        forwarded_by: &[],
         privacy: false,
     };
     match rules.decide(&facts) {
         Decision::Emergency(_) => panic!("{number} is no emergency"),
         Decision::Allow(_) => true,
-        Decision::Refuse(..) => false,
+        Decision::Observe(..) | Decision::Refuse(..) => false,
     }
 }
 

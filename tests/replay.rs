@@ -211,9 +211,11 @@ fn judged(rules: &RuleSet, call: &Call) -> Option<Hold> {
     let facts = Facts {
         tenant: TenantId(0),
         request_uri: Uri::parse(uri.as_bytes()).unwrap(),
+        source: [127, 0, 0, 3].into(),
         pai: None,
         ppi: None,
         from: NameAddr::parse(b"<sip:+81335570066@pbx>;tag=1").unwrap(),
+        forwarded_by: &[],
         privacy: false,
     };
     match rules.judge(&facts, now(call.at_ms)) {

@@ -3,10 +3,13 @@
 
 #![cfg(test)]
 
+use std::time::Duration;
+
 use jiff::tz::TimeZoneDatabase;
+use tollgate::base::time::{Mono, Now, Wall};
 use tollgate::policy::{
-    Counters, Decision, Facts, Options, RuleSet, Severity, Source, Sources, TenantId, compile,
-    outline,
+    Counters, Decision, Facts, Options, RuleSet, Severity, Source, Sources, TenantId, Verdict,
+    compile, outline,
 };
 use tollgate::sip::name_addr::NameAddr;
 use tollgate::sip::uri::Uri;
@@ -23,7 +26,9 @@ fn shipped() -> Sources {
     let plans = ["de", "e164", "gb", "jp", "nanp"];
     Sources {
         main: source("tollgate.toml"),
-        tenants: vec![source("tenants/acme.toml")],
+        tenants: ["acme", "shop"]
+            .map(|name| source(&format!("tenants/{name}.toml")))
+            .to_vec(),
         plans: plans
             .map(|name| source(&format!("plans/{name}.toml")))
             .to_vec(),
@@ -35,6 +40,9 @@ fn rules(preview: bool) -> Result<RuleSet, Vec<tollgate::policy::Diagnostic>> {
     let zones = TimeZoneDatabase::bundled();
     compile(&shipped(), Options { preview }, &zones, &Counters::new())
 }
+
+const ACME: TenantId = TenantId(0);
+const SHOP: TenantId = TenantId(1);
 
 /// What is dialled; the number it means, or "-"; what becomes of it.
 const CASES: &[(&str, &str, &str)] = &[
@@ -136,16 +144,19 @@ fn every_way_to_dial_has_its_verdict() {
             continue;
         };
         let facts = Facts {
-            tenant: TenantId(0),
+            tenant: ACME,
             request_uri,
+            source: [127, 0, 0, 3].into(),
             pai: None,
             ppi: None,
             from,
+            forwarded_by: &[],
             privacy: false,
         };
         let (read, said) = match rules.decide(&facts) {
             Decision::Emergency(it) => (Some(it.number), "emergency"),
             Decision::Allow(it) => (Some(it.number), "allow"),
+            Decision::Observe(it, _) => (it.number, "observe"),
             Decision::Refuse(it, _) => (it.number, it.reason.code()),
         };
         let read = read.map_or("-".to_owned(), |it| it.to_string());
@@ -185,4 +196,69 @@ fn a_rule_set_can_be_shared() {
     fn shared<T: Send + Sync + 'static>() {}
     shared::<RuleSet>();
     shared::<Counters>();
+}
+
+/// What becomes of calls of the shop's, whose file says most of what can be said.
+#[test]
+fn the_shop_s_file_does_what_it_says() {
+    let rules = rules(true).unwrap_or_else(|faults| panic!("{faults:#?}"));
+    assert_eq!(rules.tenant_named("shop"), Some(SHOP));
+    // Noon in Tokyo on Sunday, 1 March 2026, and so many hours later.
+    let at = |hours: u64| {
+        let noon = Now {
+            mono: Mono::from_nanos(1),
+            wall: Wall::from_micros(1_772_334_000_000_000),
+        };
+        noon + Duration::from_secs(hours * 3_600)
+    };
+    let call = |from: &str, dialled: &str, hours| {
+        let facts = Facts {
+            tenant: SHOP,
+            source: [127, 0, 0, 4].into(),
+            request_uri: Uri::parse(dialled.as_bytes()).unwrap(),
+            pai: None,
+            ppi: None,
+            from: NameAddr::parse(from.as_bytes()).unwrap(),
+            forwarded_by: &[],
+            privacy: false,
+        };
+        let (said, rule, alert) = match rules.judge(&facts, at(hours)) {
+            Verdict::Allow(it) => {
+                it.hold.release(at(hours));
+                let said = it.observed.map_or("allow", |it| it.reason.code());
+                (said, it.observed.and_then(|it| it.rule), it.alert)
+            }
+            Verdict::Refuse(it) => (it.reason.code(), it.rule, it.alert),
+            Verdict::Emergency(it) => panic!("{it:?}"),
+        };
+        let rule = rule.map_or("", |it| rules.rule(it).text);
+        let alert = alert.map_or("", |it| it.reason.code());
+        (said, rule, alert)
+    };
+    let (desk, till) = ("<sip:0335580001@pbx>", "<sip:0335580002@pbx>");
+    let (london, mobile) = ("sip:+442071838750@gw", "sip:+447400123456@gw");
+    const CLOSED: &str = "[[cap]] on \"international\" when \"outside office\" calls_per_day = 0";
+    let told = call(desk, london, 0);
+    assert_eq!(told, ("calls-per-day", CLOSED, "new-country"));
+    assert_eq!(call(desk, "sip:0355551234@gw", 0).0, "allow");
+    // Monday at ten.
+    const HOURLY: &str = "[[cap]] on [\"caller\", \"international\"] calls_per_hour = 3";
+    let observed = call(desk, mobile, 22);
+    assert_eq!(observed, ("destination-denied", "observe \"+447\"", ""));
+    assert_eq!(call(desk, london, 22), ("allow", "", ""));
+    assert_eq!(call(desk, london, 22), ("allow", "", ""));
+    assert_eq!(call(desk, london, 22), ("calls-per-hour", HOURLY, ""));
+    assert_eq!(call(till, london, 22), ("allow", "", ""));
+    for _ in 0..16 {
+        assert_eq!(
+            call(till, "sip:+23276123456@gw", 22).0,
+            "destination-not-allowed"
+        );
+    }
+    assert_eq!(call(till, london, 22).2, "");
+    assert_eq!(call(till, "sip:*010@gw", 22), ("no-single-meaning", "", ""));
+    assert_eq!(call(till, "sip:*010@gw", 22).0, "no-single-meaning");
+    let last = call(till, "sip:*010@gw", 22);
+    assert_eq!((last.0, last.2), ("no-single-meaning", "many-refusals"));
+    assert_eq!(call(till, "sip:0355551234@gw", 22).0, "many-refusals");
 }

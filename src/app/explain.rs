@@ -152,9 +152,11 @@ impl Answer {
             let facts = Facts {
                 tenant,
                 request_uri,
+                source: [127, 0, 0, 3].into(),
                 pai: None,
                 ppi: None,
                 from,
+                forwarded_by: &[],
                 privacy: false,
             };
             rules.explain(&facts, clock::now().wall)
@@ -175,6 +177,7 @@ impl Answer {
     fn goes(&self) -> Option<(&Permit, Option<&Refused>)> {
         match self.decision()? {
             Decision::Emergency(permit) | Decision::Allow(permit) => Some((permit, None)),
+            Decision::Observe(refused, permit) => Some((permit, Some(refused))),
             Decision::Refuse(refused, Some(permit)) if self.mode == Mode::Observe => {
                 Some((permit, Some(refused)))
             }
@@ -218,14 +221,14 @@ impl Answer {
         match self.decision()? {
             Decision::Emergency(_) => None,
             Decision::Allow(permit) => permit.rule,
-            Decision::Refuse(refused, _) => refused.rule,
+            Decision::Observe(refused, _) | Decision::Refuse(refused, _) => refused.rule,
         }
     }
 
     fn canonical(&self) -> Option<String> {
         let number = match self.decision()? {
             Decision::Emergency(permit) | Decision::Allow(permit) => Some(permit.number),
-            Decision::Refuse(refused, _) => refused.number,
+            Decision::Observe(refused, _) | Decision::Refuse(refused, _) => refused.number,
         };
         number.map(|it| it.to_string())
     }

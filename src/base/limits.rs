@@ -61,6 +61,10 @@ pub const FORKS_PER_CALL: usize = 8;
 /// is answered 500 with Retry-After.
 pub const EXCHANGES_PER_CALL: usize = 8;
 
+/// Diversions of one call that are looked at, and entries of its history. Those
+/// beyond are not.
+pub const DIVERSIONS_PER_CALL: usize = 8;
+
 /// Dialogs beyond its own that are hung up for one call: forks that answered
 /// too, or too late. Those beyond get an ACK and are left to their session
 /// timers.

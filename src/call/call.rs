@@ -227,9 +227,16 @@ impl Call {
 
     /// Gives back all that the call holds of its tenant's caps.
     pub(super) fn release(&mut self, now: Now) {
+        let talked = self.talked(now);
         if let Some(hold) = self.hold.take() {
-            hold.release(now);
+            hold.end(now, talked);
         }
+    }
+
+    /// How long it lasts since its answer, if there was one.
+    pub(super) fn talked(&self, now: Now) -> Option<Duration> {
+        let answered = self.answered.map(|it| it.mono);
+        answered.map(|it| now.mono.saturating_since(it))
     }
 
     /// Every timer that the call has set.

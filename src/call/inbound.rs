@@ -5,16 +5,18 @@ use std::sync::Arc;
 
 use crate::base::flow::Flow;
 use crate::base::time::Now;
-use crate::policy::number::Number;
-use crate::policy::{Carrier, CarrierId, Inbound, Reason, Refused, RuleSet, Tenant};
+use crate::policy::{
+    Carrier, CarrierId, Delivered, Inbound, InboundFacts, Reason, Refused, RuleSet, Tenant,
+};
 use crate::record::{CallRef, Decision, Direction};
 use crate::sip::fields;
 use crate::sip::header::HeaderId;
+use crate::sip::name_addr::NameAddr;
 use crate::sip::uri::Uri;
 use crate::transaction::ServerKey;
 
 use super::open::Opening;
-use super::outbound::Judged;
+use super::outbound::{Asker, Judged};
 use super::{Arrived, Calls, Event, Outbox, topology};
 
 /// The user part for a caller who has no number, or none that may be shown.
@@ -33,36 +35,32 @@ impl Calls {
             return self.answer(now, server, 400, out, |_| {});
         };
         let rules = Arc::clone(&self.tools.rules);
-        let ruling = match (
-            self.closed(arrived.message),
-            arrived.message.uri().map(Uri::parse),
-        ) {
-            (Some(reason), _) => Inbound::Refuse(Refused::because(reason)),
-            (None, Some(Ok(uri))) => rules.judge_inbound(&uri),
-            (None, _) => Inbound::Refuse(Refused::because(Reason::NoSingleMeaning)),
-        };
-        let (id, number, to) = match ruling {
-            Inbound::Deliver { tenant, number, to } => (tenant, number, to),
-            Inbound::Refuse(refused) => {
-                self.refuse_call(now, None, server, &refused, arrived, out);
+        let call = match self.judge_inbound(now, arrived) {
+            Inbound::Deliver(call) => call,
+            Inbound::Refuse(refused, tenant) => {
+                let asker = Asker::Carrier(tenant);
+                self.refuse_call(now, asker, server, &refused, arrived, out);
                 return;
             }
         };
-        let (Some(tenant), Some(carrier)) = (rules.tenant(id), rules.carrier(carrier)) else {
+        let (number, to) = (call.number, call.to);
+        let tenant = rules.tenant(call.tenant);
+        let (Some(tenant), Some(carrier)) = (tenant, rules.carrier(carrier)) else {
+            call.hold.release(now);
             return self.answer(now, server, 603, out, |_| {});
         };
         let reference = self.tools.number_call();
         let call_id = self.tools.mint_call_id(arrived.essentials.call_id);
         let (from, identity) = callers(arrived, self.tools.here.at(to.listener));
-        let delivered = Delivered {
+        let through = Through {
             call: reference,
             tenant,
             carrier,
-            number,
+            judged: &call,
             from: from.as_bytes(),
             call_id: &call_id,
         };
-        delivered.announce(now, &rules, arrived, out);
+        through.announce(now, &rules, arrived, out);
         let called = format!("sip:{}@{}", number.as_str(), to.address);
         let opening = Opening {
             reference,
@@ -70,7 +68,7 @@ impl Calls {
             emergency: false,
             peer: &tenant.name,
             far,
-            hold: None,
+            hold: Some(call.hold),
             account: None,
             call_id,
             flow: Flow {
@@ -82,35 +80,55 @@ impl Calls {
             uri: called.as_bytes(),
             from: from.as_bytes(),
             identity: identity.as_deref().map(str::as_bytes),
+            diversion: None,
             privacy: None,
-            ring: tenant.longest_ring,
-            longest: tenant.longest_call,
+            ring: call.longest_ring,
+            longest: call.longest_call,
         };
         self.open(now, server, arrived, opening, out);
+    }
+
+    fn judge_inbound(&self, now: Now, arrived: &Arrived<'_>) -> Inbound {
+        match (
+            self.closed(arrived.message),
+            arrived.message.uri().map(Uri::parse),
+        ) {
+            (Some(reason), _) => Inbound::Refuse(Refused::because(reason), None),
+            (None, Some(Ok(request_uri))) => {
+                let facts = InboundFacts {
+                    request_uri,
+                    pai: asserted(arrived),
+                    from: arrived.essentials.from,
+                };
+                self.tools.rules.judge_inbound(&facts, now)
+            }
+            (None, _) => Inbound::Refuse(Refused::because(Reason::NoSingleMeaning), None),
+        }
     }
 }
 
 /// A call that goes to a phone system, for the journal and the log.
-struct Delivered<'a> {
+struct Through<'a> {
     call: CallRef,
     tenant: &'a Tenant,
     carrier: &'a Carrier,
-    number: Number,
+    judged: &'a Delivered,
     from: &'a [u8],
     call_id: &'a [u8],
 }
 
-impl Delivered<'_> {
+impl Through<'_> {
     fn announce(&self, now: Now, rules: &RuleSet, arrived: &Arrived<'_>, out: &mut Outbox) {
+        let observed = self.judged.observed.as_ref();
         Judged {
             call: self.call,
             tenant: &self.tenant.name,
             direction: Direction::Inbound,
-            decision: Decision::Allow,
-            number: Some(&self.number),
+            decision: observed.map_or(Decision::Allow, |_| Decision::Observe),
+            number: Some(&self.judged.number),
             caller: self.from,
-            rule: None,
-            observed: None,
+            rule: observed.and_then(|it| it.rule),
+            observed,
             call_id: self.call_id,
             carrier: &self.carrier.name,
         }
@@ -118,9 +136,9 @@ impl Delivered<'_> {
         out.events.push(Event::Allowed {
             call: self.call,
             tenant: Arc::clone(&self.tenant.name),
-            number: self.number,
+            number: self.judged.number,
             emergency: false,
-            observed: None,
+            observed: observed.map(|it| it.reason),
         });
     }
 }
@@ -135,14 +153,20 @@ fn callers(arrived: &Arrived<'_>, here: &str) -> (String, Option<String>) {
         let hides = [b"id".as_slice(), b"user", b"header"];
         hides.iter().any(|hide| value.eq_ignore_ascii_case(hide))
     });
-    let asserted = fields::addresses(arrived.message, HeaderId::PAssertedIdentity)
-        .find_map(|address| address.ok()?.uri().ok())
+    let asserted = asserted(arrived)
+        .and_then(|address| address.uri().ok())
         .filter(|_| !withheld);
     let from = from
         .as_ref()
         .and_then(caller)
         .map_or_else(|| written(UNKNOWN), written);
     (from, asserted.as_ref().and_then(caller).map(written))
+}
+
+/// Who the carrier says is calling.
+fn asserted<'m>(arrived: &Arrived<'m>) -> Option<NameAddr<'m>> {
+    let mut addresses = fields::addresses(arrived.message, HeaderId::PAssertedIdentity);
+    addresses.find_map(|address| address.ok().filter(|it| it.uri().is_ok()))
 }
 
 /// The number in a URI, if it is nothing but a number.

@@ -47,6 +47,8 @@ pub(super) struct Opening<'a> {
     pub(super) from: &'a [u8],
     /// The URI in P-Asserted-Identity (RFC 3325).
     pub(super) identity: Option<&'a [u8]>,
+    /// The URI in Diversion (RFC 5806).
+    pub(super) diversion: Option<&'a [u8]>,
     /// The Privacy header's value (RFC 3323).
     pub(super) privacy: Option<&'static [u8]>,
     /// For how long it may ring.
@@ -239,6 +241,9 @@ impl Turn<'_> {
         refresh::put_request(&mut draft, session);
         if let Some(identity) = opening.identity {
             draft.put_parts(HeaderId::PAssertedIdentity, &[b"<", identity, b">"]);
+        }
+        if let Some(diversion) = opening.diversion {
+            draft.put_parts(HeaderId::Diversion, &[b"<", diversion, b">"]);
         }
         if let Some(privacy) = opening.privacy {
             draft.put(HeaderId::Privacy, privacy);

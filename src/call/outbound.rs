@@ -4,8 +4,10 @@
 use std::fmt::Write;
 use std::sync::Arc;
 
+use smallvec::SmallVec;
+
 use crate::base::flow::Flow;
-use crate::base::limits::RECORDED_TEXT;
+use crate::base::limits::{DIVERSIONS_PER_CALL, RECORDED_TEXT};
 use crate::base::time::Now;
 use crate::policy::number::Number;
 use crate::policy::{
@@ -13,11 +15,11 @@ use crate::policy::{
     RuleId, RuleSet, Tenant, TenantId, Verdict,
 };
 use crate::record::{CallRef, Decision, Direction, Record};
-use crate::sip::draft::Draft;
 use crate::sip::fields;
 use crate::sip::header::HeaderId;
 use crate::sip::line::Method;
 use crate::sip::message::Message;
+use crate::sip::name_addr::NameAddr;
 use crate::sip::uri::Uri;
 use crate::transaction::ServerKey;
 
@@ -40,10 +42,11 @@ impl Calls {
     ) {
         let Some(uri) = arrived.message.uri().and_then(|uri| Uri::parse(uri).ok()) else {
             let refused = Refused::because(Reason::NoSingleMeaning);
-            self.refuse_call(now, Some(tenant), server, &refused, arrived, out);
+            self.refuse_call(now, Asker::Tenant(tenant), server, &refused, arrived, out);
             return;
         };
-        let facts = facts(tenant, uri, arrived);
+        let forwarded_by = forwarded_by(arrived);
+        let facts = facts(tenant, uri, &forwarded_by, arrived);
         let rules = &self.tools.rules;
         let emergency = || matches!(rules.decide(&facts), Ruling::Emergency(_));
         let far = match topology::caller_end(arrived) {
@@ -58,9 +61,10 @@ impl Calls {
             Some(reason) => Verdict::Refuse(Refused::because(reason)),
             None => rules.judge(&facts, now),
         };
+        self.tell(now, tenant, &verdict, arrived, out);
         let (decision, allowed) = match verdict {
             Verdict::Refuse(refused) => {
-                self.refuse_call(now, Some(tenant), server, &refused, arrived, out);
+                self.refuse_call(now, Asker::Tenant(tenant), server, &refused, arrived, out);
                 return;
             }
             Verdict::Emergency(allowed) => (Decision::Emergency, allowed),
@@ -94,8 +98,47 @@ impl Calls {
         else {
             return false;
         };
-        let ruling = self.tools.rules.decide(&facts(tenant, uri, arrived));
+        let ruling = self.tools.rules.decide(&facts(tenant, uri, &[], arrived));
         matches!(ruling, Ruling::Emergency(_))
+    }
+
+    /// Says that a call makes a pattern of fraud, in the journal too.
+    fn tell(
+        &self,
+        now: Now,
+        tenant: TenantId,
+        verdict: &Verdict,
+        arrived: &Arrived<'_>,
+        out: &mut Outbox,
+    ) {
+        let (alert, number) = match verdict {
+            Verdict::Refuse(refused) => (refused.alert, refused.number),
+            Verdict::Allow(it) | Verdict::Emergency(it) => (it.alert, Some(it.permit.number)),
+        };
+        let rules = &self.tools.rules;
+        let (Some(alert), Some(tenant)) = (alert, rules.tenant(tenant)) else {
+            return;
+        };
+        let (rule, source) = (rules.rule(alert.rule), arrived.flow.remote.ip());
+        let dialled = number.as_ref().map_or("none", Number::as_str);
+        let detail = format!(
+            "{}: {} of {}, number {dialled}, from {source}: {}:{}: {}",
+            tenant.name, alert.value, alert.threshold, rule.file, rule.line, rule.text
+        );
+        out.journal(&Record::Note {
+            wall: now.wall,
+            what: alert.reason.code(),
+            detail: &detail,
+            count: alert.value.into(),
+        });
+        out.events.push(Event::Alert {
+            tenant: Arc::clone(&tenant.name),
+            source,
+            number,
+            reason: alert.reason,
+            value: alert.value,
+            threshold: alert.threshold,
+        });
     }
 
     /// Opens the carrier's leg of a call that may go.
@@ -159,6 +202,7 @@ impl Calls {
             uri: uris.called.as_bytes(),
             from: uris.from.as_bytes(),
             identity: Some(uris.identity.as_bytes()),
+            diversion: uris.diversion.as_deref().map(str::as_bytes),
             privacy,
             ring,
             longest,
@@ -166,12 +210,14 @@ impl Calls {
         self.open(now, server, arrived, opening, out);
     }
 
-    /// Refuses a call: the one answer after which phone systems do not try
-    /// another trunk.
+    /// Refuses a call. A phone system gets the one answer after which it does not
+    /// try another trunk. A carrier gets 486 where a tenant's caps leave no room:
+    /// its caller hears that the line is busy, and what is set up for that case
+    /// happens.
     pub(super) fn refuse_call(
         &mut self,
         now: Now,
-        tenant: Option<TenantId>,
+        asker: Asker,
         server: ServerKey,
         refused: &Refused,
         arrived: &Arrived<'_>,
@@ -179,6 +225,10 @@ impl Calls {
     ) {
         let call = self.tools.number_call();
         let rules = &self.tools.rules;
+        let (tenant, direction) = match asker {
+            Asker::Tenant(tenant) => (Some(tenant), Direction::Outbound),
+            Asker::Carrier(tenant) => (tenant, Direction::Inbound),
+        };
         let name = tenant
             .and_then(|id| rules.tenant(id))
             .map(|tenant| Arc::clone(&tenant.name));
@@ -186,10 +236,7 @@ impl Calls {
         Judged {
             call,
             tenant: &tenant_name,
-            direction: match tenant {
-                Some(_) => Direction::Outbound,
-                None => Direction::Inbound,
-            },
+            direction,
             decision: Decision::Refuse,
             number: refused.number.as_ref(),
             caller: arrived.essentials.from.uri_text,
@@ -206,7 +253,17 @@ impl Calls {
             reason: refused.reason,
         });
         let code = refused.reason.code();
-        self.answer(now, server, 603, out, |draft| put_rejected(draft, code));
+        // Q.850's causes (RFC 3326): 17 is "user busy", 21 "call rejected".
+        let (status, cause) = match asker {
+            Asker::Carrier(Some(_)) => (486, 17),
+            Asker::Carrier(None) | Asker::Tenant(_) => (603, 21),
+        };
+        self.answer(now, server, status, out, |draft| {
+            draft.put_args(
+                HeaderId::Reason,
+                format_args!("Q.850;cause={cause};text=\"{code}\""),
+            );
+        });
     }
 }
 
@@ -219,25 +276,33 @@ fn privacy(presentation: Presentation) -> Option<&'static [u8]> {
     }
 }
 
-/// Q.850's cause 21 is "call rejected" (RFC 3326).
-fn put_rejected(draft: &mut Draft<'_>, code: &str) {
-    draft.put_args(
-        HeaderId::Reason,
-        format_args!("Q.850;cause=21;text=\"{code}\""),
-    );
+/// Who asks for a call, and whose it is.
+#[derive(Clone, Copy)]
+pub(super) enum Asker {
+    /// A tenant's phone system.
+    Tenant(TenantId),
+    /// A carrier, for a call to a tenant's number.
+    Carrier(Option<TenantId>),
 }
 
 /// What the rules look at. An identity that does not parse says nothing.
-fn facts<'m>(tenant: TenantId, request_uri: Uri<'m>, arrived: &Arrived<'m>) -> Facts<'m> {
+fn facts<'m>(
+    tenant: TenantId,
+    request_uri: Uri<'m>,
+    forwarded_by: &'m [NameAddr<'m>],
+    arrived: &Arrived<'m>,
+) -> Facts<'m> {
     let message = arrived.message;
     // RFC 3325 §9.1 lets a tel URI stand beside a SIP URI: the first counts.
     let first = |id| fields::addresses(message, id).next()?.ok();
     Facts {
         tenant,
+        source: arrived.flow.remote.ip(),
         request_uri,
         pai: first(HeaderId::PAssertedIdentity),
         ppi: first(HeaderId::PPreferredIdentity),
         from: arrived.essentials.from,
+        forwarded_by,
         privacy: fields::privacy(message).any(|value| {
             [b"id".as_slice(), b"user", b"header"]
                 .iter()
@@ -246,11 +311,27 @@ fn facts<'m>(tenant: TenantId, request_uri: Uri<'m>, arrived: &Arrived<'m>) -> F
     }
 }
 
+/// Who forwarded the call, the last one first. What is no address counts as none:
+/// the phone system only says who it acts for.
+fn forwarded_by<'m>(arrived: &Arrived<'m>) -> SmallVec<[NameAddr<'m>; 2]> {
+    let all = |id| fields::addresses(arrived.message, id).flatten();
+    let mut forwarded: SmallVec<[NameAddr<'m>; 2]> =
+        all(HeaderId::Diversion).take(DIVERSIONS_PER_CALL).collect();
+    let from = forwarded.len();
+    // RFC 7044 §10.3: in the order of time.
+    forwarded.extend(all(HeaderId::HistoryInfo).take(DIVERSIONS_PER_CALL));
+    if let Some(history) = forwarded.get_mut(from..) {
+        history.reverse();
+    }
+    forwarded
+}
+
 /// The URIs of the carrier's leg, written afresh.
 struct Uris {
     called: String,
     from: String,
     identity: String,
+    diversion: Option<String>,
 }
 
 impl Uris {
@@ -283,6 +364,10 @@ impl Uris {
             called,
             from,
             identity,
+            diversion: permit
+                .caller
+                .forwarded_by()
+                .map(|number| format!("sip:{}@{here}", number.as_str())),
         }
     }
 }

@@ -90,6 +90,21 @@ pub enum Event {
         /// Why.
         reason: Reason,
     },
+    /// A pattern of fraud was seen in a tenant's calls.
+    Alert {
+        /// Whose calls.
+        tenant: Arc<str>,
+        /// Where the last of them came from.
+        source: IpAddr,
+        /// Where it was to go, if its digits have a meaning.
+        number: Option<Number>,
+        /// Which pattern.
+        reason: Reason,
+        /// How much of it was seen.
+        value: u32,
+        /// How much it takes.
+        threshold: u32,
+    },
     /// A call was answered.
     Answered {
         /// The call.

@@ -403,7 +403,7 @@ impl Turn<'_> {
         if carrier.is_closed() && !self.call.reported {
             self.call.reported = true;
             if let Some(hold) = &self.call.hold {
-                hold.leave(self.now);
+                hold.leave(self.now, self.call.talked(self.now));
             }
             let cost = self.book();
             self.call.journal_end(self.now, cost, self.out);

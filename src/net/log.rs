@@ -173,6 +173,17 @@ fn write(event: &Event) {
             let number = number.as_ref().map_or("none", Number::as_str);
             tracing::info!(%tenant, %source, number, %reason, "refused");
         }
+        Event::Alert {
+            tenant,
+            source,
+            number,
+            reason,
+            value,
+            threshold,
+        } => {
+            let number = number.as_ref().map_or("none", Number::as_str);
+            tracing::warn!(%tenant, %source, number, %reason, value, threshold, "a pattern of fraud");
+        }
         Event::Answered { call } => tracing::debug!(call = call.0, "answered"),
         Event::Ended {
             call,

@@ -16,7 +16,10 @@ mod budget;
 mod build;
 mod caps;
 mod destinations;
+mod hours;
 mod main;
+mod on;
+mod patterns;
 mod plans;
 mod tenant;
 

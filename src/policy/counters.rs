@@ -16,20 +16,25 @@ mod book;
 mod day;
 mod lease;
 mod meter;
+mod numbers;
 mod pages;
 mod purse;
+mod scopes;
+mod watch;
 
 pub use book::Hold;
 pub(super) use book::{
-    Admission, Book, Claim, Claims, Measure, Meters, Scope, Subject, UsedUp, Who,
+    Admission, Book, Claim, Claims, Measure, Meters, Rigour, Scope, Subject, UsedUp, Who,
 };
 use day::CivilClock;
-pub(super) use day::{Dates, Zone};
+pub(super) use day::{Dates, Minute, Zone};
 pub(super) use lease::Renewal;
 pub(super) use meter::Limits;
 pub use meter::Quantity;
+pub(super) use numbers::NUMBERS_MAX;
 pub use purse::Used;
 pub(super) use purse::{Budget, Sum};
+pub(super) use watch::{PatternKey, Seen, Sign};
 
 /// What all books have in common.
 #[derive(Debug, Default)]

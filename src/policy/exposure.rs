@@ -194,7 +194,8 @@ impl Scope {
     /// Adds a cap that counts in `times` places at once, on a day of so many seconds.
     fn add(&mut self, cap: &Cap, times: u64, day: u64, money: Option<(Money, RuleId)>) {
         self.longest = self.longest.min(cap.longest);
-        tighter(&mut self.money, money.filter(|_| times == 1));
+        let all = money.map(|(money, rule)| (money.saturating_mul(times), rule));
+        tighter(&mut self.money, all);
         for quantity in Quantity::COUNTS {
             let Some(limit) = cap.measure.limits.on(quantity) else {
                 continue;
@@ -209,8 +210,9 @@ impl Scope {
                 Quantity::PerSecond => day,
                 Quantity::PerMinute => day.div_ceil(60),
                 Quantity::PerHour => day.div_ceil(3_600),
-                // Money has no limit among these.
-                _ => 1,
+                Quantity::PerDay => 1,
+                // Each may be called again and again; money is bounded by itself.
+                _ => continue,
             };
             tighter(&mut self.calls, Some((limit.saturating_mul(spans), rule)));
         }
@@ -326,8 +328,8 @@ impl RuleSet {
             let mut scope = wide;
             // The budget is for all of them together.
             scope.money = None;
-            if let Some(cap) = self.caps.get(cap as usize) {
-                scope.add(cap, 1, day, self.money_of(cap));
+            for cap in self.caps_from(cap) {
+                self.add(&mut scope, cap, lane, day);
             }
             let (most, by) = scope.most(&costs, day);
             let on = self.name_of(lane, cap);
@@ -360,23 +362,43 @@ impl RuleSet {
             overshoots: lane.overshoots(),
             longest: lane.longest(),
         };
-        // Each caller is one of the tenant's numbers.
-        let own = lane.own().of(&self.entries).iter();
-        let callers = own.fold(0_u64, |sum, entry| {
-            sum.saturating_add(entry.as_range().count())
-        });
         for at in (lane.wide_caps..).take(lane.wide_count.into()) {
-            let Some(cap) = self.caps.get(at as usize) else {
-                continue;
-            };
-            match cap.measure.meter {
-                Meters::Fixed(_) => scope.add(cap, 1, day, self.money_of(cap)),
-                Meters::Each(Who::Caller) => scope.add(cap, callers, day, None),
-                // There is no end of numbers to call.
-                Meters::Each(Who::Called) => scope.longest = scope.longest.min(cap.longest),
+            if let Some(cap) = self.caps.get(at as usize) {
+                self.add(&mut scope, cap, lane, day);
             }
         }
         scope
+    }
+
+    /// Adds what a cap bounds to a scope whose calls all go where the cap is on.
+    fn add(&self, scope: &mut Scope, cap: &Cap, lane: &Lane, day: u64) {
+        // What is observed refuses nothing, and the others let some calls by: those
+        // of other hours, or to where else the cap is not on.
+        if cap.measure.observe || cap.condition != 0 {
+            return;
+        }
+        match cap.measure.meter {
+            Meters::Fixed(_) => scope.add(cap, 1, day, self.money_of(cap)),
+            Meters::Each(_, Who::Caller) => {
+                // Each caller is one of the tenant's numbers.
+                let own = lane.own().of(&self.entries).iter();
+                let callers = own.fold(0_u64, |sum, entry| {
+                    sum.saturating_add(entry.as_range().count())
+                });
+                scope.add(cap, callers, day, self.money_of(cap));
+            }
+            // There is no end of numbers to call.
+            Meters::Each(_, Who::Called | Who::Pair) => {
+                scope.longest = scope.longest.min(cap.longest);
+            }
+        }
+    }
+
+    /// The caps on one target, of which this is the first.
+    fn caps_from(&self, first: u32) -> impl Iterator<Item = &Cap> {
+        let mut more = true;
+        let caps = self.caps.get(first as usize..).unwrap_or_default().iter();
+        caps.take_while(move |cap| std::mem::replace(&mut more, cap.more))
     }
 
     /// What calls cost that are allowed, by the narrower cap that they count under
@@ -395,9 +417,10 @@ impl RuleSet {
         let mut costs: BTreeMap<u32, Costs> = BTreeMap::new();
         let mut dearest: Option<Dearest> = None;
         for Spot { to } in of_tariff.iter().copied().chain(own) {
-            let Decision::Allow(_) = matcher::decide(rules, &to, home) else {
-                continue;
-            };
+            match matcher::decide(rules, &to, home) {
+                Decision::Allow(_) | Decision::Observe(_) => {}
+                Decision::Deny(_) | Decision::Uncovered => continue,
+            }
             let Some(price) = self.price_to(lane, &to) else {
                 continue;
             };
@@ -406,8 +429,8 @@ impl RuleSet {
                 narrower.get_or_insert(entry.value);
             });
             let cap = narrower.unwrap_or(NO_CAP);
-            let longest = self.caps.get(cap as usize).map(|cap| cap.longest);
-            let longest = wide.longest.min(longest.unwrap_or(Longest::NONE));
+            let always = self.caps_from(cap).filter(|cap| cap.condition == 0);
+            let longest = always.fold(wide.longest, |all, cap| all.min(cap.longest));
             let ring = if price.bills_ringing() {
                 longest.ring
             } else {
@@ -437,8 +460,9 @@ impl RuleSet {
         let entry = targets.clone().find(|entry| entry.value == cap)?;
         let cap = self.caps.get(entry.value as usize)?;
         let text = self.rule(self.rules_of_cap(cap).next()?).text;
-        let name = text.split('"').nth(1)?;
-        Some(name.to_owned())
+        let mut names = text.split('"').skip(1).step_by(2);
+        let name = names.find(|name| !matches!(*name, "caller" | "called"));
+        name.map(str::to_owned)
     }
 
     /// Whether a budget is for all of a tenant's calls.

@@ -1,10 +1,13 @@
 //! What of a call the rules look at, and what of the caller goes on to the
 //! carrier.
 
-use super::lane::{Lane, Otherwise};
+use std::net::IpAddr;
+
+use super::lane::{Forwarded, Lane, Otherwise};
 use super::number::{Number, Privacy};
 use super::plan::Plan;
-use super::ruleset::{RuleSet, TenantId};
+use super::reason::Reason;
+use super::ruleset::{RuleId, RuleSet, TenantId};
 use super::target::Packed;
 use crate::sip::name_addr::NameAddr;
 use crate::sip::uri::Uri;
@@ -14,6 +17,8 @@ use crate::sip::uri::Uri;
 pub struct Facts<'a> {
     /// Whose it is: by where it came from, never by what it says.
     pub tenant: TenantId,
+    /// The address that it came from.
+    pub source: IpAddr,
     /// Where it is to go.
     pub request_uri: Uri<'a>,
     /// P-Asserted-Identity (RFC 3325).
@@ -22,6 +27,9 @@ pub struct Facts<'a> {
     pub ppi: Option<NameAddr<'a>>,
     /// From.
     pub from: NameAddr<'a>,
+    /// Who forwarded it, the last one first: Diversion (RFC 5806), History-Info
+    /// (RFC 7044).
+    pub forwarded_by: &'a [NameAddr<'a>],
     /// Whether a Privacy field (RFC 3323) asks that the caller be hidden.
     pub privacy: bool,
 }
@@ -38,13 +46,25 @@ pub enum Presentation {
     Withhold,
 }
 
-/// Who the carrier is told is calling: always a number of the tenant's own.
+/// Who the carrier is told is calling: a number of the tenant's own, or one that
+/// such a number forwards.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Caller {
     /// The number.
     pub number: Number,
     /// It is not the one that the phone system gave.
     pub replaced: bool,
+    /// See [`Caller::forwarded_by`]; zero for none.
+    pub(super) by: Packed,
+}
+
+impl Caller {
+    /// The tenant's number that forwards a call which shows another's.
+    #[must_use]
+    pub fn forwarded_by(&self) -> Option<Number> {
+        let by = Some(self.by).filter(|it| *it != Packed::default());
+        by.and_then(Packed::number)
+    }
 }
 
 impl Facts<'_> {
@@ -105,10 +125,32 @@ fn is_anonymous(from: &NameAddr<'_>) -> bool {
 pub(super) struct Identity {
     /// The number to show.
     pub number: Packed,
+    /// The tenant's number that the call counts for.
+    pub counted: Packed,
     /// It is not the one that was given.
     pub replaced: bool,
     /// It was not the tenant's, and the tenant says that such calls are refused.
-    pub refused: bool,
+    pub refused: Option<(Reason, RuleId)>,
+}
+
+impl Identity {
+    fn own(number: Packed) -> Self {
+        Self {
+            number,
+            counted: number,
+            replaced: false,
+            refused: None,
+        }
+    }
+
+    /// What shows no number but the tenant's.
+    pub(super) fn without_others(self) -> Self {
+        Self {
+            number: self.counted,
+            replaced: self.replaced || self.number != self.counted,
+            ..self
+        }
+    }
 }
 
 impl RuleSet {
@@ -121,15 +163,45 @@ impl RuleSet {
             .filter(own)
             .or_else(|| self.read_caller(plan, address).filter(own));
         match given {
-            Some(number) => Identity {
-                number,
-                replaced: false,
-                refused: false,
-            },
-            None => Identity {
-                number: lane.default,
+            Some(number) => Identity::own(number),
+            None => self.stranger(lane, plan, facts),
+        }
+    }
+
+    /// The same, of a caller whose number is not the tenant's.
+    #[cold]
+    fn stranger(&self, lane: &Lane, plan: &Plan, facts: &Facts<'_>) -> Identity {
+        let address = facts.caller();
+        let own = |number: &Packed| self.owns(lane, *number);
+        let mut forwarded = facts.forwarded_by.iter();
+        let by = forwarded.find_map(|by| self.read_caller(plan, by).filter(own));
+        let other = Identity {
+            replaced: true,
+            ..Identity::own(lane.default)
+        };
+        match (by, lane.forwarded) {
+            (Some(by), Forwarded::Replace) => Identity {
                 replaced: true,
-                refused: lane.otherwise == Otherwise::Refuse,
+                ..Identity::own(by)
+            },
+            (Some(by), Forwarded::Keep) => {
+                let given = self.read_caller(plan, address);
+                let given = given.filter(|number| !number.is_short());
+                Identity {
+                    number: given.unwrap_or(by),
+                    replaced: given.is_none(),
+                    ..Identity::own(by)
+                }
+            }
+            (Some(_), Forwarded::Refuse) => Identity {
+                // The line about it is behind the one about callers.
+                refused: Some((Reason::CallForwarded, RuleId(lane.callers.0 + 1))),
+                ..other
+            },
+            _ => Identity {
+                refused: (lane.otherwise == Otherwise::Refuse)
+                    .then_some((Reason::CallerNotOwn, lane.callers)),
+                ..other
             },
         }
     }
@@ -148,7 +220,7 @@ impl RuleSet {
     }
 
     /// A caller's number as the plan reads it.
-    fn read_caller(&self, plan: &Plan, address: &NameAddr<'_>) -> Option<Packed> {
+    pub(super) fn read_caller(&self, plan: &Plan, address: &NameAddr<'_>) -> Option<Packed> {
         let reading = plan.read(&address.uri().ok()?, self.numbering()).ok()?;
         Packed::of(&reading.number)
     }

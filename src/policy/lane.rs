@@ -41,6 +41,19 @@ pub(super) enum Otherwise {
     Refuse,
 }
 
+/// What becomes of a stranger's call that one of the tenant's numbers forwards.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Forwarded {
+    /// What becomes of any other whose caller is not the tenant's.
+    AsOthers,
+    /// It is refused.
+    Refuse,
+    /// It shows the number that forwards it.
+    Replace,
+    /// It shows the stranger's number.
+    Keep,
+}
+
 /// What judging a tenant's call reads: kept apart from [`Tenant`], on one cache
 /// line.
 #[derive(Debug)]
@@ -70,9 +83,14 @@ pub(super) struct Lane {
     /// In observe mode, calls without a price go out, too.
     pub unpriced: bool,
     pub wide_count: u8,
+    /// Its caps on inbound calls, behind those.
+    pub inbound_count: u8,
     pub destination_kinds: Kinds,
     pub cap_kinds: Kinds,
     pub otherwise: Otherwise,
+    pub forwarded: Forwarded,
+    /// It has patterns.
+    pub watched: bool,
     pub mode: Mode,
     pub when_spent: WhenSpent,
 }
@@ -107,6 +125,11 @@ impl Longest {
         ring: u32::MAX,
     };
 
+    /// Whether there is no limit.
+    pub(super) fn is_none(&self) -> bool {
+        (self.call, self.ring) == (u32::MAX, u32::MAX)
+    }
+
     /// These limits, and `usual` where there is none.
     pub(super) fn or(self, usual: Self) -> Self {
         let or = |own, usual| if own == u32::MAX { usual } else { own };
@@ -136,6 +159,11 @@ pub(super) struct Cap {
     /// A place in [`super::RuleSet::allowances`], or [`NO_ALLOWANCE`].
     pub allowance: u32,
     pub longest: Longest,
+    /// What else must be true of a call that it covers: from 1 on, in
+    /// [`super::RuleSet::conditions`].
+    pub condition: u32,
+    /// The next cap is on the same target.
+    pub more: bool,
 }
 
 impl Cap {

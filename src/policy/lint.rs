@@ -72,7 +72,7 @@ impl RuleSet {
         let mut survey = Survey::default();
         for Spot { to } in everywhere.iter().copied().chain(own).chain(services()) {
             let rule = match matcher::decide(rules, &to, home) {
-                Decision::Allow(rule) => rule,
+                Decision::Allow(rule) | Decision::Observe(rule) => rule,
                 Decision::Deny(rule) => {
                     survey.rules.insert(rule);
                     continue;

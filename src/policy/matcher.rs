@@ -6,7 +6,10 @@
 //! of the same target wins. But where a class is denied, no rule allows its
 //! numbers except one that names the class in that country, or a prefix wholly
 //! inside the class. A country, `international` and `any` cover only numbers of
-//! ordinary classes.
+//! ordinary classes. A rule that only observes stands where a denial would, and
+//! lets go what the other denials leave.
+
+use std::cmp::Reverse;
 
 use super::diagnostic::At;
 use super::numbering::{Class, Classes, Country};
@@ -19,14 +22,28 @@ const DENY: Flags = Flags::bit(0);
 const ONE_CLASS: Flags = Flags::bit(1);
 /// No number that begins with this prefix is assigned.
 const UNASSIGNED: Flags = Flags::bit(2);
+/// The entry would deny, but lets go.
+const OBSERVE: Flags = Flags::bit(3);
+
+/// What a rule does with the calls it decides about. Of the same target the
+/// later one wins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Says {
+    /// They may go.
+    Allow,
+    /// They go, and are recorded as those that would have been denied.
+    Observe,
+    /// They do not go.
+    Deny,
+}
 
 /// What one line under `[destinations]` says.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct DestinationRule {
     /// What it is about.
     pub target: Target,
-    /// Whether it denies.
-    pub deny: bool,
+    /// What it does with that.
+    pub says: Says,
 }
 
 /// What the rules of a tenant say about a destination.
@@ -36,6 +53,8 @@ pub(super) enum Decision {
     Allow(u32),
     /// This rule denies it.
     Deny(u32),
+    /// This rule would, and only observes.
+    Observe(u32),
     /// No rule covers it, so that it is denied.
     Uncovered,
 }
@@ -43,11 +62,15 @@ pub(super) enum Decision {
 /// The entry of a rule numbered `number`. `under` are the classes of the assigned
 /// numbers that begin with its prefix, if it is one.
 pub(super) fn entry(rule: DestinationRule, number: u32, under: Classes) -> Entry {
-    let flags = match rule.target {
-        _ if rule.deny => DENY,
+    let inside = match rule.target {
         Target::Prefix(_) if under.is_empty() => UNASSIGNED,
         Target::Prefix(_) if under.is_one() => ONE_CLASS,
         _ => Flags::NONE,
+    };
+    let flags = match rule.says {
+        Says::Allow => inside,
+        Says::Observe => inside.and(OBSERVE),
+        Says::Deny => DENY,
     };
     Entry::new(rule.target, flags, number)
 }
@@ -55,7 +78,8 @@ pub(super) fn entry(rule: DestinationRule, number: u32, under: Classes) -> Entry
 /// What the arranged `rules` say about a destination dialled in `home`.
 pub(super) fn decide(rules: Table<'_>, to: &Destination, home: Option<Country>) -> Decision {
     let of_class = rules.exact(Target::Class(to.class));
-    let denied_class = of_class.filter(|entry| entry.flags().has(DENY));
+    let denied = |entry: &&Entry| entry.flags().has(DENY) || entry.flags().has(OBSERVE);
+    let denied_class = of_class.filter(denied);
     for prefix in rules.prefixes(to.digits) {
         let flags = prefix.flags();
         if flags.has(DENY) {
@@ -66,15 +90,19 @@ pub(super) fn decide(rules: Table<'_>, to: &Destination, home: Option<Country>) 
             _ => flags.has(ONE_CLASS),
         };
         if denied_class.is_none() || is_inside {
-            return Decision::Allow(prefix.value);
+            return said(prefix);
         }
     }
     let in_country = to.country.map(|it| Target::CountryClass(it, to.class));
     if let Some(entry) = in_country.and_then(|target| rules.exact(target)) {
         return said(entry);
     }
-    if let Some(entry) = denied_class {
-        return Decision::Deny(entry.value);
+    if let Some(class) = denied_class {
+        // A denial that is only observed lifts none.
+        let country = to.country.filter(|_| to.class.is_ordinary());
+        let country = country.and_then(|it| rules.exact(Target::Country(it)));
+        let denies = country.filter(|entry| entry.flags().has(DENY));
+        return said(denies.unwrap_or(class));
     }
     wider(rules, to, home, of_class).map_or(Decision::Uncovered, said)
 }
@@ -121,6 +149,8 @@ fn wider<'t>(
 fn said(entry: &Entry) -> Decision {
     if entry.flags().has(DENY) {
         Decision::Deny(entry.value)
+    } else if entry.flags().has(OBSERVE) {
+        Decision::Observe(entry.value)
     } else {
         Decision::Allow(entry.value)
     }
@@ -136,7 +166,7 @@ pub(super) fn settle(
     let key = |at: &usize| {
         rules
             .get(*at)
-            .map(|it| (it.value.target.word(), !it.value.deny, *at))
+            .map(|it| (it.value.target.word(), Reverse(it.value.says), *at))
     };
     order.sort_unstable_by_key(key);
     let mut kept: Vec<At<DestinationRule>> = Vec::with_capacity(rules.len());

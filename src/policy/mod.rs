@@ -8,12 +8,15 @@
 
 #![forbid(unsafe_code)]
 
+mod cap;
 mod compile;
 mod counters;
 mod diagnostic;
 mod emergency;
 mod exposure;
 mod facts;
+mod hours;
+mod inbound;
 mod lane;
 mod lease;
 mod lint;
@@ -22,6 +25,7 @@ mod model;
 mod money;
 pub mod number;
 pub mod numbering;
+mod pattern;
 mod peers;
 pub mod plan;
 pub mod prefix;
@@ -40,8 +44,10 @@ pub use counters::{Counters, Hold, Quantity, Used};
 pub use diagnostic::{Diagnostic, Severity, Source};
 pub use exposure::{Dearest, Exposure, Most, Share, Unbounded};
 pub use facts::{Caller, Facts, Presentation};
+pub use inbound::{Delivered, Inbound, InboundFacts};
 pub use lease::Course;
 pub use money::{Amount, Currency, Money};
+pub use pattern::Alert;
 pub use reason::Reason;
 pub use ruleset::{
     Carrier, CarrierId, Delivery, Listener, Mode, Peer, RuleId, RuleRef, RuleSet, Run, Tenant,
@@ -50,4 +56,4 @@ pub use ruleset::{
 pub use spending::{Lease, Renewal};
 pub use tariff::{Price, Tariff};
 pub use verdict::explain::{Explanation, Priced};
-pub use verdict::{Allowed, Decision, Inbound, Permit, Refused, Verdict};
+pub use verdict::{Allowed, Decision, Permit, Refused, Verdict};

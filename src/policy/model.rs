@@ -9,4 +9,6 @@ mod tenant;
 
 pub(super) use main::{CarrierTable, ListenTable, MainFile, main_file};
 pub(super) use plan::{PlanFile, plan_file};
-pub(super) use tenant::{BudgetTable, CapTable, InboundTable, TenantFile, tenant_file};
+pub(super) use tenant::{
+    BudgetTable, CapTable, HoursTable, InboundTable, PatternTable, TenantFile, tenant_file,
+};

@@ -107,6 +107,18 @@ impl<'t> Fields<'t> {
         items.filter_map(|item| text(item, key, faults)).collect()
     }
 
+    /// A text, or a list of texts.
+    pub(super) fn text_or_texts(
+        &mut self,
+        key: &'static str,
+        faults: &mut Faults<'_>,
+    ) -> Vec<At<&'t str>> {
+        match self.table.get(key).map(|value| value.get_ref()) {
+            Some(DeValue::Array(_)) => self.texts(key, faults),
+            _ => self.text(key, faults).into_iter().collect(),
+        }
+    }
+
     /// A table below this one. `name` is how it is shown.
     pub(super) fn table(
         &mut self,
@@ -151,6 +163,52 @@ impl<'t> Fields<'t> {
     fn below(&self, value: At<&'t DeValue<'t>>, name: &'static str) -> Option<Fields<'t>> {
         let table = value.value.as_table()?;
         Some(Fields::new(self.file, name, value.place.span(), table))
+    }
+
+    /// The tables below a key that the writer names: `[hours.office]`.
+    pub(super) fn named_tables(
+        &mut self,
+        key: &'static str,
+        name: &'static str,
+        faults: &mut Faults<'_>,
+    ) -> Vec<(At<&'t str>, Fields<'t>)> {
+        let Some(fields) = self.table(key, name, faults) else {
+            return Vec::new();
+        };
+        let mut tables = Vec::with_capacity(fields.len());
+        for (key, value) in fields.table {
+            let (named, value) = (Place::new(self.file, &key.span()), fields.at(value));
+            let key: &'t str = key.get_ref();
+            match fields.below(value, name) {
+                Some(table) => tables.push((At::new(key, named), table)),
+                None => wrong_type(value, key, &format!("a table, {name}"), faults),
+            }
+        }
+        tables
+    }
+
+    /// Every key that was not asked for, with its text or texts, where the keys
+    /// are the writer's.
+    pub(super) fn other_texts(
+        self,
+        faults: &mut Faults<'_>,
+    ) -> Vec<(At<&'t str>, Vec<At<&'t str>>)> {
+        let mut others = Vec::with_capacity(self.len());
+        for (key, value) in self.table {
+            let place = Place::new(self.file, &key.span());
+            let key: &'t str = key.get_ref();
+            if self.asked.contains(&key) {
+                continue;
+            }
+            let value = self.at(value);
+            let texts = match value.value.as_array() {
+                Some(items) => items.iter().map(|it| self.at(it)).collect(),
+                None => vec![value],
+            };
+            let texts = texts.into_iter().filter_map(|it| text(it, key, faults));
+            others.push((At::new(key, place), texts.collect()));
+        }
+        others
     }
 
     /// Every key of this table with its text, where the keys are names that the

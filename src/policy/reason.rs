@@ -1,8 +1,9 @@
-//! Why a call is refused.
+//! Why a call is refused: the names that the log, the ledger and the Reason
+//! header use.
 
 use std::fmt;
 
-use super::counters::Quantity;
+use super::counters::{Quantity, Sign};
 
 /// Why a call is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -30,6 +31,20 @@ pub enum Reason {
     CallsPerDay,
     /// The call might cost more than is left of a budget.
     BudgetSpent,
+    /// As many different numbers as allowed were called today.
+    NumbersPerDay,
+    /// It is a stranger's call that the phone system forwards.
+    CallForwarded,
+    /// The same last digits were called under as many prefixes.
+    PrefixWalk,
+    /// As many short calls went to one range of numbers.
+    ShortCalls,
+    /// As many calls went to a country since the first, which was lately.
+    NewCountry,
+    /// As many calls were asked for in a short time.
+    Burst,
+    /// As much of what one source asked for was refused.
+    ManyRefusals,
     /// Inbound: the called number is no tenant's that takes calls.
     CalledNotServed,
     /// The rules have no such tenant.
@@ -58,6 +73,13 @@ impl Reason {
             Self::CallsPerHour => "calls-per-hour",
             Self::CallsPerDay => "calls-per-day",
             Self::BudgetSpent => "budget-spent",
+            Self::NumbersPerDay => "distinct-numbers-per-day",
+            Self::CallForwarded => "call-forwarded",
+            Self::PrefixWalk => "prefix-walk",
+            Self::ShortCalls => "short-calls",
+            Self::NewCountry => "new-country",
+            Self::Burst => "burst",
+            Self::ManyRefusals => "many-refusals",
             Self::CalledNotServed => "called-not-served",
             Self::NoTenant => "no-tenant",
             Self::Stopping => "stopping",
@@ -81,11 +103,28 @@ impl Reason {
             Self::CallsPerHour => "too many calls within an hour",
             Self::CallsPerDay => "too many calls today",
             Self::BudgetSpent => "too little is left of a budget",
+            Self::NumbersPerDay => "too many different numbers called today",
+            Self::CallForwarded => "the phone system forwards a call that is not the tenant's",
+            Self::PrefixWalk => "the same last digits under changing prefixes",
+            Self::ShortCalls => "too many short calls to one range",
+            Self::NewCountry => "calls to a country that was never called before",
+            Self::Burst => "too many calls in a short time",
+            Self::ManyRefusals => "one source was refused too often",
             Self::CalledNotServed => "the called number is nobody's here",
             Self::NoTenant => "the rules have no such tenant",
             Self::Stopping => "Tollgate is being stopped",
             Self::JournalFault => "the journal cannot be written",
             Self::TooLarge => "the INVITE is too large",
+        }
+    }
+
+    pub(super) const fn of_sign(sign: Sign) -> Self {
+        match sign {
+            Sign::PrefixWalk { .. } => Self::PrefixWalk,
+            Sign::ShortCalls { .. } => Self::ShortCalls,
+            Sign::NewCountry => Self::NewCountry,
+            Sign::Burst => Self::Burst,
+            Sign::Refusals => Self::ManyRefusals,
         }
     }
 
@@ -97,6 +136,7 @@ impl Reason {
             Quantity::PerHour => Self::CallsPerHour,
             Quantity::PerDay => Self::CallsPerDay,
             Quantity::MoneyPerDay | Quantity::MoneyPerMonth => Self::BudgetSpent,
+            Quantity::NumbersPerDay => Self::NumbersPerDay,
         }
     }
 }

@@ -5,15 +5,18 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::counters::{Claim, Claims, Subject, Zone};
+use super::cap::Condition;
+use super::counters::Zone;
 use super::diagnostic::Diagnostic;
+use super::hours::Hours;
 use super::lane::{Cap, Home, Lane, Part};
 use super::number::{Kind, Number};
 use super::numbering::{Country, Numbering};
+use super::pattern::Pattern;
 use super::peers::Peers;
 use super::plan::{NumberFormat, Plan};
 use super::spending::Allowance;
-use super::table::{Entry, Kinds, Table};
+use super::table::{Entry, Table};
 use super::target::{Destination, Packed};
 use super::tariff::{Price, Tariff};
 use super::values::NumberRange;
@@ -107,6 +110,8 @@ pub struct Tenant {
     pub inbound: Option<Delivery>,
     /// What happens to what is not allowed.
     pub mode: Mode,
+    /// Its patterns, in [`RuleSet::patterns`].
+    pub(super) patterns: Part,
     /// The rule that names its tariff.
     pub(super) tariff_rule: Option<RuleId>,
 }
@@ -167,6 +172,9 @@ pub struct RuleSet {
     pub(super) entries: Vec<Entry>,
     pub(super) caps: Vec<Cap>,
     pub(super) allowances: Vec<Allowance>,
+    pub(super) conditions: Vec<Condition>,
+    pub(super) hours: Vec<Hours>,
+    pub(super) patterns: Vec<Pattern>,
     /// Whose numbers these are, for inbound calls; sorted, without overlap.
     pub(super) owners: Vec<(NumberRange, TenantId)>,
     pub(super) rules: Rules,
@@ -388,29 +396,5 @@ impl RuleSet {
             lane.destinations().of(&self.entries),
             lane.destination_kinds,
         )
-    }
-
-    /// Every cap that covers a call.
-    pub(super) fn claims<'r>(&'r self, lane: &Lane, subject: &Subject, out: &mut Claims<'r>) {
-        let claim = |cap: u32| {
-            let it = self.caps.get(cap as usize)?;
-            Some(Claim {
-                measure: &it.measure,
-                budget: self
-                    .allowances
-                    .get(it.allowance as usize)
-                    .map(|it| &it.budget),
-                cap,
-            })
-        };
-        for cap in (lane.wide_caps..).take(lane.wide_count.into()) {
-            out.extend(claim(cap));
-        }
-        if lane.cap_kinds == Kinds::default() {
-            return;
-        }
-        let home = self.home(lane);
-        let table = Table::new(lane.cap_targets().of(&self.entries), lane.cap_kinds);
-        table.covering(&subject.to, home, |entry| out.extend(claim(entry.value)));
     }
 }

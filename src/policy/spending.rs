@@ -4,7 +4,8 @@
 use std::time::Duration;
 
 use super::counters::{
-    Budget, Claims, Hold, Quantity, Renewal as Request, Subject, Sum, Used, UsedUp, Zone,
+    Budget, Claim, Claims, Hold, Quantity, Renewal as Request, Rigour, Subject, Sum, Used, UsedUp,
+    Zone,
 };
 use super::lane::{Cap, Lane};
 use super::lease::{Course, Rate};
@@ -103,9 +104,9 @@ impl RuleSet {
         ring: Duration,
         now: Now,
         observes: bool,
-        admit: impl Fn(Option<Sum>, bool) -> Result<(Hold, Option<UsedUp>), UsedUp>,
+        admit: impl Fn(Option<Sum>, Rigour) -> Result<(Hold, Option<UsedUp>), UsedUp>,
     ) -> Result<(Hold, Option<UsedUp>, Lease), UsedUp> {
-        let try_for = |(lasts, interval), regardless| {
+        let try_for = |(lasts, interval), rigour| {
             let asks = Course::new(now, ring, interval).reserve(rate, now, lasts);
             let lease = Lease {
                 lasts,
@@ -113,17 +114,17 @@ impl RuleSet {
                 from_invite: rate.price.bills_ringing(),
                 reserved: rate.amount(&asks),
             };
-            admit(Some(asks), regardless).map(|(hold, over)| (hold, over, lease))
+            admit(Some(asks), rigour).map(|(hold, over)| (hold, over, lease))
         };
         let [longer @ .., shortest] = LEASES_S.map(durations);
         for terms in longer {
-            match try_for(terms, false) {
+            match try_for(terms, Rigour::AskLess) {
                 Err(over) if over.over.quantity.is_money() => {}
-                Err(_) if observes => return try_for(terms, true),
+                Err(_) if observes => return try_for(terms, Rigour::Regardless),
                 answer => return answer,
             }
         }
-        try_for(shortest, observes)
+        try_for(shortest, Rigour::of(observes))
     }
 
     /// What a call must hold that was let in at `since` by rules under which no
@@ -164,7 +165,7 @@ impl RuleSet {
             return Renewal::Free;
         }
         let Some(rate) = self.rate(lane, &call.subject, now) else {
-            return match lane.overshoots() {
+            return match lane.overshoots() || observed_only(&claims) {
                 true => Renewal::Free,
                 false => Renewal::Refused(Refused::because(Reason::NoPrice)),
             };
@@ -178,7 +179,10 @@ impl RuleSet {
                 version: self.version,
                 zone: rate.zone,
                 asks: course.reserve(&rate, now, lasts),
-                regardless: last && lane.overshoots(),
+                rigour: match last {
+                    true => Rigour::of(lane.overshoots()),
+                    false => Rigour::AskLess,
+                },
             };
             let lease = Lease {
                 lasts,
@@ -283,6 +287,13 @@ impl RuleSet {
             quantity => Some(cap.rule(quantity)),
         }
     }
+}
+
+/// Whether budgets cover a call, and none of them refuses.
+fn observed_only(claims: &[Claim<'_>]) -> bool {
+    let mut budgets = claims.iter().filter(|claim| claim.budget.is_some());
+    let first = budgets.next();
+    first.is_some_and(|first| first.measure.observe) && budgets.all(|claim| claim.measure.observe)
 }
 
 impl Lane {

@@ -43,6 +43,11 @@ impl Flags {
         Self(1 << (bit & 3))
     }
 
+    /// Both.
+    pub(super) const fn and(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
     /// Whether all of `other` is in here.
     pub(super) const fn has(self, other: Self) -> bool {
         self.0 & other.0 == other.0

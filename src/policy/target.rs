@@ -78,6 +78,18 @@ impl Packed {
         (u64::BITS - self.word().trailing_zeros()).div_ceil(4)
     }
 
+    /// The words of all but the last so many digits, and of those; nothing if there
+    /// are no others, or it is a short code.
+    pub(super) fn split_last(self, digits: u8) -> Option<(u64, u64)> {
+        let front = self
+            .length()
+            .checked_sub(digits.into())
+            .filter(|it| *it > 0)?;
+        let rest = self.word().checked_shl(4 * front)?;
+        let mask = u64::MAX.checked_shl(64 - 4 * front)?;
+        (!self.is_short()).then_some((self.word() & mask, rest))
+    }
+
     /// The word itself, with the lowest 4 bits clear.
     pub(super) fn word(self) -> u64 {
         self.0 & !0xF
@@ -142,6 +154,19 @@ impl Target {
     pub(super) const fn kind(word: u64) -> u32 {
         // Shifted so far that it fits.
         (word >> 56 & 0x7) as u32
+    }
+
+    /// Whether it covers the destination, whatever its class. `home` is the plan's
+    /// country.
+    pub(super) fn covers(self, to: &Destination, home: Option<Country>) -> bool {
+        match self {
+            Self::Prefix(prefix) => !to.digits.is_short() && to.digits.starts_with(prefix.word()),
+            Self::CountryClass(country, class) => to.country == Some(country) && to.class == class,
+            Self::Country(country) => to.country == Some(country),
+            Self::Class(class) => to.class == class,
+            Self::International => to.is_abroad(home),
+            Self::Any => true,
+        }
     }
 
     /// Reads what a rule names.
@@ -333,6 +358,51 @@ mod tests {
     }
 
     #[test]
+    fn what_a_target_covers_is_what_a_table_finds() {
+        use super::super::table::{Entry, Flags, Table, arrange};
+        let numbering = Numbering::builtin();
+        let texts = [
+            "+44",
+            "+4420",
+            "gb.fixed",
+            "jp",
+            "us",
+            "fixed",
+            "international",
+            "any",
+        ];
+        let targets = texts.map(|text| Target::parse(text, numbering).unwrap());
+        let to = |digits, country, class| Destination {
+            digits,
+            country: Country::parse(country),
+            class,
+        };
+        let short = Packed::of(&Number::short(b"104").unwrap()).unwrap();
+        let places = [
+            to(packed("442071838750"), "gb", Class::Fixed),
+            to(packed("447400123456"), "gb", Class::Mobile),
+            to(packed("81335571234"), "jp", Class::Fixed),
+            to(packed("12125551234"), "us", Class::FixedOrMobile),
+            to(packed("8835100012345"), "-", Class::Unassigned),
+            to(short, "-", Class::ServicePaid),
+        ];
+        let mut found = 0;
+        for (target, place) in targets
+            .iter()
+            .flat_map(|t| places.iter().map(move |p| (*t, p)))
+        {
+            let home = Country::parse("jp");
+            let mut entries = [Entry::new(target, Flags::NONE, 7)];
+            let kinds = arrange(&mut entries);
+            let mut finds = false;
+            Table::new(&entries, kinds).covering(place, home, |_| finds = true);
+            assert_eq!(target.covers(place, home), finds, "{target} {place:?}");
+            found += usize::from(finds);
+        }
+        assert!(found > 10, "{found}");
+    }
+
+    #[test]
     fn packing_keeps_the_digits_and_their_order() {
         let mut numbers = [
             "1",
@@ -355,6 +425,18 @@ mod tests {
         assert_eq!(Packed::international(b""), None);
         assert_eq!(Packed::international(b"1234567890123456"), None);
         assert_eq!(Packed::international(b"12a"), None);
+    }
+
+    #[test]
+    fn the_last_digits_are_the_same_behind_any_prefix() {
+        let last = |digits: &str, n| packed(digits).split_last(n).map(|(_, last)| last);
+        assert_eq!(last("23276123456", 6), last("44123456", 6));
+        assert_ne!(last("23276123456", 6), last("23276123457", 6));
+        assert_eq!((last("123456", 6), last("12345", 6)), (None, None));
+        assert_eq!(packed("23276123456").split_last(4), {
+            Some((packed("2327612").word(), packed("3456").word()))
+        });
+        assert!(packed("999999999999999").split_last(1).is_some());
     }
 
     #[test]

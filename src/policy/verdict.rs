@@ -2,19 +2,19 @@
 
 use std::time::Duration;
 
-use super::counters::{Admission, Claims, Hold, Subject, UsedUp, Zone};
+use super::counters::{Admission, Claims, Hold, Minute, Rigour, Subject, UsedUp, Zone};
 use super::facts::{Caller, Facts, Identity, Presentation};
 use super::lane::{Lane, Longest, NO_TARIFF};
 use super::matcher::{self, Decision as Matched};
 use super::number::{Kind, NotANumber, NotANumberKind, Number, Reading};
 use super::numbering::{Class, Country};
+use super::pattern::{Alert, Stage, Watched};
 use super::plan::Plan;
 use super::reason::Reason;
-use super::ruleset::{Delivery, Mode, RuleId, RuleSet, TenantId};
+use super::ruleset::{Mode, RuleId, RuleSet, TenantId};
 use super::spending::Lease;
-use super::target::Destination;
+use super::target::{Destination, Packed};
 use crate::base::time::Now;
-use crate::sip::uri::Uri;
 
 /// A call as it may leave.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,6 +49,8 @@ pub struct Refused {
     pub value: u64,
     /// What is allowed of it, where a cap is used up; else zero.
     pub threshold: u64,
+    /// A pattern that this call makes, whatever it is refused for.
+    pub alert: Option<Alert>,
 }
 
 impl Refused {
@@ -65,7 +67,11 @@ impl Refused {
         }
     }
 
-    fn new(reason: Reason, rule: Option<RuleId>, number: Option<Number>) -> Self {
+    fn denied(rule: RuleId, number: Number) -> Self {
+        Self::new(Reason::DestinationDenied, Some(rule), Some(number))
+    }
+
+    pub(super) fn new(reason: Reason, rule: Option<RuleId>, number: Option<Number>) -> Self {
         Self {
             reason,
             unread: None,
@@ -73,6 +79,7 @@ impl Refused {
             number,
             value: 0,
             threshold: 0,
+            alert: None,
         }
     }
 }
@@ -84,6 +91,8 @@ pub enum Decision {
     Emergency(Permit),
     /// It is allowed, if the caps have room.
     Allow(Permit),
+    /// So it is, by a rule that would refuse it and only observes.
+    Observe(Refused, Permit),
     /// It is not; and what it would leave as in observe mode, if its number can
     /// be read.
     Refuse(Refused, Option<Permit>),
@@ -99,8 +108,10 @@ pub struct Allowed {
     pub hold: Hold,
     /// What it holds of budgets, if any covers it, and for how long.
     pub lease: Option<Lease>,
-    /// In observe mode: why it would have been refused.
+    /// Why it would have been refused, where that is only observed.
     pub observed: Option<Refused>,
+    /// A pattern that this call makes.
+    pub alert: Option<Alert>,
     /// The longest that it may last once it is answered.
     pub longest_call: Duration,
     /// The longest that it may ring.
@@ -118,33 +129,18 @@ pub enum Verdict {
     Refuse(Refused),
 }
 
-/// What becomes of a call from a carrier.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Inbound {
-    /// It goes to a tenant's phone system.
-    Deliver {
-        /// Whose it is.
-        tenant: TenantId,
-        /// The called number.
-        number: Number,
-        /// Where it goes.
-        to: Delivery,
-    },
-    /// It does not.
-    Refuse(Refused),
-}
-
 /// What a call is judged by.
-struct Tenancy<'r> {
-    lane: &'r Lane,
-    plan: &'r Plan,
-    zone: &'r Zone,
+pub(super) struct Tenancy<'r> {
+    pub lane: &'r Lane,
+    pub plan: &'r Plan,
+    pub zone: &'r Zone,
 }
 
 /// What the destination rules say.
 #[derive(Clone, Copy)]
 enum Ruling {
     Allow(RuleId),
+    Observe(RuleId),
     Refuse(Reason, Option<RuleId>),
 }
 
@@ -175,6 +171,9 @@ impl RuleSet {
                 permit.rule = Some(rule);
                 Decision::Allow(permit)
             }
+            Some((_, Ruling::Observe(rule))) => {
+                Decision::Observe(Refused::denied(rule, permit.number), permit)
+            }
             Some((_, Ruling::Refuse(reason, rule))) => {
                 let refused = Refused::new(reason, rule, Some(permit.number));
                 let observed = reason != Reason::NoPrice || tenancy.lane.unpriced;
@@ -194,26 +193,30 @@ impl RuleSet {
         self.warm(lane);
         let considered = match self.consider(&tenancy, facts) {
             Ok(considered) => considered,
-            Err(unread) => return Verdict::Refuse(Refused::unread(unread)),
+            Err(unread) => {
+                let stage = Stage::RefusedByRule;
+                let alert = self.watch(&tenancy, facts, None, stage, now).alert;
+                let refused = Refused::unread(unread);
+                return Verdict::Refuse(Refused { alert, ..refused });
+            }
         };
         let number = considered.reading.number;
         let Some((subject, ruling)) = &considered.ruled else {
-            return Verdict::Emergency(Allowed {
-                permit: permit(&considered, facts),
-                hold: Hold::nothing(),
-                lease: None,
-                observed: None,
-                longest_call: LONGEST_EMERGENCY,
-                longest_ring: LONGEST_EMERGENCY_RING,
-            });
+            return Verdict::Emergency(emergency(permit(&considered, facts)));
         };
-        let (rule, observed) = match *ruling {
-            Ruling::Allow(rule) => (Some(rule), None),
-            Ruling::Refuse(reason, rule) => (None, Some(Refused::new(reason, rule, Some(number)))),
+        let stage = match ruling {
+            Ruling::Refuse(..) => Stage::RefusedByRule,
+            Ruling::Allow(_) | Ruling::Observe(_) => Stage::Ruled,
         };
-        if let Some(refused) = observed.filter(|it| !lane.lets_go(it.reason)) {
-            return Verdict::Refuse(refused);
-        }
+        let watched = self.watch(&tenancy, facts, Some(subject), stage, now);
+        let alert = watched.alert;
+        let (rule, observed) = match (ruling, watched.refuse) {
+            (&Ruling::Allow(rule), None) => (Some(rule), None),
+            _ => match uncounted(lane, ruling, &watched, number) {
+                Ok(allowed) => allowed,
+                Err(refused) => return Verdict::Refuse(refused),
+            },
+        };
         let Admitted {
             hold,
             over,
@@ -221,7 +224,13 @@ impl RuleSet {
             lease,
         } = match self.admit(&tenancy, subject, now) {
             Ok(admitted) => admitted,
-            Err(used_up) => return Verdict::Refuse(self.used_up(used_up, number)),
+            Err(used_up) => {
+                let stage = Stage::RefusedByCap;
+                let later = self.watch(&tenancy, facts, Some(subject), stage, now);
+                let refused = self.used_up(used_up, number);
+                let alert = alert.or(later.alert);
+                return Verdict::Refuse(Refused { alert, ..refused });
+            }
         };
         Verdict::Allow(Allowed {
             permit: Permit {
@@ -231,44 +240,13 @@ impl RuleSet {
             hold,
             lease,
             observed: observed.or_else(|| over.map(|it| self.used_up(it, number))),
+            alert,
             longest_call: seconds(longest.call),
             longest_ring: seconds(longest.ring),
         })
     }
 
-    /// Judges a call that comes from a carrier: whose number is called, and where
-    /// that tenant's calls go. The number may be in any tenant's own national
-    /// form.
-    #[must_use]
-    pub fn judge_inbound(&self, request_uri: &Uri<'_>) -> Inbound {
-        let mut refused = Refused::new(Reason::CalledNotServed, None, None);
-        for (at, plan) in self.plans.iter().enumerate() {
-            let number = match plan.read(request_uri, self.numbering) {
-                Ok(reading) => reading.number,
-                Err(unread) => {
-                    refused.unread = refused.unread.or(Some(unread));
-                    continue;
-                }
-            };
-            refused.number = refused.number.or(Some(number));
-            let Some(tenant) = self.tenant_of_called(&number) else {
-                continue;
-            };
-            let its_plan = self.lane(tenant).map(|lane| usize::from(lane.plan));
-            let delivery = self.tenant(tenant).and_then(|it| it.inbound);
-            if let (true, Some(to)) = (its_plan == Some(at), delivery) {
-                return Inbound::Deliver { tenant, number, to };
-            }
-        }
-        if refused.number.is_some() {
-            refused.unread = None;
-        } else {
-            refused.reason = Reason::NoSingleMeaning;
-        }
-        Inbound::Refuse(refused)
-    }
-
-    fn tenancy(&self, tenant: TenantId) -> Option<Tenancy<'_>> {
+    pub(super) fn tenancy(&self, tenant: TenantId) -> Option<Tenancy<'_>> {
         let lane = self.lane(tenant)?;
         Some(Tenancy {
             lane,
@@ -288,7 +266,7 @@ impl RuleSet {
         if reading.kind == Kind::Emergency {
             return Ok(Considered {
                 reading,
-                identity,
+                identity: identity.without_others(),
                 ruled: None,
             });
         }
@@ -296,20 +274,28 @@ impl RuleSet {
             kind: NotANumberKind::Length,
             at: 0,
         })?;
-        let ruling = match matcher::decide(self.destinations_of(lane), &to, plan.country()) {
+        let mut ruling = match matcher::decide(self.destinations_of(lane), &to, plan.country()) {
             Matched::Uncovered => Ruling::Refuse(Reason::DestinationNotAllowed, None),
             Matched::Deny(rule) => Ruling::Refuse(Reason::DestinationDenied, Some(RuleId(rule))),
-            Matched::Allow(_) if identity.refused => {
-                Ruling::Refuse(Reason::CallerNotOwn, Some(lane.callers))
-            }
             Matched::Allow(rule) => Ruling::Allow(RuleId(rule)),
+            Matched::Observe(rule) => Ruling::Observe(RuleId(rule)),
         };
+        if let (Ruling::Allow(_) | Ruling::Observe(_), Some((reason, rule))) =
+            (ruling, identity.refused)
+        {
+            ruling = Ruling::Refuse(reason, Some(rule));
+        }
         let ruling = self.with_a_price(facts.tenant, lane, &to, ruling);
-        let caller = identity.number;
+        let subject = Subject {
+            to,
+            caller: identity.counted,
+            minute: Minute::default(),
+            inbound: false,
+        };
         Ok(Considered {
             reading,
             identity,
-            ruled: Some((Subject { to, caller }, ruling)),
+            ruled: Some((subject, ruling)),
         })
     }
 
@@ -322,7 +308,7 @@ impl RuleSet {
         ruling: Ruling,
     ) -> Ruling {
         let goes = match ruling {
-            Ruling::Allow(_) => true,
+            Ruling::Allow(_) | Ruling::Observe(_) => true,
             Ruling::Refuse(..) => lane.mode == Mode::Observe && !lane.unpriced,
         };
         if !goes || lane.tariff == NO_TARIFF || self.price_to(lane, to).is_some() {
@@ -332,29 +318,34 @@ impl RuleSet {
         Ruling::Refuse(Reason::NoPrice, rule)
     }
 
-    /// Takes the call's places under all caps that cover it.
-    fn admit(
+    /// Takes the call's places under all caps that cover it, and of their budgets
+    /// what it may cost.
+    pub(super) fn admit(
         &self,
         tenancy: &Tenancy<'_>,
         subject: &Subject,
         now: Now,
     ) -> Result<Admitted, UsedUp> {
         let lane = tenancy.lane;
+        let wall = lane.book.wall(now);
+        let minute = Minute::of(wall);
+        let subject = Subject { minute, ..*subject };
         let mut claims = Claims::new();
-        self.claims(lane, subject, &mut claims);
+        self.claims(lane, &subject, &mut claims);
         let caps = claims.iter();
         let caps = caps.filter_map(|claim| self.caps.get(claim.cap as usize));
         // The shortest of what the tenant and its narrower caps allow.
         let longest = caps.fold(lane.longest(), |longest, cap| longest.min(cap.longest));
         let observes = lane.mode == Mode::Observe;
-        let admit = |asks, regardless| {
+        let admit = |asks, rigour| {
             let admission = Admission {
-                subject: *subject,
+                subject,
                 claims: &claims,
                 version: self.version,
                 zone: tenancy.zone,
+                wall,
                 asks,
-                regardless,
+                rigour,
             };
             lane.book.admit(
                 now,
@@ -364,9 +355,9 @@ impl RuleSet {
             )
         };
         let covered = claims.iter().any(|claim| claim.budget.is_some());
-        let rate = covered.then(|| self.rate(lane, subject, now)).flatten();
+        let rate = covered.then(|| self.rate(lane, &subject, now)).flatten();
         let Some(rate) = rate else {
-            let (hold, over) = admit(None, observes)?;
+            let (hold, over) = admit(None, Rigour::of(observes))?;
             return Ok(Admitted {
                 hold,
                 over,
@@ -384,7 +375,7 @@ impl RuleSet {
             })
     }
 
-    fn used_up(&self, used_up: UsedUp, number: Number) -> Refused {
+    pub(super) fn used_up(&self, used_up: UsedUp, number: Number) -> Refused {
         let rule = self.rule_of(&used_up);
         let over = used_up.over;
         Refused {
@@ -396,12 +387,12 @@ impl RuleSet {
 }
 
 /// A call that is let in.
-struct Admitted {
-    hold: Hold,
-    /// What would have refused it in observe mode.
-    over: Option<UsedUp>,
-    longest: Longest,
-    lease: Option<Lease>,
+pub(super) struct Admitted {
+    pub hold: Hold,
+    /// What would have refused it, where that is only observed.
+    pub over: Option<UsedUp>,
+    pub longest: Longest,
+    pub lease: Option<Lease>,
 }
 
 /// The longest that an emergency call may take and ring, whatever the tenant's
@@ -409,7 +400,54 @@ struct Admitted {
 const LONGEST_EMERGENCY: Duration = Duration::from_secs(24 * 3_600);
 const LONGEST_EMERGENCY_RING: Duration = Duration::from_secs(600);
 
-fn seconds(seconds: u32) -> Duration {
+fn emergency(permit: Permit) -> Allowed {
+    Allowed {
+        permit,
+        hold: Hold::nothing(),
+        lease: None,
+        observed: None,
+        alert: None,
+        longest_call: LONGEST_EMERGENCY,
+        longest_ring: LONGEST_EMERGENCY_RING,
+    }
+}
+
+/// What becomes of a call before caps are asked: the rule that allows it, and what
+/// would have refused it where that is only observed.
+///
+/// # Errors
+///
+/// What refuses it.
+fn uncounted(
+    lane: &Lane,
+    ruling: &Ruling,
+    watched: &Watched,
+    number: Number,
+) -> Result<(Option<RuleId>, Option<Refused>), Refused> {
+    let alert = watched.alert;
+    let enforced = |refused: Refused| {
+        let refused = Refused { alert, ..refused };
+        match lane.lets_go(refused.reason) {
+            true => Ok(refused),
+            false => Err(refused),
+        }
+    };
+    let (rule, observed) = match *ruling {
+        Ruling::Allow(rule) => (Some(rule), None),
+        Ruling::Observe(rule) => (None, Some(Refused::denied(rule, number))),
+        Ruling::Refuse(reason, rule) => {
+            let refused = Refused::new(reason, rule, Some(number));
+            (None, Some(enforced(refused)?))
+        }
+    };
+    let Some(pattern) = watched.refuse else {
+        return Ok((rule, observed));
+    };
+    let by_pattern = enforced(Refused::by_pattern(pattern, number))?;
+    Ok((rule, observed.or(Some(by_pattern))))
+}
+
+pub(super) fn seconds(seconds: u32) -> Duration {
     Duration::from_secs(seconds.into())
 }
 
@@ -432,6 +470,10 @@ fn permit(considered: &Considered, facts: &Facts<'_>) -> Permit {
             // call must leave all the same.
             number: identity.number.number().unwrap_or(reading.number),
             replaced: identity.replaced,
+            by: match identity.number == identity.counted {
+                true => Packed::default(),
+                false => identity.counted,
+            },
         },
         presentation: facts.presentation(reading.privacy),
         rule: None,

@@ -63,6 +63,33 @@ fn every_fault_is_shown_with_a_caret() {
 }
 
 #[test]
+fn caps_hours_and_patterns_are_checked_too() {
+    let files = Folder::new();
+    let more = "[[cap]]\non = [\"caller\", \"international\"]\nwhen = \"outside offise\"\n\
+                calls_per_day = 0\n[hours.office]\nmon-fri = \"08:00-19:00\"\n\
+                [[pattern]]\nkind = \"prefix_walks\"\n";
+    let tenant = "rules/tenants/kiku.toml";
+    let text = std::fs::read_to_string(files.path(tenant)).unwrap();
+    files.write(tenant, &format!("{text}\n{more}"));
+    let said = files.check();
+    assert_eq!(said.code, Some(1), "{said:?}");
+    for what in [
+        "offise",
+        "did you mean \"office\"",
+        "^^^^^",
+        "\"prefix_walk\"",
+        "2 faults",
+    ] {
+        assert!(said.err.contains(what), "{what}: {}", said.err);
+    }
+    files.replace(tenant, "offise", "office");
+    files.replace(tenant, "prefix_walks", "prefix_walk");
+    let said = files.check();
+    assert_eq!(said.code, Some(0), "{said:?}");
+    assert!(!said.err.contains("error"), "{}", said.err);
+}
+
+#[test]
 fn toml_that_breaks_off_is_shown_where() {
     let files = Folder::new();
     files.write("tollgate.toml", "[[listen]\naddress = 1\n");

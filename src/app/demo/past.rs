@@ -94,9 +94,11 @@ pub(super) fn judged(places: &Places) -> Result<u64, String> {
         let facts = Facts {
             tenant: TenantId(0),
             request_uri,
+            source: [127, 0, 0, 3].into(),
             pai: None,
             ppi: None,
             from,
+            forwarded_by: &[],
             privacy: false,
         };
         let now = Now {

@@ -51,6 +51,23 @@ pub(super) fn misplaced(table: &CapTable<'_>, faults: &mut Faults<'_>) {
     }
 }
 
+/// Nor for calls from carriers, which cost nothing.
+pub(super) fn inbound(table: &CapTable<'_>, faults: &mut Faults<'_>) {
+    for (quantity, text) in &table.money {
+        let fault = Fault::error(format!("`{quantity}` is for calls to carriers"));
+        let help = "calls from carriers have no price: limit how many there are";
+        faults.add(text.place, fault.help(help));
+    }
+}
+
+/// Adds a budget to what is on the same scope: it has one.
+pub(super) fn join(of_scope: &mut Option<Draft>, money: Draft, faults: &mut Faults<'_>) {
+    match of_scope {
+        Some(first) => first.add(money, faults),
+        none => *none = Some(money),
+    }
+}
+
 /// What happens to live calls when a budget is used up.
 pub(super) fn when_spent(file: &TenantFile<'_>, faults: &mut Faults<'_>) -> WhenSpent {
     let said = file.budget.as_ref().and_then(|table| table.when_spent);
@@ -136,7 +153,7 @@ fn is_usable(
 
 impl Draft {
     /// Adds what another table says of the same scope.
-    pub(super) fn add(&mut self, other: Self, faults: &mut Faults<'_>) {
+    fn add(&mut self, other: Self, faults: &mut Faults<'_>) {
         for (quantity, amount) in other.limits {
             match self.limits.iter().find(|(it, _)| *it == quantity) {
                 Some((_, first)) => {
@@ -152,13 +169,18 @@ impl Draft {
     }
 
     /// Its place among the set's allowances; its rules are noted.
-    pub(super) fn allowance(&self, build: &mut Build<'_>, heading: &str, lines: &LineIndex) -> u32 {
+    pub(super) fn allowance(
+        &self,
+        build: &mut Build<'_>,
+        (heading, mode): (&str, &str),
+        lines: &LineIndex,
+    ) -> u32 {
         let mut budget = Budget::default();
         let mut first_rule = u32::MAX;
         for &(quantity, amount) in &self.limits {
             let heading = if self.own { "[budget]" } else { heading };
             let text = format!(
-                "{heading} {} = \"{}\"",
+                "{heading} {} = \"{}\"{mode}",
                 key(quantity, self.own),
                 amount.value
             );

@@ -10,10 +10,13 @@ use jiff::tz::TimeZoneDatabase;
 
 use super::main::{LEDGER, STOP_AFTER};
 use crate::base::flow::ListenerId;
+use crate::policy::cap::Condition;
 use crate::policy::counters::{Counters, Zone};
 use crate::policy::diagnostic::{At, Fault, Faults, LineIndex, Place, nearest};
+use crate::policy::hours::Hours;
 use crate::policy::lane::{Cap, Home, Lane};
 use crate::policy::numbering::{Classes, Numbering};
+use crate::policy::pattern::Pattern;
 use crate::policy::peers::Peers;
 use crate::policy::plan::Plan;
 use crate::policy::ruleset::{
@@ -55,6 +58,9 @@ pub(super) struct Build<'z> {
     pub entries: Vec<Entry>,
     pub caps: Vec<Cap>,
     pub allowances: Vec<Allowance>,
+    pub conditions: Vec<Condition>,
+    pub hours: Vec<Hours>,
+    pub patterns: Vec<Pattern>,
     pub owners: Vec<(NumberRange, TenantId, Place)>,
     rules: Rules,
     texts: BTreeMap<Box<str>, u32>,
@@ -97,6 +103,9 @@ impl<'z> Build<'z> {
             entries: Vec::new(),
             caps: Vec::new(),
             allowances: Vec::new(),
+            conditions: Vec::new(),
+            hours: Vec::new(),
+            patterns: Vec::new(),
             owners: Vec::new(),
             rules: Rules::default(),
             texts: BTreeMap::new(),
@@ -314,6 +323,9 @@ impl<'z> Build<'z> {
             entries: self.entries,
             caps: self.caps,
             allowances: self.allowances,
+            conditions: self.conditions,
+            hours: self.hours,
+            patterns: self.patterns,
             owners: self
                 .owners
                 .into_iter()

@@ -3,7 +3,7 @@
 use super::build::Build;
 use super::tenant::{Arranged, arrange};
 use crate::policy::diagnostic::{At, Fault, Faults, LineIndex};
-use crate::policy::matcher::{self, DestinationRule};
+use crate::policy::matcher::{self, DestinationRule, Says};
 use crate::policy::model::TenantFile;
 use crate::policy::number::Number;
 use crate::policy::numbering::{Class, Classes};
@@ -17,24 +17,34 @@ pub(super) fn destinations(
     faults: &mut Faults<'_>,
 ) -> Arranged {
     let mut rules = Vec::with_capacity(file.allow.len() + file.deny.len());
-    read(build, &file.allow, false, &mut rules, faults);
-    read(build, &file.deny, true, &mut rules, faults);
-    if file.allow.is_empty() {
+    read(build, &file.allow, Says::Allow, &mut rules, faults);
+    read(build, &file.observe, Says::Observe, &mut rules, faults);
+    read(build, &file.deny, Says::Deny, &mut rules, faults);
+    if file.allow.is_empty() && file.observe.is_empty() {
         let fault = Fault::warning("nothing is allowed").label("only emergency calls leave");
         let help = "say under [destinations] what is: allow = [\"jp.fixed\", \"us\", \"+44 20\"]";
         faults.add(file.place, fault.help(help));
     }
     let rules = matcher::settle(rules, |shadowed, by| {
         let other = faults.pointer(by.place);
-        let title = if shadowed.value.deny == by.value.deny {
-            format!("`{}` is there twice", shadowed.value.target)
-        } else {
-            format!("`{}` is allowed, and denied", shadowed.value.target)
-        };
-        let help = if shadowed.value.deny == by.value.deny {
-            format!("the other is at {other}")
-        } else {
-            format!("the denial at {other} wins")
+        let target = shadowed.value.target;
+        let (title, help) = match (shadowed.value.says, by.value.says) {
+            (this, that) if this == that => (
+                format!("`{target}` is there twice"),
+                format!("the other is at {other}"),
+            ),
+            (Says::Allow, Says::Deny) => (
+                format!("`{target}` is allowed, and denied"),
+                format!("the denial at {other} wins"),
+            ),
+            (Says::Allow, _) => (
+                format!("`{target}` is allowed, and observed"),
+                format!("it goes all the same, and is recorded: see {other}"),
+            ),
+            _ => (
+                format!("`{target}` is observed, and denied"),
+                format!("the denial at {other} wins"),
+            ),
         };
         faults.add(
             shadowed.place,
@@ -44,7 +54,11 @@ pub(super) fn destinations(
     warn_of_what_prefixes_allow(build, &rules, faults);
     let start = build.entries.len();
     for rule in rules {
-        let verb = if rule.value.deny { "deny" } else { "allow" };
+        let verb = match rule.value.says {
+            Says::Allow => "allow",
+            Says::Observe => "observe",
+            Says::Deny => "deny",
+        };
         let text = format!("{verb} \"{}\"", rule.value.target);
         let id = build.rule(rule.place, lines, text);
         let under = build.classes_under(rule.value.target);
@@ -63,14 +77,14 @@ fn warn_of_what_prefixes_allow(
 ) {
     let denied = |target| {
         let mut rules = rules.iter().map(|rule| rule.value);
-        rules.any(|rule| rule.deny && rule.target == target)
+        rules.any(|rule| rule.says != Says::Allow && rule.target == target)
     };
     for rule in rules {
         let Target::Prefix(digits) = rule.value.target else {
             continue;
         };
         let under = build.classes_under(rule.value.target);
-        if rule.value.deny {
+        if rule.value.says != Says::Allow {
             continue;
         }
         if under.is_one() {
@@ -97,7 +111,7 @@ fn warn_of_what_prefixes_allow(
             faults.add(rule.place, fault);
         }
         let numbers = digits.number();
-        for other in rules.iter().filter(|other| other.value.deny) {
+        for other in rules.iter().filter(|other| other.value.says == Says::Deny) {
             let Target::CountryClass(country, class) = other.value.target else {
                 continue;
             };
@@ -139,13 +153,13 @@ fn warn_of_a_dear_prefix(
 fn read(
     build: &Build<'_>,
     texts: &[At<&str>],
-    deny: bool,
+    says: Says,
     rules: &mut Vec<At<DestinationRule>>,
     faults: &mut Faults<'_>,
 ) {
     for text in texts {
         match Target::parse(text.value, build.numbering) {
-            Ok(target) => rules.push(text.with(DestinationRule { target, deny })),
+            Ok(target) => rules.push(text.with(DestinationRule { target, says })),
             Err(fault) => faults.add(text.place, Fault::error(fault.title).help(fault.help)),
         }
     }

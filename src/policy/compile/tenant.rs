@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use super::build::{Build, duration, name_is_good, named_twice, no_such};
 use super::main::is_reachable;
-use super::{budget, caps, destinations};
+use super::{budget, caps, destinations, hours, patterns};
 use crate::base::flow::Transport;
 use crate::policy::diagnostic::{At, Fault, Faults, LineIndex};
-use crate::policy::lane::{Lane, Longest, NO_TARIFF, Otherwise, Part};
+use crate::policy::lane::{Forwarded, Lane, Longest, NO_TARIFF, Otherwise, Part};
 use crate::policy::model::{CapTable, InboundTable, TenantFile};
 use crate::policy::numbering::Length;
 use crate::policy::ruleset::{CarrierId, Delivery, Mode, Peer, RuleId, Tenant, TenantId};
@@ -42,27 +42,25 @@ pub(super) fn tenant(
     let (tariff, tariff_rule) = tariff(build, file, lines, faults);
     let carriers = carriers(build, file, faults);
     let zone = file.time_zone.and_then(|zone| build.zone(zone, faults));
-    let mode = mode(file, faults);
+    let mode = mode(file.mode, faults);
     let unpriced = unpriced(file, mode, faults);
     sources(build, file, id, faults);
     let callers = callers(build, file, lines, faults);
     let destinations = destinations::destinations(build, file, lines, faults);
-    let inbound = file
-        .inbound
-        .as_ref()
-        .and_then(|table| inbound(build, table, id, faults));
-    if inbound.is_some() {
-        let own = callers.own.of(&build.entries).iter();
-        let place = file.callers.own.first().map_or(name.place, |it| it.place);
-        build
-            .owners
-            .extend(own.map(|entry| (entry.as_range(), id, place)));
-    }
+    let inbound = delivery(build, file, &callers, id, faults);
     let longest = file.caps.as_ref().map(|caps| longest(caps, faults));
     let longest = longest.unwrap_or(Longest::NONE).or(USUAL);
     let name_shared: std::sync::Arc<str> = name.value.into();
     let book = build.counters.book(&name_shared);
-    let caps = caps::caps(build, file, &book, tariff, lines, faults);
+    let hours = hours::hours(build, file, faults);
+    let scopes = caps::Scopes {
+        hours: &hours,
+        book: &book,
+        tariff,
+    };
+    let caps = caps::caps(build, file, &scopes, lines, faults);
+    let patterns = patterns::patterns(build, &file.patterns, &hours, &book, lines, faults);
+    let (otherwise, forwarded) = callers.manners;
     build.tenant_names.insert(name_shared.clone(), name.place);
     build.tenants.push(Tenant {
         name: name_shared,
@@ -71,6 +69,7 @@ pub(super) fn tenant(
         longest_ring: Duration::from_secs(longest.ring.into()),
         inbound,
         mode,
+        patterns,
         tariff_rule,
     });
     build.lanes.push(Lane {
@@ -86,7 +85,10 @@ pub(super) fn tenant(
         default: callers.default,
         wide_caps: caps.wide,
         wide_count: caps.wide_count,
-        otherwise: callers.otherwise,
+        inbound_count: caps.inbound_count,
+        otherwise,
+        forwarded,
+        watched: !file.patterns.is_empty(),
         mode,
         when_spent: budget::when_spent(file, faults),
         callers: callers.rule,
@@ -95,6 +97,28 @@ pub(super) fn tenant(
         longest_call: longest.call,
         longest_ring: u16::try_from(longest.ring).unwrap_or(u16::MAX),
     });
+}
+
+/// Where calls to the tenant's numbers go; whose these are is noted.
+fn delivery(
+    build: &mut Build<'_>,
+    file: &TenantFile<'_>,
+    callers: &Callers,
+    id: TenantId,
+    faults: &mut Faults<'_>,
+) -> Option<Delivery> {
+    let delivery = inbound(build, file.inbound.as_ref()?, id, faults)?;
+    own_numbers(build, file, callers, id);
+    Some(delivery)
+}
+
+/// Notes whose the tenant's numbers are, for calls to them.
+fn own_numbers(build: &mut Build<'_>, file: &TenantFile<'_>, callers: &Callers, id: TenantId) {
+    let own = callers.own.of(&build.entries).iter();
+    let place = file.callers.own.first().map_or(file.place, |it| it.place);
+    build
+        .owners
+        .extend(own.map(|entry| (entry.as_range(), id, place)));
 }
 
 /// A tenant's arranged entries: which part of all, and of which kinds.
@@ -213,8 +237,8 @@ fn carriers(build: &Build<'_>, file: &TenantFile<'_>, faults: &mut Faults<'_>) -
     found
 }
 
-fn mode(file: &TenantFile<'_>, faults: &mut Faults<'_>) -> Mode {
-    match file.mode {
+pub(super) fn mode(mode: Option<At<&str>>, faults: &mut Faults<'_>) -> Mode {
+    match mode {
         None => Mode::Enforce,
         Some(text) => match text.value {
             "enforce" => Mode::Enforce,
@@ -241,7 +265,7 @@ fn sources(build: &mut Build<'_>, file: &TenantFile<'_>, id: TenantId, faults: &
 /// What `[callers]` comes to.
 struct Callers {
     own: Part,
-    otherwise: Otherwise,
+    manners: (Otherwise, Forwarded),
     default: Packed,
     rule: RuleId,
 }
@@ -272,18 +296,8 @@ fn callers(
         let help = "write those it may show: every call shows one, emergency calls too";
         faults.add(place, fault.help(help));
     }
-    let otherwise = match table.otherwise {
-        None => Otherwise::Replace,
-        Some(text) => match text.value {
-            "replace" => Otherwise::Replace,
-            "refuse" => Otherwise::Refuse,
-            other => {
-                let fault = Fault::error(format!("`{other}` is not what can be done"));
-                faults.add(text.place, fault.help("write \"replace\" or \"refuse\""));
-                Otherwise::Replace
-            }
-        },
-    };
+    let otherwise = otherwise(table.otherwise, faults);
+    let forwarded = forwarded(table.forwarded, faults);
     let default = match table.default {
         Some(text) => {
             let all_read = ranges_read == table.own.len();
@@ -305,13 +319,45 @@ fn callers(
     let place = table.otherwise.map_or(file.place, |it| it.place);
     let verb = table.otherwise.map_or("replace", |it| it.value);
     let rule = build.rule(place, lines, format!("[callers] otherwise = \"{verb}\""));
+    if let Some(forwarded) = table.forwarded {
+        // Behind the rule about callers: see `RuleSet::identify`.
+        let text = format!("[callers] forwarded = \"{}\"", forwarded.value);
+        build.rule(forwarded.place, lines, text);
+    }
     let start = build.entries.len();
     build.entries.extend(ranges.into_iter().map(Entry::range));
     Callers {
         own: Part::new(start, build.entries.len()),
-        otherwise,
+        manners: (otherwise, forwarded),
         default: default.unwrap_or_default(),
         rule,
+    }
+}
+
+fn otherwise(text: Option<At<&str>>, faults: &mut Faults<'_>) -> Otherwise {
+    match text.map(|it| (it.value, it.place)) {
+        None | Some(("replace", _)) => Otherwise::Replace,
+        Some(("refuse", _)) => Otherwise::Refuse,
+        Some((other, place)) => {
+            let fault = Fault::error(format!("`{other}` is not what can be done"));
+            faults.add(place, fault.help("write \"replace\" or \"refuse\""));
+            Otherwise::Replace
+        }
+    }
+}
+
+fn forwarded(text: Option<At<&str>>, faults: &mut Faults<'_>) -> Forwarded {
+    match text.map(|it| (it.value, it.place)) {
+        None => Forwarded::AsOthers,
+        Some(("refuse", _)) => Forwarded::Refuse,
+        Some(("replace", _)) => Forwarded::Replace,
+        Some(("keep", _)) => Forwarded::Keep,
+        Some((other, place)) => {
+            let fault = Fault::error(format!("`{other}` is not what can be done"));
+            let help = "write \"replace\" (by the number that forwards), \"keep\" or \"refuse\"";
+            faults.add(place, fault.help(help));
+            Forwarded::AsOthers
+        }
     }
 }
 

@@ -193,6 +193,11 @@ fn a_budget_is_in_the_currency_of_the_tariff() {
     let misplaced = TENANT.to_owned() + "[caps]\nmoney_per_day = \"JPY 5\"\n";
     let found = shown(compiled(&sources(MAIN, &[&misplaced]), false));
     assert_has(&found.concat(), &["per_day = \"JPY 5\""]);
+    for on in ["", "[[inbound.cap]]\non = \"caller\"\n"] {
+        let inbound = "[inbound]\ndeliver_to = \"udp:127.0.0.3:5080\"\n";
+        let found = with(&format!("{inbound}{on}money_per_day = \"JPY 5\"\n"), true);
+        assert_has(&found.concat(), &["for calls to carriers"]);
+    }
 }
 
 #[test]

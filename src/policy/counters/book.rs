@@ -2,17 +2,19 @@
 
 use std::hint::black_box;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::Duration;
 
 use smallvec::SmallVec;
 
-use super::day::Zone;
-use super::meter::{Limits, Over};
+use super::day::{Minute, Zone};
+use super::meter::{Limits, Over, Quantity};
 use super::pages::Pages;
 use super::purse::{Budget, Sum};
+use super::watch::{PatternKey, Seen, Sight, Watch};
 use super::{Shared, lock};
-use crate::base::time::{Mono, Now};
-use crate::policy::target::{Destination, Packed, Target};
+use crate::base::time::{Mono, Now, Wall};
+use crate::policy::target::{Destination, Packed};
 
 /// Whose number a cap counts by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -21,25 +23,22 @@ pub(in crate::policy) enum Who {
     Caller,
     /// Each called number has.
     Called,
+    /// Each caller's number has one for each number that it calls.
+    Pair,
 }
 
-/// What a counter counts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::policy) enum Scope {
-    /// All of the tenant's calls.
-    Tenant,
-    /// Its calls to one target.
-    To(Target),
-}
-
-impl Scope {
-    /// A word of its own for each scope that has one meter.
-    pub(super) fn word(self) -> u64 {
-        match self {
-            Self::Tenant => 1,
-            Self::To(target) => target.word(),
-        }
-    }
+/// What a counter counts: those of the tenant's calls of which all that is named
+/// here is true.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(in crate::policy) struct Scope {
+    /// Those that come from carriers, not those that go there.
+    pub inbound: bool,
+    /// Each number by itself.
+    pub each: Option<Who>,
+    /// The words of the targets that they go to; zero for none.
+    pub to: [u64; 2],
+    /// Let in within the hours of this name, or outside of them.
+    pub when: Option<(Arc<str>, bool)>,
 }
 
 /// Which meter of a book.
@@ -47,8 +46,8 @@ impl Scope {
 pub(in crate::policy) enum Meters {
     /// The one of this place, found when the rules were compiled.
     Fixed(u32),
-    /// The one of the call's own number.
-    Each(Who),
+    /// The one of the call's own number, among those of this place.
+    Each(u32, Who),
 }
 
 /// A scope, and what is allowed there.
@@ -58,6 +57,10 @@ pub(in crate::policy) struct Measure {
     pub meter: Meters,
     /// What is allowed.
     pub limits: Limits,
+    /// Another measure of the same meter comes before it, and counts.
+    pub twin: bool,
+    /// What is over it is let in.
+    pub observe: bool,
 }
 
 /// One scope that covers a call.
@@ -80,8 +83,7 @@ pub(in crate::policy) struct UsedUp {
     pub over: Over,
 }
 
-/// A call's claims: one for the tenant, its caller, its called number, class,
-/// country, country's class and "international", and one a prefix.
+/// A call's claims: one for each cap that covers it.
 pub(in crate::policy) type Claims<'r> = SmallVec<[Claim<'r>; 8]>;
 
 /// What caps look at in a call.
@@ -91,13 +93,19 @@ pub(in crate::policy) struct Subject {
     pub to: Destination,
     /// The number that it shows.
     pub caller: Packed,
+    /// When it is let in.
+    pub minute: Minute,
+    /// It comes from a carrier.
+    pub inbound: bool,
 }
 
 impl Subject {
-    pub(super) fn key(&self, who: Who) -> Packed {
+    /// What it is counted by.
+    pub(super) fn key(&self, who: Who) -> (Packed, Packed) {
         match who {
-            Who::Caller => self.caller,
-            Who::Called => self.to.digits,
+            Who::Caller => (self.caller, Packed::default()),
+            Who::Called => (Packed::default(), self.to.digits),
+            Who::Pair => (self.caller, self.to.digits),
         }
     }
 }
@@ -112,10 +120,43 @@ pub(in crate::policy) struct Admission<'a> {
     pub version: u64,
     /// The tenant's time zone there.
     pub zone: &'a Zone,
+    /// What [`Book::wall`] says.
+    pub wall: Wall,
     /// What it asks to hold of every budget that covers it, if anything does.
     pub asks: Option<Sum>,
-    /// Let it in even when a cap is used up.
-    pub regardless: bool,
+    /// What becomes of it where one is used up.
+    pub rigour: Rigour,
+}
+
+/// What becomes of a call where a cap or a budget is used up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::policy) enum Rigour {
+    /// It can ask for less money: it is refused by budgets that are only observed,
+    /// too.
+    AskLess,
+    /// It is refused, unless that is only observed.
+    Plain,
+    /// It goes.
+    Regardless,
+}
+
+impl Rigour {
+    /// What becomes of a call that cannot ask for less.
+    pub(in crate::policy) fn of(regardless: bool) -> Self {
+        match regardless {
+            true => Self::Regardless,
+            false => Self::Plain,
+        }
+    }
+
+    /// Whether what is used up of `quantity` refuses.
+    pub(super) fn refuses(self, measure: &Measure, quantity: Quantity) -> bool {
+        match self {
+            Self::AskLess => !measure.observe || quantity.is_money(),
+            Self::Plain => !measure.observe,
+            Self::Regardless => false,
+        }
+    }
 }
 
 /// A tenant's rules have named more scopes since the start than are counted.
@@ -126,10 +167,12 @@ pub(in crate::policy) struct TooManyScopes;
 #[derive(Debug)]
 #[repr(C)]
 pub(in crate::policy) struct Book {
-    pub(super) shared: Arc<Shared>,
+    shared: Arc<Shared>,
     pub(super) pages: Mutex<Pages>,
     /// Whose it is.
     name: Arc<str>,
+    /// What patterns have seen; nothing before the tenant has any.
+    pub(super) watch: OnceLock<Box<Mutex<Watch>>>,
     /// Nothing; to be read where the book ends: see [`Book::warm`].
     end: u64,
 }
@@ -146,11 +189,18 @@ impl Hold {
         Self(None)
     }
 
-    /// Gives back what the call held, and books nothing: see [`Hold::leave`] and
-    /// `RuleSet::settle` for a call that may have cost money.
-    pub fn release(mut self, now: Now) {
+    /// Gives back all that the call held, which nobody answered or which has
+    /// left, and books nothing: see [`Hold::leave`] and `RuleSet::settle`.
+    pub fn release(self, now: Now) {
+        self.end(now, None);
+    }
+
+    /// The same for a call that was answered, if it was: `talked` is how long it
+    /// lasted from then on.
+    pub fn end(mut self, now: Now, talked: Option<Duration>) {
+        self.leave(now, talked);
         if let Some((book, call)) = self.0.take() {
-            lock(&book.pages).release(now, call);
+            lock(&book.pages).free(call);
         }
     }
 }
@@ -171,6 +221,7 @@ impl Book {
             shared,
             pages: Mutex::default(),
             name,
+            watch: OnceLock::new(),
             end: 0,
         }
     }
@@ -185,13 +236,36 @@ impl Book {
         black_box((Arc::as_ptr(&self.shared), self.end));
     }
 
-    /// The place of the meter of a scope, which stays the same for good.
+    /// What the wall clock shows, as far as it can be believed.
+    pub(in crate::policy) fn wall(&self, now: Now) -> Wall {
+        self.shared.clock.read(now)
+    }
+
+    /// The meter or meters of a scope, which stay the same for good.
     ///
     /// # Errors
     ///
     /// At the limit of scopes.
-    pub(in crate::policy) fn meter(&self, scope: Scope) -> Result<u32, TooManyScopes> {
-        lock(&self.pages).fixed(scope.word()).ok_or(TooManyScopes)
+    pub(in crate::policy) fn meter(&self, scope: &Scope) -> Result<Meters, TooManyScopes> {
+        lock(&self.pages).named(scope).ok_or(TooManyScopes)
+    }
+
+    /// The place of what a pattern has seen, which is kept for good; `None` at the
+    /// limit. As many sights are remembered as it takes, for as long.
+    pub(in crate::policy) fn pattern(&self, key: PatternKey, keep: u32, reach: u64) -> Option<u32> {
+        lock(self.watch.get_or_init(Box::default)).place(key, keep, reach)
+    }
+
+    /// Notes a call in a pattern of this place; see [`Watch::see`].
+    pub(in crate::policy) fn see(
+        &self,
+        place: u32,
+        seen: Seen,
+        threshold: (u32, u64),
+        quiet: bool,
+        now: Mono,
+    ) -> Option<Sight> {
+        lock(self.watch.get()?).see(place, seen, threshold, quiet, now)
     }
 
     /// Lets a call in if every claim has room, and counts it under all of them.
@@ -212,17 +286,12 @@ impl Book {
         covers: impl Fn(&Subject, &mut Claims<'r>),
         asks: impl Fn(&Subject, Mono) -> Option<Sum>,
     ) -> Result<(Hold, Option<UsedUp>), UsedUp> {
-        let wall = self.shared.clock.read(now);
+        let wall = call.wall;
         let day_end = call.zone.day(wall).end;
         let mut pages = lock(&self.pages);
         let moment = pages.moment(now.mono, wall, day_end);
         pages.catch_up(&moment, call.version, covers, asks);
-        let over = pages.over(&moment, call);
-        if let Some(over) = over
-            && !call.regardless
-        {
-            return Err(over);
-        }
+        let over = pages.over(&moment, call)?;
         let place = pages.take(&moment, call);
         drop(pages);
         Ok((Hold(Some((Arc::clone(self), place))), over))

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use jiff::ToSpan;
+use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 
 use crate::base::time::{Now, Wall};
@@ -150,6 +151,19 @@ impl Packed {
     }
 }
 
+/// A minute, counted from the Unix epoch.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(in crate::policy) struct Minute(u32);
+
+impl Minute {
+    const MICROS: i64 = 60_000_000;
+
+    /// The minute that `wall` is in.
+    pub(in crate::policy) fn of(wall: Wall) -> Self {
+        Self(u32::try_from(wall.as_micros().div_euclid(Self::MICROS)).unwrap_or(0))
+    }
+}
+
 impl Zone {
     /// A zone.
     pub(in crate::policy) fn new(zone: TimeZone) -> Self {
@@ -157,6 +171,13 @@ impl Zone {
             zone,
             day: AtomicU64::new(0),
         }
+    }
+
+    /// The date and time of day in the zone; none past the calendar's own end.
+    pub(in crate::policy) fn civil(&self, minute: Minute) -> Option<DateTime> {
+        let micros = i64::from(minute.0).saturating_mul(Minute::MICROS);
+        let at = Timestamp::from_microsecond(micros).ok()?;
+        Some(self.zone.to_datetime(at))
     }
 
     /// How many seconds the zone's clocks are ahead of UTC at `wall`; none past

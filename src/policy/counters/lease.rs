@@ -4,13 +4,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::book::{Book, Claim, Claims, Hold, Scope, Subject, UsedUp};
+use super::book::{Book, Claim, Claims, Hold, Rigour, Scope, Subject, UsedUp};
 use super::day::Zone;
 use super::lock;
 use super::meter::Quantity;
 use super::pages::{Moment, Pages};
 use super::purse::{Budget, Sum, Used};
-use crate::base::time::{Mono, Now, Wall};
+use crate::base::time::{Mono, Now};
 
 /// A call that lives and asks to hold another sum.
 pub(in crate::policy) struct Renewal<'a> {
@@ -22,8 +22,8 @@ pub(in crate::policy) struct Renewal<'a> {
     pub zone: &'a Zone,
     /// What it asks for, in place of what it holds.
     pub asks: Sum,
-    /// Let it have that even where a budget is used up.
-    pub regardless: bool,
+    /// What becomes of it where a budget is used up.
+    pub rigour: Rigour,
 }
 
 /// A call as its book knows it.
@@ -40,10 +40,14 @@ const DAY: Duration = Duration::from_secs(86_400);
 
 impl Hold {
     /// Gives back the call's places under caps, but no money yet. The only place
-    /// that does.
-    pub fn leave(&self, now: Now) {
-        if let Some((book, call)) = &self.0 {
-            lock(&book.pages).leave(now, *call);
+    /// that does. `talked` is how long it lasted from its answer, if there was one.
+    pub fn leave(&self, now: Now, talked: Option<Duration>) {
+        let Some((book, call)) = &self.0 else {
+            return;
+        };
+        let called = lock(&book.pages).leave(now, *call);
+        if let (Some(watch), Some(called), Some(talked)) = (book.watch.get(), called, talked) {
+            lock(watch).ended(called, talked, now.mono);
         }
     }
 
@@ -89,13 +93,9 @@ impl Hold {
         let Some(subject) = pages.subject(*call) else {
             return Ok(None);
         };
-        let over = pages.short(Some(*call), &subject, renewal.claims, &renewal.asks);
-        if let Some(over) = over
-            && !renewal.regardless
-        {
-            return Err(over);
-        }
-        pages.hold_money(*call, &subject, renewal.claims, &renewal.asks, &moment);
+        let (claims, asks) = (renewal.claims, &renewal.asks);
+        let over = pages.short(Some(*call), &subject, claims, asks, renewal.rigour)?;
+        pages.hold_money(*call, &subject, claims, asks, &moment);
         Ok(over)
     }
 
@@ -120,12 +120,7 @@ impl Hold {
 impl Book {
     /// The meter of all the tenant's calls, if rules ever named it.
     pub(in crate::policy) fn own_meter(&self) -> Option<u32> {
-        lock(&self.pages).known(Scope::Tenant.word())
-    }
-
-    /// The wall clock, as far as it is believed.
-    pub(in crate::policy) fn wall(&self, now: Now) -> Wall {
-        self.shared.clock.read(now)
+        lock(&self.pages).known(&Scope::default())
     }
 
     /// What became today of the budget of the tenant's own that is counted in a
@@ -144,26 +139,33 @@ impl Book {
 
 impl Pages {
     /// The first claim whose budget has no room for what a call (a new one, if
-    /// none) asks for.
+    /// none) asks for, and is not to refuse it.
+    ///
+    /// # Errors
+    ///
+    /// The first that is.
     pub(super) fn short(
         &self,
         call: Option<u32>,
         subject: &Subject,
         claims: &[Claim<'_>],
         asks: &Sum,
-    ) -> Option<UsedUp> {
-        let budgets = claims.iter().map(|claim| {
-            let meter = claim
-                .budget
-                .and_then(|_| self.find(claim.measure.meter, subject));
-            (meter, claim.budget)
-        });
-        let short = self.purses.short(call, budgets, asks)?;
-        let claim = claims.get(short.at)?;
-        Some(UsedUp {
-            cap: claim.cap,
-            over: short.over,
-        })
+        rigour: Rigour,
+    ) -> Result<Option<UsedUp>, UsedUp> {
+        let mut observed = None;
+        for claim in claims {
+            let Some(budget) = claim.budget else { continue };
+            let meter = self.find(claim.measure.meter, subject);
+            let Some(over) = self.purses.short(call, meter, budget, asks) else {
+                continue;
+            };
+            let cap = claim.cap;
+            if rigour.refuses(claim.measure, over.quantity) {
+                return Err(UsedUp { cap, over });
+            }
+            observed = observed.or(Some(UsedUp { cap, over }));
+        }
+        Ok(observed)
     }
 
     /// Has a call hold what it asks for, of every budget that covers it and of

@@ -19,6 +19,8 @@ pub enum Quantity {
     PerHour,
     /// Calls in a calendar day of the tenant's time zone.
     PerDay,
+    /// Different numbers called on such a day.
+    NumbersPerDay,
     /// What calls may cost in a calendar day, in millionths of a currency's unit.
     MoneyPerDay,
     /// The same in a calendar month.
@@ -26,16 +28,17 @@ pub enum Quantity {
 }
 
 impl Quantity {
-    /// All that are numbers of calls, in the order in which they are checked.
-    pub(in crate::policy) const COUNTS: [Self; 5] = [
+    /// All that are counted, in the order in which they are checked.
+    pub(in crate::policy) const COUNTS: [Self; 6] = [
         Self::AtOnce,
         Self::PerSecond,
         Self::PerMinute,
         Self::PerHour,
         Self::PerDay,
+        Self::NumbersPerDay,
     ];
 
-    /// Whether it is money, not a number of calls.
+    /// Whether it is money, not a number of something.
     #[must_use]
     pub const fn is_money(self) -> bool {
         matches!(self, Self::MoneyPerDay | Self::MoneyPerMonth)
@@ -50,6 +53,7 @@ impl Quantity {
             Self::PerMinute => "calls_per_minute",
             Self::PerHour => "calls_per_hour",
             Self::PerDay => "calls_per_day",
+            Self::NumbersPerDay => "distinct_numbers_per_day",
             Self::MoneyPerDay => "money_per_day",
             Self::MoneyPerMonth => "money_per_month",
         }
@@ -64,13 +68,15 @@ impl fmt::Display for Quantity {
 
 /// The windows that slide, and how long they are in nanoseconds.
 const WINDOWS: [(Quantity, u64); 3] = [
-    (Quantity::PerSecond, 1_000_000_000),
-    (Quantity::PerMinute, 60_000_000_000),
+    (Quantity::PerSecond, SECOND),
+    (Quantity::PerMinute, 60 * SECOND),
     (Quantity::PerHour, LONGEST),
 ];
 
+const SECOND: u64 = 1_000_000_000;
+
 /// The longest window in nanoseconds.
-const LONGEST: u64 = 3_600_000_000_000;
+const LONGEST: u64 = 3_600 * SECOND;
 
 /// No limit. No count here reaches it.
 const UNLIMITED: u32 = u32::MAX;
@@ -82,11 +88,13 @@ pub(in crate::policy) struct Limits {
     /// In the order of [`WINDOWS`].
     windows: [u32; WINDOWS.len()],
     per_day: u32,
+    numbers: u32,
     /// The largest limit of a window: so many times must be remembered. Zero if
-    /// no window is limited.
+    /// no window lets any call in.
     keep: u32,
-    /// The longest window that is limited: so far back they must be.
-    reach: u64,
+    /// The longest window that is limited, in seconds: so far back they must be.
+    /// Zero if none is.
+    reach: u32,
 }
 
 impl Limits {
@@ -95,6 +103,7 @@ impl Limits {
         at_once: UNLIMITED,
         windows: [UNLIMITED; WINDOWS.len()],
         per_day: UNLIMITED,
+        numbers: UNLIMITED,
         keep: 0,
         reach: 0,
     };
@@ -104,13 +113,16 @@ impl Limits {
         match quantity {
             Quantity::AtOnce => self.at_once = limit,
             Quantity::PerDay => self.per_day = limit,
+            Quantity::NumbersPerDay => self.numbers = limit,
             _ => {
                 let windows = self.windows.iter_mut().zip(WINDOWS);
                 for (slot, (of, span)) in windows.filter(|(_, (of, _))| *of == quantity) {
                     debug_assert_eq!(of, quantity);
                     *slot = limit;
                     self.keep = self.keep.max(limit);
-                    self.reach = self.reach.max(span);
+                    self.reach = self
+                        .reach
+                        .max(u32::try_from(span / SECOND).unwrap_or(u32::MAX));
                 }
             }
         }
@@ -129,10 +141,23 @@ impl Limits {
             Quantity::PerMinute => self.windows[1],
             Quantity::PerHour => self.windows[2],
             Quantity::PerDay => self.per_day,
+            Quantity::NumbersPerDay => self.numbers,
             // Money has limits of its own: see `Budget`.
             Quantity::MoneyPerDay | Quantity::MoneyPerMonth => UNLIMITED,
         };
         Some(limit).filter(|it| *it != UNLIMITED)
+    }
+
+    /// Has two limits on the same meter remember as much as either needs.
+    pub(in crate::policy) fn remember(&mut self, other: &mut Self) {
+        self.keep = self.keep.max(other.keep);
+        self.reach = self.reach.max(other.reach);
+        (other.keep, other.reach) = (self.keep, self.reach);
+    }
+
+    /// How many different numbers may be called a day, if that is limited.
+    pub(super) fn numbers(&self) -> Option<u32> {
+        (self.numbers != UNLIMITED).then_some(self.numbers)
     }
 }
 
@@ -172,6 +197,15 @@ pub(super) struct Meter {
 }
 
 impl Meter {
+    /// One that nothing was counted in.
+    pub(super) const NEW: Self = Self {
+        live: 0,
+        today: 0,
+        day_end: Wall::from_micros(0),
+        money_until: Wall::from_micros(0),
+        times: VecDeque::new(),
+    };
+
     /// The first of `limits` that leaves no room for another call.
     pub(super) fn check(&self, limits: &Limits, now: Mono, wall: Wall) -> Option<Over> {
         let over = |quantity, value: u32, threshold: u32| {
@@ -184,11 +218,11 @@ impl Meter {
         if self.live >= limits.at_once {
             return over(Quantity::AtOnce, self.live, limits.at_once);
         }
-        if limits.keep > 0 {
+        if limits.reach > 0 {
             for ((quantity, span), limit) in WINDOWS.into_iter().zip(limits.windows) {
                 let nth_last = self.times.len().checked_sub(limit as usize);
                 let time = nth_last.and_then(|at| self.times.get(at));
-                if time.is_some_and(|&time| is_within(time, now, span)) {
+                if limit == 0 || time.is_some_and(|&time| is_within(time, now, span)) {
                     return over(quantity, self.within(now, span), limit);
                 }
             }
@@ -222,7 +256,8 @@ impl Meter {
         // Stale times do no harm. They are looked at when room is needed, so that
         // most calls write here without reading.
         if self.times.len() == self.times.capacity() {
-            let stale = |&time: &u64| !is_within(time, now, limits.reach);
+            let reach = u64::from(limits.reach) * SECOND;
+            let stale = |&time: &u64| !is_within(time, now, reach);
             let count = self.times.partition_point(stale);
             self.times.drain(..count);
         }
@@ -263,7 +298,7 @@ impl Meter {
 
 /// Whether a span of this length that ends now, with what comes now in it, holds
 /// `time`.
-fn is_within(time: u64, now: Mono, span: u64) -> bool {
+pub(super) fn is_within(time: u64, now: Mono, span: u64) -> bool {
     now.as_nanos().saturating_sub(time) < span
 }
 

@@ -2,36 +2,18 @@
 
 use std::collections::BTreeMap;
 use std::mem;
-use std::time::Duration;
 
 use smallvec::SmallVec;
 
-use super::book::{Admission, Claims, Meters, Subject, UsedUp, Who};
+use super::book::{Admission, Claim, Claims, Subject, UsedUp};
+use super::day::Minute;
 use super::meter::Meter;
+use super::numbers::Numbers;
 use super::purse::{Purses, Sum};
+use super::scopes::Scopes;
 use crate::base::time::{Mono, Now, Wall};
 use crate::policy::numbering::{Class, Country};
 use crate::policy::target::{Destination, Packed};
-
-/// Numbers (of callers, and called) that a book counts one by one. At the limit
-/// new ones share one counter under the same cap, until nothing in it matters.
-pub(super) const KEYS_MAX: usize = 4_096;
-
-/// Scopes that a book has had, in all rule sets since the start. At the limit
-/// rules that name a new one do not compile.
-const SCOPES_MAX: usize = 4_096;
-
-/// How often numbers are searched for what no longer matters, at most.
-const SEARCH_EVERY: Duration = Duration::from_secs(1);
-
-/// The words of the meters that all numbers share for which there is no room.
-/// No scope has these words.
-const fn shared_word(who: Who) -> u64 {
-    match who {
-        Who::Caller => 2,
-        Who::Called => 3,
-    }
-}
 
 /// A live call, or a place where one can be put: one cache line, and nothing to
 /// drop, so that it is written without being read.
@@ -50,12 +32,14 @@ struct Live {
     called: Packed,
     caller: Packed,
     /// The latest rule set by which it is counted.
-    version: u64,
+    version: u32,
     /// When it was let in, in seconds.
     since: u32,
     /// The meters in which it holds a place; [`NOWHERE`] behind the last. Where
     /// there are more, they are in [`Pages::more`].
     meters: [u32; INLINE],
+    minute: Minute,
+    inbound: bool,
     country: Option<Country>,
     class: Class,
     /// It holds no place any more; only money, maybe.
@@ -63,10 +47,15 @@ struct Live {
 }
 
 /// Meters that a call's record has room for.
-const INLINE: usize = 6;
+const INLINE: usize = 7;
 
 /// No meter's place.
 const NOWHERE: u32 = u32::MAX;
+
+/// The number of a rule set in four bytes: so often no rules are compiled.
+fn short(version: u64) -> u32 {
+    u32::try_from(version).unwrap_or(u32::MAX)
+}
 
 impl Live {
     fn subject(&self) -> Subject {
@@ -77,6 +66,8 @@ impl Live {
                 class: self.class,
             },
             caller: self.caller,
+            minute: self.minute,
+            inbound: self.inbound,
         }
     }
 
@@ -114,14 +105,11 @@ pub(super) struct Pages {
     /// A live call is not counted by that rule set yet.
     behind: bool,
     /// Meters that stand for nothing, to be used again.
-    spare: Vec<u32>,
-    /// The meter of each scope that rules name, by the scope's word.
-    fixed: BTreeMap<u64, u32>,
-    /// The meter of each number that is counted by itself. Ordered, not hashed:
-    /// the numbers are chosen by whoever dials.
-    keys: BTreeMap<(Who, Packed), u32>,
-    /// When `keys` was last searched for what no longer matters.
-    searched: Option<Mono>,
+    pub(super) spare: Vec<u32>,
+    /// The meters of each scope that rules name.
+    pub(super) scopes: Scopes,
+    /// The different numbers of the day, of the meters that count them.
+    pub(super) numbers: BTreeMap<u32, Numbers>,
     /// Meters of calls that hold more places than fit into their record.
     more: BTreeMap<u32, Vec<u32>>,
     /// What calls cost.
@@ -140,26 +128,8 @@ impl Pages {
         }
     }
 
-    /// The place of the meter with this word; `None` at the limit.
-    pub(super) fn fixed(&mut self, word: u64) -> Option<u32> {
-        if let Some(&place) = self.fixed.get(&word) {
-            return Some(place);
-        }
-        if self.fixed.len() >= SCOPES_MAX {
-            return None;
-        }
-        let place = self.open()?;
-        self.fixed.insert(word, place);
-        Some(place)
-    }
-
-    /// The same, if it was named before.
-    pub(super) fn known(&self, word: u64) -> Option<u32> {
-        self.fixed.get(&word).copied()
-    }
-
     /// The place of a fresh meter.
-    fn open(&mut self) -> Option<u32> {
+    pub(super) fn open(&mut self) -> Option<u32> {
         if let Some(place) = self.spare.pop() {
             return Some(place);
         }
@@ -169,95 +139,61 @@ impl Pages {
         Some(place)
     }
 
-    fn close(&mut self, place: u32) {
+    pub(super) fn close(&mut self, place: u32) {
         if let Some(meter) = self.meters.get_mut(place as usize) {
             *meter = Meter::default();
+            self.numbers.remove(&place);
             self.purses.close(place);
             self.spare.push(place);
         }
     }
 
-    /// The first claim that leaves no room.
-    pub(super) fn over(&self, moment: &Moment, call: &Admission<'_>) -> Option<UsedUp> {
-        let over = call.claims.iter().find_map(|claim| {
-            let place = self.find(claim.measure.meter, &call.subject)?;
-            let meter = self.meters.get(place as usize)?;
-            let over = meter.check(&claim.measure.limits, moment.mono, moment.wall)?;
-            Some(UsedUp {
-                cap: claim.cap,
-                over,
-            })
-        });
-        over.or_else(|| self.short(None, &call.subject, call.claims, call.asks.as_ref()?))
-    }
-
-    /// The meter of a claim, if there is one yet.
-    pub(super) fn find(&self, meter: Meters, subject: &Subject) -> Option<u32> {
-        let who = match meter {
-            Meters::Fixed(place) => return Some(place),
-            Meters::Each(who) => who,
-        };
-        let own = self.keys.get(&(who, subject.key(who)));
-        own.or_else(|| self.fixed.get(&shared_word(who))).copied()
-    }
-
-    /// The meter of a claim, opened if there is none.
+    /// The first claim that leaves no room, and is not to refuse the call.
     ///
-    /// While anything in the shared meter matters, numbers without a meter of
-    /// their own are counted there: one that was counted there before would
-    /// otherwise start again from nothing.
-    pub(super) fn find_or_open(
-        &mut self,
-        meter: Meters,
-        subject: &Subject,
+    /// # Errors
+    ///
+    /// The first that is.
+    pub(super) fn over(
+        &self,
         moment: &Moment,
-    ) -> Option<u32> {
-        let who = match meter {
-            Meters::Fixed(place) => return Some(place),
-            Meters::Each(who) => who,
-        };
-        let key = (who, subject.key(who));
-        if let Some(&place) = self.keys.get(&key) {
-            return Some(place);
-        }
-        if let Some(&shared) = self.fixed.get(&shared_word(who)) {
-            let at_rest = |meter: &Meter| meter.is_at_rest(moment.mono, moment.wall);
-            if !self.meters.get(shared as usize).is_some_and(at_rest) {
-                return Some(shared);
+        call: &Admission<'_>,
+    ) -> Result<Option<UsedUp>, UsedUp> {
+        let mut observed = None;
+        for claim in call.claims {
+            let Some(over) = self.used_up(moment, claim, call.subject) else {
+                continue;
+            };
+            if call.rigour.refuses(claim.measure, over.over.quantity) {
+                return Err(over);
             }
-            self.fixed.remove(&shared_word(who));
-            self.close(shared);
+            observed = observed.or(Some(over));
         }
-        if self.keys.len() >= KEYS_MAX {
-            self.search(moment);
-        }
-        let place = self.open()?;
-        if self.keys.len() >= KEYS_MAX {
-            self.fixed.insert(shared_word(who), place);
-        } else {
-            self.keys.insert(key, place);
-        }
-        Some(place)
+        let Some(asks) = &call.asks else {
+            return Ok(observed);
+        };
+        let short = self.short(None, &call.subject, call.claims, asks, call.rigour)?;
+        Ok(observed.or(short))
     }
 
-    /// Closes the meters of numbers that no longer matter; not often, so that it
-    /// costs little however many new numbers come.
-    fn search(&mut self, moment: &Moment) {
-        let early = |last: Mono| moment.mono.saturating_since(last) < SEARCH_EVERY;
-        if self.searched.is_some_and(early) {
-            return;
-        }
-        self.searched = Some(moment.mono);
-        let mut keys = mem::take(&mut self.keys);
-        keys.retain(|_, place| {
-            let meter = self.meters.get(*place as usize);
-            let at_rest = meter.is_none_or(|it| it.is_at_rest(moment.mono, moment.wall));
-            if at_rest {
-                self.close(*place);
-            }
-            !at_rest
-        });
-        self.keys = keys;
+    /// The quantity of which a claim leaves no room.
+    fn used_up(&self, moment: &Moment, claim: &Claim<'_>, subject: Subject) -> Option<UsedUp> {
+        // Not even the first call has room where none is allowed.
+        let (fresh, none) = const { (&Meter::NEW, &Numbers::NONE) };
+        let limits = &claim.measure.limits;
+        let place = self.find(claim.measure.meter, &subject);
+        let meter = place.and_then(|at| self.meters.get(at as usize));
+        let meter = meter.unwrap_or(fresh);
+        let over = meter.check(limits, moment.mono, moment.wall);
+        let over = over.or_else(|| {
+            let limit = limits.numbers()?;
+            let numbers = place.and_then(|at| self.numbers.get(&at));
+            let called = subject.to.digits;
+            numbers.unwrap_or(none).check(limit, called, moment.wall)
+        })?;
+        Some(UsedUp {
+            cap: claim.cap,
+            over,
+        })
     }
 
     /// Counts a call under all its claims; the place of its record.
@@ -275,20 +211,36 @@ impl Pages {
                 continue;
             };
             let limits = &claim.measure.limits;
-            meter.take(limits, moment.mono, moment.wall, moment.day_end);
+            if !claim.measure.twin {
+                meter.take(limits, moment.mono, moment.wall, moment.day_end);
+            }
+            if limits.numbers().is_some() {
+                let numbers = self.numbers.entry(place).or_default();
+                numbers.take(call.subject.to.digits, moment.wall, moment.day_end);
+            }
+            if claim.measure.twin {
+                continue;
+            }
             match free.next() {
                 Some(slot) => *slot = place,
                 None => self.more.entry(at).or_default().push(place),
             }
         }
-        let Subject { to, caller } = call.subject;
+        let Subject {
+            to,
+            caller,
+            minute,
+            inbound,
+        } = call.subject;
         if let Some(place) = self.calls.get_mut(at as usize) {
             *place = Place::Call(Live {
                 called: to.digits,
                 caller,
-                version: call.version,
+                version: short(call.version),
                 since: u32::try_from(moment.mono.as_nanos() / SECOND).unwrap_or(u32::MAX),
                 meters,
+                minute,
+                inbound,
                 country: to.country,
                 class: to.class,
                 left: false,
@@ -300,9 +252,8 @@ impl Pages {
         at
     }
 
-    /// Gives back all that the call recorded at `at` holds.
-    pub(super) fn release(&mut self, now: Now, at: u32) {
-        self.leave(now, at);
+    /// The call recorded at `at`, which has left, gives back its money, too.
+    pub(super) fn free(&mut self, at: u32) {
         let Some(place) = self.calls.get_mut(at as usize) else {
             return;
         };
@@ -312,11 +263,16 @@ impl Pages {
         }
     }
 
-    /// The same, but money. A call holds it for as long as a carrier may bill it.
-    pub(super) fn leave(&mut self, now: Now, at: u32) {
+    /// Gives back the places of the call recorded at `at`, but no money: a call
+    /// holds that for as long as a carrier may bill it. Returns the number that it
+    /// called, the first time, if it came from the tenant.
+    pub(super) fn leave(&mut self, now: Now, at: u32) -> Option<Packed> {
         self.latest = self.latest.max(now.mono);
         let Some(Place::Call(call)) = self.calls.get_mut(at as usize) else {
-            return;
+            return None;
+        };
+        if call.left {
+            return None;
         };
         let live = *call;
         call.meters = [NOWHERE; INLINE];
@@ -333,6 +289,7 @@ impl Pages {
         if !self.more.is_empty() {
             self.more.remove(&at).into_iter().flatten().for_each(leave);
         }
+        (!live.inbound).then_some(live.called)
     }
 
     /// Has the call recorded at `at` hold a place in a meter, if it holds none there.
@@ -377,8 +334,8 @@ impl Pages {
         let mut claims = Claims::new();
         for at in 0..u32::try_from(self.calls.len()).unwrap_or(u32::MAX) {
             let (subject, since) = match self.calls.get_mut(at as usize) {
-                Some(Place::Call(live)) if live.version < version => {
-                    live.version = version;
+                Some(Place::Call(live)) if live.version < short(version) => {
+                    live.version = short(version);
                     (live.subject(), live.since())
                 }
                 _ => continue,

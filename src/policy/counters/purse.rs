@@ -181,12 +181,6 @@ struct Lease {
     purses: SmallVec<[u32; 4]>,
 }
 
-/// A limit that leaves no room: of the budget at this place among those asked.
-pub(super) struct Short {
-    pub at: usize,
-    pub over: Over,
-}
-
 /// All money of a book: purses by the meter whose scope they are of, and what
 /// calls hold, by the call's place.
 #[derive(Debug, Default)]
@@ -239,31 +233,29 @@ impl Purses {
         self.lease(Some(call)).map(|lease| lease.sum)
     }
 
-    /// The first of `budgets`, each with its meter if that is open, that has no
-    /// room for what `call` (a new one, if none) asks to hold.
-    pub(super) fn short<'b>(
+    /// What of a budget, with its meter if that is open, has no room for what
+    /// `call` (a new one, if none) asks to hold.
+    pub(super) fn short(
         &self,
         call: Option<u32>,
-        budgets: impl Iterator<Item = (Option<u32>, Option<&'b Budget>)>,
+        meter: Option<u32>,
+        budget: &Budget,
         asked: &Sum,
-    ) -> Option<Short> {
+    ) -> Option<Over> {
         let lease = self.lease(call);
-        budgets.enumerate().find_map(|(at, (meter, budget))| {
-            Window::of(budget?).find_map(|(window, limit)| {
-                let purse = meter.and_then(|meter| self.find(meter, window));
-                let sum = match purse {
-                    Some((place, purse)) => {
-                        let lease = lease.filter(|it| it.purses.contains(&place));
-                        purse.over(lease.map(|it| &it.sum), asked, limit)?
-                    }
-                    None => Some(asked.money).filter(|sum| *sum > limit)?,
-                };
-                let over = Over {
-                    quantity: window.quantity(),
-                    value: sum.millionths(),
-                    threshold: limit.millionths(),
-                };
-                Some(Short { at, over })
+        Window::of(budget).find_map(|(window, limit)| {
+            let purse = meter.and_then(|meter| self.find(meter, window));
+            let sum = match purse {
+                Some((place, purse)) => {
+                    let lease = lease.filter(|it| it.purses.contains(&place));
+                    purse.over(lease.map(|it| &it.sum), asked, limit)?
+                }
+                None => Some(asked.money).filter(|sum| *sum > limit)?,
+            };
+            Some(Over {
+                quantity: window.quantity(),
+                value: sum.millionths(),
+                threshold: limit.millionths(),
             })
         })
     }
@@ -359,6 +351,3 @@ impl Purses {
         }))
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -110,6 +110,8 @@ fn a_day_costs_what_the_caps_leave_room_for() {
     // Ten callers.
     let each = "[[cap]]\non = \"caller\"\ncalls_per_day = 2\n[caps]\nlongest_call = \"1s\"";
     assert_eq!(units(&of(US, each, &["us,7,0,1,1,JPY"])), Ok(10 * 2 * 7));
+    let each = "[[cap]]\non = \"caller\"\nmoney_per_day = \"JPY 7\"";
+    assert_eq!(units(&of(US, each, &["us,7,0,1,1,JPY"])), Ok(10 * 7));
 }
 
 #[test]
@@ -278,4 +280,49 @@ proptest! {
         let bill = (begun.len() as u64 * call).div_ceil(60);
         prop_assert!(bill <= units(&it).unwrap(), "{} calls, {bill} of {:?}", begun.len(), it);
     }
+}
+
+#[test]
+fn only_what_always_refuses_bounds_anything() {
+    let none = Err(Unbounded::NoLimit);
+    let rows = ["any,7,0,1,1,JPY"];
+    let day = |keys: &str| {
+        let hours = "[hours.office]\nmon-fri = \"08:00-19:00\"\n";
+        units(&of(
+            US,
+            &format!("[[cap]]\n{keys}\ncalls_per_day = 2\n{hours}"),
+            &rows,
+        ))
+    };
+    assert_eq!(day("on = \"us\""), Ok(2 * 7));
+    assert_eq!(
+        day("on = [\"caller\", \"us\"]"),
+        Ok(10 * 2 * 7),
+        "ten callers"
+    );
+    for keys in [
+        "on = \"us\"\nmode = \"observe\"",
+        "on = \"us\"\nwhen = \"office\"",
+        "when = \"outside office\"",
+        "on = [\"called\", \"us\"]",
+        "on = [\"called\", \"caller\"]",
+        "on = [\"+1\", \"freephone\"]",
+        "on = \"us\"\ndistinct_numbers_per_day = 1\nmode = \"observe\"",
+    ] {
+        assert_eq!(day(keys), none, "{keys}");
+    }
+    // Of several on one target the one that bounds it counts.
+    let chain = "on = \"us\"\nmode = \"observe\"\ncalls_per_day = 1\n[[cap]]\non = \"us\"";
+    assert_eq!(day(chain), Ok(2 * 7));
+    let inbound = "[caps]\ncalls_per_day = 3\n[inbound]\ndeliver_to = \"udp:127.0.0.3:5080\"\n\
+                   calls_per_day = 1\n";
+    assert_eq!(units(&of(US, inbound, &rows)), Ok(3 * 7));
+    // What is observed goes, and costs.
+    let observe = "allow = [\"us\"]\nobserve = [\"gb\"]";
+    let it = of(
+        observe,
+        "[caps]\ncalls_per_day = 3",
+        &["us,7,0,1,1,JPY", "gb,90,0,1,1,JPY"],
+    );
+    assert_eq!(units(&it), Ok(3 * 90));
 }

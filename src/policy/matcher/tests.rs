@@ -12,8 +12,8 @@ use crate::policy::number::{Kind, Number, Reading};
 use crate::policy::numbering::Length;
 use crate::policy::numbering::Numbering;
 
-/// A rule's text, and whether it denies.
-type Line = (String, bool);
+/// A rule's text, and what it does.
+type Line = (String, Says);
 
 fn reference(
     lines: &[Line],
@@ -44,24 +44,29 @@ fn reference(
         };
         covering.extend(rank.map(|rank| (rank, line)));
     }
-    // A denied class beats every allow except two kinds.
-    let class_denied = covering.iter().any(|(rank, line)| *rank == 3 && line.1);
+    // A denied class beats every allow except two kinds; one whose denial is only
+    // observed likewise, but for what else is denied.
+    let of_class = covering.iter().filter(|(rank, _)| *rank == 3);
+    let of_class = of_class.map(|(_, line)| line.1).max();
+    let class_denied = of_class > Some(Says::Allow);
     covering.retain(|(rank, line)| {
-        let allows = !line.1;
+        let lets_go = line.1 != Says::Deny;
         let names_the_class_there = *rank == 5;
         let inside = *rank > 100 && {
             let prefix = line.0.replace(['+', ' '], "");
             wholly_inside(&prefix, class)
         };
-        !(class_denied && allows) || names_the_class_there || inside
+        let itself = *rank == 3 && Some(line.1) == of_class;
+        !(class_denied && lets_go) || names_the_class_there || inside || itself
     });
-    // The most specific decides; deny wins a tie.
+    // The most specific decides; deny wins a tie, and observe over allow.
     let top = covering.iter().map(|(rank, _)| *rank).max();
     let at_top = covering.iter().filter(|(rank, _)| Some(*rank) == top);
     match at_top.map(|(_, line)| line.1).max() {
         None => "uncovered",
-        Some(true) => "deny",
-        Some(false) => "allow",
+        Some(Says::Deny) => "deny",
+        Some(Says::Observe) => "observe",
+        Some(Says::Allow) => "allow",
     }
 }
 
@@ -134,15 +139,9 @@ fn under(target: Target) -> Classes {
 fn compiled(lines: &[Line], to: &Destination, home: Option<Country>) -> &'static str {
     let numbering = Numbering::builtin();
     let place = Place::new(0, &(0..0));
-    let rules = lines.iter().map(|(text, deny)| {
+    let rules = lines.iter().map(|&(ref text, says)| {
         let target = Target::parse(text, numbering).unwrap();
-        At::new(
-            DestinationRule {
-                target,
-                deny: *deny,
-            },
-            place,
-        )
+        At::new(DestinationRule { target, says }, place)
     });
     let kept = settle(rules.collect(), |_, _| {});
     let mut entries: Vec<Entry> = kept
@@ -154,6 +153,7 @@ fn compiled(lines: &[Line], to: &Destination, home: Option<Country>) -> &'static
     match decide(Table::new(&entries, kinds), to, home) {
         Decision::Allow(_) => "allow",
         Decision::Deny(_) => "deny",
+        Decision::Observe(_) => "observe",
         Decision::Uncovered => "uncovered",
     }
 }
@@ -228,15 +228,19 @@ const RULES: [&str; 34] = [
     "+8816",
 ];
 
+fn says_strategy() -> impl Strategy<Value = Says> {
+    prop_oneof![Just(ALLOW), Just(OBSERVED), Just(DENIED)]
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(2_000))]
     #[test]
     fn the_compiled_matcher_says_what_the_rules_of_precedence_say(
-        picked in proptest::collection::vec((0..RULES.len(), any::<bool>()), 0..12),
+        picked in proptest::collection::vec((0..RULES.len(), says_strategy()), 0..12),
         number in 0..NUMBERS.len(),
         home in prop_oneof![Just("jp"), Just("gb"), Just("us")],
     ) {
-        let lines: Vec<Line> = picked.iter().map(|&(at, deny)| (RULES[at].to_owned(), deny)).collect();
+        let lines: Vec<Line> = picked.iter().map(|&(at, says)| (RULES[at].to_owned(), says)).collect();
         let to = destination(NUMBERS[number]);
         let country = to.country.map(|it| it.to_string());
         let expected = reference(&lines, NUMBERS[number], to.class, country.as_deref(), home);
@@ -244,16 +248,31 @@ proptest! {
     }
 }
 
-fn says(lines: &[(&str, bool)], digits: &str) -> &'static str {
+fn says(lines: &[(&str, Says)], digits: &str) -> &'static str {
     let lines: Vec<Line> = lines
         .iter()
-        .map(|&(text, deny)| (text.to_owned(), deny))
+        .map(|&(text, says)| (text.to_owned(), says))
         .collect();
     compiled(&lines, &destination(digits), Country::parse("jp"))
 }
 
-const ALLOW: bool = false;
-const DENIED: bool = true;
+const ALLOW: Says = Says::Allow;
+const OBSERVED: Says = Says::Observe;
+const DENIED: Says = Says::Deny;
+
+#[test]
+fn what_is_observed_lets_go_and_lifts_no_denial() {
+    let says = |lines: &[(&str, Says)]| says(lines, "449098790879");
+    assert_eq!(says(&[("premium", OBSERVED)]), "observe");
+    assert_eq!(says(&[("+44", ALLOW), ("premium", OBSERVED)]), "observe");
+    assert_eq!(says(&[("+44", OBSERVED), ("premium", DENIED)]), "deny");
+    assert_eq!(
+        says(&[("+44 909", OBSERVED), ("premium", DENIED)]),
+        "observe"
+    );
+    assert_eq!(says(&[("+44", DENIED), ("premium", OBSERVED)]), "deny");
+    assert_eq!(says(&[("any", OBSERVED)]), "uncovered");
+}
 
 #[test]
 fn only_ordinary_numbers_are_covered_by_wide_rules() {

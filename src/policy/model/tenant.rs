@@ -29,12 +29,18 @@ pub(in crate::policy) struct TenantFile<'t> {
     pub callers: CallersTable<'t>,
     /// `destinations.allow`
     pub allow: Vec<At<&'t str>>,
+    /// `destinations.observe`
+    pub observe: Vec<At<&'t str>>,
     /// `destinations.deny`
     pub deny: Vec<At<&'t str>>,
     /// `[caps]`
     pub caps: Option<CapTable<'t>>,
+    /// `[hours.*]`
+    pub hours: Vec<HoursTable<'t>>,
     /// `[[cap]]`
     pub narrower: Vec<CapTable<'t>>,
+    /// `[[pattern]]`
+    pub patterns: Vec<PatternTable<'t>>,
     /// `[budget]`
     pub budget: Option<BudgetTable<'t>>,
     /// `[inbound]`
@@ -50,28 +56,34 @@ pub(in crate::policy) struct CallersTable<'t> {
     pub own_place: Option<Place>,
     /// `otherwise`
     pub otherwise: Option<At<&'t str>>,
+    /// `forwarded`
+    pub forwarded: Option<At<&'t str>>,
     /// `default`
     pub default: Option<At<&'t str>>,
     /// `default` is there, faulty or not.
     pub has_default: bool,
 }
 
-/// `[caps]` or one `[[cap]]`.
+/// `[caps]`, one `[[cap]]`, or the same of `[inbound]`.
 #[derive(Debug)]
 pub(in crate::policy) struct CapTable<'t> {
     /// Its heading.
     pub place: Place,
-    /// `on`; never in `[caps]`.
-    pub on: Option<At<&'t str>>,
+    /// `on`, all of which must be true of a call; never in `[caps]`.
+    pub on: Vec<At<&'t str>>,
+    /// `when`; never in `[caps]`.
+    pub when: Option<At<&'t str>>,
+    /// `mode`; never in `[caps]`.
+    pub mode: Option<At<&'t str>>,
     /// `calls_at_once` and the like.
     pub limits: Vec<(Quantity, At<u64>)>,
-    /// `money_per_day` and `money_per_month`
+    /// `money_per_day` and `money_per_month`; only in `[[cap]]`.
     pub money: Vec<(Quantity, At<&'t str>)>,
     /// `longest_call`
     pub longest_call: Option<At<&'t str>>,
     /// `longest_ring`
     pub longest_ring: Option<At<&'t str>>,
-    /// It has no key but `on`.
+    /// It limits nothing.
     pub is_empty: bool,
 }
 
@@ -86,6 +98,44 @@ pub(in crate::policy) struct BudgetTable<'t> {
     pub when_spent: Option<At<&'t str>>,
 }
 
+/// One `[[pattern]]`.
+#[derive(Debug)]
+pub(in crate::policy) struct PatternTable<'t> {
+    /// Its heading.
+    pub place: Place,
+    /// `kind`
+    pub kind: Option<At<&'t str>>,
+    /// `count`
+    pub count: Option<At<u64>>,
+    /// `within`
+    pub within: Option<At<&'t str>>,
+    /// `then`
+    pub then: Option<At<&'t str>>,
+    /// `digits` of a walk, `range_digits` of short calls
+    pub digits: Option<At<u64>>,
+    /// `shorter_than`
+    pub shorter_than: Option<At<&'t str>>,
+    /// `when`
+    pub when: Option<At<&'t str>>,
+    /// `on`
+    pub on: Option<At<&'t str>>,
+    /// `known`
+    pub known: Vec<At<&'t str>>,
+}
+
+/// One `[hours.*]`.
+#[derive(Debug)]
+pub(in crate::policy) struct HoursTable<'t> {
+    /// Its heading.
+    pub place: Place,
+    /// Its name.
+    pub name: At<&'t str>,
+    /// `mon-fri` and the like, with the hours of these days.
+    pub days: Vec<(At<&'t str>, Vec<At<&'t str>>)>,
+    /// `holidays`
+    pub holidays: Vec<At<&'t str>>,
+}
+
 /// `[inbound]`: where calls to the tenant's own numbers go.
 #[derive(Debug)]
 pub(in crate::policy) struct InboundTable<'t> {
@@ -93,6 +143,10 @@ pub(in crate::policy) struct InboundTable<'t> {
     pub deliver_to: Option<At<&'t str>>,
     /// `listener`
     pub listener: Option<At<&'t str>>,
+    /// Its own caps.
+    pub caps: CapTable<'t>,
+    /// `[[inbound.cap]]`
+    pub narrower: Vec<CapTable<'t>>,
 }
 
 /// Reads a tenant's file.
@@ -118,9 +172,12 @@ pub(in crate::policy) fn tenant_file<'t>(
         sources: Vec::new(),
         callers: CallersTable::default(),
         allow: Vec::new(),
+        observe: Vec::new(),
         deny: Vec::new(),
         caps: None,
+        hours: Vec::new(),
         narrower: Vec::new(),
+        patterns: Vec::new(),
         budget: None,
         inbound: None,
     };
@@ -129,20 +186,28 @@ pub(in crate::policy) fn tenant_file<'t>(
     file.callers = callers(&mut root, faults);
     if let Some(mut fields) = root.table("destinations", "[destinations]", faults) {
         file.allow = fields.texts("allow", faults);
+        file.observe = fields.texts("observe", faults);
         file.deny = fields.texts("deny", faults);
         fields.close(faults);
     }
+    let hours = root.named_tables("hours", "[hours.*]", faults);
+    let hours = hours.into_iter();
+    file.hours = hours
+        .map(|(name, it)| hours_table(name, it, faults))
+        .collect();
     file.caps = root
         .table("caps", "[caps]", faults)
-        .map(|it| cap_table(it, false, faults));
+        .map(|it| cap_table(it, None, faults));
     let narrower = root.tables("cap", "[[cap]]", faults);
     file.narrower = narrower
         .into_iter()
-        .map(|it| cap_table(it, true, faults))
+        .map(|it| cap_table(it, Some("\"international\""), faults))
         .collect();
     file.budget = root
         .table("budget", "[budget]", faults)
         .map(|it| budget(it, faults));
+    let patterns = root.tables("pattern", "[[pattern]]", faults).into_iter();
+    file.patterns = patterns.map(|it| pattern(it, faults)).collect();
     file.inbound = root
         .table("inbound", "[inbound]", faults)
         .map(|it| inbound(it, faults));
@@ -177,6 +242,7 @@ fn callers<'t>(root: &mut Fields<'t>, faults: &mut Faults<'_>) -> CallersTable<'
         own_place: fields.place_of("own"),
         own: fields.texts("own", faults),
         otherwise: fields.text("otherwise", faults),
+        forwarded: fields.text("forwarded", faults),
         default: fields.text("default", faults),
         has_default: fields.has("default"),
     };
@@ -190,39 +256,48 @@ fn callers<'t>(root: &mut Fields<'t>, faults: &mut Faults<'_>) -> CallersTable<'
     table
 }
 
-fn cap_table<'t>(mut fields: Fields<'t>, narrower: bool, faults: &mut Faults<'_>) -> CapTable<'t> {
-    let place = fields.place;
-    let on = if narrower {
-        let on = fields.text("on", faults);
-        fields.required("on", on, "\"international\"", faults)
-    } else {
-        None
-    };
+/// `[caps]`, or one `[[cap]]` on what is like `example`.
+fn cap_table<'t>(
+    mut fields: Fields<'t>,
+    example: Option<&str>,
+    faults: &mut Faults<'_>,
+) -> CapTable<'t> {
+    let mut table = limits(&mut fields, faults);
+    let mut names = 0;
+    if let Some(example) = example {
+        table.on = fields.text_or_texts("on", faults);
+        table.when = fields.text("when", faults);
+        table.mode = fields.text("mode", faults);
+        if !fields.has("when") {
+            fields.required("on", None::<()>, example, faults);
+        }
+        let all = ["on", "when", "mode"].into_iter();
+        names = all.filter(|it| fields.has(it)).count();
+    }
+    table.is_empty = fields.len() == names;
+    fields.close(faults);
+    table
+}
+
+/// The keys that limit something.
+fn limits<'t>(fields: &mut Fields<'t>, faults: &mut Faults<'_>) -> CapTable<'t> {
     let limits = Quantity::COUNTS.into_iter().filter_map(|quantity| {
         let count = fields.count(quantity.key(), faults);
         count.map(|count| (quantity, count))
     });
     let limits = limits.collect();
-    let longest_call = fields.text("longest_call", faults);
-    let longest_ring = fields.text("longest_ring", faults);
-    let money = [Quantity::MoneyPerDay, Quantity::MoneyPerMonth].map(|quantity| {
-        let amount = fields.text(quantity.key(), faults);
-        amount.map(|amount| (quantity, amount))
-    });
-    let money = money.into_iter().flatten().collect();
-    for key in ["numbers_per_day", "hours"] {
-        fields.pending(key, faults);
-    }
-    let is_empty = fields.len() == usize::from(fields.has("on"));
-    fields.close(faults);
+    let money = [Quantity::MoneyPerDay, Quantity::MoneyPerMonth]
+        .map(|quantity| Some((quantity, fields.text(quantity.key(), faults)?)));
     CapTable {
-        place,
-        on,
+        place: fields.place,
+        on: Vec::new(),
+        when: None,
+        mode: None,
         limits,
-        money,
-        longest_call,
-        longest_ring,
-        is_empty,
+        money: money.into_iter().flatten().collect(),
+        longest_call: fields.text("longest_call", faults),
+        longest_ring: fields.text("longest_ring", faults),
+        is_empty: false,
     }
 }
 
@@ -241,12 +316,69 @@ fn budget<'t>(mut fields: Fields<'t>, faults: &mut Faults<'_>) -> BudgetTable<'t
     table
 }
 
+fn pattern<'t>(mut fields: Fields<'t>, faults: &mut Faults<'_>) -> PatternTable<'t> {
+    let kind = fields.text("kind", faults);
+    fields.required("kind", kind, "\"prefix_walk\"", faults);
+    let mut table = PatternTable {
+        place: fields.place,
+        kind,
+        count: fields.count("count", faults),
+        within: fields.text("within", faults),
+        then: fields.text("then", faults),
+        digits: None,
+        shorter_than: None,
+        when: None,
+        on: None,
+        known: Vec::new(),
+    };
+    // Only its own keys are known to each kind.
+    match kind.map(|it| it.value) {
+        Some("prefix_walk") => table.digits = fields.count("digits", faults),
+        Some("short_calls") => {
+            table.digits = fields.count("range_digits", faults);
+            table.shorter_than = fields.text("shorter_than", faults);
+        }
+        Some("new_country") => table.known = fields.texts("known", faults),
+        Some("burst") => {
+            table.when = fields.text("when", faults);
+            table.on = fields.text("on", faults);
+        }
+        Some("refusals") => {}
+        // What is wrong is the kind.
+        _ => return table,
+    }
+    fields.close(faults);
+    table
+}
+
+fn hours_table<'t>(
+    name: At<&'t str>,
+    mut fields: Fields<'t>,
+    faults: &mut Faults<'_>,
+) -> HoursTable<'t> {
+    let place = fields.place;
+    let holidays = fields.texts("holidays", faults);
+    let days = fields.other_texts(faults);
+    HoursTable {
+        place,
+        name,
+        days,
+        holidays,
+    }
+}
+
 fn inbound<'t>(mut fields: Fields<'t>, faults: &mut Faults<'_>) -> InboundTable<'t> {
     let deliver_to = fields.text("deliver_to", faults);
     fields.required("deliver_to", deliver_to, "\"udp:192.0.2.7:5060\"", faults);
     let table = InboundTable {
         deliver_to,
         listener: fields.text("listener", faults),
+        caps: limits(&mut fields, faults),
+        narrower: fields
+            .tables("cap", "[[inbound.cap]]", faults)
+            .into_iter()
+            .map(|it| cap_table(it, Some("\"caller\""), faults))
+            .collect(),
     };
     fields.close(faults);
     table

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{Decision, LONGEST_EMERGENCY, LONGEST_EMERGENCY_RING, seconds};
 use crate::base::time::Wall;
-use crate::policy::counters::Claims;
+use crate::policy::counters::{Claims, Minute, Subject};
 use crate::policy::facts::Facts;
 use crate::policy::money::{Currency, Money};
 use crate::policy::number::Number;
@@ -80,7 +80,11 @@ impl RuleSet {
                 attempt: price.attempt(tenancy.zone, at, until, 60),
             });
         let mut claims = Claims::new();
-        self.claims(tenancy.lane, subject, &mut claims);
+        let subject = Subject {
+            minute: Minute::of(at),
+            ..*subject
+        };
+        self.claims(tenancy.lane, &subject, &mut claims);
         let caps = claims.iter();
         let caps = caps.filter_map(|claim| self.caps.get(claim.cap as usize));
         let mut longest = tenancy.lane.longest();

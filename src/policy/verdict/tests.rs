@@ -6,8 +6,13 @@ use jiff::tz::TimeZoneDatabase;
 
 use super::*;
 use crate::base::time::{Mono, Wall};
-use crate::policy::{Counters, Options, Source, Sources, compile};
+use crate::policy::{Counters, Inbound, InboundFacts, Options, Source, Sources, compile};
 use crate::sip::name_addr::NameAddr;
+use crate::sip::uri::Uri;
+
+mod budgets;
+mod caps;
+mod patterns;
 
 const MAIN: &str = r#"
 [[listen]]
@@ -110,7 +115,7 @@ impl Box {
     fn permit(&self, facts: &Facts<'_>) -> Permit {
         match self.rules.decide(facts) {
             Decision::Allow(permit) | Decision::Emergency(permit) => permit,
-            other @ Decision::Refuse(..) => panic!("{other:?}"),
+            other @ (Decision::Observe(..) | Decision::Refuse(..)) => panic!("{other:?}"),
         }
     }
 }
@@ -123,10 +128,20 @@ fn facts<'a>(uri: &'a str, from: &'a str) -> Facts<'a> {
     Facts {
         tenant: TenantId(0),
         request_uri: Uri::parse(uri.as_bytes()).unwrap(),
+        source: [127, 0, 0, 3].into(),
         pai: None,
         ppi: None,
         from: NameAddr::parse(from.as_bytes()).unwrap(),
+        forwarded_by: &[],
         privacy: false,
+    }
+}
+
+fn inbound<'a>(uri: &'a str, from: &'a str) -> InboundFacts<'a> {
+    InboundFacts {
+        request_uri: Uri::parse(uri.as_bytes()).unwrap(),
+        pai: None,
+        from: NameAddr::parse(from.as_bytes()).unwrap(),
     }
 }
 
@@ -359,9 +374,12 @@ fn inbound_calls_go_to_whose_number_is_called() {
     );
     let beta = beta.replace("default = \"+81335570000\"", "default = \"+442079460000\"");
     let rules = set(&counters, &[ACME, &beta]);
-    let to = |uri: &str| match rules.judge_inbound(&Uri::parse(uri.as_bytes()).unwrap()) {
-        Inbound::Deliver { tenant, number, to } => format!("{} {number} {}", tenant.0, to.address),
-        Inbound::Refuse(refused) => refused.reason.to_string(),
+    let to = |uri: &str| match rules.judge_inbound(&inbound(uri, OWN), now(0)) {
+        Inbound::Deliver(it) => {
+            it.hold.release(now(1));
+            format!("{} {} {}", it.tenant.0, it.number, it.to.address)
+        }
+        Inbound::Refuse(refused, _) => refused.reason.to_string(),
     };
     assert_eq!(to("sip:+81335570042@gw"), "0 +81335570042 127.0.0.3:5080");
     assert_eq!(to("sip:0335570042@gw"), "0 +81335570042 127.0.0.3:5080");

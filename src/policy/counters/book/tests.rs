@@ -4,9 +4,10 @@ use jiff::tz::TimeZone;
 
 use super::*;
 use crate::base::time::{Mono, Wall};
-use crate::policy::counters::pages::KEYS_MAX;
+use crate::policy::counters::scopes::KEYS_MAX;
 use crate::policy::counters::{Counters, Quantity};
 use crate::policy::numbering::{Class, Country};
+use crate::policy::target::Target;
 
 fn packed(digits: &str) -> Packed {
     Packed::international(digits.as_bytes()).unwrap()
@@ -20,6 +21,8 @@ fn subject(called: &str, country: &str) -> Subject {
             class: Class::Fixed,
         },
         caller: packed("81335570000"),
+        minute: Minute::default(),
+        inbound: false,
     }
 }
 
@@ -44,28 +47,26 @@ struct Rules {
 
 impl Rules {
     fn new(version: u64, book: &Arc<Book>, caps: &[(Scope, Limits)]) -> Self {
-        let measure = |scope: Scope, limits| Measure {
-            meter: Meters::Fixed(book.meter(scope).unwrap()),
+        let measure = |scope: &Scope, limits| Measure {
+            meter: book.meter(scope).unwrap(),
             limits,
+            twin: false,
+            observe: false,
         };
         Self {
             version,
             book: Arc::clone(book),
             caps: caps
                 .iter()
-                .map(|&(scope, limits)| (scope, measure(scope, limits)))
+                .map(|(scope, limits)| (scope.clone(), measure(scope, *limits)))
                 .collect(),
         }
     }
 
     fn claims<'r>(&'r self, subject: &Subject, out: &mut Claims<'r>) {
         for (cap, (scope, measure)) in (0..).zip(&self.caps) {
-            let covered = match scope {
-                Scope::Tenant => true,
-                Scope::To(Target::Country(country)) => subject.to.country == Some(*country),
-                Scope::To(other) => panic!("{other:?}"),
-            };
-            if covered {
+            let there = subject.to.country.map(|it| Target::Country(it).word());
+            if scope.to[0] == 0 || there == Some(scope.to[0]) {
                 out.push(Claim {
                     measure,
                     budget: None,
@@ -83,8 +84,9 @@ impl Rules {
             claims: &claims,
             version: self.version,
             zone: &Zone::new(TimeZone::UTC),
+            wall: self.book.wall(now),
             asks: None,
-            regardless: false,
+            rigour: Rigour::Plain,
         };
         let admitted = self.book.admit(
             now,
@@ -97,7 +99,18 @@ impl Rules {
 }
 
 fn country(code: &str) -> Scope {
-    Scope::To(Target::Country(Country::parse(code).unwrap()))
+    let country = Country::parse(code).unwrap();
+    Scope {
+        to: [Target::Country(country).word(), 0],
+        ..Scope::default()
+    }
+}
+
+fn each(who: Who) -> Scope {
+    Scope {
+        each: Some(who),
+        ..Scope::default()
+    }
 }
 
 #[test]
@@ -105,7 +118,7 @@ fn all_claims_are_taken_together_or_none_is() {
     let counters = Counters::new();
     let book = counters.book(&"acme".into());
     let wide = (
-        Scope::Tenant,
+        Scope::default(),
         limits(&[(Quantity::AtOnce, 10), (Quantity::PerDay, 5)]),
     );
     let narrow = (country("us"), limits(&[(Quantity::AtOnce, 1)]));
@@ -149,7 +162,7 @@ fn a_reload_resets_nothing_and_a_new_live_cap_counts_what_lives() {
     let old = Rules::new(
         1,
         &book,
-        &[(Scope::Tenant, limits(&[(Quantity::AtOnce, 100)]))],
+        &[(Scope::default(), limits(&[(Quantity::AtOnce, 100)]))],
     );
     let mut holds: Vec<Hold> = (0..3)
         .map(|_| old.admit(at(1), subject("12125551234", "us")).unwrap())
@@ -158,7 +171,7 @@ fn a_reload_resets_nothing_and_a_new_live_cap_counts_what_lives() {
 
     let again = counters.book(&"acme".into());
     let caps = [
-        (Scope::Tenant, limits(&[(Quantity::AtOnce, 100)])),
+        (Scope::default(), limits(&[(Quantity::AtOnce, 100)])),
         (country("us"), limits(&[(Quantity::AtOnce, 4)])),
     ];
     let new = Rules::new(2, &again, &caps);
@@ -181,8 +194,10 @@ fn numbers_beyond_the_limit_share_one_counter() {
     let counters = Counters::new();
     let book = counters.book(&"acme".into());
     let measure = Measure {
-        meter: Meters::Each(Who::Called),
+        meter: book.meter(&each(Who::Called)).unwrap(),
         limits: limits(&[(Quantity::PerHour, 2)]),
+        twin: false,
+        observe: false,
     };
     let admit = |now: Now, called: u32| {
         let digits = (10_000_000 + called).to_string();
@@ -197,8 +212,9 @@ fn numbers_beyond_the_limit_share_one_counter() {
             claims: &claims,
             version: 1,
             zone: &Zone::new(TimeZone::UTC),
+            wall: book.wall(now),
             asks: None,
-            regardless: false,
+            rigour: Rigour::Plain,
         };
         match book.admit(now, &call, |_, _| {}, |_, _| None) {
             Ok((hold, _)) => {
@@ -231,7 +247,7 @@ fn a_cap_is_exact_among_threads() {
     let book = counters.book(&"acme".into());
     let caps = [
         (
-            Scope::Tenant,
+            Scope::default(),
             limits(&[(Quantity::AtOnce, CAP), (Quantity::PerHour, 2_000)]),
         ),
         (country("us"), limits(&[(Quantity::AtOnce, CAP - 1)])),
@@ -299,7 +315,7 @@ fn a_dropped_hold_is_a_leak_that_stays_counted() {
     let rules = Rules::new(
         1,
         &book,
-        &[(Scope::Tenant, limits(&[(Quantity::AtOnce, 1)]))],
+        &[(Scope::default(), limits(&[(Quantity::AtOnce, 1)]))],
     );
     drop(rules.admit(at(1), subject("12125551234", "us")).unwrap());
     drop(Hold::nothing());
@@ -314,7 +330,7 @@ fn books_that_nobody_has_and_that_count_nothing_are_forgotten() {
     let rules = Rules::new(
         1,
         &book,
-        &[(Scope::Tenant, limits(&[(Quantity::PerHour, 1)]))],
+        &[(Scope::default(), limits(&[(Quantity::PerHour, 1)]))],
     );
     rules
         .admit(at(1), subject("12125551234", "us"))
@@ -326,7 +342,7 @@ fn books_that_nobody_has_and_that_count_nothing_are_forgotten() {
     let rules = Rules::new(
         2,
         &book,
-        &[(Scope::Tenant, limits(&[(Quantity::PerHour, 1)]))],
+        &[(Scope::default(), limits(&[(Quantity::PerHour, 1)]))],
     );
     assert!(
         rules.admit(at(2), subject("12125551234", "us")).is_err(),

@@ -2,8 +2,6 @@ use proptest::prelude::*;
 
 use super::*;
 
-const SECOND: u64 = 1_000_000_000;
-
 fn limits(of: &[(Quantity, u32)]) -> Limits {
     let mut limits = Limits::NONE;
     for &(quantity, limit) in of {

@@ -73,7 +73,7 @@ fn a_number_has_the_price_that_its_call_had() {
         let number = match it.rules.decide(&facts(uri, OWN)) {
             Decision::Allow(permit) => permit.number,
             Decision::Refuse(refused, _) => refused.number.unwrap(),
-            other @ Decision::Emergency(_) => panic!("{other:?}"),
+            other @ (Decision::Emergency(_) | Decision::Observe(..)) => panic!("{other:?}"),
         };
         let price = it.rules.price(TenantId(0), &number);
         let costs_then = price.map(|price| price.dearest(60).to_string());

@@ -1,0 +1,132 @@
+//! What becomes of a call that comes from a carrier.
+
+use std::time::Duration;
+
+use super::counters::{Hold, Minute, Subject};
+use super::number::Number;
+use super::reason::Reason;
+use super::ruleset::{Delivery, RuleSet, TenantId};
+use super::target::Destination;
+use super::verdict::{Admitted, Refused, seconds};
+use crate::base::time::Now;
+use crate::sip::name_addr::NameAddr;
+use crate::sip::uri::Uri;
+
+/// A call that a carrier asks for.
+#[derive(Clone, Copy, Debug)]
+pub struct InboundFacts<'a> {
+    /// Where it is to go.
+    pub request_uri: Uri<'a>,
+    /// P-Asserted-Identity (RFC 3325).
+    pub pai: Option<NameAddr<'a>>,
+    /// From.
+    pub from: NameAddr<'a>,
+}
+
+/// What becomes of a call from a carrier.
+#[derive(Debug)]
+pub enum Inbound {
+    /// It goes to a tenant's phone system.
+    Deliver(Delivered),
+    /// It does not; whose it is, if it is anybody's. A tenant's caps refuse only
+    /// what is the tenant's.
+    Refuse(Refused, Option<TenantId>),
+}
+
+/// A call that goes to a tenant's phone system.
+#[derive(Debug)]
+#[must_use = "it holds places under caps"]
+pub struct Delivered {
+    /// Whose it is.
+    pub tenant: TenantId,
+    /// The called number.
+    pub number: Number,
+    /// Where it goes.
+    pub to: Delivery,
+    /// What it holds in the counters, until it is over.
+    pub hold: Hold,
+    /// Why it would have been refused, where that is only observed.
+    pub observed: Option<Refused>,
+    /// The longest that it may last once it is answered.
+    pub longest_call: Duration,
+    /// The longest that it may ring.
+    pub longest_ring: Duration,
+}
+
+impl RuleSet {
+    /// Judges a call that comes from a carrier: whose number is called, where
+    /// that tenant's calls go, and whether the tenant's caps on inbound calls have
+    /// room. The number may be in any tenant's own national form.
+    #[must_use]
+    pub fn judge_inbound(&self, facts: &InboundFacts<'_>, now: Now) -> Inbound {
+        let mut refused = Refused::new(Reason::CalledNotServed, None, None);
+        for (at, plan) in self.plans.iter().enumerate() {
+            let reading = match plan.read(&facts.request_uri, self.numbering) {
+                Ok(reading) => reading,
+                Err(unread) => {
+                    refused.unread = refused.unread.or(Some(unread));
+                    continue;
+                }
+            };
+            let number = reading.number;
+            refused.number = refused.number.or(Some(number));
+            let (Some(tenant), Some(to)) =
+                (self.tenant_of_called(&number), Destination::of(&reading))
+            else {
+                continue;
+            };
+            let its_plan = self.lane(tenant).map(|lane| usize::from(lane.plan));
+            let delivery = self.tenant(tenant).and_then(|it| it.inbound);
+            if let (true, Some(delivery)) = (its_plan == Some(at), delivery) {
+                return self.deliver(tenant, number, delivery, to, facts, now);
+            }
+        }
+        if refused.number.is_some() {
+            refused.unread = None;
+        } else {
+            refused.reason = Reason::NoSingleMeaning;
+        }
+        Inbound::Refuse(refused, None)
+    }
+
+    /// Takes the places under its tenant's caps of a call that can be delivered.
+    fn deliver(
+        &self,
+        tenant: TenantId,
+        number: Number,
+        delivery: Delivery,
+        to: Destination,
+        facts: &InboundFacts<'_>,
+        now: Now,
+    ) -> Inbound {
+        let Some(tenancy) = self.tenancy(tenant) else {
+            return Inbound::Refuse(Refused::because(Reason::NoTenant), None);
+        };
+        let caller = facts.pai.as_ref().unwrap_or(&facts.from);
+        let subject = Subject {
+            to,
+            // Callers without a number count as one.
+            caller: self.read_caller(tenancy.plan, caller).unwrap_or_default(),
+            minute: Minute::default(),
+            inbound: true,
+        };
+        match self.admit(&tenancy, &subject, now) {
+            // No budget is on calls from carriers.
+            Ok(Admitted {
+                hold,
+                over,
+                longest,
+                lease: _,
+            }) => Inbound::Deliver(Delivered {
+                tenant,
+                number,
+                to: delivery,
+                hold,
+                observed: over.map(|it| self.used_up(it, number)),
+                longest_call: seconds(longest.call),
+                longest_ring: seconds(longest.ring),
+            }),
+            Err(used_up) => Inbound::Refuse(self.used_up(used_up, number), Some(tenant)),
+        }
+    }
+}
