@@ -25,8 +25,9 @@ use super::money::{Currency, Money};
 use super::number::Number;
 use super::numbering::{Class, Country};
 use super::ruleset::{Mode, RuleId, RuleSet, TenantId};
+use super::spots::{Spot, services};
 use super::table::Table;
-use super::target::{Destination, Packed};
+use super::target::Packed;
 use super::tariff::Price;
 use crate::base::time::Wall;
 
@@ -95,31 +96,6 @@ pub struct Dearest {
     pub class: Class,
     /// What a call of a minute costs there, at most.
     pub minute: Money,
-}
-
-/// Where calls can go that are alike to all rules, caps and rows of a tariff.
-#[derive(Clone, Copy)]
-pub(super) struct Spot {
-    pub to: Destination,
-}
-
-/// Short codes: they are of their class alone.
-pub(super) fn services() -> impl Iterator<Item = Spot> {
-    let short = Number::short(b"0").as_ref().and_then(Packed::of);
-    let services = Class::ALL.into_iter().filter(|class| class.is_service());
-    services.filter_map(move |class| Some(Spot::new(short?, (None, class))))
-}
-
-impl Spot {
-    fn new(digits: Packed, (country, class): (Option<Country>, Class)) -> Self {
-        Self {
-            to: Destination {
-                digits,
-                country,
-                class,
-            },
-        }
-    }
 }
 
 /// What the calls of one share cost, at most.
@@ -281,26 +257,6 @@ impl RuleSet {
         all.flat_map(|prefix| self.spots(prefix))
             .chain(services())
             .collect()
-    }
-
-    /// The sorts of numbers that begin with a prefix; of all numbers, if it has no
-    /// digits: then each with its country's code.
-    pub(super) fn spots(&self, prefix: Packed) -> impl Iterator<Item = Spot> {
-        let number = prefix.number();
-        let digits = number.as_ref().and_then(Number::international_digits);
-        let sorts = self.numbering.sorts_under(digits.unwrap_or_default());
-        sorts.into_iter().map(move |sort| {
-            let code = match sort.0 {
-                Some(country) if number.is_none() => self.code_of(country),
-                _ => None,
-            };
-            Spot::new(code.unwrap_or(prefix), sort)
-        })
-    }
-
-    fn code_of(&self, country: Country) -> Option<Packed> {
-        let code = self.numbering.calling_code(country)?;
-        Packed::international(code.as_bytes())
     }
 
     fn exposure_of(&self, tenant: TenantId, lane: &Lane, of_tariff: &[Spot], at: Wall) -> Exposure {

@@ -6,11 +6,11 @@ use std::ops::Range;
 
 use super::compile::Sources;
 use super::diagnostic::{Diagnostic, Severity, Source};
-use super::exposure::Spot;
 use super::lane::{Lane, NO_TARIFF};
 use super::matcher::{self, Decision};
 use super::numbering::Class;
 use super::ruleset::{Mode, RuleId, RuleSet, TenantId};
+use super::spots::{Spot, services};
 use super::table::{Entry, Table};
 use super::target::Packed;
 use crate::base::time::Wall;
@@ -182,10 +182,6 @@ impl RuleSet {
             help: help.to_owned(),
         });
     }
-}
-
-fn services() -> impl Iterator<Item = Spot> {
-    super::exposure::services()
 }
 
 /// Whether a tariff has prices for parts of it: all of it may have one.

@@ -33,6 +33,7 @@ mod reader;
 mod reason;
 mod ruleset;
 mod spending;
+mod spots;
 mod table;
 mod target;
 mod tariff;
