@@ -278,9 +278,8 @@ impl RuleSet {
         let prefixes = prefixes.into_iter().flat_map(|tariff| tariff.prefixes());
         let everywhere = Packed::default();
         let all = prefixes.chain([everywhere]);
-        all.flat_map(|prefix| self.spots(prefix))
-            .chain(services())
-            .collect()
+        let all = all.flat_map(|prefix| self.spots(prefix));
+        all.chain(services()).collect()
     }
 
     /// The sorts of numbers that begin with a prefix; of all numbers, if it has no
