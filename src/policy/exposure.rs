@@ -254,9 +254,8 @@ impl RuleSet {
         let prefixes = prefixes.into_iter().flat_map(|tariff| tariff.prefixes());
         let everywhere = Packed::default();
         let all = prefixes.chain([everywhere]);
-        all.flat_map(|prefix| self.spots(prefix))
-            .chain(services())
-            .collect()
+        let all = all.flat_map(|prefix| self.spots(prefix));
+        all.chain(services()).collect()
     }
 
     fn exposure_of(&self, tenant: TenantId, lane: &Lane, of_tariff: &[Spot], at: Wall) -> Exposure {
