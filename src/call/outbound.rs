@@ -51,11 +51,15 @@ impl Calls {
         let emergency = || matches!(rules.decide(&facts), Ruling::Emergency(_));
         let far = match topology::caller_end(arrived) {
             Some(far) => far,
-            None if emergency() => topology::unstated_end(arrived),
-            None => {
-                self.answer(now, server, 400, out, |_| {});
-                return;
-            }
+            // What is refused anyway is refused as that; nothing is counted here.
+            None => match rules.decide(&facts) {
+                Ruling::Emergency(_) => topology::unstated_end(arrived),
+                Ruling::Refuse(refused, _) => {
+                    let asker = Asker::Tenant(tenant);
+                    return self.refuse_call(now, asker, server, &refused, arrived, out);
+                }
+                _ => return self.answer(now, server, 400, out, |_| {}),
+            },
         };
         let verdict = match self.closed(arrived.message).filter(|_| !emergency()) {
             Some(reason) => Verdict::Refuse(Refused::because(reason)),
