@@ -55,7 +55,7 @@ pub(super) fn run(wanted: cli::Run) -> Result<(), String> {
         reload: Box::new(reload),
     })
     .map_err(|error| error.to_string())?;
-    close(&ledger, shards, counters.live()).map_err(|fault| fault.to_string())
+    close(&ledger, shards, counters.places()).map_err(|fault| fault.to_string())
 }
 
 /// The rules to start with: those of the files or, if they are broken, the last

@@ -183,7 +183,7 @@ pub fn run_until(setup: Setup, stop: impl Future<Output = ()>) -> Result<(), Run
         // What a thread had to say, it said through `exits`.
         let _said = thread.join();
     }
-    let live = setup.counters.live();
+    let live = setup.counters.places();
     if live > 0 {
         tracing::warn!(live, "counters of live calls were not given back");
     }

@@ -76,6 +76,17 @@ impl Counters {
     /// The sum of every counter of live things. Zero when no call lives.
     #[must_use]
     pub fn live(&self) -> u64 {
+        self.places()
+            + lock(&self.books)
+                .values()
+                .map(|book| book.reserving())
+                .sum::<u64>()
+    }
+
+    /// As [`Self::live`], without the money that stays reserved for a call that is
+    /// over while its carrier may yet answer.
+    #[must_use]
+    pub fn places(&self) -> u64 {
         lock(&self.books).values().map(|book| book.live()).sum()
     }
 

@@ -302,6 +302,11 @@ impl Book {
         lock(&self.pages).live()
     }
 
+    /// The calls that money is reserved for.
+    pub(super) fn reserving(&self) -> u64 {
+        lock(&self.pages).reserving()
+    }
+
     /// Whether nothing in here matters any more.
     pub(super) fn is_at_rest(&self, now: Now) -> bool {
         lock(&self.pages).is_at_rest(now)

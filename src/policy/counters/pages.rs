@@ -361,7 +361,13 @@ impl Pages {
             .iter()
             .filter(|call| matches!(call, Place::Call(live) if !live.left));
         let calls = u64::try_from(calls.count()).unwrap_or(u64::MAX);
-        each.sum::<u64>() + calls + self.purses.calls()
+        each.sum::<u64>() + calls
+    }
+
+    /// The calls that money is reserved for, which outlives their places: a
+    /// carrier may answer late.
+    pub(super) fn reserving(&self) -> u64 {
+        self.purses.calls()
     }
 
     /// What is known of the call recorded at `at`.
