@@ -257,12 +257,20 @@ fn a_cap_is_exact_among_threads() {
         std::sync::atomic::AtomicU32::new(0),
         std::sync::atomic::AtomicU32::new(0),
     );
+    let full = std::sync::Barrier::new(8);
     let admitted: usize = std::thread::scope(|scope| {
         let worker = |seed: u64| {
-            let (rules, alive, most) = (&rules, &alive, &most);
+            let (rules, alive, most, full) = (&rules, &alive, &most, &full);
             move || {
-                let mut held = Vec::new();
-                let mut admitted = 0;
+                // First all at once until there is no place left, then to and fro.
+                let call = || rules.admit(at(0), subject("442071838750", "gb"));
+                let mut held: Vec<_> = std::iter::from_fn(|| call().ok()).collect();
+                let mut admitted = held.len();
+                alive.fetch_add(u32::try_from(admitted).unwrap(), Ordering::SeqCst);
+                full.wait();
+                let taken = alive.load(Ordering::SeqCst);
+                full.wait();
+                assert_eq!(taken, CAP, "every place is taken");
                 for i in 0..4_000_u64 {
                     let now = Now {
                         mono: Mono::from_nanos(i * 1_000 + seed),
@@ -296,7 +304,7 @@ fn a_cap_is_exact_among_threads() {
         let workers: Vec<_> = (0..8).map(|seed| scope.spawn(worker(seed))).collect();
         workers.into_iter().map(|it| it.join().unwrap()).sum()
     });
-    assert_eq!(most.into_inner(), CAP, "reached, and never passed");
+    assert!(most.into_inner() <= CAP, "never passed");
     let later = at(1);
     let alone = std::iter::from_fn(|| rules.admit(later, subject("442071838750", "gb")).ok());
     let alone = alone.map(|hold| hold.release(later)).count();
