@@ -16,6 +16,8 @@ pub mod call;
 
 pub mod shard;
 
+#[cfg(feature = "admin")]
+pub mod admin;
 #[cfg(feature = "ledger")]
 pub mod ledger;
 #[cfg(feature = "net")]

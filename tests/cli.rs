@@ -11,6 +11,8 @@
 
 #[path = "cli/check.rs"]
 mod check;
+#[path = "cli/control.rs"]
+mod control;
 #[path = "cli/explain.rs"]
 mod explain;
 #[path = "cli/exposure.rs"]

@@ -28,6 +28,7 @@ Begin with:
   tollgate check -c tollgate.toml     is the configuration right?
   tollgate explain -c tollgate.toml --tenant T NUMBER    why is it refused?
   tollgate run   -c tollgate.toml     judge calls
+  tollgate status -c tollgate.toml    what is it doing?
 
 Exit codes: 0 all is well; 1 a fault, said on standard error; 2 the command
 line makes no sense."
@@ -63,6 +64,25 @@ if there are any. The first SIGTERM or SIGINT refuses new calls and waits for
 those that are up (stop_after in [run] says how long); the second hangs up.
 Try the configuration first: tollgate check -c FILE")]
     Run(Run),
+    /// Tell what a Tollgate that runs is doing.
+    #[command(after_help = "\
+Examples:
+  tollgate status -c tollgate.toml
+  tollgate status -c tollgate.toml --json | jq .calls
+
+It asks over the control socket: `control` in the ledger's folder, unless
+[admin] socket says otherwise. Only the user that Tollgate runs as, and root,
+may ask.")]
+    Status(Status),
+    /// Have a Tollgate that runs read its rules again.
+    #[command(after_help = "\
+Example:
+  tollgate reload -c tollgate.toml
+
+What SIGHUP does, but it waits until the new rules are in force in every shard.
+If they are broken, each fault is shown, the old ones stay in force, and the exit
+code is 1.")]
+    Reload(Reload),
     /// Validate the configuration and every file it draws in.
     #[command(after_help = "\
 Example:
@@ -168,6 +188,23 @@ pub(super) struct Exposure {
     /// One JSON object instead of text.
     #[arg(long)]
     pub(super) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Status {
+    /// The configuration that it runs with.
+    #[arg(short = 'c', long = "config", value_name = "FILE")]
+    pub(super) config: PathBuf,
+    /// One JSON object instead of text.
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Reload {
+    /// The configuration that it runs with.
+    #[arg(short = 'c', long = "config", value_name = "FILE")]
+    pub(super) config: PathBuf,
 }
 
 #[derive(Debug, Args)]

@@ -1,16 +1,20 @@
 //! F6: configuration, boot, and one file a subcommand.
 
+mod ask;
 mod check;
 mod cli;
+mod control;
 mod demo;
 mod explain;
 mod exposure;
 mod last_good;
 mod ledger;
+mod reload;
 mod render;
 mod rules;
 mod run;
 mod sources;
+mod status;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -32,6 +36,8 @@ pub fn main() -> ExitCode {
         cli::Command::Explain(wanted) => explain::run(&wanted),
         cli::Command::Exposure(wanted) => exposure::run(&wanted).map(well),
         cli::Command::Run(wanted) => run::run(wanted).map(well),
+        cli::Command::Status(wanted) => status::run(&wanted).map(well),
+        cli::Command::Reload(wanted) => reload::run(&wanted).map(well),
     };
     match done {
         Ok(code) => code,

@@ -89,6 +89,16 @@ impl Broken {
             }
         }
     }
+
+    /// Logs each fault. The first line says how many there are, and each of the
+    /// others is one of them.
+    pub(super) fn log_and_tell(self) -> String {
+        let faults = match &self {
+            Self::Unread(_) => Vec::new(),
+            Self::Faults(faults, _) => faults.iter().map(|it| format!("\n{it}")).collect(),
+        };
+        self.log() + &faults.concat()
+    }
 }
 
 fn show(faults: &[Diagnostic], sources: &Sources) {

@@ -5,11 +5,13 @@ use std::sync::Arc;
 
 use tracing_subscriber::filter::LevelFilter;
 
+use crate::admin::Socket;
 use crate::ledger::{Fault, Journal, Ledger};
 use crate::net;
 use crate::policy::{Counters, RuleSet};
 use crate::record::Record;
 
+use super::control::{self, Running};
 use super::rules::{self, Rules};
 use super::{cli, last_good, sources};
 
@@ -29,6 +31,13 @@ pub(super) fn run(wanted: cli::Run) -> Result<(), String> {
     let shards = run.shards.unwrap_or_else(net::default_shards);
     // Before the journal says that a run has begun.
     let sockets = net::Sockets::open(&rules).map_err(|error| error.to_string())?;
+    let socket = sources::socket_of(&configuration.config)?;
+    let socket = Socket::open(&socket).map_err(|fault| fault.to_string())?;
+    let running = Running {
+        configuration: configuration.config.clone(),
+        ledger: directory.clone(),
+        start: net::clock::now(),
+    };
     let journals = journals(&ledger, shards, &rules).map_err(|fault| fault.to_string())?;
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
@@ -41,7 +50,7 @@ pub(super) fn run(wanted: cli::Run) -> Result<(), String> {
         let (ledger, counters) = (ledger.clone(), Arc::clone(&counters));
         move || match rules::load(&configuration, &counters) {
             Ok(rules) => Ok(in_force(rules, &ledger)),
-            Err(broken) => Err(broken.log()),
+            Err(broken) => Err(broken.log_and_tell()),
         }
     };
     net::run(net::Setup {
@@ -53,6 +62,7 @@ pub(super) fn run(wanted: cli::Run) -> Result<(), String> {
         directory,
         stop_after: run.stop_after,
         reload: Box::new(reload),
+        beside: Some(control::answer_on(socket, running)),
     })
     .map_err(|error| error.to_string())?;
     close(&ledger, shards, counters.places()).map_err(|fault| fault.to_string())

@@ -37,6 +37,14 @@ pub(super) fn ledger_of(config: &Path) -> Result<PathBuf, String> {
     main_file(config).map(|main| beside(config, &outline(&main).ledger))
 }
 
+/// Where the control socket of this configuration is.
+///
+/// # Errors
+/// One line: what cannot be read, and what to do.
+pub(super) fn socket_of(config: &Path) -> Result<PathBuf, String> {
+    main_file(config).map(|main| beside(config, &outline(&main).socket))
+}
+
 fn policies(config: &Path, folder: &Path, sources: &mut Sources) -> Result<(), String> {
     if !folder.is_dir() {
         return Err(format!(

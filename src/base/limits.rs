@@ -141,3 +141,24 @@ pub const QUARANTINE: usize = 256;
 /// are counted, and the count is logged when the second is over; the journal has
 /// them all.
 pub const LOG_LINES_PER_SECOND: u32 = 20;
+
+/// Seconds within which every shard must say that an operator's order is in force.
+/// Then the operator is told which ones have not.
+pub const ORDER_TIME_S: u64 = 5;
+
+/// The bytes of one request over the control socket. A longer one is refused, and
+/// the connection closed.
+pub const CONTROL_REQUEST_BYTES: usize = 1 << 16;
+
+/// The bytes of one line of an answer that a client reads. A longer one is a fault.
+pub const CONTROL_ANSWER_BYTES: usize = 1 << 22;
+
+/// Connections to the control socket at once. Further ones are told so, and closed.
+pub const CONTROL_CONNECTIONS: usize = 16;
+
+/// Seconds that a client of the control socket has to say what it wants, and to
+/// take each line of the answer. Then it is closed.
+pub const CONTROL_TIME_S: u64 = 5;
+
+/// Tenants that a status names. Of further ones only the number is told.
+pub const STATUS_TENANTS: usize = 200;

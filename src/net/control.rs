@@ -2,8 +2,7 @@
 
 use std::future::pending;
 use std::io;
-use std::pin::pin;
-use std::sync::{Arc, mpsc};
+use std::pin::{Pin, pin};
 use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -13,11 +12,10 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 use crate::shard::Command;
 
 use super::desk::Letter;
-use super::mailbox::Mailbox;
+use super::reins::{Beside, Reins};
 use super::rules::Job;
 use super::run::RunError;
 use super::socket::{Opened, kernel_drops};
-use super::stats::{Stats, Tally};
 
 /// How often it is looked whether calls are left, while stopping.
 const LOOK: Duration = Duration::from_millis(50);
@@ -86,9 +84,7 @@ enum Phase {
 
 /// The main thread's part.
 pub(super) struct Control {
-    mailboxes: Vec<Mailbox<Letter>>,
-    stats: Vec<Arc<Stats>>,
-    jobs: mpsc::Sender<Job>,
+    reins: Reins,
     exited: UnboundedReceiver<Exit>,
     sockets: Vec<Opened>,
     stop_after: Duration,
@@ -99,17 +95,13 @@ pub(super) struct Control {
 
 impl Control {
     pub(super) fn new(
-        mailboxes: Vec<Mailbox<Letter>>,
-        stats: Vec<Arc<Stats>>,
-        jobs: mpsc::Sender<Job>,
+        reins: Reins,
         exited: UnboundedReceiver<Exit>,
         sockets: Vec<Opened>,
         stop_after: Duration,
     ) -> Self {
         Self {
-            mailboxes,
-            stats,
-            jobs,
+            reins,
             exited,
             sockets,
             stop_after,
@@ -118,8 +110,8 @@ impl Control {
         }
     }
 
-    /// Serves until every shard has ended. When `stop` is ready, it is as if
-    /// SIGTERM had come.
+    /// Serves until every shard has ended, and whatever runs beside meanwhile. When
+    /// `stop` is ready, it is as if SIGTERM had come.
     ///
     /// # Errors
     /// One of them broke down. The others are told to stop at once, without
@@ -128,12 +120,14 @@ impl Control {
         mut self,
         mut signals: Signals,
         stop: impl Future<Output = ()>,
+        beside: Option<Beside>,
     ) -> Result<(), RunError> {
         let (mut stop, mut asked) = (pin!(stop), false);
+        let mut beside = beside.map(|beside| beside(self.reins.clone()));
         let mut figures = interval(FIGURES);
         figures.set_missed_tick_behavior(MissedTickBehavior::Skip);
         figures.tick().await;
-        let mut left = self.mailboxes.len();
+        let mut left = self.reins.shards();
         while left > 0 {
             let phase = self.phase;
             tokio::select! {
@@ -145,6 +139,7 @@ impl Control {
                     asked = true;
                     self.stop_sooner();
                 }
+                () = follow(&mut beside) => beside = None,
                 () = phase_end(phase) => self.stop_sooner(),
                 () = look_again(phase) => self.look(),
                 _ = figures.tick() => self.tell_figures(),
@@ -165,14 +160,14 @@ impl Control {
 
     fn reload(&self) {
         tracing::info!("SIGHUP: reading the rules again");
-        if self.jobs.send(Job::Reload).is_err() {
+        if self.reins.jobs.send(Job::Reload(None)).is_err() {
             tracing::error!("the rules stay as they were: their thread has ended");
         }
     }
 
     /// One step nearer to the end: at a signal, or when a phase took too long.
     fn stop_sooner(&mut self) {
-        let calls = self.tally().calls;
+        let calls = self.reins.tally().calls;
         self.phase = match self.phase {
             Phase::Serving => {
                 let seconds = self.stop_after.as_secs();
@@ -198,21 +193,21 @@ impl Control {
 
     /// Ends the threads if no call is left, and none can come.
     fn look(&self) {
-        let draining = self.stats.iter().all(|it| it.draining.value() > 0);
-        if draining && self.tally().calls == 0 {
+        let draining = self.reins.stats.iter().all(|it| it.draining.value() > 0);
+        if draining && self.reins.tally().calls == 0 {
             self.tell_all(|| Letter::Stop);
         }
     }
 
     fn tell_all(&self, letter: impl Fn() -> Letter) {
-        for mailbox in &self.mailboxes {
+        for mailbox in &self.reins.mailboxes {
             mailbox.urge(letter());
         }
     }
 
     /// The minute's figures: worth a warning if anything was lost meanwhile.
     fn tell_figures(&mut self) {
-        let lost = self.tally().lost().wrapping_add(self.unread());
+        let lost = self.reins.tally().lost().wrapping_add(self.unread());
         let figures = self.figures();
         if lost > self.lost {
             tracing::warn!("messages were lost within the last minute; so far: {figures}");
@@ -225,8 +220,11 @@ impl Control {
     /// Everything counted, in words.
     fn figures(&self) -> String {
         match self.unread() {
-            0 => self.tally().to_string(),
-            unread => format!("{}, {unread} lost before they were read", self.tally()),
+            0 => self.reins.tally().to_string(),
+            unread => format!(
+                "{}, {unread} lost before they were read",
+                self.reins.tally()
+            ),
         }
     }
 
@@ -235,13 +233,13 @@ impl Control {
         let sockets = self.sockets.iter();
         sockets.filter_map(|it| kernel_drops(&it.socket)).sum()
     }
+}
 
-    fn tally(&self) -> Tally {
-        let mut tally = Tally::default();
-        for stats in &self.stats {
-            tally.add(stats);
-        }
-        tally
+/// What runs beside; never ready without it.
+async fn follow(beside: &mut Option<Pin<Box<dyn Future<Output = ()>>>>) {
+    match beside {
+        Some(beside) => beside.await,
+        None => pending().await,
     }
 }
 

@@ -20,6 +20,7 @@ use super::admit::{Block, admit};
 use super::log::Strangers;
 use super::mailbox::Mailbox;
 use super::quarantine::Quarantine;
+use super::reins::Receipt;
 use super::stats::Stats;
 use super::udp::Datagram;
 
@@ -34,6 +35,8 @@ pub(super) enum Letter {
     Message { flow: Flow, message: Message },
     /// For the receiver's core.
     Command(Command),
+    /// The same, if it is one, and that it is in force is to be said.
+    Order(Option<Command>, Receipt),
     /// The receiver's thread is to end.
     Stop,
 }
@@ -56,6 +59,8 @@ pub(super) struct Desk {
     /// What is being handled, should it break the program.
     pub(super) handling: Bytes,
     pub(super) strangers: Option<Strangers>,
+    /// To be given when the turn's records are written.
+    pub(super) receipts: Vec<Receipt>,
     stats: Arc<Stats>,
 }
 
@@ -82,6 +87,7 @@ impl Desk {
             block: Block::new(),
             handling: Bytes::new(),
             strangers: None,
+            receipts: Vec::new(),
             stats,
         }
     }
@@ -134,11 +140,12 @@ impl Desk {
                 self.handling = message.bytes().clone();
                 self.message(now, flow, message);
             }
-            Letter::Command(command) => {
-                if let Command::Rules(rules) = &command {
-                    self.rules = Arc::clone(rules);
+            Letter::Command(command) => self.command(now, command),
+            Letter::Order(command, receipt) => {
+                if let Some(command) = command {
+                    self.command(now, command);
                 }
-                self.command(now, command);
+                self.receipts.push(receipt);
             }
             Letter::Stop => return false,
         }
@@ -154,7 +161,11 @@ impl Desk {
     /// A command to the core.
     pub(super) fn command(&mut self, now: Now, command: Command) {
         self.handling = Bytes::new();
-        self.draining |= matches!(command, Command::Drain);
+        match &command {
+            Command::Rules(rules) => self.rules = Arc::clone(rules),
+            Command::Drain => self.draining = true,
+            _ => {}
+        }
         let input = Input::Command(command);
         self.shard.handle(now, input, &mut self.outbox);
     }

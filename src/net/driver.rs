@@ -138,6 +138,9 @@ impl Driver {
         self.desk.post();
         self.flush(now);
         self.tend_journal(now);
+        for receipt in self.desk.receipts.drain(..) {
+            receipt.give(!self.closed);
+        }
         self.desk.rest();
         let untold = !self.failed.is_empty() || !self.unrecorded.is_empty();
         let unfinished = untold || !self.desk.outbox.is_empty();
@@ -150,6 +153,7 @@ impl Driver {
         let trusted = self.pen.is_trusted();
         if trusted == self.closed {
             self.closed = !trusted;
+            self.stats.journal_faults.set(usize::from(self.closed));
             self.desk.command(now, Command::Journal { trusted });
         }
     }

@@ -3,6 +3,7 @@
 //! ```text
 //! run        opens the sockets, starts a thread for each shard, serves signals
 //!  control     the main thread: signals, stopping, figures
+//!   reins        what whoever gives orders holds of it
 //!  rules       a thread that compiles new rules and frees old ones
 //!  driver      a shard's loop: wait, take, journal, send, log
 //!   wire         its sockets: batches in, batches out
@@ -19,6 +20,7 @@ mod log;
 mod mailbox;
 mod pen;
 mod quarantine;
+mod reins;
 mod rules;
 mod run;
 mod socket;
@@ -27,6 +29,7 @@ mod udp;
 mod wire;
 
 pub use pen::Journal;
+pub use reins::{Beside, Obeyed, Reins, Silent};
 pub use rules::Reload;
 pub use run::{RunError, Setup, default_shards, run, run_until};
 pub use socket::{BindError, Sockets};

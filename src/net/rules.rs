@@ -7,6 +7,8 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::thread;
 use std::time::Duration;
 
+use tokio::sync::oneshot;
+
 use crate::base::time::{Mono, Now};
 use crate::policy::{Counters, RuleSet};
 use crate::shard::Command;
@@ -14,33 +16,40 @@ use crate::shard::Command;
 use super::clock;
 use super::desk::Letter;
 use super::mailbox::Mailbox;
+use super::reins::InForce;
 
 /// How often the counters of tenants that are gone are looked through.
 const SWEEP: Duration = Duration::from_secs(600);
 
-/// Compiles the rules anew. An error is told as text, of one or more lines.
+/// Compiles the rules anew. Of an error's text the first line is logged, and all of
+/// it told to who asked.
 pub type Reload = Box<dyn Fn() -> Result<RuleSet, String> + Send>;
+
+/// Who waits for new rules: they are with the shards, or the reason why not.
+pub(super) type Asker = oneshot::Sender<Result<Arc<RuleSet>, String>>;
 
 /// What the thread is asked to do.
 #[derive(Debug)]
 pub(super) enum Job {
-    /// Read the rules again and hand them to the shards.
-    Reload,
+    /// Read the rules again and hand them to the shards. Who asked, if someone waits
+    /// for it, is told what came of it.
+    Reload(Option<Asker>),
     /// A shard has no more use for this.
     Free(Arc<RuleSet>),
 }
 
 struct Clerk {
     reload: Reload,
-    current: Arc<RuleSet>,
+    in_force: InForce,
     counters: Arc<Counters>,
     swept: Mono,
     mailboxes: Vec<Mailbox<Letter>>,
     /// How many shards still have the set before this one: while any has, no
     /// third is made.
     holders: usize,
-    /// It was asked for once more in the meantime.
+    /// It was asked for once more in the meantime, and by whom.
     again: bool,
+    askers: Vec<Asker>,
 }
 
 /// Starts the thread. It ends when every sender of jobs is gone.
@@ -48,7 +57,7 @@ struct Clerk {
 /// # Errors
 /// The system has no room for a thread.
 pub(super) fn start(
-    rules: Arc<RuleSet>,
+    in_force: InForce,
     counters: Arc<Counters>,
     reload: Reload,
     mailboxes: Vec<Mailbox<Letter>>,
@@ -56,12 +65,13 @@ pub(super) fn start(
     let (sender, jobs) = mpsc::channel();
     let clerk = Clerk {
         reload,
-        current: rules,
+        in_force,
         counters,
         swept: clock::mono(),
         mailboxes,
         holders: 0,
         again: false,
+        askers: Vec::new(),
     };
     thread::Builder::new()
         .name("rules".to_owned())
@@ -83,7 +93,10 @@ impl Clerk {
 
     fn take(&mut self, job: Job) {
         match job {
-            Job::Reload => self.again = true,
+            Job::Reload(asker) => {
+                self.again = true;
+                self.askers.extend(asker);
+            }
             Job::Free(rules) => {
                 drop(rules);
                 self.holders = self.holders.saturating_sub(1);
@@ -91,7 +104,11 @@ impl Clerk {
         }
         if self.again && self.holders == 0 {
             self.again = false;
-            self.reload();
+            let done = self.reload();
+            for asker in self.askers.drain(..) {
+                // Who has gone need not know.
+                let _told = asker.send(done.clone());
+            }
         }
     }
 
@@ -103,27 +120,33 @@ impl Clerk {
         }
     }
 
-    fn reload(&mut self) {
+    /// New rules for every shard.
+    ///
+    /// # Errors
+    /// Why there are none.
+    fn reload(&mut self) -> Result<Arc<RuleSet>, String> {
         let compiled = catch_unwind(AssertUnwindSafe(|| (self.reload)()))
             .unwrap_or_else(|_| Err("compiling them broke the program".to_owned()));
-        match compiled {
-            Err(error) => tracing::error!("the rules stay as they were: {error}"),
-            Ok(rules) if !same_listeners(&rules, &self.current) => tracing::error!(
-                "the rules stay as they were: [[listen]] has changed, which takes a restart"
-            ),
-            Ok(rules) => {
-                if rules.run() != self.current.run() {
-                    tracing::warn!("[run] or [ledger] has changed, which the next start heeds");
-                }
-                self.current = Arc::new(rules);
-                self.holders = self.mailboxes.len();
-                for mailbox in &self.mailboxes {
-                    let rules = Arc::clone(&self.current);
-                    mailbox.urge(Letter::Command(Command::Rules(rules)));
-                }
-                tracing::info!("new rules are in force");
-            }
+        let current = self.in_force.rules();
+        let rules = compiled.and_then(|rules| match same_listeners(&rules, &current) {
+            true => Ok(Arc::new(rules)),
+            false => Err("[[listen]] has changed, which takes a restart".to_owned()),
+        });
+        let rules = rules.inspect_err(|error| {
+            let first = error.lines().next().unwrap_or_default();
+            tracing::error!("the rules stay as they were: {first}");
+        })?;
+        if rules.run() != current.run() {
+            tracing::warn!("[run], [ledger] or [admin] has changed, which the next start heeds");
         }
+        self.holders = self.mailboxes.len();
+        for mailbox in &self.mailboxes {
+            let rules = Arc::clone(&rules);
+            mailbox.urge(Letter::Command(Command::Rules(rules)));
+        }
+        self.in_force.set(Arc::clone(&rules));
+        tracing::info!("new rules are in force");
+        Ok(rules)
     }
 }
 
@@ -187,24 +210,29 @@ mod tests {
         };
         let mut clerk = Clerk {
             reload: Box::new(reload),
-            current: Arc::new(rules("gate", &counters)),
+            in_force: InForce::new(Arc::new(rules("gate", &counters))),
             counters,
             swept: clock::mono(),
             mailboxes: vec![Mailbox::new(), Mailbox::new()],
             holders: 0,
             again: false,
+            askers: Vec::new(),
         };
-        let first = Arc::clone(&clerk.current);
-        clerk.take(Job::Reload);
+        let first = clerk.in_force.rules();
+        clerk.take(Job::Reload(None));
         let mut now = clock::now();
         clerk.sweep(now);
         assert!(knows(&clerk, "gate") && knows(&clerk, "lobby"));
         // While a shard still has the first set, no third is made.
-        clerk.take(Job::Reload);
+        let (asker, mut asked) = oneshot::channel();
+        clerk.take(Job::Reload(Some(asker)));
         clerk.take(Job::Free(Arc::clone(&first)));
-        assert!(!knows(&clerk, "office"));
+        assert!(!knows(&clerk, "office") && asked.try_recv().is_err());
         clerk.take(Job::Free(first));
         assert!(knows(&clerk, "office"));
+        let told = asked.try_recv().unwrap().unwrap();
+        assert_eq!(told.version(), clerk.in_force.rules().version());
+        drop(told);
         // Not at once, but in time; and what is in force stays.
         clerk.sweep(now);
         assert!(knows(&clerk, "gate"));

@@ -25,6 +25,7 @@ use super::driver::{Driver, Parts};
 use super::mailbox::Mailbox;
 use super::pen::{Journal, Pen};
 use super::quarantine::Quarantine;
+use super::reins::{Beside, InForce, Reins};
 use super::rules::{self, Job, Reload};
 use super::socket::{Opened, Sockets};
 use super::stats::Stats;
@@ -48,6 +49,8 @@ pub struct Setup {
     pub stop_after: Duration,
     /// Compiles the rules again; called on a thread of its own.
     pub reload: Reload,
+    /// What runs beside, if anything does: the control socket.
+    pub beside: Option<Beside>,
 }
 
 /// Why [`run`] did not run, or not to its end.
@@ -144,8 +147,9 @@ pub fn run_until(setup: Setup, stop: impl Future<Output = ()>) -> Result<(), Run
     let shards = u16::try_from(setup.journals.len()).unwrap_or(u16::MAX);
     let mailboxes: Vec<_> = (0..shards).map(|_| Mailbox::new()).collect();
     let stats: Vec<Arc<Stats>> = (0..shards).map(|_| Arc::default()).collect();
+    let in_force = InForce::new(Arc::clone(&setup.rules));
     let jobs = rules::start(
-        Arc::clone(&setup.rules),
+        in_force.clone(),
         Arc::clone(&setup.counters),
         setup.reload,
         mailboxes.clone(),
@@ -177,8 +181,15 @@ pub fn run_until(setup: Setup, stop: impl Future<Output = ()>) -> Result<(), Run
         threads.push(thread);
     }
     drop(setup.rules);
-    let control = control::Control::new(mailboxes, stats, jobs, exited, sockets, setup.stop_after);
-    runtime.block_on(control.serve(signals, stop))?;
+    let reins = Reins {
+        mailboxes,
+        stats,
+        jobs,
+        in_force,
+        quarantined: quarantine.len(),
+    };
+    let control = control::Control::new(reins, exited, sockets, setup.stop_after);
+    runtime.block_on(control.serve(signals, stop, setup.beside))?;
     for thread in threads {
         // What a thread had to say, it said through `exits`.
         let _said = thread.join();

@@ -51,6 +51,13 @@ macro_rules! stats {
             pub fn add(&mut self, stats: &Stats) {
                 $(self.$name = self.$name.wrapping_add(stats.$name.value());)+
             }
+
+            /// Every count: its name, its value, and of what it is, in words that
+            /// follow the number.
+            #[must_use]
+            pub fn each(&self) -> Vec<(&'static str, u64, &'static str)> {
+                vec![$((stringify!($name), self.$name, $label),)+]
+            }
         }
 
         impl fmt::Display for Tally {
@@ -101,6 +108,8 @@ stats! {
     /// Bytes of records that were lost: the journal could not be written, and
     /// memory for them was full.
     journal_lost "journal bytes lost",
+    /// Shards whose journal cannot be written now.
+    journal_faults "shards without a journal",
     /// INVITEs held back because their calls could not be recorded.
     unrecorded "not sent for want of a record",
     /// Calls that live now.

@@ -86,6 +86,8 @@ pub struct Outline {
     pub policies: String,
     /// The journal's directory, relative to the main file.
     pub ledger: String,
+    /// The control socket, relative to the main file.
+    pub socket: String,
 }
 
 /// Where the main file says that the others are; where it does not say, or
@@ -96,6 +98,7 @@ pub fn outline(main: &Source) -> Outline {
     let mut outline = Outline {
         policies: main::POLICIES.to_owned(),
         ledger: main::LEDGER.to_owned(),
+        socket: String::new(),
     };
     read_file(0, &mut faults, |root, faults| {
         let file = model::main_file(root, faults);
@@ -106,8 +109,12 @@ pub fn outline(main: &Source) -> Outline {
         };
         set(&mut outline.policies, file.policies);
         set(&mut outline.ledger, file.ledger);
+        set(&mut outline.socket, file.socket);
         Some(())
     });
+    if outline.socket.is_empty() {
+        outline.socket = format!("{}/{}", outline.ledger, main::SOCKET);
+    }
     outline
 }
 

@@ -34,6 +34,7 @@ mod reason;
 mod ruleset;
 mod spending;
 mod spots;
+mod standing;
 mod table;
 mod target;
 mod tariff;
@@ -55,6 +56,7 @@ pub use ruleset::{
     TenantId,
 };
 pub use spending::{Lease, Renewal};
+pub use standing::{Spent, Standing};
 pub use tariff::{Price, Tariff};
 pub use verdict::explain::{Explanation, Priced};
 pub use verdict::{Allowed, Decision, Permit, Refused, Verdict};

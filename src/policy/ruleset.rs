@@ -125,6 +125,9 @@ pub struct Run {
     pub stop_after: Duration,
     /// The journal's directory, relative to the main file.
     pub ledger: String,
+    /// The control socket, relative to the main file; none for the usual one in
+    /// the journal's directory.
+    pub socket: Option<String>,
 }
 
 /// A rule, for people.

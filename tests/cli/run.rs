@@ -12,7 +12,7 @@ use tollgate::record::Record;
 use crate::folder::Folder;
 
 /// A folder whose configuration listens on a port that was free just now.
-fn folder() -> Folder {
+pub fn folder() -> Folder {
     let free = UdpSocket::bind("127.0.0.1:0").unwrap();
     let port = free.local_addr().unwrap().port().to_string();
     let files = Folder::new();
@@ -25,14 +25,14 @@ fn folder() -> Folder {
 }
 
 /// The program while it runs.
-struct Running {
+pub struct Running {
     child: Child,
     log: Receiver<String>,
     seen: Vec<String>,
 }
 
 impl Running {
-    fn start(files: &Folder, more: &[&str]) -> Self {
+    pub fn start(files: &Folder, more: &[&str]) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_tollgate"))
             .args([&["run", "-c", "tollgate.toml"], more].concat())
             .current_dir(files.path("."))
@@ -56,7 +56,7 @@ impl Running {
 
     /// Waits until the log says `what`.
     #[track_caller]
-    fn says(&mut self, what: &str) {
+    pub fn says(&mut self, what: &str) {
         loop {
             let Ok(line) = self.log.recv_timeout(Duration::from_secs(30)) else {
                 panic!("the log does not say {what:?}: {:#?}", self.seen);
@@ -67,6 +67,16 @@ impl Running {
                 return;
             }
         }
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// As a crash would.
+    pub fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
     }
 
     fn signal(&self, name: &str) {
@@ -81,7 +91,7 @@ impl Running {
     }
 
     #[track_caller]
-    fn stop(mut self) {
+    pub fn stop(mut self) {
         self.signal("-TERM");
         assert_eq!(
             self.child.wait().unwrap().code(),
@@ -237,7 +247,7 @@ fn what_only_a_start_can_change_is_said() {
         "[run]\nstop_after = \"7s\"\n[ledger]",
     );
     running.signal("-HUP");
-    running.says("[run] or [ledger] has changed, which the next start heeds");
+    running.says("[run], [ledger] or [admin] has changed, which the next start heeds");
     running.says("new rules are in force");
     files.replace("tollgate.toml", "udp:127.0.0.1:", "udp:127.0.0.8:");
     running.signal("-HUP");

@@ -151,6 +151,7 @@ impl World {
                 // Only a second signal ends it before.
                 Listen::Everywhere => Duration::from_secs(86_400),
             },
+            beside: None,
             reload: {
                 let reloads = Arc::clone(&reloads);
                 Box::new(move || {

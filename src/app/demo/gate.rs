@@ -92,6 +92,7 @@ impl Gate {
             directory: folder.0.clone(),
             stop_after: Duration::from_millis(500),
             reload: Box::new(|| Err("the demo's rules are part of the program".to_owned())),
+            beside: None,
         };
         let (stop, stopped) = oneshot::channel();
         let thread = thread::Builder::new()

@@ -83,6 +83,7 @@ impl<'z> Build<'z> {
                 shards: None,
                 stop_after: STOP_AFTER,
                 ledger: LEDGER.to_owned(),
+                socket: None,
             },
             listeners: Vec::new(),
             carriers: Vec::new(),

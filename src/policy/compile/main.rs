@@ -15,6 +15,9 @@ use crate::policy::values::{self, Endpoint, Scheme};
 pub(super) const POLICIES: &str = "policies";
 /// Where the journal is unless the main file says otherwise.
 pub(super) const LEDGER: &str = "var/ledger";
+/// What the control socket in the ledger's folder is called, unless the main file
+/// says where else it is.
+pub(super) const SOCKET: &str = "control";
 /// How long live calls may go on after a request to stop, unless the main file
 /// says otherwise.
 pub(super) const STOP_AFTER: Duration = Duration::from_secs(30);
@@ -49,6 +52,14 @@ pub(super) fn main(build: &mut Build<'_>, file: &MainFile<'_>, faults: &mut Faul
             Ok(_) => faults.pending(admin.place, "`address` in [admin]"),
             Err(help) => not_an_address(admin, help, faults),
         }
+    }
+    if let Some(socket) = file.socket {
+        if socket.value.is_empty() {
+            let fault = Fault::error("the control socket has no name");
+            let help = "write a path, or leave the key out for `control` in the ledger's folder";
+            faults.add(socket.place, fault.help(help));
+        }
+        build.run.socket = Some(socket.value.to_owned());
     }
     if let Some(ledger) = file.ledger {
         ledger.value.clone_into(&mut build.run.ledger);

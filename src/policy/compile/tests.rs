@@ -232,6 +232,24 @@ fn what_is_not_enforced_yet_is_refused_unless_previewed() {
 }
 
 #[test]
+fn a_control_socket_has_a_name() {
+    let main = |socket: &str| format!("{MAIN}[admin]\nsocket = \"{socket}\"\n");
+    let set = compiled(&sources(&main("../ctl"), &[TENANT]), false).unwrap();
+    assert_eq!(set.run().socket.as_deref(), Some("../ctl"));
+    let found = compiled(&sources(&main(""), &[TENANT]), false).unwrap_err();
+    assert_has(&found[0].title, &["the control socket has no name"]);
+    let named = |text: &str| {
+        outline(&Source {
+            name: String::new(),
+            text: text.to_owned(),
+        })
+        .socket
+    };
+    assert_eq!(named("[admin]\nsocket = \"ctl\""), "ctl");
+    assert_eq!(named("[ledger]\ndirectory = \"var\""), "var/control");
+}
+
+#[test]
 fn transports_and_names_not_served_yet_are_left_out_when_previewed() {
     let main = format!(
         "{MAIN}\n[[listen]]\naddress = \"tls:127.0.0.1:5061\"\n[[carrier]]\nname = \"far\"\naddress = \"udp:sip.example.net\"\n"

@@ -302,6 +302,11 @@ impl Book {
         lock(&self.pages).live()
     }
 
+    /// How many of the tenant's calls live. Emergency calls are not counted.
+    pub(in crate::policy) fn calls_up(&self) -> u64 {
+        lock(&self.pages).calls_up()
+    }
+
     /// The calls that money is reserved for.
     pub(super) fn reserving(&self) -> u64 {
         lock(&self.pages).reserving()

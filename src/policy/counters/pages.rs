@@ -356,12 +356,16 @@ impl Pages {
     /// The sum of all counters of live things.
     pub(super) fn live(&self) -> u64 {
         let each = self.meters.iter().map(|meter| u64::from(meter.live()));
+        each.sum::<u64>() + self.calls_up()
+    }
+
+    /// How many calls live.
+    pub(super) fn calls_up(&self) -> u64 {
         let calls = self
             .calls
             .iter()
             .filter(|call| matches!(call, Place::Call(live) if !live.left));
-        let calls = u64::try_from(calls.count()).unwrap_or(u64::MAX);
-        each.sum::<u64>() + calls
+        u64::try_from(calls.count()).unwrap_or(u64::MAX)
     }
 
     /// The calls that money is reserved for, which outlives their places: a

@@ -16,6 +16,8 @@ pub(in crate::policy) struct MainFile<'t> {
     pub ledger: Option<At<&'t str>>,
     /// `admin.address`
     pub admin: Option<At<&'t str>>,
+    /// `admin.socket`
+    pub socket: Option<At<&'t str>>,
     /// `run.shards`
     pub shards: Option<At<u64>>,
     /// `run.stop_after`
@@ -83,7 +85,7 @@ pub(in crate::policy) fn main_file<'t>(
     }
     if let Some(mut admin) = root.table("admin", "[admin]", faults) {
         file.admin = admin.text("address", faults);
-        admin.required("address", file.admin, "\"127.0.0.1:8060\"", faults);
+        file.socket = admin.text("socket", faults);
         admin.close(faults);
     }
     if let Some(mut run) = root.table("run", "[run]", faults) {

@@ -1,7 +1,7 @@
 //! Budgets on what any cap can be on, and those that are only tried out.
 
 use super::*;
-use crate::policy::{Course, Renewal};
+use crate::policy::{Course, Money, Quantity, Renewal};
 
 const NEW_YORK: &str = "sip:+12125551234@gw";
 const OTHER: &str = "<sip:0335570013@pbx>;tag=1";
@@ -149,4 +149,23 @@ fn a_budget_that_is_tried_out_hangs_up_nothing() {
         }
         it.is_left_empty(vec![call]);
     }
+}
+
+#[test]
+fn a_standing_tells_of_live_calls_and_the_own_budget() {
+    let it = with("[budget]\nper_month = \"JPY 100000\"\n");
+    let id = it.rules.tenant_named("acme").unwrap();
+    let standing = || it.rules.standing(id, now(0)).unwrap();
+    assert!(standing().is_idle());
+    let call = allowed(it.judge(NEW_YORK, 0));
+    let now_up = standing();
+    assert!(!now_up.is_idle());
+    assert_eq!((now_up.calls, now_up.spent.len()), (1, 1));
+    let spent = now_up.spent[0];
+    assert_eq!(spent.limit, Money::from_millionths(100_000_000_000));
+    assert_eq!(spent.quantity, Quantity::MoneyPerMonth);
+    assert_eq!(spent.currency.as_str(), "JPY");
+    assert_eq!(spent.used.held.millionths(), price() * 1_000_000);
+    call.hold.release(now(0));
+    assert_eq!(standing().calls, 0);
 }

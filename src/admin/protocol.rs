@@ -1,0 +1,221 @@
+//! What is said over the control socket.
+//!
+//! A client sends one line of JSON, `{"v":1,"order":"status"}`, and gets lines of
+//! JSON, `{"v":1,"reply":{…}}`. All but the last of them have `"more":true`; then the
+//! connection is closed. Whoever reads an answer passes over keys that it does not
+//! know; an order with one is refused, since what it asks for would not be done.
+
+use serde::{Deserialize, Serialize};
+
+/// The version of this protocol. A change that an older client or server would
+/// misread raises it.
+pub const VERSION: u32 = 1;
+
+/// One order.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Request {
+    /// [`VERSION`].
+    pub v: u32,
+    /// What is to be done.
+    pub order: Order,
+    /// On whose behalf, if the client is run for somebody (`sudo`). Taken down as
+    /// what it is: the client's word.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub behalf: Option<String>,
+}
+
+/// What can be ordered.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Order {
+    /// Tell what is going on.
+    Status,
+    /// Read the rules again.
+    Reload,
+}
+
+/// One line of an answer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Answer {
+    /// [`VERSION`].
+    pub v: u32,
+    /// Whether another line follows.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub more: bool,
+    /// What it says.
+    pub reply: Reply,
+}
+
+/// What an answer says.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reply {
+    /// What is going on.
+    Status(Box<Status>),
+    /// New rules are in force.
+    Reloaded(Rules),
+    /// It was not done.
+    Fault(Fault),
+}
+
+/// Why an order was not done.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fault {
+    /// For programs: see [`FaultKind`].
+    pub kind: FaultKind,
+    /// One line: what is wrong, and what to do.
+    pub text: String,
+    /// Further lines, such as each fault of a file of rules.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub details: Vec<String>,
+}
+
+impl Fault {
+    /// A fault in one line.
+    #[must_use]
+    pub fn new(kind: FaultKind, text: impl Into<String>) -> Self {
+        Self {
+            kind,
+            text: text.into(),
+            details: Vec::new(),
+        }
+    }
+}
+
+/// What sort of fault it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum FaultKind {
+    /// The client is another user.
+    Forbidden,
+    /// Too many others are connected.
+    Busy,
+    /// The request is no JSON, or asks for what nobody knows.
+    Malformed,
+    /// It is longer than a request may be.
+    TooLong,
+    /// It did not come in time.
+    TooSlow,
+    /// It is of another version of the protocol.
+    Version,
+    /// The rules are broken, and stay as they were.
+    Rules,
+    /// A shard did not say in time that it obeys.
+    Silent,
+    /// A kind that this version does not know.
+    #[serde(other)]
+    Other,
+}
+
+/// The rules in force.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rules {
+    /// Their hash, by which the ledger names them.
+    pub hash: String,
+    /// How many sets there were in this run, this one included.
+    pub version: u64,
+    /// How many tenants they have.
+    pub tenants: usize,
+    /// How many rules.
+    pub rules: usize,
+}
+
+/// What is going on.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Status {
+    /// Tollgate's version.
+    pub version: String,
+    /// Its process.
+    pub pid: u32,
+    /// When it started (RFC 3339, UTC).
+    pub since: String,
+    /// For how many seconds it has run.
+    pub seconds: u64,
+    /// The configuration.
+    pub configuration: String,
+    /// The ledger's folder.
+    pub ledger: String,
+    /// The rules in force.
+    pub rules: Rules,
+    /// How many shards there are.
+    pub shards: usize,
+    /// It is being stopped, and lets no new call in.
+    pub stopping: bool,
+    /// Calls that live, emergency calls included.
+    pub calls: u64,
+    /// The journal.
+    pub journal: Journal,
+    /// The carriers.
+    pub carriers: Vec<Carrier>,
+    /// Tenants with calls, or with money spent: the busiest first.
+    pub tenants: Vec<Tenant>,
+    /// How many further ones there are.
+    pub tenants_left_out: usize,
+    /// Messages that are kept out, because they broke the program once.
+    pub quarantined: usize,
+    /// What was counted since the start, and is not zero.
+    pub counts: Vec<Count>,
+}
+
+/// How the journal is.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Journal {
+    /// Shards whose journal cannot be written now: they let in emergency calls only.
+    pub shards_without: u64,
+    /// Bytes written since the start.
+    pub bytes: u64,
+    /// Bytes of records that were lost.
+    pub lost: u64,
+}
+
+/// A carrier.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Carrier {
+    /// Its name.
+    pub name: String,
+    /// Where calls to it go.
+    pub address: String,
+}
+
+/// A tenant.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tenant {
+    /// Its name.
+    pub name: String,
+    /// Its calls that live; emergency calls are not counted.
+    pub calls: u64,
+    /// Its budgets.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub budgets: Vec<Budget>,
+}
+
+/// A tenant's budget, in the period that it is now. Amounts are decimal numbers as
+/// text, in the currency's own unit.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Budget {
+    /// `day` or `month`.
+    pub period: String,
+    /// ISO 4217.
+    pub currency: String,
+    /// How much there is of it.
+    pub limit: String,
+    /// What calls that are over have cost.
+    pub spent: String,
+    /// What live calls hold.
+    pub held: String,
+    /// Both together, of a thousand of the limit.
+    pub used_permille: u64,
+}
+
+/// Something counted.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Count {
+    /// A short name.
+    pub name: String,
+    /// How many.
+    pub value: u64,
+    /// Of what, in words that follow the number.
+    pub what: String,
+}

@@ -1,0 +1,214 @@
+//! What `tollgate run` does when it is spoken to over the control socket.
+
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::time::Duration;
+
+use crate::admin::protocol::{
+    Budget, Carrier, Count, Fault, FaultKind, Journal, Order, Reply, Rules, Status, Tenant,
+};
+use crate::admin::{By, Operator, Replies, Socket, serve};
+use crate::base::limits::STATUS_TENANTS;
+use crate::base::time::Now;
+use crate::net::{Beside, Reins, clock};
+use crate::policy::{Amount, Quantity, RuleSet, Spent, Standing};
+
+/// What the operator of a program that runs needs to know of it.
+pub(super) struct Running {
+    /// The configuration.
+    pub(super) configuration: PathBuf,
+    /// The ledger's folder.
+    pub(super) ledger: PathBuf,
+    /// When it started.
+    pub(super) start: Now,
+}
+
+struct Desk {
+    running: Running,
+    reins: Reins,
+}
+
+/// Answers on `socket` for as long as the program runs.
+pub(super) fn answer_on(socket: Socket, running: Running) -> Beside {
+    Box::new(move |reins| {
+        let desk = Rc::new(Desk { running, reins });
+        Box::pin(async move {
+            if let Err(error) = serve(socket, desk).await {
+                tracing::error!(%error, "the control socket cannot be served: no orders are taken");
+            }
+        })
+    })
+}
+
+impl Operator for Desk {
+    async fn obey(&self, by: By, order: Order, _replies: &mut Replies<'_>) -> Reply {
+        match order {
+            Order::Status => Reply::Status(Box::new(self.status(clock::now()))),
+            Order::Reload => self.reload(&by).await,
+        }
+    }
+}
+
+impl Desk {
+    async fn reload(&self, by: &By) -> Reply {
+        tracing::info!(by = %by.name, "reading the rules again");
+        match self.reins.reload().await {
+            Ok(rules) => Reply::Reloaded(summary(&rules)),
+            Err(text) => {
+                let mut lines = text.lines().map(str::to_owned);
+                let first = lines.next().unwrap_or_default();
+                Reply::Fault(Fault {
+                    kind: FaultKind::Rules,
+                    text: format!("the rules stay as they were: {first}"),
+                    details: lines.collect(),
+                })
+            }
+        }
+    }
+
+    fn status(&self, now: Now) -> Status {
+        let (rules, tally) = (self.reins.rules(), self.reins.tally());
+        let (tenants, tenants_left_out) = tenants(&rules, now);
+        let up = now.mono.saturating_since(self.running.start.mono);
+        let counts = tally.each().into_iter().filter(|(_, value, _)| *value > 0);
+        Status {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            pid: std::process::id(),
+            since: time(self.running.start),
+            seconds: up.as_secs(),
+            configuration: self.running.configuration.display().to_string(),
+            ledger: self.running.ledger.display().to_string(),
+            rules: summary(&rules),
+            shards: self.reins.shards(),
+            stopping: tally.draining > 0,
+            calls: tally.calls,
+            journal: Journal {
+                shards_without: tally.journal_faults,
+                bytes: tally.journal_bytes,
+                lost: tally.journal_lost,
+            },
+            carriers: rules.carriers().iter().map(carrier).collect(),
+            tenants,
+            tenants_left_out,
+            quarantined: self.reins.quarantined(),
+            counts: counts
+                .map(|(name, value, what)| Count {
+                    name: name.to_owned(),
+                    value,
+                    what: what.to_owned(),
+                })
+                .collect(),
+        }
+    }
+}
+
+fn summary(rules: &RuleSet) -> Rules {
+    Rules {
+        hash: rules
+            .hash()
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect(),
+        version: rules.version(),
+        tenants: rules.tenants().len(),
+        rules: rules.rule_count(),
+    }
+}
+
+fn carrier(carrier: &crate::policy::Carrier) -> Carrier {
+    let transport = carrier.transport.via_name().to_ascii_lowercase();
+    Carrier {
+        name: carrier.name.to_string(),
+        address: format!("{transport}:{}", carrier.address),
+    }
+}
+
+/// The tenants that something is to be told of, the busiest first, and how many
+/// of them are left out.
+fn tenants(rules: &RuleSet, now: Now) -> (Vec<Tenant>, usize) {
+    let count = u32::try_from(rules.tenants().len()).unwrap_or(u32::MAX);
+    let ids = (0..count).map(crate::policy::TenantId);
+    let standings = ids.filter_map(|id| rules.standing(id, now));
+    let mut busy: Vec<Standing> = standings.filter(|it| !it.is_idle()).collect();
+    let share = |it: &Standing| it.spent.iter().map(permille).max().unwrap_or(0);
+    busy.sort_by_key(|it| std::cmp::Reverse((share(it), it.calls)));
+    let left_out = busy.len().saturating_sub(STATUS_TENANTS);
+    let shown = busy.iter().take(STATUS_TENANTS);
+    let tenants = shown.map(|it| Tenant {
+        name: it.tenant.to_string(),
+        calls: it.calls,
+        budgets: it.spent.iter().map(budget).collect(),
+    });
+    (tenants.collect(), left_out)
+}
+
+/// How much of a budget is used, of a thousand.
+fn permille(spent: &Spent) -> u64 {
+    let used = spent.used.booked.saturating_add(spent.used.held);
+    let limit = spent.limit.millionths().max(1);
+    let share = u128::from(used.millionths()) * 1_000 / u128::from(limit);
+    u64::try_from(share).unwrap_or(u64::MAX)
+}
+
+fn budget(spent: &Spent) -> Budget {
+    let period = match spent.quantity {
+        Quantity::MoneyPerMonth => "month",
+        _ => "day",
+    };
+    let number = |money| {
+        let currency = spent.currency;
+        let text = Amount { currency, money }.to_string();
+        let digits = text.split_once(' ').map(|(_, digits)| digits.to_owned());
+        digits.unwrap_or(text)
+    };
+    Budget {
+        period: period.to_owned(),
+        currency: spent.currency.to_string(),
+        limit: number(spent.limit),
+        spent: number(spent.used.booked),
+        held: number(spent.used.held),
+        used_permille: permille(spent),
+    }
+}
+
+/// A point in time for people and programs (RFC 3339, UTC, whole seconds).
+fn time(at: Now) -> String {
+    let micros = at.wall.as_micros();
+    jiff::Timestamp::from_microsecond(micros)
+        .and_then(|time| time.round(jiff::Unit::Second))
+        .map_or_else(|_| micros.to_string(), |time| time.to_string())
+}
+
+/// A span of time for people: its two largest units.
+pub(super) fn span(seconds: u64) -> String {
+    let time = Duration::from_secs(seconds).as_secs();
+    let units = [
+        (time / 86_400, "d"),
+        (time / 3_600 % 24, "h"),
+        (time / 60 % 60, "min"),
+        (time % 60, "s"),
+    ];
+    let shown = units.iter().skip_while(|(count, _)| *count == 0).take(2);
+    let parts: Vec<String> = shown
+        .filter(|(count, _)| *count > 0)
+        .map(|(count, unit)| format!("{count} {unit}"))
+        .collect();
+    match parts.is_empty() {
+        true => "0 s".to_owned(),
+        false => parts.join(" "),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::span;
+
+    #[test]
+    fn spans_are_short() {
+        let shown = [0, 59, 60, 61, 7_200, 93_784, 86_403].map(span);
+        assert_eq!(
+            shown,
+            ["0 s", "59 s", "1 min", "1 min 1 s", "2 h", "1 d 2 h", "1 d"]
+        );
+    }
+}

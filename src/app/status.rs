@@ -1,0 +1,159 @@
+//! `tollgate status`: what is going on.
+
+use std::fmt::Write;
+
+use crate::admin::protocol::{Budget, Order, Reply, Status, Tenant};
+
+use super::cli::Status as Wanted;
+use super::control::span;
+use super::render::count;
+use super::{ask, print};
+
+/// Counts that a healthy machine does not have, beside those of the journal.
+const DROPPED: [&str; 10] = [
+    "strangers",
+    "not_sip",
+    "bad_status_line",
+    "truncated",
+    "quarantined",
+    "hop_dropped",
+    "receive_failed",
+    "send_failed",
+    "send_dropped",
+    "unrecorded",
+];
+
+/// `tollgate status`.
+///
+/// # Errors
+/// One line: what is wrong, and what to do.
+pub(super) fn run(wanted: &Wanted) -> Result<(), String> {
+    let reply = ask::last(ask::order(&wanted.config, Order::Status)?)?;
+    let Reply::Status(status) = &reply else {
+        return Err(ask::unexpected(&reply));
+    };
+    if wanted.json {
+        let json = serde_json::to_string(status).map_err(|error| error.to_string())?;
+        return print(&format!("{json}\n"));
+    }
+    print(&text(status))
+}
+
+/// The status for people: one thing a line, what is wrong in words.
+fn text(status: &Status) -> String {
+    let mut lines = vec![
+        (
+            "tollgate",
+            format!(
+                "{}, process {}, up {} (since {})",
+                status.version,
+                status.pid,
+                span(status.seconds),
+                status.since
+            ),
+        ),
+        (
+            "rules",
+            format!(
+                "{}: {}, {}, hash {}",
+                status.configuration,
+                count(status.rules.tenants, "tenant", "tenants"),
+                count(status.rules.rules, "rule", "rules"),
+                status.rules.hash.get(..16).unwrap_or(&status.rules.hash),
+            ),
+        ),
+    ];
+    let up = count(amount(status.calls), "call", "calls");
+    let on = count(status.shards, "shard", "shards");
+    let stopping = match status.stopping {
+        true => "; stopping: no new call is let in",
+        false => "",
+    };
+    lines.push(("calls", format!("{up} up, {on}{stopping}")));
+    lines.push(("journal", journal(status)));
+    for carrier in &status.carriers {
+        lines.push((
+            "carrier",
+            format!("{} at {}", carrier.name, carrier.address),
+        ));
+    }
+    lines.extend(status.tenants.iter().map(|it| ("tenant", tenant(it))));
+    if status.tenants_left_out > 0 {
+        let more = count(status.tenants_left_out, "tenant", "tenants");
+        lines.push(("", format!("{more} more with calls or money spent")));
+    }
+    if status.quarantined > 0 {
+        let kept = count(status.quarantined, "message", "messages");
+        let why = "kept out, because they broke the program";
+        lines.push((
+            "quarantine",
+            format!("{kept} {why}: {}/quarantine", status.ledger),
+        ));
+    }
+    let dropped = status.counts.iter();
+    let dropped = dropped.filter(|it| DROPPED.contains(&it.name.as_str()));
+    let dropped: Vec<String> = dropped
+        .map(|it| format!("{} {}", it.value, it.what))
+        .collect();
+    if !dropped.is_empty() {
+        lines.push(("dropped", dropped.join(", ")));
+    }
+    let mut text = String::new();
+    for (head, line) in lines {
+        // Writing to a string cannot fail.
+        let _ = writeln!(text, "{head:<11}{line}");
+    }
+    text
+}
+
+fn journal(status: &Status) -> String {
+    let journal = &status.journal;
+    let mut line = match journal.shards_without {
+        0 => format!("written, in {}", status.ledger),
+        without if amount(without) >= status.shards => format!(
+            "CANNOT BE WRITTEN in {}: only emergency calls are let in (the log says why)",
+            status.ledger
+        ),
+        without => format!(
+            "CANNOT BE WRITTEN by {} of {} shards in {}: they let in emergency calls only (the log says why)",
+            without, status.shards, status.ledger
+        ),
+    };
+    if journal.lost > 0 {
+        let _ = write!(line, "; {} bytes of records were lost", journal.lost);
+    }
+    line
+}
+
+fn tenant(tenant: &Tenant) -> String {
+    let calls = count(amount(tenant.calls), "call", "calls");
+    let budgets = tenant.budgets.iter().map(budget);
+    let parts: Vec<String> = std::iter::once(format!("{}: {calls} up", tenant.name))
+        .chain(budgets)
+        .collect();
+    parts.join(", ")
+}
+
+fn budget(budget: &Budget) -> String {
+    let Budget {
+        period,
+        currency,
+        limit,
+        spent,
+        held,
+        used_permille,
+    } = budget;
+    let of = match period.as_str() {
+        "day" => "today",
+        _ => "this month",
+    };
+    format!(
+        "{currency} {spent} spent and {held} held of {limit} {of} ({} %)",
+        used_permille / 10
+    )
+}
+
+/// A count, for the words beside it.
+fn amount(count: u64) -> usize {
+    usize::try_from(count).unwrap_or(usize::MAX)
+}

@@ -1,0 +1,189 @@
+//! What whoever gives orders holds of a Tollgate that runs: commands to every
+//! shard, each answered when it is in force, and what there is to see.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::{Instant, timeout_at};
+
+use crate::base::limits::ORDER_TIME_S;
+use crate::policy::RuleSet;
+use crate::shard::Command;
+
+use super::desk::Letter;
+use super::mailbox::Mailbox;
+use super::rules::Job;
+use super::stats::{Stats, Tally};
+
+/// What runs on the main thread beside the signals, until the end or its own: it is
+/// given the reins.
+pub type Beside = Box<dyn FnOnce(Reins) -> Pin<Box<dyn Future<Output = ()>>> + Send>;
+
+/// The rules in force, for who only looks at them.
+#[derive(Clone, Debug)]
+pub(super) struct InForce(Arc<Mutex<Arc<RuleSet>>>);
+
+impl InForce {
+    pub(super) fn new(rules: Arc<RuleSet>) -> Self {
+        Self(Arc::new(Mutex::new(rules)))
+    }
+
+    pub(super) fn set(&self, rules: Arc<RuleSet>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = rules;
+    }
+
+    pub(super) fn rules(&self) -> Arc<RuleSet> {
+        Arc::clone(&self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// Commands and figures. Each clone drives the same Tollgate.
+#[derive(Clone, Debug)]
+pub struct Reins {
+    pub(super) mailboxes: Vec<Mailbox<Letter>>,
+    pub(super) stats: Vec<Arc<Stats>>,
+    pub(super) jobs: std::sync::mpsc::Sender<Job>,
+    pub(super) in_force: InForce,
+    pub(super) quarantined: usize,
+}
+
+/// What the shards said to a command: all of them have it in force.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Obeyed {
+    /// How many shards there are.
+    pub shards: u16,
+    /// Every one of them has it in its journal; otherwise some have it in memory,
+    /// because their journal cannot be written now.
+    pub recorded: bool,
+}
+
+/// Shards that have not said within [`ORDER_TIME_S`] that they obey.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Silent {
+    /// Which of them. The others obey, and these will as soon as they go on.
+    pub shards: Vec<u16>,
+}
+
+impl std::fmt::Display for Silent {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let names: Vec<String> = self.shards.iter().map(u16::to_string).collect();
+        write!(
+            f,
+            "shard {} did not answer within {ORDER_TIME_S} s; the others obey",
+            names.join(", ")
+        )
+    }
+}
+
+impl std::error::Error for Silent {}
+
+/// Says for a shard that a command is in force there.
+#[derive(Debug)]
+pub(super) struct Receipt {
+    shard: u16,
+    to: mpsc::Sender<(u16, bool)>,
+}
+
+impl Receipt {
+    /// Says so. `recorded`: it is in the journal.
+    pub(super) fn give(self, recorded: bool) {
+        // Who asked may have gone, which changes nothing; and there is room for
+        // one of each shard.
+        let _heard = self.to.try_send((self.shard, recorded));
+    }
+}
+
+impl Reins {
+    /// Has every shard do something, and waits until it is in force in all.
+    ///
+    /// # Errors
+    /// [`Silent`]: a shard hangs, or has ended.
+    pub async fn tell(&self, command: impl Fn() -> Command) -> Result<Obeyed, Silent> {
+        self.post(|| Some(command())).await
+    }
+
+    /// Waits until every shard has done all that it was told before.
+    ///
+    /// # Errors
+    /// As [`Self::tell`].
+    pub async fn settled(&self) -> Result<Obeyed, Silent> {
+        self.post(|| None).await
+    }
+
+    async fn post(&self, command: impl Fn() -> Option<Command>) -> Result<Obeyed, Silent> {
+        let (to, mut receipts) = mpsc::channel(self.mailboxes.len().max(1));
+        let mut silent = Vec::new();
+        for (shard, mailbox) in (0_u16..).zip(&self.mailboxes) {
+            silent.push(shard);
+            let receipt = Receipt {
+                shard,
+                to: to.clone(),
+            };
+            mailbox.urge(Letter::Order(command(), receipt));
+        }
+        drop(to);
+        let mut obeyed = Obeyed {
+            shards: u16::try_from(silent.len()).unwrap_or(u16::MAX),
+            recorded: true,
+        };
+        let end = Instant::now() + Duration::from_secs(ORDER_TIME_S);
+        while !silent.is_empty() {
+            match timeout_at(end, receipts.recv()).await {
+                Ok(Some((shard, recorded))) => {
+                    silent.retain(|it| *it != shard);
+                    obeyed.recorded &= recorded;
+                }
+                Ok(None) | Err(_) => return Err(Silent { shards: silent }),
+            }
+        }
+        Ok(obeyed)
+    }
+
+    /// Has the rules read again, and waits until they are in force.
+    ///
+    /// # Errors
+    /// Why they stay as they were, in one or more lines.
+    pub async fn reload(&self) -> Result<Arc<RuleSet>, String> {
+        let (answer, answered) = oneshot::channel();
+        let ended = || "the thread that compiles rules has ended".to_owned();
+        self.jobs
+            .send(Job::Reload(Some(answer)))
+            .map_err(|_| ended())?;
+        let rules = answered.await.map_err(|_| ended())??;
+        self.settled().await.map_err(|silent| silent.to_string())?;
+        Ok(rules)
+    }
+
+    /// The rules in force. Not to be kept: a set that is out of force is freed only
+    /// when nobody has it any more.
+    #[must_use]
+    pub fn rules(&self) -> Arc<RuleSet> {
+        self.in_force.rules()
+    }
+
+    /// How many shards there are.
+    #[must_use]
+    pub fn shards(&self) -> usize {
+        self.mailboxes.len()
+    }
+
+    /// What the shards have counted since the start, summed.
+    #[must_use]
+    pub fn tally(&self) -> Tally {
+        let mut tally = Tally::default();
+        for stats in &self.stats {
+            tally.add(stats);
+        }
+        tally
+    }
+
+    /// Messages that are kept out since this start, because they broke the program
+    /// before.
+    #[must_use]
+    pub fn quarantined(&self) -> usize {
+        self.quarantined
+    }
+}

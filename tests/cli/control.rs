@@ -1,0 +1,140 @@
+//! A Tollgate that runs, spoken to over its control socket.
+
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
+use std::process::Command;
+
+use serde_json::Value;
+
+use crate::folder::Said;
+use crate::run::{Running, folder};
+
+#[test]
+fn status_tells_what_runs() {
+    let files = folder();
+    let said = files.tollgate(&["status", "-c", "tollgate.toml"]);
+    said.is_one_line("no Tollgate is running with this configuration");
+
+    let mut running = Running::start(&files, &[]);
+    running.says("listening on UDP");
+    let said = files.tollgate(&["status", "-c", "tollgate.toml"]);
+    assert_eq!(said.code, Some(0), "{said:?}");
+    for line in [
+        "calls      0 calls up",
+        "journal    written, in ",
+        "carrier    metro at udp:127.0.0.2:5070",
+        "1 tenant, ",
+    ] {
+        assert!(said.out.contains(line), "{line}: {}", said.out);
+    }
+    let said = files.tollgate(&["status", "-c", "tollgate.toml", "--json"]);
+    let status: Value = serde_json::from_str(&said.out).unwrap();
+    assert_eq!(status["version"], env!("CARGO_PKG_VERSION"));
+    assert_eq!(status["pid"], running.pid());
+    assert_eq!(
+        (&status["calls"], &status["stopping"]),
+        (&0.into(), &false.into())
+    );
+    running.stop();
+    let said = files.tollgate(&["status", "-c", "tollgate.toml"]);
+    said.is_one_line("no Tollgate is running with this configuration");
+}
+
+#[test]
+fn reload_waits_and_shows_what_is_wrong() {
+    let files = folder();
+    let mut running = Running::start(&files, &[]);
+    running.says("listening on UDP");
+    let hash = |files: &crate::folder::Folder| {
+        let said = files.tollgate(&["status", "-c", "tollgate.toml", "--json"]);
+        let status: Value = serde_json::from_str(&said.out).unwrap();
+        status["rules"]["hash"].as_str().unwrap().to_owned()
+    };
+    let before = hash(&files);
+    files.replace("rules/tenants/kiku.toml", "calls_at_once", "calls_at_onec");
+    let said = files.tollgate(&["reload", "-c", "tollgate.toml"]);
+    assert_eq!((said.code, said.out.as_str()), (Some(1), ""), "{said:?}");
+    assert!(
+        said.err
+            .contains("rules/tenants/kiku.toml:20:1: error: unknown key"),
+        "{said:?}"
+    );
+    let last = said.err.lines().last().unwrap();
+    assert!(
+        last.contains("the rules stay as they were: tollgate.toml: 1 fault"),
+        "{said:?}"
+    );
+    assert_eq!(hash(&files), before);
+
+    files.replace(
+        "rules/tenants/kiku.toml",
+        "calls_at_onec  = 3",
+        "calls_at_once = 4",
+    );
+    let said = files.tollgate(&["reload", "-c", "tollgate.toml"]);
+    assert_eq!(said.code, Some(0), "{said:?}");
+    let after = hash(&files);
+    assert!(after != before && said.out.contains(&after), "{said:?}");
+    running.stop();
+}
+
+#[test]
+fn the_socket_may_be_elsewhere_and_what_a_kill_left_is_replaced() {
+    let files = folder();
+    let main = std::fs::read_to_string(files.path("tollgate.toml")).unwrap();
+    files.write(
+        "tollgate.toml",
+        &format!("{main}[admin]\nsocket = \"orders\"\n"),
+    );
+    for _ in 0..2 {
+        let mut running = Running::start(&files, &[]);
+        running.says("listening on UDP");
+        assert!(files.path("orders").exists() && !files.path("ledger/control").exists());
+        let said = files.tollgate(&["status", "-c", "tollgate.toml"]);
+        assert_eq!(said.code, Some(0), "{said:?}");
+        running.kill();
+        assert!(files.path("orders").exists());
+        let said = files.tollgate(&["status", "-c", "tollgate.toml"]);
+        said.is_one_line("no Tollgate is running");
+    }
+    std::fs::remove_file(files.path("orders")).unwrap();
+    files.write("orders", "a file of somebody's");
+    let said = files.tollgate(&["run", "-c", "tollgate.toml"]);
+    assert!(
+        said.err.lines().last().unwrap().contains("is no socket"),
+        "{said:?}"
+    );
+}
+
+/// Only where the test may become another user.
+#[test]
+fn another_user_gives_no_orders() {
+    if !nix::unistd::Uid::effective().is_root() {
+        return;
+    }
+    let files = folder();
+    let main = std::fs::read_to_string(files.path("tollgate.toml")).unwrap();
+    files.write(
+        "tollgate.toml",
+        &format!("{main}[admin]\nsocket = \"orders\"\n"),
+    );
+    let mut running = Running::start(&files, &[]);
+    running.says("listening on UDP");
+    // The program where that user can run it.
+    let program = files.path("tollgate");
+    std::fs::copy(env!("CARGO_BIN_EXE_tollgate"), &program).unwrap();
+    let ask = || {
+        let output = Command::new(&program)
+            .args(["status", "-c", "tollgate.toml"])
+            .current_dir(files.path("."))
+            .uid(65_534)
+            .output();
+        Said::from(output.unwrap())
+    };
+    ask().is_one_line("it belongs to another user");
+    let everybody = std::fs::Permissions::from_mode(0o666);
+    std::fs::set_permissions(files.path("orders"), everybody).unwrap();
+    ask().is_one_line("only root may give this Tollgate orders");
+    running.says("another user tried to give orders");
+    running.stop();
+}
