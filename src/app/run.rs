@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use tracing_subscriber::filter::LevelFilter;
 
-use crate::ledger::{Fault, Journal, Ledger};
+use crate::ledger::{Fault, Follower, Journal, Ledger, Sink};
 use crate::net;
 use crate::policy::{Counters, RuleSet};
 use crate::record::Record;
@@ -30,6 +30,9 @@ pub(super) fn run(wanted: cli::Run) -> Result<(), String> {
     // Before the journal says that a run has begun.
     let sockets = net::Sockets::open(&rules).map_err(|error| error.to_string())?;
     let journals = journals(&ledger, shards, &rules).map_err(|fault| fault.to_string())?;
+    let following = Follower::new(ledger.clone(), sinks(), net::clock::now)
+        .start()
+        .map_err(|fault| fault.to_string())?;
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
         configuration = %configuration.config.display(),
@@ -55,7 +58,14 @@ pub(super) fn run(wanted: cli::Run) -> Result<(), String> {
         reload: Box::new(reload),
     })
     .map_err(|error| error.to_string())?;
-    close(&ledger, shards, counters.places()).map_err(|fault| fault.to_string())
+    close(&ledger, shards, counters.places()).map_err(|fault| fault.to_string())?;
+    following.finish();
+    Ok(())
+}
+
+/// Who makes something of what is journalled, behind the calls' way.
+fn sinks() -> Vec<Box<dyn Sink>> {
+    Vec::new()
 }
 
 /// The rules to start with: those of the files or, if they are broken, the last
