@@ -117,20 +117,29 @@ impl<'b> Draft<'b> {
         self
     }
 
-    /// Adds every field of this id that the message has, under its full name. Folds
-    /// become a space, and so do control bytes other than tabs: a NUL between quotes
-    /// is legal, and ends the field for who reads on in C. For [`HeaderId::Other`]
-    /// nothing is added.
+    /// Adds what the message has of this id as one field, under its full name: the
+    /// first alone where there may be only one, since faults do not go on; else the
+    /// fields as one list (RFC 3261 §7.3.1), since a message of many fields that got
+    /// ours, too, might have more than anybody reads. Folds become a space, and so do
+    /// control bytes other than tabs: a NUL between quotes is legal, and ends the
+    /// field for who reads on in C. Nothing is added for [`HeaderId::Other`] and
+    /// credentials, which are no lists.
     pub fn keep(&mut self, message: &Message, id: HeaderId) -> &mut Self {
-        if !matches!(id, HeaderId::ContentLength | HeaderId::Other) {
-            for value in message.values(id) {
-                self.name(id.name().as_bytes());
-                let start = self.out.len();
-                append_unfolded(self.out, value);
-                blank_controls(self.out.get_mut(start..).unwrap_or_default());
-                self.out.extend_from_slice(b"\r\n");
+        let mut values = message.values(id);
+        let Some(first) = values.next().filter(|_| may_be_kept(id)) else {
+            return self;
+        };
+        self.name(id.name().as_bytes());
+        let start = self.out.len();
+        append_unfolded(self.out, first);
+        for value in values.filter(|value| !id.single() && !value.is_empty()) {
+            if self.out.len() > start {
+                self.out.extend_from_slice(b", ");
             }
+            append_unfolded(self.out, value);
         }
+        blank_controls(self.out.get_mut(start..).unwrap_or_default());
+        self.out.extend_from_slice(b"\r\n");
         self
     }
 
@@ -222,6 +231,19 @@ impl fmt::Write for Clean<'_> {
         append_clean(self.0, text.as_bytes());
         Ok(())
     }
+}
+
+/// Whether [`Draft::keep`] adds it: the length is the draft's own.
+const fn may_be_kept(id: HeaderId) -> bool {
+    !matches!(
+        id,
+        HeaderId::ContentLength
+            | HeaderId::Other
+            | HeaderId::Authorization
+            | HeaderId::ProxyAuthorization
+            | HeaderId::WwwAuthenticate
+            | HeaderId::ProxyAuthenticate
+    )
 }
 
 #[cfg(test)]

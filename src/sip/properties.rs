@@ -291,8 +291,12 @@ proptest! {
                 out
             };
             let before: Vec<_> = message.all(id).map(unfold).collect();
-            let after: Vec<_> = again.all(id).map(<[u8]>::to_vec).collect();
-            prop_assert_eq!(before, after);
+            let said = |value: &&[u8]| !value.is_empty();
+            let before = before.iter().map(Vec::as_slice).filter(said).collect::<Vec<_>>().join(&b", "[..]);
+            let after: Vec<_> = again.all(id).collect();
+            prop_assert!(after.len() <= 1);
+            let credentials = id.name().ends_with("Authorization") || id.name().ends_with("Authenticate");
+            prop_assert_eq!(after.concat(), if credentials { Vec::new() } else { before });
         }
     }
 

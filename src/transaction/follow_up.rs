@@ -75,8 +75,7 @@ mod tests {
         let expected = "ACK sip:+4420@192.0.2.9;user=phone SIP/2.0\r\n\
             Via: SIP/2.0/UDP 192.0.2.1:5060;branch=z9hG4bKone;rport\r\n\
             Max-Forwards: 70\r\n\
-            Route: <sip:p1.example;lr>, <sip:p2.example;lr>\r\n\
-            Route: <sip:p3.example;lr>\r\n\
+            Route: <sip:p1.example;lr>, <sip:p2.example;lr>, <sip:p3.example;lr>\r\n\
             From: \"A, B\" <sip:a@192.0.2.1>;tag=a1\r\n\
             Call-ID: c1\r\n\
             CSeq: 7 ACK\r\n\
@@ -92,8 +91,7 @@ mod tests {
         let expected = "CANCEL sip:+4420@192.0.2.9;user=phone SIP/2.0\r\n\
             Via: SIP/2.0/UDP 192.0.2.1:5060;branch=z9hG4bKone;rport\r\n\
             Max-Forwards: 70\r\n\
-            Route: <sip:p1.example;lr>, <sip:p2.example;lr>\r\n\
-            Route: <sip:p3.example;lr>\r\n\
+            Route: <sip:p1.example;lr>, <sip:p2.example;lr>, <sip:p3.example;lr>\r\n\
             From: \"A, B\" <sip:a@192.0.2.1>;tag=a1\r\n\
             Call-ID: c1\r\n\
             CSeq: 7 CANCEL\r\n\

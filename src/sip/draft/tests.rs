@@ -26,8 +26,8 @@ fn a_request_is_written_in_order() {
     let packet = draft.seal(Some(b"v=0\r\n"));
     assert_eq!(
         text(&packet),
-        "INVITE sip:+81335571234@carrier SIP/2.0\r\nCSeq: 7 INVITE\r\nSupported: a, b\r\n\
-         Supported: c\r\nContact: <sip:a>\r\nContent-Type: application/sdp\r\nX-Trunk: 1\r\n\
+        "INVITE sip:+81335571234@carrier SIP/2.0\r\nCSeq: 7 INVITE\r\nSupported: a, b, c\r\n\
+         Contact: <sip:a>\r\nContent-Type: application/sdp\r\nX-Trunk: 1\r\n\
          Content-Length: 5\r\n\r\nv=0\r\n"
     );
     assert_eq!(packet.len(), packet.as_ref().len());
