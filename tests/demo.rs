@@ -132,6 +132,10 @@ fn shows_it(output: Output) {
     assert_eq!(counted(&text, "attack calls that reached the carrier"), "0");
     assert_eq!(counted(&text, "the attack did cost"), "¥0");
     assert_eq!(counted(&text, "saved against"), "¥2,450,000");
+    let through = counted(&text, "dear, allowed: let through of 48");
+    assert!((1..48).contains(&through.parse::<u32>().unwrap()));
+    let billed = counted(&text, "billed, of a budget of ¥2,000");
+    assert!((1..=2_000).contains(&billed[2..].parse::<u32>().unwrap()));
     assert_eq!(counted(&text, "Tollgate       "), "¥0");
     let made = counted(&text, "attack calls made");
     assert!(made.parse::<u32>().unwrap() > 100);

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tracing_subscriber::filter::LevelFilter;
 
 use crate::admin::Socket;
-use crate::ledger::{Fault, Journal, Ledger};
+use crate::ledger::{Fault, Follower, Journal, Ledger, Sink};
 use crate::net;
 use crate::policy::{Counters, RuleSet};
 use crate::record::Record;
@@ -39,6 +39,9 @@ pub(super) fn run(wanted: cli::Run) -> Result<(), String> {
         start: net::clock::now(),
     };
     let journals = journals(&ledger, shards, &rules).map_err(|fault| fault.to_string())?;
+    let following = Follower::new(ledger.clone(), sinks(), net::clock::now)
+        .start()
+        .map_err(|fault| fault.to_string())?;
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
         configuration = %configuration.config.display(),
@@ -65,7 +68,14 @@ pub(super) fn run(wanted: cli::Run) -> Result<(), String> {
         beside: Some(control::answer_on(socket, running)),
     })
     .map_err(|error| error.to_string())?;
-    close(&ledger, shards, counters.places()).map_err(|fault| fault.to_string())
+    close(&ledger, shards, counters.places()).map_err(|fault| fault.to_string())?;
+    following.finish();
+    Ok(())
+}
+
+/// Who makes something of what is journalled, behind the calls' way.
+fn sinks() -> Vec<Box<dyn Sink>> {
+    Vec::new()
 }
 
 /// The rules to start with: those of the files or, if they are broken, the last

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::Fault;
+use super::mark::Marks;
 use super::segment::{HEADER, SEGMENT_SIZE};
 
 /// A ledger that this process alone may write, for as long as this or a journal
@@ -16,6 +17,7 @@ pub struct Ledger {
     pub(super) directory: PathBuf,
     pub(super) lock: Arc<File>,
     pub(super) segment_size: u64,
+    pub(super) marks: Marks,
 }
 
 impl Ledger {
@@ -38,6 +40,7 @@ impl Ledger {
             directory: directory.to_path_buf(),
             lock: Arc::new(lock(directory)?),
             segment_size: SEGMENT_SIZE,
+            marks: Marks::default(),
         })
     }
 

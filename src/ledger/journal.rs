@@ -11,6 +11,7 @@ use crate::record::frame::{self, Damage};
 use crate::record::{Buffer, Record};
 
 use super::folder::{create_folder, private};
+use super::mark::Mark;
 use super::segment::{self, HEADER, Header};
 use super::{Fault, Ledger};
 
@@ -48,6 +49,8 @@ pub struct Journal {
     /// The time of the last record that a segment was begun with.
     wall: Wall,
     resumed: Resumed,
+    /// Tells who follows how far this is.
+    mark: Arc<Mark>,
 }
 
 impl Journal {
@@ -92,7 +95,9 @@ impl Journal {
             at,
             wall,
             resumed,
+            mark: ledger.marks.of(shard),
         };
+        journal.mark.set(journal.sequence, journal.at);
         journal.start(wall)?;
         Ok(journal)
     }
@@ -178,6 +183,7 @@ impl Journal {
             return Err(error);
         }
         self.at = self.at.saturating_add(length);
+        self.mark.set(self.sequence, self.at);
         Ok(())
     }
 
@@ -225,6 +231,10 @@ impl Journal {
     /// Goes on to the next segment. The one left behind gives its unused room back.
     fn rotate(&mut self, frames: &[u8]) -> io::Result<()> {
         self.prepare()?;
+        if self.spoiled {
+            // What a failed write left is not to be read as if it counted.
+            self.file.set_len(self.at)?;
+        }
         if let Ok(Some((record, _))) = frame::next(frames) {
             self.wall = record.wall().unwrap_or(self.wall);
         }

@@ -17,7 +17,9 @@
 
 mod export;
 mod folder;
+mod follow;
 mod journal;
+mod mark;
 mod reader;
 mod segment;
 
@@ -26,6 +28,7 @@ use std::path::{Path, PathBuf};
 
 pub use export::{ExportError, Filter, Summary, export};
 pub use folder::Ledger;
+pub use follow::{Content, Follower, Following, Found, Place, Sink};
 pub use journal::{Journal, Resumed};
 pub use reader::{Entry, Reader};
 pub use segment::SEGMENT_SIZE;

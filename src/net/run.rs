@@ -138,12 +138,7 @@ pub fn run_until(setup: Setup, stop: impl Future<Output = ()>) -> Result<(), Run
         control::Signals::listen().map_err(RunError::system("listen for signals"))?
     };
     let sockets = setup.sockets.announced();
-    let quarantine = Quarantine::load(&setup.directory)
-        .map_err(RunError::system("read the list of messages kept out"))?;
-    if quarantine.len() > 0 {
-        let messages = quarantine.len();
-        tracing::warn!(messages, "messages that broke the program are kept out");
-    }
+    let quarantine = kept_out(&setup.directory)?;
     let shards = u16::try_from(setup.journals.len()).unwrap_or(u16::MAX);
     let mailboxes: Vec<_> = (0..shards).map(|_| Mailbox::new()).collect();
     let stats: Vec<Arc<Stats>> = (0..shards).map(|_| Arc::default()).collect();
@@ -199,6 +194,17 @@ pub fn run_until(setup: Setup, stop: impl Future<Output = ()>) -> Result<(), Run
         tracing::warn!(live, "counters of live calls were not given back");
     }
     Ok(())
+}
+
+/// The messages that are kept out.
+fn kept_out(directory: &Path) -> Result<Quarantine, RunError> {
+    let quarantine = Quarantine::load(directory)
+        .map_err(RunError::system("read the list of messages kept out"))?;
+    let messages = quarantine.len();
+    if messages > 0 {
+        tracing::warn!(messages, "messages that broke the program are kept out");
+    }
+    Ok(quarantine)
 }
 
 fn new_runtime() -> io::Result<Runtime> {

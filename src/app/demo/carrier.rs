@@ -11,7 +11,7 @@ use crate::base::time::Mono;
 use crate::net::clock;
 
 use super::message;
-use super::script::{self, FLOODED};
+use super::script::{self, DEAR_MINUTE_YEN, DEAR_PULSE_S, FLOODED};
 use super::{Switch, lock};
 
 /// How long it rings.
@@ -27,6 +27,8 @@ pub(super) struct Bill {
     pub(super) numbers: BTreeMap<String, u64>,
     /// The most calls to the flooded number that there were at once.
     pub(super) flood_peak: u64,
+    /// What calls to dear numbers cost, in hundredths of a yen.
+    pub(super) dear_sen: u64,
 }
 
 impl Bill {
@@ -45,9 +47,15 @@ impl Bill {
         self.sum(|number| number == FLOODED)
     }
 
+    /// Calls to dear numbers.
+    pub(super) fn dear(&self) -> u64 {
+        self.sum(script::is_dear)
+    }
+
     /// Calls to any other number: there is nobody but the attack to make them.
     pub(super) fn attack(&self) -> u64 {
-        self.sum(|number| number != FLOODED && !script::is_ordinary(number))
+        let allowed = |number: &str| script::is_ordinary(number) || script::is_dear(number);
+        self.sum(|number| number != FLOODED && !allowed(number))
     }
 }
 
@@ -67,6 +75,8 @@ pub(super) struct Carrier {
     /// Every Call-ID that there was: a repeated INVITE is no second call.
     seen: HashSet<String>,
     flood: HashSet<String>,
+    /// Calls to dear numbers, from their answer on.
+    dear: HashMap<String, Mono>,
     bill: Arc<Mutex<Bill>>,
 }
 
@@ -84,6 +94,7 @@ impl Carrier {
             pending: HashMap::new(),
             seen: HashSet::new(),
             flood: HashSet::new(),
+            dear: HashMap::new(),
             bill,
         })
     }
@@ -130,16 +141,30 @@ impl Carrier {
                 if method == "BYE" || method == "CANCEL" {
                     self.pending.remove(call);
                     self.flood.remove(call);
+                    self.charge(call);
                 }
                 self.send(from, &message::response(text, "200 OK"))
             }
         }
     }
 
+    /// A call is over: what it cost, by the time since its answer.
+    fn charge(&mut self, call: &str) {
+        let Some(answered) = self.dear.remove(call) else {
+            return;
+        };
+        let seconds = clock::mono().saturating_since(answered).as_secs() + 1;
+        let pulses = seconds.div_ceil(DEAR_PULSE_S);
+        lock(&self.bill).dear_sen += pulses * DEAR_PULSE_S * DEAR_MINUTE_YEN * 100 / 60;
+    }
+
     fn count(&mut self, invite: &str, call: &str) {
         let number = message::called(invite);
         let mut bill = lock(&self.bill);
         *bill.numbers.entry(number.to_owned()).or_default() += 1;
+        if script::is_dear(number) {
+            self.dear.insert(call.to_owned(), clock::mono() + RING);
+        }
         if number == FLOODED {
             self.flood.insert(call.to_owned());
             let now = u64::try_from(self.flood.len()).unwrap_or(u64::MAX);

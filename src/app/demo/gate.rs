@@ -17,7 +17,7 @@ use crate::net::{self, RunError, clock};
 use crate::policy::{Counters, Options, RuleSet, Source, Sources, compile};
 
 use super::message;
-use super::script::{A_MINUTE, AT_ONCE};
+use super::script::{A_MINUTE, AT_ONCE, BUDGET_YEN};
 use crate::app::run;
 
 /// One is enough for a few dozen calls a second.
@@ -160,7 +160,7 @@ impl Gate {
             Some(Ok(Err(error))) => return Err(error.to_string()),
             Some(Err(_)) => return Err("a defect of the program ended Tollgate".to_owned()),
         }
-        let live = self.counters.live();
+        let live = self.counters.places();
         run::close(&self.ledger, SHARDS, live).map_err(|fault| fault.to_string())?;
         match live {
             0 => Ok(()),
@@ -191,14 +191,15 @@ pub(super) fn rules(places: &Places, counters: &Counters) -> Result<RuleSet, Str
         carrier.ip(),
     );
     let tenant = format!(
-        "name = \"office\"\nplan = \"jp\"\ntime_zone = \"Asia/Tokyo\"\ncarriers = [\"upstream\"]\n\
+        "name = \"office\"\nplan = \"jp\"\ntariff = \"jp-carrier\"\ntime_zone = \"Asia/Tokyo\"\ncarriers = [\"upstream\"]\n\
          [identify]\nsources = [\"{}/32\"]\n\
          [callers]\nown = [\"+81335570000..+81335570099\"]\notherwise = \"replace\"\n\
          default = \"+81335570000\"\n\
-         [destinations]\nallow = [\"jp.fixed\", \"jp.mobile\", \"us\", \"+44 20\"]\n\
+         [destinations]\nallow = [\"jp.fixed\", \"jp.mobile\", \"us\", \"+44 20\", \"gb.mobile\"]\n\
          deny = [\"premium\", \"satellite\"]\n\
          [caps]\ncalls_at_once = 30\n\
-         [[cap]]\non = \"caller\"\ncalls_at_once = {AT_ONCE}\ncalls_per_minute = {A_MINUTE}\n",
+         [[cap]]\non = \"caller\"\ncalls_at_once = {AT_ONCE}\ncalls_per_minute = {A_MINUTE}\n\
+         [[cap]]\non = \"gb.mobile\"\nmoney_per_day = \"JPY {BUDGET_YEN}\"\n",
         pbx.ip(),
     );
     let source = |name: &Path, text: &str| Source {
@@ -206,11 +207,12 @@ pub(super) fn rules(places: &Places, counters: &Counters) -> Result<RuleSet, Str
         text: text.to_owned(),
     };
     let plan = include_str!("../../../policies/plans/jp.toml");
+    let tariff = include_str!("../../../policies/tariffs/jp-carrier.csv");
     let sources = Sources {
         main: source(Path::new("tollgate.toml"), &main),
         tenants: vec![source(Path::new("tenants/office.toml"), &tenant)],
         plans: vec![source(Path::new("plans/jp.toml"), plan)],
-        tariffs: Vec::new(),
+        tariffs: vec![source(Path::new("tariffs/jp-carrier.csv"), tariff)],
     };
     let zones = TimeZoneDatabase::bundled();
     compile(&sources, Options::default(), &zones, counters).map_err(|faults| {

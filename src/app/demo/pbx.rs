@@ -43,6 +43,7 @@ pub(super) struct Counted {
     pub(super) ordinary: Ended,
     pub(super) attack: Ended,
     pub(super) flood: Ended,
+    pub(super) dear: Ended,
     /// The attack's calls by form.
     pub(super) forms: [Ended; FORMS.len()],
     /// Refusals of attack and flood, by reason.
@@ -60,6 +61,7 @@ impl Counted {
         match role {
             Role::Ordinary => count(&mut self.ordinary),
             Role::Flood => count(&mut self.flood),
+            Role::Dear => count(&mut self.dear),
             Role::Attack(form) => {
                 count(&mut self.attack);
                 self.forms.get_mut(form).into_iter().for_each(count);
@@ -175,7 +177,14 @@ impl Pbx {
         let id = {
             let mut counted = lock(&self.counted);
             counted.each(role, |ended| ended.made += 1);
-            let made = counted.ordinary.made + counted.attack.made + counted.flood.made;
+            let counted = &*counted;
+            let all = [
+                &counted.ordinary,
+                &counted.attack,
+                &counted.flood,
+                &counted.dear,
+            ];
+            let made: u64 = all.map(|ended| ended.made).iter().sum();
             format!("c{made}")
         };
         let invite = Invite {

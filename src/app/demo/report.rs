@@ -7,7 +7,7 @@ use super::gate::Places;
 use super::past::{CALLS, DAYS, Hours, YEN, blocked, capped};
 use super::pbx::{Counted, Ended};
 use super::screen::{Line, Tone};
-use super::script::{A_MINUTE, AT_ONCE, FORMS, act};
+use super::script::{A_MINUTE, AT_ONCE, BUDGET_YEN, FORMS, act};
 
 /// What both sides counted.
 pub(super) struct Tally {
@@ -21,11 +21,15 @@ impl Tally {
         let Self { pbx, bill } = self;
         let reached = bill.attack();
         let failed = pbx.ordinary.made - pbx.ordinary.done;
-        let lost = pbx.flood.lost + pbx.attack.made - pbx.attack.refused;
+        let lost = pbx.flood.lost + pbx.dear.lost + pbx.attack.made - pbx.attack.refused;
         let idle = pbx.ordinary.made == 0 || pbx.attack.made == 0;
+        let spent = bill.dear_sen > BUDGET_YEN * 100;
+        let unspent = pbx.dear.refused == 0 || bill.dear() == 0;
         let over = bill.flood() > A_MINUTE || bill.flood_peak > AT_ONCE;
         let why = pbx.failure.as_deref().unwrap_or("not over");
-        let differ = bill.ordinary() != pbx.ordinary.done || bill.flood() != pbx.flood.done;
+        let differ = bill.ordinary() != pbx.ordinary.done
+            || bill.flood() != pbx.flood.done
+            || bill.dear() != pbx.dear.done;
         [
             (
                 reached > 0,
@@ -37,6 +41,11 @@ impl Tally {
             ),
             (lost > 0, format!("{lost} attack calls were not refused")),
             (over, "the flood went over its cap".to_owned()),
+            (
+                spent,
+                "more money was lost than the budget allows".to_owned(),
+            ),
+            (unspent, "the budget was not put to the test".to_owned()),
             (idle, "calls were to be made, and none was".to_owned()),
             (
                 differ,
@@ -57,7 +66,7 @@ impl Tally {
             act(pbx.elapsed),
             pbx.ordinary.done,
             pbx.ordinary.refused + pbx.ordinary.lost,
-            pbx.attack.refused + pbx.flood.refused,
+            pbx.attack.refused + pbx.flood.refused + pbx.dear.refused,
             bill.attack(),
         )
     }
@@ -92,6 +101,8 @@ impl Tally {
                 pair("attack calls that reached the carrier", attack),
             ),
             Line(Tone::Plain, flood(pbx, bill)),
+            Line(Tone::Plain, dear(pbx, bill)),
+            Line(Tone::Plain, spent(bill)),
             Line(Tone::Plain, money("would have cost", tried * YEN)),
             Line(tone(attack), money("did cost", attack * YEN)),
             Line(Tone::Plain, String::new()),
@@ -139,6 +150,8 @@ impl Tally {
                 Tone::Faint,
                 format!("  cap {AT_ONCE} at once, {A_MINUTE}/min; most at once: {most}"),
             ),
+            Line(Tone::Plain, dear(pbx, bill)),
+            Line(Tone::Good, spent(bill)),
             Line(
                 Tone::Plain,
                 money("the attack would have cost", pbx.attack.made * YEN),
@@ -212,7 +225,7 @@ pub(super) fn next() -> Vec<Line> {
         Line(Tone::Title, "Next: read the example, and check it".into()),
         text("  policies/tollgate.toml"),
         text("  policies/tenants/acme.toml"),
-        text("  tollgate check --preview -c policies/tollgate.toml"),
+        text("  tollgate check -c policies/tollgate.toml"),
     ]
 }
 
@@ -279,6 +292,17 @@ fn flood(pbx: &Counted, bill: &Bill) -> String {
     pair(&text, bill.flood())
 }
 
+fn dear(pbx: &Counted, bill: &Bill) -> String {
+    let text = format!("dear, allowed: let through of {}", pbx.dear.made);
+    pair(&text, bill.dear())
+}
+
+/// What that cost, begun yen as whole ones.
+fn spent(bill: &Bill) -> String {
+    let text = format!("  billed, of a budget of {}", yen(BUDGET_YEN));
+    money(&text, bill.dear_sen.div_ceil(100))
+}
+
 fn pair(name: &str, value: u64) -> String {
     let width = 39_usize.saturating_sub(name.chars().count());
     format!("{name}{:>width$}", grouped(value))
@@ -314,6 +338,7 @@ fn words(code: &str) -> String {
         "destination-denied" => "a rule denies it".to_owned(),
         "calls-at-once" => "too many at once".to_owned(),
         "calls-per-minute" => "too many a minute".to_owned(),
+        "money-per-day" => "no money left".to_owned(),
         other => other.replace('-', " "),
     }
 }
@@ -348,7 +373,7 @@ mod tests {
 
     #[test]
     fn what_is_untrue_is_said() {
-        let lies: [fn(&mut Tally); 7] = [
+        let lies: [fn(&mut Tally); 10] = [
             |it| *it.bill.numbers.entry("+23276003100".into()).or_default() += 1,
             |it| it.pbx.ordinary.made += 1,
             |it| it.pbx.attack.made += 1,
@@ -356,6 +381,9 @@ mod tests {
             |it| it.bill.flood_peak = AT_ONCE + 1,
             |it| *it.bill.numbers.entry("+81335571234".into()).or_default() += 1,
             |it| (it.pbx.attack.made, it.pbx.attack.refused) = (0, 0),
+            |it| it.bill.dear_sen = BUDGET_YEN * 100 + 1,
+            |it| it.pbx.dear.refused = 0,
+            |it| it.pbx.dear.done += 1,
         ];
         for (at, lie) in lies.into_iter().enumerate() {
             let mut tally = Tally {
@@ -364,6 +392,8 @@ mod tests {
             };
             (tally.pbx.attack.made, tally.pbx.attack.refused) = (2, 2);
             (tally.pbx.ordinary.made, tally.pbx.ordinary.done) = (2, 2);
+            (tally.pbx.dear.refused, tally.pbx.dear.done) = (1, 1);
+            tally.bill.numbers.insert("+447400100001".into(), 1);
             tally.bill.numbers.insert("+81335571234".into(), 2);
             assert!(tally.faults().is_empty(), "{:?}", tally.faults());
             lie(&mut tally);

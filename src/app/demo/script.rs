@@ -11,6 +11,22 @@ pub(super) const A_MINUTE: u64 = 10;
 /// The number that is flooded: an allowed one, which nobody else calls.
 pub(super) const FLOODED: &str = "+442079460199";
 
+/// Where a call is allowed and dear: `D` stands for the last digits of its numbers,
+/// which nobody else calls.
+const DEAR: &str = "010447400100D";
+
+/// How those numbers begin as the carrier sees them.
+const DEAR_SEEN: &str = "+447400100";
+
+/// What calls there may cost in a day, in yen.
+pub(super) const BUDGET_YEN: u64 = 2_000;
+
+/// What a minute there costs by the shipped tariff, in yen, and how many seconds
+/// are billed at a time.
+pub(super) const DEAR_MINUTE_YEN: u64 = 35;
+/// See [`DEAR_MINUTE_YEN`].
+pub(super) const DEAR_PULSE_S: u64 = 6;
+
 /// A call's role.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Role {
@@ -20,6 +36,8 @@ pub(super) enum Role {
     Attack(usize),
     /// The attack, by way of a number that is allowed.
     Flood,
+    /// The attack, from every telephone, on a dear country that is allowed.
+    Dear,
 }
 
 /// A call that will be made.
@@ -105,15 +123,16 @@ pub(super) const ORDINARY: [(&str, &str); 5] = [
 const EXTRAS: [&str; 2] = ["100", "0143"];
 
 /// What happens, with the time at which it begins.
-pub(super) const ACTS: [(u64, &str); 4] = [
+pub(super) const ACTS: [(u64, &str); 5] = [
     (0, "an ordinary day at the office"),
     (1_800, "the attack: Sierra Leone"),
     (4_400, "the evasions, one by one"),
     (8_800, "a flood of an allowed number"),
+    (10_600, "dear numbers, until the money is spent"),
 ];
 
 /// When no call begins any more, in ms.
-const END: u64 = 11_000;
+const END: u64 = 13_000;
 
 /// The act at this time.
 pub(super) fn act(elapsed: Duration) -> &'static str {
@@ -141,6 +160,11 @@ pub(super) fn is_ordinary(number: &str) -> bool {
     (0..ORDINARY.len()).any(|n| ordinary(n).1 == number)
 }
 
+/// Whether it is one of the dear numbers.
+pub(super) fn is_dear(number: &str) -> bool {
+    number.starts_with(DEAR_SEEN)
+}
+
 /// Every call, by time.
 pub(super) fn calls() -> Vec<Planned> {
     let mut calls = Vec::new();
@@ -155,7 +179,7 @@ pub(super) fn calls() -> Vec<Planned> {
             talk: Duration::from_millis(400),
         });
     }
-    let [_, (attack, _), (evasions, _), (flood, _)] = ACTS;
+    let [_, (attack, _), (evasions, _), (flood, _), (dear, _)] = ACTS;
     for (n, at) in (attack..evasions).step_by(40).enumerate() {
         calls.push(attacking(n, 0, at));
     }
@@ -165,7 +189,7 @@ pub(super) fn calls() -> Vec<Planned> {
         let form = usize::try_from((at - evasions) * others / (flood - evasions)).unwrap_or(0);
         calls.push(attacking(n, 1 + form, at));
     }
-    for at in (flood..END).step_by(50) {
+    for at in (flood..dear).step_by(50) {
         let uri = format!("sip:010{}@127.0.0.1", FLOODED.trim_start_matches('+'));
         calls.push(Planned {
             at: Duration::from_millis(at),
@@ -173,6 +197,19 @@ pub(super) fn calls() -> Vec<Planned> {
             to: uri.clone(),
             uri,
             caller: STOLEN.to_owned(),
+            talk: Duration::from_millis(300),
+        });
+    }
+    for (n, at) in (dear..END).step_by(50).enumerate() {
+        let dialled = DEAR.replace('D', &format!("{:03}", n % 1_000));
+        let uri = format!("sip:{dialled}@127.0.0.1");
+        calls.push(Planned {
+            at: Duration::from_millis(at),
+            role: Role::Dear,
+            to: uri.clone(),
+            uri,
+            // Telephones that nobody works at, so that no cap of one of them ends it.
+            caller: format!("+813355700{:02}", 70 + n % 30),
             talk: Duration::from_millis(300),
         });
     }

@@ -1,0 +1,46 @@
+//! How far a shard's journal is written, for who follows it.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// The end of what a journal has appended. The shard's thread sets it after each
+/// append: one store, and no one waits for anyone.
+///
+/// Without it a follower could read what a write that failed half-way left, and
+/// what the journal then writes over.
+#[derive(Debug, Default)]
+pub(super) struct Mark(AtomicU64);
+
+impl Mark {
+    /// Both numbers in one word, so that they are read as one. Segments are far
+    /// smaller than 4 GB, and far fewer.
+    pub(super) fn set(&self, segment: u64, end: u64) {
+        let [segment, end] = [segment, end].map(|it| it.min(u64::from(u32::MAX)));
+        self.0.store(segment << 32 | end, Ordering::Release);
+    }
+
+    /// The segment that is written, and the end of what is written of it.
+    pub(super) fn read(&self) -> (u64, u64) {
+        let word = self.0.load(Ordering::Acquire);
+        (word >> 32, word & u64::from(u32::MAX))
+    }
+}
+
+/// The marks of the shards that this process has written.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Marks(Arc<Mutex<BTreeMap<u16, Arc<Mark>>>>);
+
+impl Marks {
+    /// A shard's mark. It stays when its journal is closed and opened again.
+    pub(super) fn of(&self, shard: u16) -> Arc<Mark> {
+        let mut marks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(marks.entry(shard).or_default())
+    }
+
+    /// All that there are.
+    pub(super) fn all(&self) -> BTreeMap<u16, Arc<Mark>> {
+        let marks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        marks.clone()
+    }
+}
