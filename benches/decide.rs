@@ -117,6 +117,7 @@ fn set(tenants: u32, priced: bool) -> Set {
             "jp.toml".into(),
             include_str!("../policies/plans/jp.toml").into(),
         )],
+        numbering: None,
         tariffs: vec![source(
             "jp-carrier.csv".into(),
             include_str!("../policies/tariffs/jp-carrier.csv").into(),

@@ -42,6 +42,7 @@ fn sources(main: &str, tenants: &[&str]) -> Sources {
             "p/jp.toml",
             include_str!("../../../policies/plans/jp.toml"),
         )],
+        numbering: None,
         tariffs: Vec::new(),
     }
 }
@@ -289,6 +290,20 @@ fn an_address_is_one_peers() {
         &["claimed twice"],
     );
     assert_has(&fault("127.0.0.3/32", "0.0.0.0/0"), &["every address"]);
+    // A part of another's network is one's own, but hardly by intent.
+    let wide = TENANT.replace("127.0.0.3/32", "127.0.0.0/29");
+    let narrow = "127.0.0.3/32\", \"127.0.0.4/30";
+    let narrow = TENANT
+        .replace("acme", "beta")
+        .replace("127.0.0.3/32", narrow);
+    let set = compiled(&sources(MAIN, &[&wide, &narrow]), false).unwrap();
+    let warned = shown(Ok(set));
+    let places: Vec<&str> = warned.iter().filter_map(|it| it.split(' ').next()).collect();
+    assert_eq!(places, ["tollgate.toml:7:12", "t/1.toml:7:12", "t/1.toml:7:28"]);
+    assert_has(&warned[1], &["warning", "`127.0.0.0/29`", "t/0.toml:7"]);
+    let own = TENANT.replace("127.0.0.3/32", "127.0.0.16/28\", \"127.0.0.18");
+    let set = compiled(&sources(MAIN, &[&own]), false).unwrap();
+    assert_eq!(shown(Ok(set)), [""; 0]);
     let twice = shown(compiled(&sources(MAIN, &[TENANT, TENANT]), false));
     assert_has(
         &twice[0],
@@ -421,6 +436,40 @@ fn tariffs_are_checked() {
         &of(&format!("{heading}\nusa,0,9,6,6,JPY\n")),
         &["names no destination"],
     );
+}
+
+#[test]
+fn a_numbering_table_of_ones_own_is_the_one_that_counts() {
+    let with = |table: String| {
+        let mut sources = sources(MAIN, &[TENANT]);
+        sources.numbering = Some(source("n/table.tsv", &table));
+        sources
+    };
+    const TOKYO: &str = "813[1-9]\tjp\tfixed\t11";
+    let table = |row: &str| {
+        assert!(Numbering::TEXT.contains(TOKYO));
+        with(Numbering::TEXT.replace(TOKYO, row))
+    };
+    let class = |sources: &Sources| {
+        let set = compiled(sources, false).unwrap();
+        (set.numbering().lookup(b"81335571234").class, set.hash())
+    };
+    let builtin = class(&sources(MAIN, &[TENANT]));
+    assert_eq!(class(&table(TOKYO)), builtin);
+    let moved = class(&table("813[1-9]\tjp\tpremium\t11"));
+    assert_eq!(moved.0, super::super::numbering::Class::Premium);
+    assert_ne!(moved.1, builtin.1);
+    let faulty = |row: &str| shown(compiled(&table(row), false)).join("\n");
+    let fault = faulty("813[1-9]\tjp\tcheap\t11");
+    assert_has(&fault, &["n/table.tsv:", ":1 error", "the class is none", "delete"]);
+    assert_has(&faulty("813[1-9]\tjp\tfixed"), &["too few fields"]);
+    assert_has(&faulty("81[1-9]\tjp\tfixed\t11"), &["overlaps"]);
+    assert_has(&faulty("813[1-9]\tjp\tfixed\t3"), &["lengths"]);
+    let empty = shown(compiled(&with(String::new()), false));
+    assert_has(&empty.concat(), &["n/table.tsv:1:1", "says no version"]);
+    // Nothing of Tokyo's: then its numbers do not exist, and its own neither.
+    let without = Numbering::TEXT.replace(TOKYO, "");
+    assert_has(&shown(compiled(&with(without), false)).concat(), &["no number can be"]);
 }
 
 #[test]
