@@ -322,7 +322,10 @@ fn what_is_longer_than_any_number_is_not_read() {
     let many = ";x=y".repeat(10_000);
     let far = |user: &str| read(&plan, format!("sip:{user}@gw{many};user=phone")).unwrap();
     assert!(far("+442071838750").is_ok() && far("110").is_ok());
-    assert_eq!(far("+44-2071838750").unwrap_err().kind, NotANumberKind::Separator);
+    assert_eq!(
+        far("+44-2071838750").unwrap_err().kind,
+        NotANumberKind::Separator
+    );
 }
 
 #[test]

@@ -216,7 +216,10 @@ fn table(file: u32, source: &Source, faults: &mut Faults<'_>) -> Option<Arc<Numb
     let help = "the table is generated: take one from policies/numbering/ as it is, or delete the \
                 file for the one that is compiled in";
     let title = format!("no numbering table: {}", fault.kind.sentence());
-    faults.add(Place::new(file, &(start..end)), Fault::error(title).help(help));
+    faults.add(
+        Place::new(file, &(start..end)),
+        Fault::error(title).help(help),
+    );
     None
 }
 

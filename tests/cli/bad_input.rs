@@ -40,7 +40,10 @@ const CASES: [Case; 15] = [
         TARIFF,
         "per_minute,",
         "",
-        &["metro.csv:1:1: error: the column `per_minute` is missing", "begins with"],
+        &[
+            "metro.csv:1:1: error: the column `per_minute` is missing",
+            "the first line is destination,setup",
+        ],
     ),
     (
         TARIFF,
@@ -58,13 +61,21 @@ const CASES: [Case; 15] = [
         TARIFF,
         "us,0,9",
         "us,0,-9",
-        &["metro.csv:4:6", "`-9` is no `per_minute`", "write 0, or what it charges"],
+        &[
+            "metro.csv:4:6",
+            "`-9` is no `per_minute`",
+            "write 0, or what it charges",
+        ],
     ),
     (
         TARIFF,
         "6,6,JPY",
         "6,6,USD",
-        &["metro.csv:4:12", "`USD` in a tariff in JPY", "one tariff for each currency"],
+        &[
+            "metro.csv:4:12",
+            "`USD` in a tariff in JPY",
+            "one tariff for each currency",
+        ],
     ),
     (
         TENANT,
@@ -88,7 +99,11 @@ const CASES: [Case; 15] = [
         OTHER,
         "127.0.0.10/32",
         "127.0.0.9/32",
-        &["ume.toml:9:12", "`127.0.0.9/32` is claimed twice", "kiku.toml:10"],
+        &[
+            "ume.toml:9:12",
+            "`127.0.0.9/32` is claimed twice",
+            "kiku.toml:10",
+        ],
     ),
     (
         OTHER,
@@ -136,7 +151,10 @@ fn good() -> Folder {
     files.write(TARIFF, &format!("{HEADING}{rows}"));
     files.write(OTHER, SECOND);
     std::fs::create_dir(files.path("rules/numbering")).unwrap();
-    files.write(NUMBERING, include_str!("../../policies/numbering/table.tsv"));
+    files.write(
+        NUMBERING,
+        include_str!("../../policies/numbering/table.tsv"),
+    );
     files.replace(TENANT, "plan ", "tariff    = \"metro\"\nplan ");
     let tenant = std::fs::read_to_string(files.path(TENANT)).unwrap();
     files.write(
@@ -161,12 +179,12 @@ fn bad_files_are_refused_and_the_rules_in_force_stay() {
     running.says("listening on UDP");
     let before = in_force(&files);
     assert_eq!(before.1, 2);
-    let refused = |what: &str, parts: &[&str]| {
+    let mut wrong = Vec::new();
+    let mut refused = |what: &str, parts: &[&str]| {
         let said = files.tollgate(&["reload", "-c", "tollgate.toml"]);
         assert_eq!(said.code, Some(1), "{what}: {said:?}");
-        for part in parts {
-            assert!(said.err.contains(part), "{what}: {part}: {}", said.err);
-        }
+        let missing = parts.iter().filter(|part| !said.err.contains(**part));
+        wrong.extend(missing.map(|part| format!("{what}: {part}: {}", said.err)));
         assert!(
             said.err.contains("the rules stay as they were"),
             "{what}: {}",
@@ -192,6 +210,7 @@ fn bad_files_are_refused_and_the_rules_in_force_stay() {
         refused(name, &[name, most, ": "]);
         remove_file(files.path(name)).unwrap();
     }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     // And good ones come into force all the same; without a table, the one that is
     // compiled in, which is the same.
     let reload = || {
@@ -216,11 +235,45 @@ fn whatever_is_asked_about_has_an_answer() {
     let files = good();
     let long = "9".repeat(100_000);
     for number in [
-        "\u{1}", "\u{7f}", "%", "%%", "%00", "%zz", "+", "++1", ";", "@", "a@b@c", "sip:", "sip:@",
-        "tel:", "urn:", "urn:service:", "sip:+1@[", "\u{FF11}", "\u{202E}110", "🐛", "-1", "0x10",
-        "1e9", "NaN", "' OR 1=1", "<sip:1@x>", "sip:1@x;;;", "sip:1@x?a", &long,
+        "\u{1}",
+        "\u{7f}",
+        "%",
+        "%%",
+        "%00",
+        "%zz",
+        "+",
+        "++1",
+        ";",
+        "@",
+        "a@b@c",
+        "sip:",
+        "sip:@",
+        "tel:",
+        "urn:",
+        "urn:service:",
+        "sip:+1@[",
+        "\u{FF11}",
+        "\u{202E}110",
+        "🐛",
+        "-1",
+        "0x10",
+        "1e9",
+        "NaN",
+        "' OR 1=1",
+        "<sip:1@x>",
+        "sip:1@x;;;",
+        "sip:1@x?a",
+        &long,
     ] {
-        let asked = ["explain", "-c", "tollgate.toml", "--tenant", "kiku", "--json", "--"];
+        let asked = [
+            "explain",
+            "-c",
+            "tollgate.toml",
+            "--tenant",
+            "kiku",
+            "--json",
+            "--",
+        ];
         let said = files.tollgate(&[&asked[..], &[number]].concat());
         assert_eq!(said.code, Some(3), "{number:.40}: {said:?}");
         let answer: Value = serde_json::from_str(&said.out).unwrap();

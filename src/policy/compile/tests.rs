@@ -298,8 +298,14 @@ fn an_address_is_one_peers() {
         .replace("127.0.0.3/32", narrow);
     let set = compiled(&sources(MAIN, &[&wide, &narrow]), false).unwrap();
     let warned = shown(Ok(set));
-    let places: Vec<&str> = warned.iter().filter_map(|it| it.split(' ').next()).collect();
-    assert_eq!(places, ["tollgate.toml:7:12", "t/1.toml:7:12", "t/1.toml:7:28"]);
+    let places: Vec<&str> = warned
+        .iter()
+        .filter_map(|it| it.split(' ').next())
+        .collect();
+    assert_eq!(
+        places,
+        ["tollgate.toml:7:12", "t/1.toml:7:12", "t/1.toml:7:28"]
+    );
     assert_has(&warned[1], &["warning", "`127.0.0.0/29`", "t/0.toml:7"]);
     let own = TENANT.replace("127.0.0.3/32", "127.0.0.16/28\", \"127.0.0.18");
     let set = compiled(&sources(MAIN, &[&own]), false).unwrap();
@@ -461,15 +467,15 @@ fn a_numbering_table_of_ones_own_is_the_one_that_counts() {
     assert_ne!(moved.1, builtin.1);
     let faulty = |row: &str| shown(compiled(&table(row), false)).join("\n");
     let fault = faulty("813[1-9]\tjp\tcheap\t11");
-    assert_has(&fault, &["n/table.tsv:", ":1 error", "the class is none", "delete"]);
+    assert_has(
+        &fault,
+        &["n/table.tsv:", ":1 error", "the class is none", "delete"],
+    );
     assert_has(&faulty("813[1-9]\tjp\tfixed"), &["too few fields"]);
     assert_has(&faulty("81[1-9]\tjp\tfixed\t11"), &["overlaps"]);
     assert_has(&faulty("813[1-9]\tjp\tfixed\t3"), &["lengths"]);
     let empty = shown(compiled(&with(String::new()), false));
     assert_has(&empty.concat(), &["n/table.tsv:1:1", "says no version"]);
-    // Nothing of Tokyo's: then its numbers do not exist, and its own neither.
-    let without = Numbering::TEXT.replace(TOKYO, "");
-    assert_has(&shown(compiled(&with(without), false)).concat(), &["no number can be"]);
 }
 
 #[test]

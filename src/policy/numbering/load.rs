@@ -53,13 +53,17 @@ impl TableFaultKind {
     #[must_use]
     pub const fn sentence(self) -> &'static str {
         match self {
-            Self::Field => "the line has too few fields, too many, or a word that is none of the table's",
+            Self::Field => {
+                "the line has too few fields, too many, or a word that is none of the table's"
+            }
             Self::Prefix => "the prefix is none, or longer than a number",
             Self::Country => "the country is none",
             Self::Class => "the class is none",
             Self::Lengths => "the lengths are none, or shorter than the prefix",
             Self::NoCode => "no calling code above has this range",
-            Self::Overlap => "the range overlaps one above, or stands apart from those that begin alike",
+            Self::Overlap => {
+                "the range overlaps one above, or stands apart from those that begin alike"
+            }
             Self::NoVersion => "it says no version",
             Self::TooMuch => "it has more than a table can have",
         }

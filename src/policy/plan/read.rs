@@ -5,9 +5,9 @@ use std::ops::Range;
 use super::dialled::{Dialled, Style};
 use super::steps::Part;
 use super::{Lead, Meaning, Plan, urn};
+use crate::base::limits::DIALLED_BYTES;
 use crate::policy::number::{Kind, NotANumber, NotANumberKind, Number, Privacy, Reading, offset};
 use crate::policy::numbering::{Impossible, Length, Numbering};
-use crate::base::limits::DIALLED_BYTES;
 use crate::sip::uri::{SipUri, TelUri, Uri};
 
 /// Reads a URI, and says on the way what each stretch of the digits is.

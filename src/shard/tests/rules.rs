@@ -44,14 +44,38 @@ fn a_carrier_gets_numbers_in_the_form_that_it_wants() {
     for (keys, dialled, user, phone) in [
         ("", "0335571234", "+81335571234", true),
         ("user_phone = false", "0335571234", "+81335571234", false),
-        ("number_format = \"national\"", "+81335571234", "0335571234", false),
-        ("number_format = \"national\"\nuser_phone = true", "+81335571234", "0335571234", true),
-        ("number_format = \"national\"", "+442071838750", "010442071838750", false),
-        ("number_format = \"international\"", "0335571234", "01081335571234", false),
+        (
+            "number_format = \"national\"",
+            "+81335571234",
+            "0335571234",
+            false,
+        ),
+        (
+            "number_format = \"national\"\nuser_phone = true",
+            "+81335571234",
+            "0335571234",
+            true,
+        ),
+        (
+            "number_format = \"national\"",
+            "+442071838750",
+            "010442071838750",
+            false,
+        ),
+        (
+            "number_format = \"international\"",
+            "0335571234",
+            "01081335571234",
+            false,
+        ),
         ("user_phone = true", "184110", "110", true),
     ] {
         let uri = format!("sip:{user}{AT}{}", if phone { ";user=phone" } else { "" });
-        assert_eq!(form(keys, dialled), (uri.clone(), format!("<{uri}>")), "{keys}");
+        assert_eq!(
+            form(keys, dialled),
+            (uri.clone(), format!("<{uri}>")),
+            "{keys}"
+        );
     }
 }
 
