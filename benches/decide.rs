@@ -127,7 +127,10 @@ fn verdicts() {
         }
         // The list of tenants drawn is one.
         let allocations = memory::allocations() - before - 1;
-        show(&format!("{tenants} tenants{with}: allocations in 10,000"), allocations);
+        show(
+            &format!("{tenants} tenants{with}: allocations in 10,000"),
+            allocations,
+        );
         assert_eq!((counters.live(), counters.leaked()), (0, 0));
     }
 }
@@ -145,14 +148,20 @@ fn set() {
     let (with, most) = (memory::bytes(), memory::most() - empty);
     show("rules", rules.rule_count());
     show("compiled in", format!("{took:?}"));
-    show("compiling took at most, the texts with it", format!("{:.0} MB", megabytes(most)));
+    show(
+        "compiling took at most, the texts with it",
+        format!("{:.0} MB", megabytes(most)),
+    );
     drop(rules);
     show(
         "the set, counters apart",
         format!("{:.0} MB", megabytes(with - memory::bytes())),
     );
     let counted = memory::bytes() - empty - text;
-    show("the counters, before any call", format!("{:.0} MB", megabytes(counted)));
+    show(
+        "the counters, before any call",
+        format!("{:.0} MB", megabytes(counted)),
+    );
 
     let rules = compiled(&sources, &counters);
     Phones::new().warm(&rules, MANY);
@@ -166,11 +175,20 @@ fn set() {
         "the most while swapping, all together",
         format!("{:.0} MB", megabytes(memory::most() - empty)),
     );
-    show("compiled while calls are judged, in", format!("{:?}", swap.compiled_in));
+    show(
+        "compiled while calls are judged, in",
+        format!("{:?}", swap.compiled_in),
+    );
     for (name, of) in [("before", swap.before), ("during the swap", swap.during)] {
         show(&format!("{name}: verdicts"), of.verdicts);
-        show(&format!("{name}: the longest by the clock"), format!("{:?}", of.longest));
-        show(&format!("{name}: the longest by its own time"), format!("{:?}", of.longest_own));
+        show(
+            &format!("{name}: the longest by the clock"),
+            format!("{:?}", of.longest),
+        );
+        show(
+            &format!("{name}: the longest by its own time"),
+            format!("{:?}", of.longest_own),
+        );
         show(&format!("{name}: times that it waited"), of.waits);
     }
 }
@@ -180,7 +198,10 @@ fn reader() {
     let (text, cost) = reader::worst(&rules);
     let shown: String = text.chars().take(24).collect();
     show(
-        &format!("reading a number, the worst ({shown}…, {} bytes)", text.len()),
+        &format!(
+            "reading a number, the worst ({shown}…, {} bytes)",
+            text.len()
+        ),
         cost,
     );
 }

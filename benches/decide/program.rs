@@ -74,17 +74,35 @@ pub fn run(tenants: u32) {
     write("policies/plans/jp.toml", PLAN);
     write("policies/tariffs/jp-carrier.csv", TARIFF);
     for at in 0..tenants {
-        write(&format!("policies/tenants/{at}.toml"), &tenant(at, More::Tariff));
+        write(
+            &format!("policies/tenants/{at}.toml"),
+            &tenant(at, More::Tariff),
+        );
     }
     let mut running = Running::start(folder);
     let start = running.says("listening on UDP");
-    crate::show("the program with as many files starts in", format!("{start:?}"));
+    crate::show(
+        "the program with as many files starts in",
+        format!("{start:?}"),
+    );
     crate::show("its memory then, in MB: now", running.memory("VmRSS:"));
-    crate::show("its memory then, in MB: at the most", running.memory("VmHWM:"));
+    crate::show(
+        "its memory then, in MB: at the most",
+        running.memory("VmHWM:"),
+    );
     let pid = running.child.id().to_string();
-    assert!(Command::new("kill").args(["-HUP", &pid]).status().unwrap().success());
+    assert!(
+        Command::new("kill")
+            .args(["-HUP", &pid])
+            .status()
+            .unwrap()
+            .success()
+    );
     let reload = running.says("new rules are in force");
     crate::show("it takes over new rules in", format!("{reload:?}"));
     crate::show("its memory then, in MB: now", running.memory("VmRSS:"));
-    crate::show("its memory then, in MB: at the most", running.memory("VmHWM:"));
+    crate::show(
+        "its memory then, in MB: at the most",
+        running.memory("VmHWM:"),
+    );
 }

@@ -1,9 +1,9 @@
 //! New rules come into force while calls are judged.
 
+use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Sender, channel};
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use nix::time::{ClockId, clock_gettime};
@@ -34,11 +34,14 @@ pub struct Swap {
 fn waits() -> u64 {
     let status = std::fs::read_to_string("/proc/thread-self/status").unwrap();
     let line = status.lines().find(|it| it.starts_with("voluntary_ctxt"));
-    line.and_then(|it| it.split_whitespace().nth(1)?.parse().ok()).unwrap_or(0)
+    line.and_then(|it| it.split_whitespace().nth(1)?.parse().ok())
+        .unwrap_or(0)
 }
 
 fn own_time() -> Duration {
-    clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).unwrap().into()
+    clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID)
+        .unwrap()
+        .into()
 }
 
 struct Judge<'a> {

@@ -23,7 +23,10 @@ enum Place {
     Free,
 }
 
-const _: () = assert!(size_of::<Place>() == 64, "a place has the size of a cache line");
+const _: () = assert!(
+    size_of::<Place>() == 64,
+    "a place has the size of a cache line"
+);
 
 /// What is known of a call that lives.
 #[derive(Clone, Copy, Debug)]
