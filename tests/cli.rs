@@ -23,3 +23,5 @@ mod folder;
 mod ledger;
 #[path = "cli/run.rs"]
 mod run;
+#[path = "cli/stderr.rs"]
+mod stderr;
