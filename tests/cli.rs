@@ -25,3 +25,5 @@ mod folder;
 mod ledger;
 #[path = "cli/run.rs"]
 mod run;
+#[path = "cli/stderr.rs"]
+mod stderr;

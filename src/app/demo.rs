@@ -22,6 +22,8 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::sleep;
 
+use super::log;
+
 use carrier::{Bill, Carrier};
 use gate::{Gate, Places};
 use pbx::{Counted, Pbx};
@@ -78,7 +80,10 @@ fn play() -> Result<Option<Early>, String> {
     let tally = stage.tally();
     if let Some(early) = early? {
         if matches!(early, Early::Signal(_)) {
-            eprintln!("tollgate: {}", report::interrupted(tally.pbx.elapsed));
+            log::say(&format!(
+                "tollgate: {}",
+                report::interrupted(tally.pbx.elapsed)
+            ));
         }
         return Ok(Some(early));
     }

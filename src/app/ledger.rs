@@ -4,7 +4,7 @@ use std::io::{self, BufWriter, Write};
 
 use crate::ledger::{ExportError, Filter, Reader, export};
 
-use super::{cli, sources};
+use super::{cli, log, sources};
 
 /// `tollgate ledger export`.
 ///
@@ -38,7 +38,7 @@ pub(super) fn run(wanted: cli::Export) -> Result<(), String> {
         )),
         Ok(summary) => {
             if summary.records == 0 {
-                eprintln!("tollgate: the journal has no such record");
+                log::say("tollgate: the journal has no such record");
             }
             Ok(())
         }

@@ -9,6 +9,7 @@ mod explain;
 mod exposure;
 mod last_good;
 mod ledger;
+mod log;
 mod reload;
 mod render;
 mod rules;
@@ -41,15 +42,12 @@ pub fn main() -> ExitCode {
         cli::Command::Status(wanted) => status::run(&wanted).map(well),
         cli::Command::Reload(wanted) => reload::run(&wanted).map(well),
     };
-    match done {
-        Ok(code) => code,
-        Err(text) => failed(&text),
-    }
-}
-
-fn failed(text: &str) -> ExitCode {
-    eprintln!("tollgate: {text}");
-    ExitCode::FAILURE
+    let code = done.unwrap_or_else(|text| {
+        log::say(&format!("tollgate: {text}"));
+        ExitCode::FAILURE
+    });
+    log::finish();
+    code
 }
 
 /// The tenant of this name.

@@ -9,7 +9,7 @@ use crate::policy::{Options, Sources, compile};
 
 use super::cli::Configuration;
 use super::render::{count, render};
-use super::sources;
+use super::{log, sources};
 
 /// Rules that can be used.
 pub(super) struct Rules {
@@ -103,7 +103,10 @@ impl Broken {
 
 fn show(faults: &[Diagnostic], sources: &Sources) {
     let styled = stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-    eprint!("{}", render(faults, sources, styled));
+    let text = render(faults, sources, styled);
+    if let Some(text) = text.strip_suffix('\n') {
+        log::say(text);
+    }
 }
 
 fn log(faults: &[Diagnostic]) {

@@ -13,7 +13,7 @@ use crate::record::Record;
 
 use super::control::{self, Running};
 use super::rules::{self, Rules};
-use super::{cli, last_good, sources};
+use super::{cli, last_good, log, sources};
 
 /// `tollgate run`.
 ///
@@ -126,14 +126,7 @@ fn start_log(form: cli::Log) -> Result<(), String> {
             ));
         }
     };
-    let log = tracing_subscriber::fmt()
-        .with_max_level(level)
-        .with_writer(stderr);
-    let started = match form {
-        cli::Log::Text => log.with_ansi(stderr().is_terminal()).try_init(),
-        cli::Log::Json => log.json().flatten_event(true).try_init(),
-    };
-    started.map_err(|error| format!("cannot start the log: {error}"))
+    log::start(form, level, stderr().is_terminal())
 }
 
 /// A journal for each shard, each beginning with who writes it, by which rules.

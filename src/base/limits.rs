@@ -147,6 +147,15 @@ pub const QUARANTINE: usize = 256;
 /// them all.
 pub const LOG_LINES_PER_SECOND: u32 = 20;
 
+/// Lines of the log that wait for being written, in bytes, unless one alone is
+/// longer. At the limit further ones are lost, which the log says once it is read
+/// again.
+pub const LOG_QUEUE_BYTES: usize = 1 << 20;
+
+/// Lines written after which the log says how many were lost meanwhile, if it did
+/// not come to say so before.
+pub const LOG_LINES_UNTOLD: usize = 1_000;
+
 /// Seconds within which every shard must say that an operator's order is in force.
 /// Then the operator is told which ones have not.
 pub const ORDER_TIME_S: u64 = 5;

@@ -6,6 +6,7 @@ use std::sync::{Arc, mpsc};
 use std::task::Poll;
 use std::time::Duration;
 
+use bytes::Bytes;
 use tokio::task::yield_now;
 
 use crate::base::limits::{BATCH, FLUSHES};
@@ -131,6 +132,8 @@ impl Driver {
         let more = self.wire.receive(probe, |listener, datagram| {
             desk.datagram(now, listener, &datagram);
         });
+        // Should anything break from here on, it was no message.
+        self.desk.handling = Bytes::new();
         if let Some((listener, errno)) = self.wire.take_trouble() {
             self.logger.unreceived(now.mono, listener, errno);
         }
