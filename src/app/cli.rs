@@ -1,12 +1,13 @@
 //! The command line: what can be said, and the help that teaches it.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::builder::styling::{AnsiColor, Styles};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::base::time::Wall;
-use crate::policy::Amount;
+use crate::policy::{Amount, duration};
 
 const STYLES: Styles = Styles::styled()
     .header(AnsiColor::Yellow.on_default().bold())
@@ -29,6 +30,7 @@ Begin with:
   tollgate explain -c tollgate.toml --tenant T NUMBER    why is it refused?
   tollgate run   -c tollgate.toml     judge calls
   tollgate status -c tollgate.toml    what is it doing?
+  tollgate block T -c tollgate.toml --hang-up    stop a tenant's calls, now
 
 Exit codes: 0 all is well; 1 a fault, said on standard error; 2 the command
 line makes no sense."
@@ -74,6 +76,29 @@ It asks over the control socket: `control` in the ledger's folder, unless
 [admin] socket says otherwise. Only the user that Tollgate runs as, and root,
 may ask.")]
     Status(Status),
+    /// Stop calls, at once and whatever the rules say: a tenant's, or everybody's.
+    #[command(after_help = "\
+Examples:
+  tollgate block acme -c tollgate.toml --hang-up
+  tollgate block acme -c tollgate.toml --international --for 2h --why 'ticket 17'
+  tollgate block --all -c tollgate.toml
+
+Every new call but emergency calls is refused, from the tenant and to it, or with
+--international its calls abroad. Calls that are up go on, unless --hang-up ends
+those of the same kind; an emergency call is never ended. When this returns, it
+is in force in every shard, in the journal with who ordered it and why, and kept
+over reloads and restarts. It is over when --for is, or with tollgate unblock;
+tollgate status shows what is in force.")]
+    Block(Block),
+    /// Let calls be made again that were stopped by tollgate block.
+    #[command(after_help = "\
+Examples:
+  tollgate unblock acme -c tollgate.toml
+  tollgate unblock --all -c tollgate.toml
+
+--all lifts what block --all ordered; what was ordered for single tenants stays,
+and is shown.")]
+    Unblock(Unblock),
     /// Have a Tollgate that runs read its rules again.
     #[command(after_help = "\
 Example:
@@ -198,6 +223,45 @@ pub(super) struct Status {
     /// One JSON object instead of text.
     #[arg(long)]
     pub(super) json: bool,
+}
+
+/// Whose calls, and which.
+#[derive(Debug, Args)]
+pub(super) struct Kind {
+    /// The configuration that it runs with.
+    #[arg(short = 'c', long = "config", value_name = "FILE")]
+    pub(super) config: PathBuf,
+    /// Whose calls.
+    #[arg(value_name = "TENANT", required_unless_present = "all")]
+    pub(super) tenant: Option<String>,
+    /// Every tenant's calls; behind a TENANT, all of that tenant's.
+    #[arg(long)]
+    pub(super) all: bool,
+    /// Only calls that go abroad, to numbers of no country, or to codes that set up
+    /// forwarding.
+    #[arg(long)]
+    pub(super) international: bool,
+    /// Why: for the journal and for who comes after you.
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    pub(super) why: String,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Block {
+    #[command(flatten)]
+    pub(super) kind: Kind,
+    /// Hang up such calls that are up.
+    #[arg(long)]
+    pub(super) hang_up: bool,
+    /// For how long: 2h, 30m, 1h30m. Without this, until it is lifted.
+    #[arg(long = "for", value_name = "TIME", value_parser = duration)]
+    pub(super) lasts: Option<Duration>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Unblock {
+    #[command(flatten)]
+    pub(super) kind: Kind,
 }
 
 #[derive(Debug, Args)]

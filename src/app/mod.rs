@@ -1,6 +1,8 @@
 //! F6: configuration, boot, and one file a subcommand.
 
 mod ask;
+mod block;
+mod blocks;
 mod check;
 mod cli;
 mod control;
@@ -41,6 +43,8 @@ pub fn main() -> ExitCode {
         cli::Command::Run(wanted) => run::run(wanted).map(well),
         cli::Command::Status(wanted) => status::run(&wanted).map(well),
         cli::Command::Reload(wanted) => reload::run(&wanted).map(well),
+        cli::Command::Block(wanted) => block::block(&wanted).map(well),
+        cli::Command::Unblock(wanted) => block::unblock(&wanted).map(well),
     };
     let code = done.unwrap_or_else(|text| {
         log::say(&format!("tollgate: {text}"));

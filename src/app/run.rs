@@ -1,5 +1,6 @@
 //! `tollgate run`: boot.
 
+use std::cell::RefCell;
 use std::io::{self, IsTerminal, stderr};
 use std::sync::Arc;
 
@@ -11,6 +12,7 @@ use crate::net;
 use crate::policy::{Counters, RuleSet};
 use crate::record::Record;
 
+use super::blocks::Blocks;
 use super::control::{self, Running};
 use super::rules::{self, Rules};
 use super::{cli, last_good, log, sources};
@@ -33,10 +35,12 @@ pub(super) fn run(wanted: cli::Run) -> Result<(), String> {
     let sockets = net::Sockets::open(&rules).map_err(|error| error.to_string())?;
     let socket = sources::socket_of(&configuration.config)?;
     let socket = Socket::open(&socket).map_err(|fault| fault.to_string())?;
+    let blocks = Blocks::kept(&ledger);
     let running = Running {
         configuration: configuration.config.clone(),
         ledger: directory.clone(),
         start: net::clock::now(),
+        blocks: RefCell::new(blocks.clone()),
     };
     let journals = journals(&ledger, shards, &rules).map_err(|fault| fault.to_string())?;
     let following = sinks(&ledger)
@@ -59,6 +63,7 @@ pub(super) fn run(wanted: cli::Run) -> Result<(), String> {
     net::run(net::Setup {
         rules: Arc::new(rules),
         sockets,
+        blocks: blocks.in_force(),
         counters: Arc::clone(&counters),
         journals,
         bucket_key,

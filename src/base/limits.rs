@@ -156,6 +156,22 @@ pub const LOG_QUEUE_BYTES: usize = 1 << 20;
 /// not come to say so before.
 pub const LOG_LINES_UNTOLD: usize = 1_000;
 
+/// Calls that an operator's order hangs up at once in a shard, and the milliseconds
+/// until the next ones: 8,000 a second. What else the shard does waits no longer than
+/// for those few, and what a peer gets at once fits into its socket's buffer.
+pub const HANG_UPS_AT_ONCE: usize = 16;
+
+/// See [`HANG_UPS_AT_ONCE`].
+pub const HANG_UP_PAUSE_MS: u64 = 2;
+
+/// Blocks that may be in force at once. At the limit an order for another one is
+/// refused: block every tenant instead.
+pub const BLOCKS: usize = 1_000;
+
+/// The bytes of what an operator gives as the reason of an order. A longer one is
+/// refused.
+pub const WHY_BYTES: usize = 1_000;
+
 /// Seconds within which every shard must say that an operator's order is in force.
 /// Then the operator is told which ones have not.
 pub const ORDER_TIME_S: u64 = 5;

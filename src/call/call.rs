@@ -1,6 +1,7 @@
 //! A call: two legs, what it holds of the tenant's caps, and what is under way
 //! between the legs.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use smallvec::SmallVec;
@@ -168,6 +169,12 @@ pub(crate) struct Call {
     /// An emergency call: whatever fails is said so that the phone system tries
     /// another way.
     pub(super) emergency: bool,
+    /// Whose it is.
+    pub(super) tenant: Arc<str>,
+    /// It goes abroad, as `policy::Scope` says.
+    pub(super) abroad: bool,
+    /// An operator's order is about to hang it up.
+    pub(super) doomed: bool,
     /// The leg whose peer opened the call.
     pub(super) caller: Leg,
     /// The leg that Tollgate opened.

@@ -66,6 +66,8 @@ impl Calls {
             reference,
             direction: Direction::Inbound,
             emergency: false,
+            tenant: &tenant.name,
+            abroad: false,
             peer: &tenant.name,
             far,
             hold: Some(call.hold),
@@ -100,7 +102,7 @@ impl Calls {
                     pai: asserted(arrived),
                     from: arrived.essentials.from,
                 };
-                self.tools.rules.judge_inbound(&facts, now)
+                self.tools.rules.judge_inbound(&facts, &self.blocks, now)
             }
             (None, _) => Inbound::Refuse(Refused::because(Reason::NoSingleMeaning), None),
         }

@@ -13,11 +13,13 @@
 //! - `teardown`: BYE, CANCEL, limits, and when a call is over
 //! - `refresh`: session timers; `longer`: the INVITE once more for a longer one
 //! - `account`: what the call may cost, and what it has cost
+//! - `block`: what an operator has blocked, and calls hung up by that order
 
 #![forbid(unsafe_code)]
 
 mod accept;
 mod account;
+mod block;
 #[expect(clippy::module_inception, reason = "the room's central type")]
 mod call;
 mod inbound;
@@ -39,7 +41,7 @@ use std::sync::Arc;
 use crate::base::limits::{CALLS_PER_SHARD, CALLS_RESERVE, LARGEST_INVITE};
 use crate::base::time::{Mono, Now};
 use crate::base::token::Token;
-use crate::policy::{Peer, Reason, RuleSet};
+use crate::policy::{Blocks, Peer, Reason, RuleSet};
 use crate::record::Side;
 use crate::sip::draft::Draft;
 use crate::sip::fields::Essentials;
@@ -65,6 +67,10 @@ pub(crate) struct Calls {
     draining: bool,
     /// Nothing can be recorded: no new calls but emergency ones either.
     unrecorded: bool,
+    /// What an operator has blocked.
+    blocks: Blocks,
+    /// Calls to be hung up by an operator's order.
+    doomed: block::Doomed,
     expired: Vec<Expired<call::Owner>>,
 }
 
@@ -84,6 +90,8 @@ impl Calls {
             tools: Tools::new(config, start),
             draining: false,
             unrecorded: false,
+            blocks: Blocks::default(),
+            doomed: block::Doomed::default(),
             expired: Vec::new(),
         }
     }
@@ -152,7 +160,8 @@ impl Calls {
     pub(crate) fn next_deadline(&self) -> Option<Mono> {
         let timers = self.tools.wheel.next_deadline();
         let transactions = self.tools.transactions.next_deadline();
-        timers.into_iter().chain(transactions).min()
+        let waiting = timers.into_iter().chain(transactions);
+        waiting.chain(self.doomed.due()).min()
     }
 
     /// A request from a known peer whose essentials are sound.
@@ -255,6 +264,7 @@ impl Calls {
         while let Some((key, alarm)) = self.tools.wheel.pop_expired(now.mono) {
             self.turn(key, now, out, |turn| turn.alarm(alarm));
         }
+        self.hang_up_doomed(now, out);
     }
 
     fn settle_expired(

@@ -1,5 +1,6 @@
 //! Opening the callee's leg: the INVITE that goes out for one that came in.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use smallvec::{SmallVec, smallvec};
@@ -30,6 +31,9 @@ pub(super) struct Opening<'a> {
     pub(super) reference: CallRef,
     pub(super) direction: Direction,
     pub(super) emergency: bool,
+    pub(super) tenant: &'a Arc<str>,
+    /// It goes abroad, as `policy::Scope` says.
+    pub(super) abroad: bool,
     /// The name of who is called, for the journal.
     pub(super) peer: &'a str,
     /// The caller's end of its dialog.
@@ -95,6 +99,9 @@ impl Opening<'_> {
             reference: self.reference,
             direction: self.direction,
             emergency: self.emergency,
+            tenant: Arc::clone(self.tenant),
+            abroad: self.abroad,
+            doomed: false,
             caller,
             callee,
             forks: SmallVec::new(),

@@ -48,6 +48,10 @@ impl Calls {
         let forwarded_by = forwarded_by(arrived);
         let facts = facts(tenant, uri, &forwarded_by, arrived);
         let rules = &self.tools.rules;
+        if let Some(refused) = rules.blocked(&self.blocks, &facts, now.wall) {
+            let asker = Asker::Tenant(tenant);
+            return self.refuse_call(now, asker, server, &refused, arrived, out);
+        }
         let emergency = || matches!(rules.decide(&facts), Ruling::Emergency(_));
         let far = match topology::caller_end(arrived) {
             Some(far) => far,
@@ -192,6 +196,8 @@ impl Calls {
             reference,
             direction: Direction::Outbound,
             emergency,
+            tenant: &tenant.name,
+            abroad: !emergency && rules.is_abroad(id, &allowed.permit.number),
             peer: &carrier.name,
             far,
             hold: Some(allowed.hold),
@@ -217,7 +223,7 @@ impl Calls {
     /// Refuses a call. A phone system gets the one answer after which it does not
     /// try another trunk. A carrier gets 486 where a tenant's caps leave no room:
     /// its caller hears that the line is busy, and what is set up for that case
-    /// happens.
+    /// happens, but nothing where the tenant is blocked.
     pub(super) fn refuse_call(
         &mut self,
         now: Now,
@@ -259,8 +265,8 @@ impl Calls {
         let code = refused.reason.code();
         // Q.850's causes (RFC 3326): 17 is "user busy", 21 "call rejected".
         let (status, cause) = match asker {
-            Asker::Carrier(Some(_)) => (486, 17),
-            Asker::Carrier(None) | Asker::Tenant(_) => (603, 21),
+            Asker::Carrier(Some(_)) if refused.reason != Reason::Blocked => (486, 17),
+            Asker::Carrier(_) | Asker::Tenant(_) => (603, 21),
         };
         self.answer(now, server, status, out, |draft| {
             draft.put_args(

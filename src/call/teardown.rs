@@ -137,7 +137,7 @@ impl Turn<'_> {
 
     /// Ends the set-up, if it is still going on: a final answer to the caller,
     /// CANCEL to the callee.
-    fn give_up_invite(&mut self, code: u16, reason: Option<&[u8]>) {
+    pub(super) fn give_up_invite(&mut self, code: u16, reason: Option<&[u8]>) {
         let opening = self
             .call
             .exchanges
@@ -184,7 +184,7 @@ impl Turn<'_> {
     /// Sends BYE on a leg that is up. A caller's leg whose ACK is still out
     /// gets it after that (RFC 3261 §15); a 2xx of the leg's own peer is
     /// acknowledged first.
-    fn hang_up_leg_with(&mut self, side: Side, reason: Option<&[u8]>) {
+    pub(super) fn hang_up_leg_with(&mut self, side: Side, reason: Option<&[u8]>) {
         if !self.call.leg(side).progress.up {
             return;
         }

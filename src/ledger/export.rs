@@ -118,7 +118,11 @@ struct Calls {
 impl Calls {
     fn are_of(&mut self, tenant: &str, shard: u16, record: &Record<'_>) -> bool {
         let Some(call) = record.call() else {
-            return false;
+            let ordered = match record {
+                Record::Ordered { tenant: whose, .. } => Some(*whose),
+                _ => None,
+            };
+            return ordered.is_some_and(|whose| whose.is_empty() || whose == tenant);
         };
         match record {
             Record::Verdict {

@@ -14,8 +14,8 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::sync::mpsc::UnboundedSender;
 
 use crate::base::token::Buckets;
-use crate::policy::{Counters, RuleSet};
-use crate::shard::{Config, Shard};
+use crate::policy::{Blocks, Counters, RuleSet, Switch};
+use crate::shard::{Command, Config, Shard};
 use crate::transaction::Timers;
 
 use super::clock;
@@ -37,6 +37,8 @@ pub struct Setup {
     pub rules: Arc<RuleSet>,
     /// These rules' listeners, open.
     pub sockets: Sockets,
+    /// What is blocked from the first message on.
+    pub blocks: Blocks,
     /// What the rules count in; nothing live may be left in it at the end.
     pub counters: Arc<Counters>,
     /// A journal for each shard: there are as many shards as journals.
@@ -150,6 +152,9 @@ pub fn run_until(setup: Setup, stop: impl Future<Output = ()>) -> Result<(), Run
         mailboxes.clone(),
     )
     .map_err(RunError::system("start the thread for rules"))?;
+    if !setup.blocks.is_empty() {
+        block(setup.blocks, &mailboxes);
+    }
     let (exits, exited) = tokio::sync::mpsc::unbounded_channel();
     let mut threads = Vec::with_capacity(setup.journals.len());
     let parts = setup.journals.into_iter().zip(&mailboxes).zip(&stats);
@@ -194,6 +199,17 @@ pub fn run_until(setup: Setup, stop: impl Future<Output = ()>) -> Result<(), Run
         tracing::warn!(live, "counters of live calls were not given back");
     }
     Ok(())
+}
+
+/// Blocks before any thread runs, so that each shard reads of it before a message.
+fn block(blocks: Blocks, mailboxes: &[Mailbox<Letter>]) {
+    let switch = Arc::new(Switch {
+        blocks,
+        order: None,
+    });
+    for mailbox in mailboxes {
+        mailbox.urge(Letter::Command(Command::Block(Arc::clone(&switch))));
+    }
 }
 
 /// The messages that are kept out.

@@ -8,6 +8,7 @@
 
 #![forbid(unsafe_code)]
 
+mod blocks;
 mod cap;
 mod compile;
 mod counters;
@@ -41,6 +42,7 @@ mod tariff;
 mod values;
 mod verdict;
 
+pub use blocks::{Block, Blocks, Order, Scope, Switch};
 pub use compile::{Options, Outline, Sources, compile, outline};
 pub use counters::{Counters, Hold, Quantity, Used};
 pub use diagnostic::{Diagnostic, Severity, Source};
@@ -58,5 +60,6 @@ pub use ruleset::{
 pub use spending::{Lease, Renewal};
 pub use standing::{Spent, Standing};
 pub use tariff::{Price, Tariff};
+pub use values::duration;
 pub use verdict::explain::{Explanation, Priced};
 pub use verdict::{Allowed, Decision, Permit, Refused, Verdict};

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::cap::Condition;
 use super::counters::Zone;
-use super::diagnostic::Diagnostic;
+use super::diagnostic::{Diagnostic, nearest};
 use super::hours::Hours;
 use super::lane::{Cap, Home, Lane, Part};
 use super::number::{Kind, Number};
@@ -257,6 +257,12 @@ impl RuleSet {
         let named = |id: &TenantId| self.tenant(*id).map_or("", |tenant| &tenant.name);
         let at = self.names.binary_search_by(|id| named(id).cmp(name)).ok()?;
         self.names.get(at).copied()
+    }
+
+    /// The tenant whose name is nearest to `name`, if one is near enough to be meant.
+    #[must_use]
+    pub fn tenant_nearest(&self, name: &str) -> Option<&str> {
+        nearest(name, self.tenants.iter().map(|it| &*it.name))
     }
 
     /// Whose traffic comes from `source`: the longest claimed prefix wins. Who

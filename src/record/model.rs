@@ -333,6 +333,30 @@ pub enum Record<'a> {
         /// The currency (ISO 4217).
         currency: &'a str,
     },
+    /// An operator's order came into force in this shard. *Evidence*: who gave it,
+    /// and why.
+    Ordered {
+        /// When.
+        #[serde(with = "encode::wall")]
+        wall: Wall,
+        /// What was ordered: `block`, `unblock`.
+        order: &'a str,
+        /// Whose calls it is about; empty for every tenant's.
+        tenant: &'a str,
+        /// Which of them: for a block `everything` (but emergency calls) or
+        /// `international`.
+        detail: &'a str,
+        /// Such calls that were up are hung up.
+        hang_up: bool,
+        /// For how many seconds it holds; 0 for as long as nobody takes it back.
+        lasts_s: u64,
+        /// The user who gave it, as the kernel says (`SO_PEERCRED`, unix(7)).
+        uid: u32,
+        /// The user's name.
+        by: &'a str,
+        /// What the user gave as the reason; may be empty.
+        why: &'a str,
+    },
 }
 
 impl Record<'_> {
@@ -349,7 +373,8 @@ impl Record<'_> {
             | Self::Note { wall, .. }
             | Self::Stopped { wall, .. }
             | Self::Lease { wall, .. }
-            | Self::Booked { wall, .. } => Some(*wall),
+            | Self::Booked { wall, .. }
+            | Self::Ordered { wall, .. } => Some(*wall),
             Self::Target { .. } | Self::CSeq { .. } => None,
         }
     }
@@ -369,7 +394,8 @@ impl Record<'_> {
             Self::Started { .. }
             | Self::RulesLoaded { .. }
             | Self::Note { .. }
-            | Self::Stopped { .. } => None,
+            | Self::Stopped { .. }
+            | Self::Ordered { .. } => None,
         }
     }
 }

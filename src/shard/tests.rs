@@ -1,6 +1,7 @@
 //! The plain call and the plain refusal, message by message. Everything else is
 //! for the simulation.
 
+mod blocks;
 mod emergency;
 mod rules;
 

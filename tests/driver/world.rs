@@ -9,7 +9,7 @@ use std::time::Duration;
 use jiff::tz::TimeZoneDatabase;
 use tollgate::ledger::{Journal, Ledger, Reader};
 use tollgate::net::{self, RunError, Setup, Sockets, clock};
-use tollgate::policy::{Counters, Options, RuleSet, Source, Sources, compile};
+use tollgate::policy::{Blocks, Counters, Options, RuleSet, Source, Sources, compile};
 
 use super::PATIENCE;
 use super::peer::{Peer, header, response, within};
@@ -142,6 +142,7 @@ impl World {
         let setup = Setup {
             sockets: Sockets::open(&rules).unwrap(),
             rules: Arc::new(rules),
+            blocks: Blocks::default(),
             counters: Arc::clone(&counters),
             journals: journals(&ledger, &disk),
             bucket_key: ledger.key().unwrap(),

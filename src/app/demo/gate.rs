@@ -14,7 +14,7 @@ use tokio::sync::oneshot;
 
 use crate::ledger::Ledger;
 use crate::net::{self, RunError, clock};
-use crate::policy::{Counters, Options, RuleSet, Source, Sources, compile};
+use crate::policy::{Blocks, Counters, Options, RuleSet, Source, Sources, compile};
 
 use super::message;
 use super::script::{A_MINUTE, AT_ONCE, BUDGET_YEN};
@@ -86,6 +86,7 @@ impl Gate {
         let setup = net::Setup {
             rules: Arc::new(rules),
             sockets,
+            blocks: Blocks::default(),
             counters: Arc::clone(&counters),
             journals,
             bucket_key,
