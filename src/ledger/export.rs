@@ -113,10 +113,15 @@ fn damage_line(entry: &Entry<'_>, damage: &Damage) -> String {
 #[derive(Debug, Default)]
 struct Calls {
     live: HashSet<(u16, CallRef)>,
+    /// The last refused one: its INVITE follows.
+    refused: Option<(u16, CallRef)>,
 }
 
 impl Calls {
     fn are_of(&mut self, tenant: &str, shard: u16, record: &Record<'_>) -> bool {
+        if let Record::Refusals { tenant: whose, .. } = record {
+            return *whose == tenant;
+        }
         let Some(call) = record.call() else {
             return false;
         };
@@ -130,11 +135,12 @@ impl Calls {
                 if ours && *decision != Decision::Refuse {
                     self.live.insert((shard, call));
                 }
+                self.refused = (ours && *decision == Decision::Refuse).then_some((shard, call));
                 ours
             }
             Record::Booked { tenant: whose, .. } => *whose == tenant,
             Record::Ended { .. } => self.live.remove(&(shard, call)),
-            _ => self.live.contains(&(shard, call)),
+            _ => self.refused == Some((shard, call)) || self.live.contains(&(shard, call)),
         }
     }
 }
