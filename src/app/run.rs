@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tracing_subscriber::filter::LevelFilter;
 
 use crate::admin::Socket;
-use crate::ledger::{Chain, Fault, Follower, Journal, Ledger, Sink};
+use crate::ledger::{Chain, Fault, Follower, Indexing, Journal, Ledger, Sink};
 use crate::net;
 use crate::policy::{Counters, RuleSet};
 use crate::record::Record;
@@ -42,6 +42,8 @@ pub(super) fn run(wanted: cli::Run) -> Result<(), String> {
     let following = sinks(&ledger)
         .and_then(|sinks| Follower::new(ledger.clone(), sinks, net::clock::now).start())
         .map_err(|fault| fault.to_string())?;
+    let indexing = Indexing::start(ledger.clone(), net::clock::now);
+    let indexing = indexing.map_err(|fault| fault.to_string())?;
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
         configuration = %configuration.config.display(),
@@ -70,6 +72,7 @@ pub(super) fn run(wanted: cli::Run) -> Result<(), String> {
     .map_err(|error| error.to_string())?;
     close(&ledger, shards, counters.places()).map_err(|fault| fault.to_string())?;
     following.finish();
+    drop(indexing);
     Ok(())
 }
 
