@@ -90,12 +90,31 @@ struct Index {
     kept: State,
     kept_at: Option<Mono>,
     open: BTreeMap<DayNumber, Day>,
-    /// Set when something of it is gone or broken: it is to be opened anew.
-    lost: Arc<AtomicBool>,
+    lost: Arc<Lost>,
+}
+
+/// Says that the index is to be opened anew.
+#[derive(Debug, Default)]
+struct Lost {
+    /// Something of it is gone, or broken.
+    any: AtomicBool,
+    /// It could not be written: it is tried again later.
+    trouble: AtomicBool,
+}
+
+impl Lost {
+    fn is(&self) -> bool {
+        self.any.load(Ordering::Relaxed)
+    }
+
+    /// Whether that was so before.
+    fn set(&self) -> bool {
+        self.any.swap(true, Ordering::Relaxed)
+    }
 }
 
 impl Index {
-    fn open(ledger: &Ledger, lost: Arc<AtomicBool>) -> Result<Self, Fault> {
+    fn open(ledger: &Ledger, lost: Arc<Lost>) -> Result<Self, Fault> {
         folder::create_folder(&ledger.directory.join(FOLDER))?;
         let kept = ledger.kept(STATE)?;
         let kept: Option<State> = kept.and_then(|it| serde_json::from_slice(&it).ok());
@@ -149,9 +168,10 @@ impl Index {
 
     /// Has this day made anew soon, for it cannot be used.
     fn broken(&mut self, day: DayNumber, error: &rusqlite::Error) {
-        if self.lost.swap(true, Ordering::Relaxed) {
+        if self.lost.set() {
             return;
         }
+        self.lost.trouble.store(true, Ordering::Relaxed);
         let path = file_of(&self.ledger.directory, day);
         tracing::error!("the index {} cannot be written: {error}", path.display());
         let disk_is_full = matches!(
@@ -173,7 +193,7 @@ impl Index {
         create: bool,
         run: impl FnOnce(&mut Day) -> rusqlite::Result<T>,
     ) -> Option<T> {
-        if self.lost.load(Ordering::Relaxed) || !(create || self.state.days.contains(&day)) {
+        if self.lost.is() || !(create || self.state.days.contains(&day)) {
             return None;
         }
         let done = self.opened(day).and_then(run);
@@ -258,7 +278,7 @@ impl Sink for Index {
         if let Content::Record(record) = found.content {
             self.record(found, record);
         }
-        if !self.lost.load(Ordering::Relaxed) {
+        if !self.lost.is() {
             self.state.places.insert(found.shard, found.after);
         }
     }
@@ -266,13 +286,13 @@ impl Sink for Index {
     fn rest(&mut self, now: Now, _caught_up: bool, last: bool) {
         self.commit();
         let due = self.kept_at.is_none_or(|at| now.mono >= at + KEPT_EVERY);
-        if !(due || last) || self.lost.load(Ordering::Relaxed) {
+        if !(due || last) || self.lost.is() {
             return;
         }
         self.kept_at = Some(now.mono);
         let mut kept = Ok(());
         for day in self.missing() {
-            self.lost.store(true, Ordering::Relaxed);
+            self.lost.set();
             kept = kept.and(self.give_up(day));
         }
         if self.state != self.kept {
@@ -344,9 +364,9 @@ impl Indexing {
                     if let Err(error) = rustix::process::nice(NICE) {
                         tracing::debug!(%error, "the index is made at an ordinary priority");
                     }
-                    while !attempt(&ledger, clock, &bell) {
-                        // Trouble takes its time to go; an end does not wait for it.
-                        if bell.wait(RETRY) {
+                    while let Some(pause) = attempt(&ledger, clock, &bell) {
+                        // An end does not wait for what takes its time to go.
+                        if !pause.is_zero() && bell.wait(pause) {
                             break;
                         }
                     }
@@ -370,15 +390,15 @@ impl Drop for Indexing {
     }
 }
 
-/// Indexes until the end, or until something of the index is lost. Whether it is the
-/// end.
-fn attempt(ledger: &Ledger, clock: fn() -> Now, bell: &Bell) -> bool {
-    let lost = Arc::new(AtomicBool::new(false));
+/// Indexes until the end, or until something of the index is lost: then it says when
+/// to try again.
+fn attempt(ledger: &Ledger, clock: fn() -> Now, bell: &Bell) -> Option<Duration> {
+    let lost = Arc::new(Lost::default());
     let index = match Index::open(ledger, Arc::clone(&lost)) {
         Ok(index) => index,
         Err(fault) => {
             tracing::error!("the index cannot be made: {fault}");
-            return false;
+            return Some(RETRY);
         }
     };
     let mut follower = Follower::new(ledger.clone(), vec![Box::new(index)], clock);
@@ -394,14 +414,15 @@ fn attempt(ledger: &Ledger, clock: fn() -> Now, bell: &Bell) -> bool {
             }
             Err(_) => {}
         }
-        if lost.load(Ordering::Relaxed) {
-            return false;
+        if lost.is() {
+            let trouble = lost.trouble.load(Ordering::Relaxed);
+            return Some(if trouble { RETRY } else { Duration::ZERO });
         }
         if bell.wait(super::follow::INTERVAL) {
             if let Err(fault) = follower.finish() {
                 tracing::error!("the journal was not indexed to its end: {fault}");
             }
-            return true;
+            return None;
         }
     }
 }
