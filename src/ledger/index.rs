@@ -26,7 +26,7 @@ use crate::record::Record;
 
 use super::follow::Bell;
 use super::segment::{self, HEADER, Header};
-use super::{Content, Fault, Follower, Found, Ledger, Place, Sink, folder};
+use super::{Content, Fault, Follower, Found, Keep, Ledger, Place, Sink, folder};
 use day::Day;
 
 pub use query::{Call, Calls, Summed, Wanted, calls};
@@ -91,6 +91,8 @@ struct Index {
     kept_at: Option<Mono>,
     open: BTreeMap<DayNumber, Day>,
     lost: Arc<Lost>,
+    /// How many days it goes back.
+    days: Option<i64>,
 }
 
 /// Says that the index is to be opened anew.
@@ -114,7 +116,7 @@ impl Lost {
 }
 
 impl Index {
-    fn open(ledger: &Ledger, lost: Arc<Lost>) -> Result<Self, Fault> {
+    fn open(ledger: &Ledger, keep: Keep, lost: Arc<Lost>) -> Result<Self, Fault> {
         folder::create_folder(&ledger.directory.join(FOLDER))?;
         let kept = ledger.kept(STATE)?;
         let kept: Option<State> = kept.and_then(|it| serde_json::from_slice(&it).ok());
@@ -135,6 +137,7 @@ impl Index {
             kept_at: None,
             open: BTreeMap::new(),
             lost,
+            days: keep.days.and_then(|days| i64::try_from(days).ok()),
         };
         for day in index.missing() {
             index.give_up(day)?;
@@ -257,6 +260,20 @@ impl Index {
         }
     }
 
+    /// Removes the days that are not kept any more. Days are reckoned from the
+    /// latest one that has calls, and not by a clock.
+    fn retire(&mut self) -> Result<(), Fault> {
+        let (Some(days), Some(&latest)) = (self.days, self.state.days.last()) else {
+            return Ok(());
+        };
+        let kept = self.state.days.split_off(&latest.saturating_sub(days));
+        for day in std::mem::replace(&mut self.state.days, kept) {
+            self.open.remove(&day);
+            remove(&file_of(&self.ledger.directory, day))?;
+        }
+        Ok(())
+    }
+
     fn keep(&mut self) -> Result<(), Fault> {
         let bytes = serde_json::to_vec(&self.state).unwrap_or_default();
         self.ledger.keep(STATE, &bytes)?;
@@ -290,7 +307,7 @@ impl Sink for Index {
             return;
         }
         self.kept_at = Some(now.mono);
-        let mut kept = Ok(());
+        let mut kept = self.retire();
         for day in self.missing() {
             self.lost.set();
             kept = kept.and(self.give_up(day));
@@ -349,11 +366,11 @@ pub struct Indexing {
 }
 
 impl Indexing {
-    /// Begins to index a ledger, by that clock.
+    /// Begins to index a ledger, by that clock, as many days back as are kept.
     ///
     /// # Errors
     /// [`Fault`]: there can be no thread.
-    pub fn start(ledger: Ledger, clock: fn() -> Now) -> Result<Self, Fault> {
+    pub fn start(ledger: Ledger, keep: Keep, clock: fn() -> Now) -> Result<Self, Fault> {
         let bell = Arc::new(Bell::default());
         let directory = ledger.directory.clone();
         let thread = thread::Builder::new()
@@ -364,7 +381,7 @@ impl Indexing {
                     if let Err(error) = rustix::process::nice(NICE) {
                         tracing::debug!(%error, "the index is made at an ordinary priority");
                     }
-                    while let Some(pause) = attempt(&ledger, clock, &bell) {
+                    while let Some(pause) = attempt(&ledger, keep, clock, &bell) {
                         // An end does not wait for what takes its time to go.
                         if !pause.is_zero() && bell.wait(pause) {
                             break;
@@ -392,9 +409,14 @@ impl Drop for Indexing {
 
 /// Indexes until the end, or until something of the index is lost: then it says when
 /// to try again.
-fn attempt(ledger: &Ledger, clock: fn() -> Now, bell: &Bell) -> Option<Duration> {
+fn attempt(
+    ledger: &Ledger,
+    keep: Keep,
+    clock: fn() -> Now,
+    bell: &Bell,
+) -> Option<Duration> {
     let lost = Arc::new(Lost::default());
-    let index = match Index::open(ledger, Arc::clone(&lost)) {
+    let index = match Index::open(ledger, keep, Arc::clone(&lost)) {
         Ok(index) => index,
         Err(fault) => {
             tracing::error!("the index cannot be made: {fault}");

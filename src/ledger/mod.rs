@@ -29,6 +29,7 @@ mod mark;
 mod note;
 mod notes;
 mod reader;
+mod retire;
 mod segment;
 mod verify;
 
@@ -43,6 +44,7 @@ pub use index::{Call, Calls, Indexing, Summed, Wanted, calls};
 pub use journal::{Journal, Resumed};
 pub use note::PublicKey;
 pub use reader::{Entry, Reader};
+pub use retire::Keep;
 pub use segment::SEGMENT_SIZE;
 pub use verify::{Expected, Finding, Report, public_key, verify};
 

@@ -1,6 +1,7 @@
 mod chain;
 mod follow;
 mod index;
+mod retire;
 mod tamper;
 
 use std::os::unix::fs::MetadataExt;

@@ -125,6 +125,10 @@ pub struct Run {
     pub stop_after: Duration,
     /// The journal's directory, relative to the main file.
     pub ledger: String,
+    /// For how many days the journal is kept.
+    pub keep_days: u64,
+    /// How large the journal may grow, in 10⁹ bytes; none for any size.
+    pub keep_gigabytes: Option<u64>,
     /// The control socket, relative to the main file; none for the usual one in
     /// the journal's directory.
     pub socket: Option<String>,

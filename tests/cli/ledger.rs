@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use tollgate::base::time::{Now, Wall};
-use tollgate::ledger::{Chain, Follower, Indexing, Journal, Ledger};
+use tollgate::ledger::{Chain, Follower, Indexing, Journal, Keep, Ledger};
 use tollgate::record::{Buffer, CallRef, Decision, Direction, Party, Record};
 
 use crate::folder::Folder;
@@ -158,7 +158,7 @@ fn calls_are_listed_from_the_index() {
     let said = files.tollgate(&["calls", "--dir", "ledger"]);
     said.is_one_line("there is no index here");
     let ledger = Ledger::open(&files.path("ledger")).unwrap();
-    drop(Indexing::start(ledger, Now::default).unwrap());
+    drop(Indexing::start(ledger, Keep::default(), Now::default).unwrap());
     let said = files.tollgate(&["calls", "-c", "tollgate.toml"]);
     assert_eq!((said.code, said.err.as_str()), (Some(0), ""), "{said:?}");
     let expected = "1970-01-03T00:00:00Z  other  +81335570000  -> +81335571234  allow  busy\n\

@@ -20,7 +20,7 @@ fn day(number: i64) -> i64 {
 }
 
 fn index_once(ledger: &Ledger) {
-    drop(Indexing::start(ledger.clone(), clock).unwrap());
+    drop(Indexing::start(ledger.clone(), Keep::default(), clock).unwrap());
 }
 
 fn all(folder: &Temporary) -> Calls {
@@ -171,7 +171,7 @@ fn it_may_be_deleted_while_it_is_made() {
     let ledger = Ledger::open(&folder.ledger()).unwrap();
     let mut journal = Journal::open(&ledger, 0, at(day(10))).unwrap();
     two_days(&mut journal);
-    let indexing = Indexing::start(ledger.clone(), clock).unwrap();
+    let indexing = Indexing::start(ledger.clone(), Keep::default(), clock).unwrap();
     let index = folder.ledger().join("index");
     let wait = |what: &dyn Fn() -> bool| {
         while !what() {
@@ -203,4 +203,19 @@ fn a_kill_leaves_it_neither_short_nor_double() {
     std::fs::write(folder.ledger().join("index/state.json"), state).unwrap();
     index_once(&ledger);
     assert_eq!(all(&folder), whole);
+}
+
+#[test]
+fn days_that_are_not_kept_go() {
+    let folder = Temporary::new();
+    let ledger = Ledger::open(&folder.ledger()).unwrap();
+    let mut journal = Journal::open(&ledger, 0, at(day(10))).unwrap();
+    two_days(&mut journal);
+    place(&mut journal, 9, "acme", day(50), Decision::Allow);
+    let keep = Keep {
+        days: Some(39),
+        bytes: None,
+    };
+    drop(Indexing::start(ledger.clone(), keep, clock).unwrap());
+    assert_eq!(numbers(&all(&folder)), [9, 4]);
 }
