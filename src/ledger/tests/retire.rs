@@ -53,7 +53,7 @@ fn what_is_old_goes_but_not_by_a_clock_that_jumped() {
     let ledger = small(&folder);
     let mut journal = Journal::open(&ledger, 0, super::chain::now().wall).unwrap();
     let keep = Keep {
-        days: Some(40),
+        days: Some(41),
         bytes: None,
     };
     let mut follower = keeping(&ledger, keep);
