@@ -30,6 +30,7 @@ pub(super) fn run(wanted: cli::Run) -> Result<(), String> {
     let rules = first_rules(&configuration, &counters, &ledger)?;
     let run = rules.run().clone();
     let shards = run.shards.unwrap_or_else(net::default_shards);
+    let ledger = ledger.with_segment_size(run.segment_megabytes << 20);
     // Before the journal says that a run has begun.
     let sockets = net::Sockets::open(&rules).map_err(|error| error.to_string())?;
     let socket = sources::socket_of(&configuration.config)?;

@@ -23,13 +23,14 @@ ORDINARY = {
     "calls_at_once": 100000,
     "longest_call": "4h",
     "longest_ring": "3m",
+    "segment_megabytes": 64,
 }
 
 
 class Tollgate(Process):
     """`tollgate run`, with a configuration of its own."""
 
-    def __init__(self, lab, rules):
+    def __init__(self, lab, rules, disk=None):
         self.net = lab.net
         self.home = lab.directory / "config"
         for source in sorted((HERE / "config").rglob("*.*")):
@@ -37,7 +38,14 @@ class Tollgate(Process):
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_text(Template(source.read_text()).substitute(rules, net=lab.net))
         self.config = self.home / "tollgate.toml"
-        super().__init__(lab, "tollgate", [PROGRAM, "run", "--preview", "-c", self.config])
+        command = [PROGRAM, "run", "--preview", "-c", self.config]
+        self.var = self.home / "var"
+        if disk:
+            # A disk of its own, which no other program sees.
+            self.var.mkdir()
+            mount = 'mount -t tmpfs -o size="$0" tmpfs "$1" && shift && exec "$@"'
+            command = ["unshare", "--mount", "sh", "-c", mount, disk, self.var, *command]
+        super().__init__(lab, "tollgate", command)
         until(self.answers, 10, "Tollgate answering OPTIONS", self)
 
     def answers(self):
@@ -60,6 +68,10 @@ class Tollgate(Process):
                 return [end.recv(65535).decode()]
             except OSError:
                 return []
+
+    def seen(self, path):
+        """A path as Tollgate sees it, where it has a disk of its own."""
+        return Path(f"/proc/{self.child.pid}/root{path}")
 
     def tenant(self):
         """The file with the tenant's rules."""
@@ -94,10 +106,11 @@ class Lab:
         self.tollgate = None
         self.pbx_address, self.carrier_address = f"{net}.3", f"{net}.2"
 
-    def start(self, **rules):
-        """Tollgate, with these rules in place of the ordinary ones."""
+    def start(self, disk=None, **rules):
+        """Tollgate, with these rules in place of the ordinary ones, and with a small
+        disk of its own if its size is given."""
         if not self.direct:
-            self.tollgate = Tollgate(self, {**ORDINARY, **rules})
+            self.tollgate = Tollgate(self, {**ORDINARY, **rules}, disk)
 
     def end(self):
         """Ends whatever is still running."""

@@ -22,6 +22,8 @@ pub(super) const SOCKET: &str = "control";
 /// says otherwise.
 pub(super) const STOP_AFTER: Duration = Duration::from_secs(30);
 
+/// How large a segment of the journal is, unless the main file says otherwise.
+pub(super) const SEGMENT_MEGABYTES: u64 = 64;
 /// For how many days the journal is kept, unless the main file says otherwise.
 pub(super) const KEPT_DAYS: u64 = 400;
 /// The fewest days: budgets of a month can be counted again.
@@ -70,6 +72,15 @@ pub(super) fn main(build: &mut Build<'_>, file: &MainFile<'_>, faults: &mut Faul
     }
     if let Some(ledger) = file.ledger {
         ledger.value.clone_into(&mut build.run.ledger);
+    }
+    if let Some(segment) = file.segment_megabytes {
+        match segment.value {
+            megabytes @ 1..=1_024 => build.run.segment_megabytes = megabytes,
+            other => {
+                let fault = Fault::error(format!("a segment cannot have {other} MB"));
+                faults.add(segment.place, fault.help("write 1 to 1024"));
+            }
+        }
     }
     let days = file.keep_days.filter(|it| at_least(*it, KEEP_DAYS, "days", faults));
     build.run.keep_days = days.map_or(build.run.keep_days, |it| it.value);

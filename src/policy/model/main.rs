@@ -14,6 +14,8 @@ pub(in crate::policy) struct MainFile<'t> {
     pub policies: Option<At<&'t str>>,
     /// `ledger.directory`
     pub ledger: Option<At<&'t str>>,
+    /// `ledger.segment_megabytes`
+    pub segment_megabytes: Option<At<u64>>,
     /// `ledger.keep_days`
     pub keep_days: Option<At<u64>>,
     /// `ledger.keep_gigabytes`
@@ -82,6 +84,7 @@ pub(in crate::policy) fn main_file<'t>(
     if let Some(mut ledger) = root.table("ledger", "[ledger]", faults) {
         file.ledger = ledger.text("directory", faults);
         ledger.required("directory", file.ledger, "\"var/ledger\"", faults);
+        file.segment_megabytes = ledger.count("segment_megabytes", faults);
         file.keep_days = ledger.count("keep_days", faults);
         file.keep_gigabytes = ledger.count("keep_gigabytes", faults);
         if let Some(durability) = ledger.text("durability", faults) {
