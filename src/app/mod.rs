@@ -1,6 +1,7 @@
 //! F6: configuration, boot, and one file a subcommand.
 
 mod ask;
+mod calls;
 mod check;
 mod cli;
 mod control;
@@ -34,6 +35,7 @@ pub fn main() -> ExitCode {
         cli::Command::Demo => demo::run(),
         cli::Command::Ledger(cli::Ledger::Export(wanted)) => ledger::run(wanted).map(well),
         cli::Command::Ledger(cli::Ledger::Verify(wanted)) => verify::run(&wanted),
+        cli::Command::Calls(wanted) => calls::run(wanted).map(well),
         cli::Command::Check(wanted) => check::run(&wanted).map(well),
         cli::Command::Explain(wanted) => explain::run(&wanted),
         cli::Command::Exposure(wanted) => exposure::run(&wanted).map(well),

@@ -13,6 +13,7 @@
 //! - `teardown`: BYE, CANCEL, limits, and when a call is over
 //! - `refresh`: session timers; `longer`: the INVITE once more for a longer one
 //! - `account`: what the call may cost, and what it has cost
+//! - `evidence`: how much is kept of calls that are refused
 
 #![forbid(unsafe_code)]
 
@@ -20,6 +21,7 @@ mod accept;
 mod account;
 #[expect(clippy::module_inception, reason = "the room's central type")]
 mod call;
+mod evidence;
 mod inbound;
 mod leg;
 mod longer;
@@ -48,6 +50,7 @@ use crate::sip::message::Message;
 use crate::transaction::{Arrival, Expired, Matched, Origin, ServerKey};
 
 use call::{Call, CallKey};
+use evidence::Evidence;
 use table::Tools;
 
 pub use output::{Event, Outbox};
@@ -61,6 +64,7 @@ const MAX_FORWARDS: u8 = 70;
 pub(crate) struct Calls {
     calls: crate::base::slab::Slab<Call>,
     tools: Tools,
+    evidence: Evidence,
     /// No new calls but emergency ones.
     draining: bool,
     /// Nothing can be recorded: no new calls but emergency ones either.
@@ -82,6 +86,7 @@ impl Calls {
         Self {
             calls: crate::base::slab::Slab::new(CALLS_PER_SHARD + CALLS_RESERVE),
             tools: Tools::new(config, start),
+            evidence: Evidence::default(),
             draining: false,
             unrecorded: false,
             expired: Vec::new(),
@@ -102,6 +107,7 @@ impl Calls {
         rules: Arc<RuleSet>,
         out: &mut Outbox,
     ) -> Arc<RuleSet> {
+        self.close_evidence(now, out);
         let old = std::mem::replace(&mut self.tools.rules, rules);
         let new = &self.tools.rules;
         if !new.has_peers_of(&old) {
@@ -123,6 +129,12 @@ impl Calls {
     /// request comes again (RFC 3261 §8.2.7).
     pub(crate) fn stateless_tag(&self, message: &Message) -> Token {
         self.tools.tag_of(message.bytes())
+    }
+
+    /// Records what waits to be recorded with more of its kind.
+    pub(crate) fn close_evidence(&mut self, now: Now, out: &mut Outbox) {
+        self.evidence.record(now, &self.tools.rules, out);
+        self.evidence.clear();
     }
 
     pub(crate) fn drain(&mut self) {
@@ -152,7 +164,8 @@ impl Calls {
     pub(crate) fn next_deadline(&self) -> Option<Mono> {
         let timers = self.tools.wheel.next_deadline();
         let transactions = self.tools.transactions.next_deadline();
-        timers.into_iter().chain(transactions).min()
+        let evidence = self.evidence.due();
+        timers.into_iter().chain(transactions).chain(evidence).min()
     }
 
     /// A request from a known peer whose essentials are sound.
@@ -247,6 +260,9 @@ impl Calls {
 
     /// Time has passed.
     pub(crate) fn tick(&mut self, now: Now, out: &mut Outbox) {
+        if self.evidence.due().is_some_and(|due| due <= now.mono) {
+            self.evidence.record(now, &self.tools.rules, out);
+        }
         let mut expired = std::mem::take(&mut self.expired);
         self.tools
             .transactions

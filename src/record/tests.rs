@@ -22,7 +22,7 @@ struct Pool {
     kind: usize,
 }
 
-const KINDS: usize = 12;
+const KINDS: usize = 14;
 
 fn pool() -> impl Strategy<Value = Pool> {
     let address = prop_oneof![
@@ -179,6 +179,21 @@ impl Pool {
                 currency: &self.texts[0],
                 value: self.longs[2],
                 threshold: self.longs[3],
+            },
+            11 => Record::Invite {
+                call,
+                message: &self.bytes[0],
+            },
+            12 => Record::Refusals {
+                wall,
+                tenant: &self.texts[0],
+                direction: Direction::Outbound,
+                reason: &self.texts[1],
+                first: wall,
+                last: Wall::from_micros(self.wall.wrapping_add(1)),
+                count: self.longs[1],
+                source: self.address,
+                number: &self.texts[2],
             },
             _ => Record::Booked {
                 call,

@@ -55,4 +55,6 @@ pub enum Command {
     },
     /// Hang up every call.
     HangUpAll,
+    /// The shard ends: record what waits to be recorded with more of its kind.
+    Close,
 }
