@@ -3,6 +3,7 @@
 mod ask;
 mod block;
 mod blocks;
+mod calls;
 mod check;
 mod cli;
 mod control;
@@ -37,6 +38,7 @@ pub fn main() -> ExitCode {
         cli::Command::Demo => demo::run(),
         cli::Command::Ledger(cli::Ledger::Export(wanted)) => ledger::run(wanted).map(well),
         cli::Command::Ledger(cli::Ledger::Verify(wanted)) => verify::run(&wanted),
+        cli::Command::Calls(wanted) => calls::run(wanted).map(well),
         cli::Command::Check(wanted) => check::run(&wanted).map(well),
         cli::Command::Explain(wanted) => explain::run(&wanted),
         cli::Command::Exposure(wanted) => exposure::run(&wanted).map(well),

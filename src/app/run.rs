@@ -7,7 +7,8 @@ use std::sync::Arc;
 use tracing_subscriber::filter::LevelFilter;
 
 use crate::admin::Socket;
-use crate::ledger::{Chain, Fault, Follower, Journal, Ledger, Sink};
+use crate::base::time::Wall;
+use crate::ledger::{Chain, Fault, Follower, Indexing, Journal, Keep, Ledger, Sink};
 use crate::net;
 use crate::policy::{Counters, RuleSet};
 use crate::record::Record;
@@ -31,6 +32,7 @@ pub(super) fn run(wanted: cli::Run) -> Result<(), String> {
     let rules = first_rules(&configuration, &counters, &ledger)?;
     let run = rules.run().clone();
     let shards = run.shards.unwrap_or_else(net::default_shards);
+    let ledger = ledger.with_segment_size(run.segment_megabytes << 20);
     // Before the journal says that a run has begun.
     let sockets = net::Sockets::open(&rules).map_err(|error| error.to_string())?;
     let socket = sources::socket_of(&configuration.config)?;
@@ -43,9 +45,15 @@ pub(super) fn run(wanted: cli::Run) -> Result<(), String> {
         blocks: RefCell::new(blocks.clone()),
     };
     let journals = journals(&ledger, shards, &rules).map_err(|fault| fault.to_string())?;
-    let following = sinks(&ledger)
+    let keep = Keep {
+        days: Some(run.keep_days),
+        bytes: run.keep_gigabytes.map(|it| it.saturating_mul(1_000_000_000)),
+    };
+    let following = sinks(&ledger, keep)
         .and_then(|sinks| Follower::new(ledger.clone(), sinks, net::clock::now).start())
         .map_err(|fault| fault.to_string())?;
+    let indexing = Indexing::start(ledger.clone(), keep, net::clock::now);
+    let indexing = indexing.map_err(|fault| fault.to_string())?;
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
         configuration = %configuration.config.display(),
@@ -75,12 +83,13 @@ pub(super) fn run(wanted: cli::Run) -> Result<(), String> {
     .map_err(|error| error.to_string())?;
     close(&ledger, shards, counters.places()).map_err(|fault| fault.to_string())?;
     following.finish();
+    drop(indexing);
     Ok(())
 }
 
 /// Who makes something of what is journalled, behind the calls' way.
-fn sinks(ledger: &Ledger) -> Result<Vec<Box<dyn Sink>>, Fault> {
-    Ok(vec![Box::new(Chain::open(ledger)?)])
+fn sinks(ledger: &Ledger, keep: Keep) -> Result<Vec<Box<dyn Sink>>, Fault> {
+    Ok(vec![Box::new(Chain::open(ledger)?.keeping(keep))])
 }
 
 /// The rules to start with: those of the files or, if they are broken, the last
@@ -179,6 +188,10 @@ impl net::Journal for Journal {
 
     fn wants_room(&self) -> bool {
         Journal::wants_room(self)
+    }
+
+    fn new_day(&mut self, wall: Wall) -> io::Result<()> {
+        Journal::new_day(self, wall)
     }
 
     fn prepare(&mut self) -> io::Result<()> {

@@ -42,6 +42,19 @@ pub const DIALLED_BYTES: usize = 512;
 /// cut off: no number is that long.
 pub const RECORDED_TEXT: usize = 1_024;
 
+/// Refusals of one tenant for one reason whose INVITEs are recorded as they came, in
+/// a minute and a shard. Of those beyond, only the verdicts are.
+pub const REFUSALS_WHOLE: u32 = 100;
+
+/// Refusals of one tenant for one reason of which the verdicts are recorded, in a
+/// minute and a shard. Those beyond are recorded together: how many, and when the
+/// first and the last was.
+pub const REFUSALS_RECORDED: u32 = 1_000;
+
+/// Pairs of tenant and reason that are told apart for [`REFUSALS_WHOLE`], in a minute
+/// and a shard. At the limit further ones have their verdicts recorded alone.
+pub const EVIDENCE_KINDS: usize = 1 << 16;
+
 /// The bytes of a Reason field (RFC 3326) that is passed on. A longer one is left
 /// out: what a peer says must not make a BYE or CANCEL too large to arrive.
 pub const REASON_BYTES: usize = 128;

@@ -14,6 +14,7 @@
 //! - `refresh`: session timers; `longer`: the INVITE once more for a longer one
 //! - `account`: what the call may cost, and what it has cost
 //! - `block`: what an operator has blocked, and calls hung up by that order
+//! - `evidence`: how much is kept of calls that are refused
 
 #![forbid(unsafe_code)]
 
@@ -22,6 +23,7 @@ mod account;
 mod block;
 #[expect(clippy::module_inception, reason = "the room's central type")]
 mod call;
+mod evidence;
 mod inbound;
 mod leg;
 mod longer;
@@ -50,6 +52,7 @@ use crate::sip::message::Message;
 use crate::transaction::{Arrival, Expired, Matched, Origin, ServerKey};
 
 use call::{Call, CallKey};
+use evidence::Evidence;
 use table::Tools;
 
 pub use output::{Event, Outbox};
@@ -63,6 +66,7 @@ const MAX_FORWARDS: u8 = 70;
 pub(crate) struct Calls {
     calls: crate::base::slab::Slab<Call>,
     tools: Tools,
+    evidence: Evidence,
     /// No new calls but emergency ones.
     draining: bool,
     /// Nothing can be recorded: no new calls but emergency ones either.
@@ -88,6 +92,7 @@ impl Calls {
         Self {
             calls: crate::base::slab::Slab::new(CALLS_PER_SHARD + CALLS_RESERVE),
             tools: Tools::new(config, start),
+            evidence: Evidence::default(),
             draining: false,
             unrecorded: false,
             blocks: Blocks::default(),
@@ -110,6 +115,7 @@ impl Calls {
         rules: Arc<RuleSet>,
         out: &mut Outbox,
     ) -> Arc<RuleSet> {
+        self.close_evidence(now, out);
         let old = std::mem::replace(&mut self.tools.rules, rules);
         let new = &self.tools.rules;
         if !new.has_peers_of(&old) {
@@ -131,6 +137,12 @@ impl Calls {
     /// request comes again (RFC 3261 §8.2.7).
     pub(crate) fn stateless_tag(&self, message: &Message) -> Token {
         self.tools.tag_of(message.bytes())
+    }
+
+    /// Records what waits to be recorded with more of its kind.
+    pub(crate) fn close_evidence(&mut self, now: Now, out: &mut Outbox) {
+        self.evidence.record(now, &self.tools.rules, out);
+        self.evidence.clear();
     }
 
     pub(crate) fn drain(&mut self) {
@@ -161,6 +173,7 @@ impl Calls {
         let timers = self.tools.wheel.next_deadline();
         let transactions = self.tools.transactions.next_deadline();
         let waiting = timers.into_iter().chain(transactions);
+        let waiting = waiting.chain(self.evidence.due());
         waiting.chain(self.doomed.due()).min()
     }
 
@@ -256,6 +269,9 @@ impl Calls {
 
     /// Time has passed.
     pub(crate) fn tick(&mut self, now: Now, out: &mut Outbox) {
+        if self.evidence.due().is_some_and(|due| due <= now.mono) {
+            self.evidence.record(now, &self.tools.rules, out);
+        }
         let mut expired = std::mem::take(&mut self.expired);
         self.tools
             .transactions

@@ -24,6 +24,7 @@ use crate::sip::uri::Uri;
 use crate::transaction::ServerKey;
 
 use super::account::{Account, journal_lease};
+use super::evidence::{Extent, Kind};
 use super::leg::Far;
 use super::open::{Opening, own_failure};
 use super::{Arrived, Calls, Event, Outbox, topology};
@@ -234,11 +235,18 @@ impl Calls {
         out: &mut Outbox,
     ) {
         let call = self.tools.number_call();
-        let rules = &self.tools.rules;
         let (tenant, direction) = match asker {
             Asker::Tenant(tenant) => (Some(tenant), Direction::Outbound),
             Asker::Carrier(tenant) => (tenant, Direction::Inbound),
         };
+        let kind = Kind {
+            tenant,
+            direction,
+            reason: refused.reason,
+        };
+        let source = arrived.flow.remote;
+        let extent = self.evidence.take(now, kind, source, refused.number);
+        let rules = &self.tools.rules;
         let name = tenant
             .and_then(|id| rules.tenant(id))
             .map(|tenant| Arc::clone(&tenant.name));
@@ -255,10 +263,10 @@ impl Calls {
             call_id: b"",
             carrier: "",
         }
-        .journal(now, rules, arrived, out);
+        .journal_some(now, rules, arrived, extent, out);
         out.events.push(Event::Refused {
             tenant: tenant_name,
-            source: arrived.flow.remote.ip(),
+            source: source.ip(),
             number: refused.number,
             reason: refused.reason,
         });
@@ -444,6 +452,7 @@ fn clipped(text: &[u8]) -> &[u8] {
 }
 
 impl Judged<'_> {
+    /// Records the verdict and the INVITE.
     pub(super) fn journal(
         self,
         now: Now,
@@ -451,6 +460,21 @@ impl Judged<'_> {
         arrived: &Arrived<'_>,
         out: &mut Outbox,
     ) {
+        self.journal_some(now, rules, arrived, Extent::Whole, out);
+    }
+
+    /// Records so much of it.
+    fn journal_some(
+        self,
+        now: Now,
+        rules: &RuleSet,
+        arrived: &Arrived<'_>,
+        extent: Extent,
+        out: &mut Outbox,
+    ) {
+        if extent == Extent::Counted {
+            return;
+        }
         let rule = self.rule.map(|rule| rules.rule(rule));
         let [a, b, c, d, e, f, g, h, ..] = rules.hash();
         out.journal(&Record::Verdict {
@@ -473,5 +497,8 @@ impl Judged<'_> {
             b_call_id: self.call_id,
             carrier: self.carrier,
         });
+        if extent == Extent::Whole {
+            out.journal_invite(self.call, arrived.message);
+        }
     }
 }

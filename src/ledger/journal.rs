@@ -50,6 +50,8 @@ pub struct Journal {
     unsynced_name: bool,
     /// The time of the last record that a segment was begun with.
     wall: Wall,
+    /// The day that is being written, once it is known.
+    day: Option<i64>,
     resumed: Resumed,
     /// Tells who follows how far this is.
     mark: Arc<Mark>,
@@ -113,6 +115,7 @@ impl Journal {
             file,
             at,
             wall,
+            day: None,
             resumed,
             mark: ledger.marks.of(shard),
             series,
@@ -220,6 +223,24 @@ impl Journal {
     #[must_use]
     pub const fn wants_room(&self) -> bool {
         self.next.is_none() && self.at > self.size / 2
+    }
+
+    /// Goes on to the next segment if this one was begun on another day (UTC), so
+    /// that days can be retired apart.
+    ///
+    /// # Errors
+    /// What the system said: above all, that the disk is full.
+    pub fn new_day(&mut self, wall: Wall) -> io::Result<()> {
+        let day = wall.as_micros().div_euclid(86_400_000_000);
+        if *self.day.get_or_insert(day) >= day {
+            return Ok(());
+        }
+        if self.at > HEADER {
+            self.wall = wall;
+            self.rotate(&[])?;
+        }
+        self.day = Some(day);
+        Ok(())
     }
 
     /// Gives the next segment its room on the disk. To be called between turns

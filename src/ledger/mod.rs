@@ -7,6 +7,7 @@
 //!   sign.key                  signs checkpoints; what verifies them is in public.key
 //!   checkpoints/              one file a day: how far each shard's chain had come
 //!   rules.json                the rules that last compiled
+//!   index/                    one file a day: every call as a row (see `index`)
 //!   shard-000/                one series of segments for each shard
 //!     00000001.tgj            0600; header, then frames (see `record::frame`), then zeros
 //!     00000002.tgj
@@ -22,11 +23,13 @@ mod checkpoint;
 mod export;
 mod folder;
 mod follow;
+mod index;
 mod journal;
 mod mark;
 mod note;
 mod notes;
 mod reader;
+mod retire;
 mod segment;
 mod verify;
 
@@ -34,12 +37,14 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 pub use chain::Chain;
-pub use export::{ExportError, Filter, Summary, export};
+pub use export::{ExportError, Filter, Form, Summary, export};
 pub use folder::Ledger;
 pub use follow::{Content, Follower, Following, Found, Place, Sink};
+pub use index::{Call, Calls, Indexing, Summed, Wanted, calls};
 pub use journal::{Journal, Resumed};
 pub use note::PublicKey;
 pub use reader::{Entry, Reader};
+pub use retire::Keep;
 pub use segment::SEGMENT_SIZE;
 pub use verify::{Expected, Finding, Report, public_key, verify};
 
@@ -67,6 +72,13 @@ pub enum Fault {
     PublicKey {
         /// The file that should hold it.
         path: PathBuf,
+    },
+    /// The index cannot be read.
+    Index {
+        /// The file of the day.
+        path: PathBuf,
+        /// What SQLite said.
+        source: rusqlite::Error,
     },
     /// A file given as a checkpoint holds none.
     NoCheckpoint {
@@ -126,6 +138,12 @@ impl std::fmt::Display for Fault {
                  folder, where it is called public.key",
                 path.display()
             ),
+            Self::Index { path, source } => write!(
+                to,
+                "cannot read the index {}: {source}: remove that file, and a Tollgate that runs \
+                 makes it anew",
+                path.display()
+            ),
             Self::NoCheckpoint { path } => write!(
                 to,
                 "{} holds no checkpoint: give a file with one as it stands in the ledger's \
@@ -151,6 +169,7 @@ impl std::error::Error for Fault {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Io { source, .. } => Some(source),
+            Self::Index { source, .. } => Some(source),
             Self::Locked { .. }
             | Self::Key { .. }
             | Self::PublicKey { .. }

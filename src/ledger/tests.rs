@@ -1,5 +1,7 @@
 mod chain;
 mod follow;
+mod index;
+mod retire;
 mod tamper;
 
 use std::os::unix::fs::MetadataExt;
@@ -388,7 +390,7 @@ fn an_export_is_lines_of_json() {
     let run = |filter: &Filter| {
         let mut out = Vec::new();
         let mut reader = Reader::open(&folder.ledger()).unwrap();
-        let summary = export(&mut reader, filter, &mut out).unwrap();
+        let summary = export(&mut reader, filter, Form::Lines, &mut out).unwrap();
         let lines: Vec<serde_json::Value> = String::from_utf8(out)
             .unwrap()
             .lines()
@@ -422,15 +424,36 @@ fn an_export_is_lines_of_json() {
     let tenant = Some("acme".to_owned());
     let acme = Filter {
         tenant: tenant.clone(),
-        since: None,
+        ..Filter::default()
     };
     assert_eq!(kinds(&acme), ["verdict 1", "ended 1", "verdict 3"]);
     // A call that began before is still known as the tenant's.
     let late = Filter {
         tenant,
         since: Some(at(1_200_000)),
+        ..Filter::default()
     };
     assert_eq!(kinds(&late), ["ended 1", "verdict 3"]);
+    let by = |decision, number: &str, until| Filter {
+        decision: Some(decision),
+        number: Some(number.to_owned()),
+        until: Some(at(until)),
+        ..Filter::default()
+    };
+    let allowed = by(Decision::Allow, "+44", 2_400_000);
+    assert_eq!(kinds(&allowed), ["verdict 1", "ended 1", "verdict 2"]);
+    assert_eq!(kinds(&by(Decision::Refuse, "+4420", 9_000_000)), ["verdict 3"]);
+    assert!(kinds(&by(Decision::Allow, "+81", 9_000_000)).is_empty());
+
+    let mut table = Vec::new();
+    let mut reader = Reader::open(&folder.ledger()).unwrap();
+    let _ = export(&mut reader, &acme, Form::Csv, &mut table).unwrap();
+    let table = String::from_utf8(table).unwrap();
+    let mut rows = table.lines();
+    assert!(rows.next().unwrap().starts_with("wall,shard,record,call,tenant,"));
+    let first = "1970-01-01T00:00:01.000000Z,0,verdict,1,acme,127.0.0.3:5060,outbound,";
+    assert!(rows.next().unwrap().starts_with(first), "{table}");
+    assert_eq!(rows.count(), 3);
 }
 
 #[test]
@@ -475,7 +498,7 @@ fn no_line_names_a_field_twice() {
     call(&mut journal, 1, "acme", Decision::Allow);
     let mut out = Vec::new();
     let mut reader = Reader::open(&folder.ledger()).unwrap();
-    let _ = export(&mut reader, &Filter::default(), &mut out).unwrap();
+    let _ = export(&mut reader, &Filter::default(), Form::Lines, &mut out).unwrap();
     for line in String::from_utf8(out).unwrap().lines() {
         assert_eq!(line.matches(r#""shard":7"#).count(), 1, "{line}");
         let value: serde_json::Value = serde_json::from_str(line).unwrap();

@@ -147,7 +147,10 @@ impl Desk {
                 }
                 self.receipts.push(receipt);
             }
-            Letter::Stop => return false,
+            Letter::Stop => {
+                self.command(now, Command::Close);
+                return false;
+            }
         }
         true
     }

@@ -138,6 +138,12 @@ pub struct Run {
     pub stop_after: Duration,
     /// The journal's directory, relative to the main file.
     pub ledger: String,
+    /// How large a segment of the journal is, in 2²⁰ bytes: 1 to 1,024.
+    pub segment_megabytes: u64,
+    /// For how many days the journal is kept.
+    pub keep_days: u64,
+    /// How large the journal may grow, in 10⁹ bytes; none for any size.
+    pub keep_gigabytes: Option<u64>,
     /// The control socket, relative to the main file; none for the usual one in
     /// the journal's directory.
     pub socket: Option<String>,

@@ -357,6 +357,39 @@ pub enum Record<'a> {
         /// What the user gave as the reason; may be empty.
         why: &'a str,
     },
+    /// The INVITE that the verdict before it is of. *Evidence* only.
+    Invite {
+        /// The call.
+        call: CallRef,
+        /// As it was received, without the values of credentials and keys.
+        #[serde(serialize_with = "encode::bytes")]
+        message: &'a [u8],
+    },
+    /// Refused calls that were too many to have a verdict each. *Evidence* only.
+    Refusals {
+        /// When this was written.
+        #[serde(with = "encode::wall")]
+        wall: Wall,
+        /// Whose calls; empty if they are nobody's.
+        tenant: &'a str,
+        /// Which way they go.
+        direction: Direction,
+        /// Why: the reason's short name.
+        reason: &'a str,
+        /// When the first one was refused.
+        #[serde(with = "encode::wall")]
+        first: Wall,
+        /// When the last one was.
+        #[serde(with = "encode::wall")]
+        last: Wall,
+        /// How many there were.
+        count: u64,
+        /// Where the last one came from.
+        #[serde(with = "encode::address")]
+        source: SocketAddr,
+        /// The canonical number of the last one; empty if it has none.
+        number: &'a str,
+    },
 }
 
 impl Record<'_> {
@@ -374,8 +407,9 @@ impl Record<'_> {
             | Self::Stopped { wall, .. }
             | Self::Lease { wall, .. }
             | Self::Booked { wall, .. }
-            | Self::Ordered { wall, .. } => Some(*wall),
-            Self::Target { .. } | Self::CSeq { .. } => None,
+            | Self::Ordered { wall, .. }
+            | Self::Refusals { wall, .. } => Some(*wall),
+            Self::Target { .. } | Self::CSeq { .. } | Self::Invite { .. } => None,
         }
     }
 
@@ -390,10 +424,12 @@ impl Record<'_> {
             | Self::CSeq { call, .. }
             | Self::Ended { call, .. }
             | Self::Lease { call, .. }
-            | Self::Booked { call, .. } => Some(*call),
+            | Self::Booked { call, .. }
+            | Self::Invite { call, .. } => Some(*call),
             Self::Started { .. }
             | Self::RulesLoaded { .. }
             | Self::Note { .. }
+            | Self::Refusals { .. }
             | Self::Stopped { .. }
             | Self::Ordered { .. } => None,
         }

@@ -22,7 +22,7 @@ struct Pool {
     kind: usize,
 }
 
-const KINDS: usize = 13;
+const KINDS: usize = 15;
 
 fn pool() -> impl Strategy<Value = Pool> {
     let address = prop_oneof![
@@ -180,7 +180,22 @@ impl Pool {
                 value: self.longs[2],
                 threshold: self.longs[3],
             },
-            11 => Record::Booked {
+            11 => Record::Invite {
+                call,
+                message: &self.bytes[0],
+            },
+            12 => Record::Refusals {
+                wall,
+                tenant: &self.texts[0],
+                direction: Direction::Outbound,
+                reason: &self.texts[1],
+                first: wall,
+                last: Wall::from_micros(self.wall.wrapping_add(1)),
+                count: self.longs[1],
+                source: self.address,
+                number: &self.texts[2],
+            },
+            13 => Record::Booked {
                 call,
                 wall,
                 tenant: &self.texts[0],

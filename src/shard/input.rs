@@ -57,4 +57,6 @@ pub enum Command {
     HangUpAll,
     /// Block what is said, and nothing else, and hang up what the order says.
     Block(Arc<Switch>),
+    /// The shard ends: record what waits to be recorded with more of its kind.
+    Close,
 }

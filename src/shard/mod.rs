@@ -66,6 +66,7 @@ impl Shard {
             }
             Input::Command(Command::Drain) => self.calls.drain(),
             Input::Command(Command::Journal { trusted }) => self.calls.trust_journal(trusted),
+            Input::Command(Command::Close) => self.calls.close_evidence(now, out),
             Input::Command(Command::HangUpAll) => self.calls.hang_up_all(now, out),
             Input::Command(Command::Block(switch)) => self.calls.block(now, switch, out),
         }

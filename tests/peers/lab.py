@@ -23,6 +23,7 @@ ORDINARY = {
     "calls_at_once": 100000,
     "longest_call": "4h",
     "longest_ring": "3m",
+    "segment_megabytes": 64,
 }
 
 

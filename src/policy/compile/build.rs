@@ -8,7 +8,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 use jiff::tz::TimeZoneDatabase;
 
-use super::main::{LEDGER, STOP_AFTER};
+use super::main::{KEPT_DAYS, LEDGER, SEGMENT_MEGABYTES, STOP_AFTER};
 use crate::base::flow::ListenerId;
 use crate::policy::cap::Condition;
 use crate::policy::counters::{Counters, Zone};
@@ -82,6 +82,9 @@ impl<'z> Build<'z> {
             run: Run {
                 shards: None,
                 stop_after: STOP_AFTER,
+                segment_megabytes: SEGMENT_MEGABYTES,
+                keep_days: KEPT_DAYS,
+                keep_gigabytes: None,
                 ledger: LEDGER.to_owned(),
                 socket: None,
             },
