@@ -61,6 +61,10 @@ pub const FORKS_PER_CALL: usize = 8;
 /// is answered 500 with Retry-After.
 pub const EXCHANGES_PER_CALL: usize = 8;
 
+/// Different numbers that a cap can be told to allow a day: so many are remembered.
+/// Calls that are let go all the same are counted as one of them.
+pub const NUMBERS_PER_DAY: u32 = 10_000;
+
 /// Diversions of one call that are looked at, and entries of its history. Those
 /// beyond are not.
 pub const DIVERSIONS_PER_CALL: usize = 8;

@@ -12,6 +12,7 @@ use crate::sip::message::Message;
 
 use super::call::{Alarm, Call};
 use super::refresh;
+use super::table::Tools;
 use super::{Calls, Outbox, Turn};
 
 /// A call's account with the budgets of its tenant.
@@ -86,6 +87,18 @@ fn write(call: CallRef, now: Now, lease: &Lease, (value, threshold): (u64, u64),
         value,
         threshold,
     });
+}
+
+impl Tools {
+    /// Says that a call holds nothing any more, before it gives that back.
+    pub(super) fn journal_release(&mut self, call: &Call, out: &mut Outbox) {
+        let Some(hold) = &call.hold else { return };
+        if let Some(statement) = hold.statement() {
+            let closed = statement.closed();
+            self.named
+                .journal_account(call.reference, hold, &closed, out);
+        }
+    }
 }
 
 /// Calls that hold nothing yet ask new rules within this time, one after the other.
@@ -202,10 +215,12 @@ impl Turn<'_> {
             Renewal::Free => {}
             Renewal::Granted(lease) => {
                 write(call, now, &lease, (0, 0), self.out);
+                self.tools.named.journal_held(call, hold, self.out);
                 self.run_lease(lease.lasts);
             }
             Renewal::Over(lease, over) => {
                 write(call, now, &lease, (over.value, over.threshold), self.out);
+                self.tools.named.journal_held(call, hold, self.out);
                 self.run_lease(lease.lasts);
             }
             Renewal::Refused(refused) => self.hang_up(refused.reason.code()),
@@ -228,6 +243,7 @@ impl Turn<'_> {
             Renewal::Granted(lease) | Renewal::Over(lease, _) => {
                 *granted = lease;
                 write(call, now, &lease, (0, 0), self.out);
+                self.tools.named.journal_held(call, hold, self.out);
                 true
             }
             Renewal::Refused(_) => false,
@@ -253,9 +269,14 @@ impl Turn<'_> {
             return None;
         };
         let rules = &self.tools.rules;
-        let (cost, holds) = rules.settle(hold, &account.course, account.booked, self.now);
+        let settled = rules.settle(hold, &account.course, account.booked, self.now);
+        let (cost, holds) = (settled.cost, settled.holds);
         account.booked = cost.map_or(account.booked, |cost| cost.money);
         account.settled = !account.course.is_open();
+        if let Some(statement) = &settled.statement {
+            let (call, named) = (self.call.reference, &mut self.tools.named);
+            named.journal_account(call, hold, statement, self.out);
+        }
         if !holds {
             self.call.release(self.now);
         }
@@ -266,6 +287,7 @@ impl Turn<'_> {
     pub(super) fn close_account(&mut self) {
         let account = self.call.account.as_ref();
         let Some(before) = account.filter(|it| !it.settled).map(|it| it.booked) else {
+            self.tools.journal_release(self.call, self.out);
             self.call.release(self.now);
             return;
         };
@@ -281,6 +303,7 @@ impl Turn<'_> {
             };
             self.out.journal(&record);
         }
+        self.tools.journal_release(self.call, self.out);
         self.call.release(self.now);
     }
 

@@ -13,6 +13,7 @@
 //! - `teardown`: BYE, CANCEL, limits, and when a call is over
 //! - `refresh`: session timers; `longer`: the INVITE once more for a longer one
 //! - `account`: what the call may cost, and what it has cost
+//! - `counted`: what the journal is told of both, and of the caps
 
 #![forbid(unsafe_code)]
 
@@ -20,6 +21,7 @@ mod accept;
 mod account;
 #[expect(clippy::module_inception, reason = "the room's central type")]
 mod call;
+mod counted;
 mod inbound;
 mod leg;
 mod longer;

@@ -145,6 +145,7 @@ impl Calls {
             }
             Err(mut call) => {
                 let status = own_failure(opening.emergency);
+                self.tools.journal_release(&call, out);
                 call.release(now);
                 // Its verdict is in the journal, so its end must be, too.
                 call.ending = Some(Ending {

@@ -182,8 +182,13 @@ impl Calls {
             carrier,
         };
         judged.announce(now, &rules, &allowed, arrived, out);
+        let named = &mut self.tools.named;
+        if let Some(counted) = &allowed.counted {
+            named.journal_counted(reference, &allowed.hold, counted, out);
+        }
         if let Some(lease) = &allowed.lease {
             journal_lease(reference, now, lease, out);
+            named.journal_held(reference, &allowed.hold, out);
         }
         let (ring, longest) = (allowed.longest_ring, allowed.longest_call);
         let account = (!emergency).then(|| Account::new(now, ring, allowed.lease));

@@ -13,6 +13,7 @@ use crate::record::{CallRef, Side};
 use crate::transaction::{Table, Timers};
 
 use super::call::{Alarm, Call, CallKey, Owner};
+use super::counted::Named;
 
 /// Keys are keyed hashes or minted tokens: a peer cannot aim them at one slot.
 type Map<K, V> = HashMap<K, V, foldhash::fast::FixedState>;
@@ -73,6 +74,8 @@ pub(super) struct Tools {
     over: usize,
     key: u128,
     next_call: u64,
+    /// Which scopes the journal knows.
+    pub(super) named: Named,
 }
 
 /// What each listener is called in Via and Contact: its address, as text.
@@ -126,6 +129,7 @@ impl Tools {
             over: 0,
             key,
             next_call: first,
+            named: Named::default(),
         }
     }
 

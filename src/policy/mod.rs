@@ -42,7 +42,7 @@ mod values;
 mod verdict;
 
 pub use compile::{Options, Outline, Sources, compile, outline};
-pub use counters::{Counters, Hold, Quantity, Used};
+pub use counters::{Counted, Counters, Hold, Kept, Owed, Quantity, Statement, Used};
 pub use diagnostic::{Diagnostic, Severity, Source};
 pub use exposure::{Dearest, Exposure, Most, Share, Unbounded};
 pub use facts::{Caller, Facts, Presentation};
@@ -55,7 +55,7 @@ pub use ruleset::{
     Carrier, CarrierId, Delivery, Listener, Mode, Peer, RuleId, RuleRef, RuleSet, Run, Tenant,
     TenantId,
 };
-pub use spending::{Lease, Renewal};
+pub use spending::{Lease, Renewal, Settled};
 pub use standing::{Spent, Standing};
 pub use tariff::{Price, Tariff};
 pub use verdict::explain::{Explanation, Priced};

@@ -45,6 +45,33 @@ impl Serialize for Hex<'_> {
     }
 }
 
+/// Places as they were written; in an export as a list.
+pub(super) fn places<S: Serializer>(value: &[u8], to: S) -> Result<S::Ok, S::Error> {
+    if to.is_human_readable() {
+        return to.collect_seq(super::places::read_places(value));
+    }
+    to.serialize_bytes(value)
+}
+
+/// Nanoseconds of the monotonic clock.
+pub(super) mod mono {
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    use crate::base::time::Mono;
+
+    #[expect(
+        clippy::trivially_copy_pass_by_ref,
+        reason = "serde's `with` hands fields over by reference"
+    )]
+    pub(crate) fn serialize<S: Serializer>(value: &Mono, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_u64(value.as_nanos())
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Mono, D::Error> {
+        u64::deserialize(from).map(Mono::from_nanos)
+    }
+}
+
 /// Microseconds since the epoch; in an export RFC 3339, UTC.
 pub(super) mod wall {
     use serde::{Deserialize, Deserializer, Serializer};

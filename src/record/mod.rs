@@ -21,11 +21,15 @@
 
 mod buffer;
 mod encode;
+pub mod fold;
 pub mod frame;
 mod model;
+mod places;
 
 pub use buffer::{Buffer, TooLong};
 pub use model::{CallRef, Decision, Direction, Leg, Party, Record, Side};
+
+pub use places::{read_places, write_places};
 
 #[cfg(test)]
 mod tests;

@@ -9,7 +9,8 @@ use std::net::SocketAddr;
 use serde::{Deserialize, Serialize};
 
 use crate::base::flow::Flow;
-use crate::base::time::Wall;
+use crate::base::tally::{Marks, Who};
+use crate::base::time::{Mono, Wall};
 
 use super::encode;
 
@@ -333,6 +334,78 @@ pub enum Record<'a> {
         /// The currency (ISO 4217).
         currency: &'a str,
     },
+    /// temp
+    Resumed {
+        /// When.
+        #[serde(with = "encode::wall")]
+        wall: Wall,
+        /// How many calls this shard took over.
+        calls: u64,
+    },
+    /// What a scope's number stands for: before the first record of this life that
+    /// names it. *Restart*: see [`Record::Counted`].
+    Scope {
+        /// The number; it means nothing after the next [`Record::Started`].
+        number: u32,
+        /// Whose calls are counted.
+        tenant: &'a str,
+        /// Those that come from carriers.
+        inbound: bool,
+        /// Each number by itself.
+        each: Option<Who>,
+        /// The words of the targets that they go to.
+        to: [u64; 2],
+        /// Let in within these hours; empty for any time.
+        hours: &'a str,
+        /// Or outside of them.
+        outside: bool,
+    },
+    /// A call was counted, in the same turn as its verdict. *Restart*: all windows,
+    /// days and different numbers are rebuilt from this, without any rules. With no
+    /// places: a call that was counted in an earlier life.
+    Counted {
+        /// The call.
+        call: CallRef,
+        /// Whose it is.
+        tenant: &'a str,
+        /// When, by the monotonic clock.
+        #[serde(with = "encode::mono")]
+        mono: Mono,
+        /// When, by the wall clock as far as it was believed.
+        #[serde(with = "encode::wall")]
+        wall: Wall,
+        /// When the day ends that it counts in.
+        #[serde(with = "encode::wall")]
+        day_end: Wall,
+        /// How often the tenant's counters had been reset.
+        resets: u64,
+        /// What caps look at in it.
+        marks: Marks,
+        /// The counters.
+        #[serde(serialize_with = "encode::places")]
+        places: &'a [u8],
+    },
+    /// What a call holds of budgets changed, or something was booked of it; in the
+    /// same turn as [`Record::Lease`], [`Record::Ended`] or [`Record::Booked`].
+    /// *Restart*: all money is rebuilt from this.
+    Account {
+        /// The call.
+        call: CallRef,
+        /// How often the tenant's counters had been reset.
+        resets: u64,
+        /// What was booked now, in millionths of the currency's unit.
+        booked: u64,
+        /// The days that this counts in, from the first to the last, counted from
+        /// 1970-01-01.
+        booked_in: (i32, i32),
+        /// What it holds from now on, in millionths.
+        held: u64,
+        /// The days that this counts in.
+        held_in: (i32, i32),
+        /// The counters.
+        #[serde(serialize_with = "encode::places")]
+        places: &'a [u8],
+    },
 }
 
 impl Record<'_> {
@@ -349,8 +422,12 @@ impl Record<'_> {
             | Self::Note { wall, .. }
             | Self::Stopped { wall, .. }
             | Self::Lease { wall, .. }
-            | Self::Booked { wall, .. } => Some(*wall),
-            Self::Target { .. } | Self::CSeq { .. } => None,
+            | Self::Booked { wall, .. }
+            | Self::Resumed { wall, .. }
+            | Self::Counted { wall, .. } => Some(*wall),
+            Self::Target { .. } | Self::CSeq { .. } | Self::Scope { .. } | Self::Account { .. } => {
+                None
+            }
         }
     }
 
@@ -365,11 +442,15 @@ impl Record<'_> {
             | Self::CSeq { call, .. }
             | Self::Ended { call, .. }
             | Self::Lease { call, .. }
-            | Self::Booked { call, .. } => Some(*call),
+            | Self::Booked { call, .. }
+            | Self::Counted { call, .. }
+            | Self::Account { call, .. } => Some(*call),
             Self::Started { .. }
             | Self::RulesLoaded { .. }
             | Self::Note { .. }
-            | Self::Stopped { .. } => None,
+            | Self::Stopped { .. }
+            | Self::Resumed { .. }
+            | Self::Scope { .. } => None,
         }
     }
 }

@@ -1,0 +1,3 @@
+//! temporary
+mod counters;
+pub use counters::{Counters, Held, Lived};
