@@ -12,6 +12,7 @@
 //! - `midcall`: requests inside the dialogs, ACK among them
 //! - `teardown`: BYE, CANCEL, limits, and when a call is over
 //! - `refresh`: session timers; `longer`: the INVITE once more for a longer one
+//! - `restore`: calls of an earlier life
 //! - `account`: what the call may cost, and what it has cost
 
 #![forbid(unsafe_code)]
@@ -30,6 +31,7 @@ mod output;
 mod outside;
 mod progress;
 mod refresh;
+mod restore;
 mod table;
 mod teardown;
 pub(crate) mod topology;
