@@ -6,7 +6,8 @@ use std::sync::Arc;
 use tracing_subscriber::filter::LevelFilter;
 
 use crate::admin::Socket;
-use crate::ledger::{Fault, Follower, Journal, Ledger, Sink};
+use crate::base::token::Buckets;
+use crate::ledger::{Dealt, Fault, Follower, Journal, Ledger, Sink};
 use crate::net;
 use crate::policy::{Counters, RuleSet};
 use crate::record::Record;
@@ -38,7 +39,8 @@ pub(super) fn run(wanted: cli::Run) -> Result<(), String> {
         ledger: directory.clone(),
         start: net::clock::now(),
     };
-    let journals = journals(&ledger, shards, &rules).map_err(|fault| fault.to_string())?;
+    let dealt = recover(&ledger, bucket_key, shards).map_err(|fault| fault.to_string())?;
+    let journals = journals(&ledger, &dealt, &rules).map_err(|fault| fault.to_string())?;
     let following = Follower::new(ledger.clone(), sinks(), net::clock::now)
         .start()
         .map_err(|fault| fault.to_string())?;
@@ -61,6 +63,7 @@ pub(super) fn run(wanted: cli::Run) -> Result<(), String> {
         sockets,
         counters: Arc::clone(&counters),
         journals,
+        restored: restored(dealt),
         bucket_key,
         directory,
         stop_after: run.stop_after,
@@ -136,17 +139,47 @@ fn start_log(form: cli::Log) -> Result<(), String> {
     started.map_err(|error| format!("cannot start the log: {error}"))
 }
 
-/// A journal for each shard, each beginning with who writes it, by which rules.
+/// What each shard takes over of the lives before.
+pub(super) fn recover(ledger: &Ledger, bucket_key: u128, shards: u16) -> Result<Dealt, Fault> {
+    let recovered = ledger.recover()?;
+    if recovered.damaged > 0 {
+        tracing::error!(
+            places = recovered.damaged,
+            "the ledger is damaged: calls that only the damaged places tell of are not known, \
+             and neither is what they cost"
+        );
+    }
+    let calls = recovered.up();
+    if calls > 0 {
+        tracing::info!(calls, "going on with the calls of the last run");
+    }
+    let buckets = Buckets::new(bucket_key);
+    Ok(recovered.deal(&buckets, shards, net::clock::now().wall))
+}
+
+/// What the shards are told of it.
+pub(super) fn restored(dealt: Dealt) -> Vec<net::Restored> {
+    let shares = dealt.shares.into_iter();
+    shares
+        .map(|share| net::Restored {
+            calls: share.calls.into_iter().map(|taken| taken.call).collect(),
+            next: share.next,
+        })
+        .collect()
+}
+
+/// A journal for each shard, each beginning with who writes it, by which rules, and
+/// with what the shard takes over of the lives before.
 pub(super) fn journals(
     ledger: &Ledger,
-    shards: u16,
+    dealt: &Dealt,
     rules: &RuleSet,
 ) -> Result<Vec<Box<dyn net::Journal>>, Fault> {
     let wall = net::clock::now().wall;
     let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
-    let open = |shard| {
-        let mut journal = Journal::open(ledger, shard, wall)?;
-        journal.begin(&[
+    let shards = u16::try_from(dealt.shares.len()).unwrap_or(u16::MAX);
+    let opening = |shard| {
+        vec![
             Record::Started {
                 wall,
                 shard,
@@ -159,10 +192,12 @@ pub(super) fn journals(
                 hash: rules.hash(),
                 version: rules.version(),
             },
-        ])?;
-        Ok(Box::new(journal) as Box<dyn net::Journal>)
+        ]
     };
-    (0..shards).map(open).collect()
+    let journals = dealt.resume(ledger, wall, opening)?.into_iter();
+    Ok(journals
+        .map(|journal| Box::new(journal) as Box<dyn net::Journal>)
+        .collect())
 }
 
 /// Writes into each journal that it ended in order: without this, the next start

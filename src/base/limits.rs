@@ -166,3 +166,12 @@ pub const CONTROL_TIME_S: u64 = 5;
 
 /// Tenants that a status names. Of further ones only the number is told.
 pub const STATUS_TENANTS: usize = 200;
+
+/// Seconds for which a call that ended is still known after a restart: as long as its
+/// BYE or its final answer is repeated (64 × T1, RFC 3261 §17). Whichever peer did not
+/// get it before gets it then.
+pub const CLOSING_S: u32 = 32;
+
+/// Calls of one shard that ended within [`CLOSING_S`] and are still known after a
+/// restart. At the limit the oldest are forgotten.
+pub const CLOSING_CALLS: usize = 1 << 16;

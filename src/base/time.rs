@@ -58,6 +58,13 @@ impl Wall {
     pub const fn as_micros(self) -> i64 {
         self.0
     }
+
+    /// How long after `earlier` this is; zero if it is not after it.
+    #[must_use]
+    pub fn saturating_since(self, earlier: Self) -> Duration {
+        let micros = self.0.saturating_sub(earlier.0);
+        Duration::from_micros(u64::try_from(micros).unwrap_or(0))
+    }
 }
 
 impl Add<Duration> for Wall {

@@ -41,28 +41,6 @@ impl Named {
         });
     }
 
-    /// Says anew what a call is that was counted in an earlier life, and what it
-    /// holds.
-    pub(super) fn journal_again(
-        &mut self,
-        call: CallRef,
-        hold: &Hold,
-        kept: &Kept,
-        out: &mut Outbox,
-    ) {
-        out.journal(&Record::Counted {
-            call,
-            tenant: &kept.tenant,
-            mono: kept.since,
-            wall: kept.wall,
-            day_end: kept.wall,
-            resets: 0,
-            marks: kept.marks,
-            places: &[],
-        });
-        self.journal_held(call, hold, out);
-    }
-
     /// Says what a call holds of budgets now, if any covers it.
     pub(super) fn journal_held(&mut self, call: CallRef, hold: &Hold, out: &mut Outbox) {
         if let Some(statement) = hold.statement() {

@@ -12,6 +12,7 @@
 //! - `midcall`: requests inside the dialogs, ACK among them
 //! - `teardown`: BYE, CANCEL, limits, and when a call is over
 //! - `refresh`: session timers; `longer`: the INVITE once more for a longer one
+//! - `restore`: calls of an earlier life
 //! - `account`: what the call may cost, and what it has cost
 //! - `counted`: what the journal is told of both, and of the caps
 
@@ -32,6 +33,7 @@ mod output;
 mod outside;
 mod progress;
 mod refresh;
+mod restore;
 mod table;
 mod teardown;
 pub(crate) mod topology;

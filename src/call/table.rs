@@ -152,6 +152,11 @@ impl Tools {
         CallRef(self.next_call)
     }
 
+    /// Numbers new calls from here on, if they are not numbered higher already.
+    pub(super) fn number_from(&mut self, next: CallRef) {
+        self.next_call = self.next_call.max(next.0);
+    }
+
     /// A Call-ID of ours in the bucket of the leg it belongs with, so that both
     /// legs' messages reach the same shard.
     pub(super) fn mint_call_id(&mut self, with: &[u8]) -> [u8; Buckets::AIMED_LEN] {

@@ -21,16 +21,20 @@ mod follow;
 mod journal;
 mod mark;
 mod reader;
+mod recover;
 mod segment;
 
 use std::io;
 use std::path::{Path, PathBuf};
+
+use crate::record::frame::VERSION;
 
 pub use export::{ExportError, Filter, Summary, export};
 pub use folder::Ledger;
 pub use follow::{Content, Follower, Following, Found, Place, Sink};
 pub use journal::{Journal, Resumed};
 pub use reader::{Entry, Reader};
+pub use recover::{Dealt, Recovered, Share, Taken};
 pub use segment::SEGMENT_SIZE;
 
 /// Why a ledger cannot be opened, in one line with what to do about it.
@@ -48,6 +52,13 @@ pub enum Fault {
     Key {
         /// The file.
         path: PathBuf,
+    },
+    /// A segment holds records of another version of Tollgate.
+    Version {
+        /// The segment.
+        path: PathBuf,
+        /// The version of its records.
+        version: u8,
     },
     /// The operating system refused.
     Io {
@@ -92,6 +103,14 @@ impl std::fmt::Display for Fault {
                  (calls that are up now then cannot be continued)",
                 path.display()
             ),
+            Self::Version { path, version } => write!(
+                to,
+                "{} holds records of version {version}, which this Tollgate ({VERSION}) does not \
+                 read: it cannot know which calls are up and what was spent. Start the version \
+                 that wrote them; or set another [ledger] directory, where every cap and budget \
+                 starts anew, and keep this one as evidence",
+                path.display()
+            ),
             Self::Io {
                 doing,
                 path,
@@ -111,7 +130,7 @@ impl std::error::Error for Fault {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Io { source, .. } => Some(source),
-            Self::Locked { .. } | Self::Key { .. } => None,
+            Self::Locked { .. } | Self::Key { .. } | Self::Version { .. } => None,
         }
     }
 }

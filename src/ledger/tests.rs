@@ -1,4 +1,5 @@
 mod follow;
+mod recover;
 
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -6,7 +7,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::*;
 use crate::base::time::Wall;
-use crate::record::{Buffer, CallRef, Decision, Direction, Party, Record};
+use crate::record::{Buffer, CallRef, Decision, Direction, Party, Record, frame};
 
 /// A folder that goes when the test ends.
 struct Temporary(PathBuf);

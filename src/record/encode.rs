@@ -121,7 +121,7 @@ pub(super) mod address {
 
 /// A flow; in an export `UDP 192.0.2.1:5060 (listener 0)`.
 pub(super) mod flow {
-    use std::net::SocketAddr;
+    use std::net::{IpAddr, SocketAddr};
 
     use serde::de::Error;
     use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -134,6 +134,7 @@ pub(super) mod flow {
         transport: u8,
         #[serde(with = "super::address")]
         remote: SocketAddr,
+        local: Option<IpAddr>,
     }
 
     pub(crate) fn serialize<S: Serializer>(value: &Flow, to: S) -> Result<S::Ok, S::Error> {
@@ -152,6 +153,7 @@ pub(super) mod flow {
             listener: value.listener.0,
             transport,
             remote: value.remote,
+            local: value.local,
         }
         .serialize(to)
     }
@@ -170,8 +172,7 @@ pub(super) mod flow {
             listener: ListenerId(plain.listener),
             transport,
             remote: plain.remote,
-            // Not kept: after a restart the listener's own address will do.
-            local: None,
+            local: plain.local,
         })
     }
 }

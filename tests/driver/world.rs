@@ -144,6 +144,7 @@ impl World {
             rules: Arc::new(rules),
             counters: Arc::clone(&counters),
             journals: journals(&ledger, &disk),
+            restored: Vec::new(),
             bucket_key: ledger.key().unwrap(),
             directory: directory.clone(),
             stop_after: match listen {

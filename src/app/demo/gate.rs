@@ -82,12 +82,15 @@ impl Gate {
         let counters = Arc::new(Counters::new());
         let rules = rules(places, &counters)?;
         let sockets = net::Sockets::open(&rules).map_err(|error| error.to_string())?;
-        let journals = run::journals(&ledger, SHARDS, &rules).map_err(|fault| fault.to_string())?;
+        let dealt = run::recover(&ledger, bucket_key, SHARDS);
+        let dealt = dealt.map_err(|fault| fault.to_string())?;
+        let journals = run::journals(&ledger, &dealt, &rules).map_err(|fault| fault.to_string())?;
         let setup = net::Setup {
             rules: Arc::new(rules),
             sockets,
             counters: Arc::clone(&counters),
             journals,
+            restored: run::restored(dealt),
             bucket_key,
             directory: folder.0.clone(),
             stop_after: Duration::from_millis(500),

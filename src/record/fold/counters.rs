@@ -5,6 +5,7 @@ use std::mem;
 
 use serde::{Deserialize, Serialize};
 
+use super::Call;
 use crate::base::limits::NUMBERS_PER_DAY;
 use crate::base::tally::{Marks, Place, Scope, Tallies, Tally, Which, month_of};
 use crate::base::time::{Mono, Now, Wall};
@@ -85,15 +86,17 @@ pub struct Held {
 }
 
 /// A call that lived when its life ended.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Lived {
     /// Whose it is.
     pub tenant: Box<str>,
     /// What caps look at in it.
     pub marks: Marks,
     /// When it was let in.
+    #[serde(with = "encode::mono")]
     pub since: Mono,
     /// The same, by the wall clock.
+    #[serde(with = "encode::wall")]
     pub wall: Wall,
     /// What it holds.
     pub held: Option<Held>,
@@ -130,6 +133,7 @@ impl Counters {
                 };
                 self.named.insert(number, (tenant.into(), scope));
             }
+            Record::Restored { call, state, .. } => self.restored(call, state),
             Record::Counted { .. } => self.counted(record),
             Record::Account { .. } => self.account(record),
             Record::Ended { call, .. } => {
@@ -152,6 +156,26 @@ impl Counters {
             self.boots = self.boots.saturating_add(1);
         }
         self.earlier.append(&mut self.open);
+    }
+
+    /// A call that this life took over from an earlier one.
+    fn restored(&mut self, call: CallRef, state: &[u8]) {
+        let Some(lived) = Call::read(state).and_then(|call| call.counted) else {
+            return;
+        };
+        let since = Time {
+            boot: self.boots,
+            mono: lived.since,
+            wall: lived.wall,
+        };
+        let open = Open {
+            tenant: lived.tenant,
+            marks: lived.marks,
+            since,
+            held: lived.held,
+            ended: false,
+        };
+        self.open.insert(call, open);
     }
 
     /// Calls of earlier lives that live on are written anew. What carriers might
