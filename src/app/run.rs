@@ -7,7 +7,7 @@ use tracing_subscriber::filter::LevelFilter;
 
 use crate::admin::Socket;
 use crate::base::token::Buckets;
-use crate::ledger::{Dealt, Fault, Follower, Journal, Ledger, Sink};
+use crate::ledger::{Dealt, Fault, Follower, Journal, Ledger, Recovered, Sink};
 use crate::net;
 use crate::policy::{Counters, RuleSet};
 use crate::record::Record;
@@ -27,6 +27,7 @@ pub(super) fn run(wanted: cli::Run) -> Result<(), String> {
     let ledger = Ledger::open(&directory).map_err(|fault| fault.to_string())?;
     let bucket_key = ledger.key().map_err(|fault| fault.to_string())?;
     let counters = Arc::new(Counters::new());
+    let recovered = recover(&ledger, &counters).map_err(|fault| fault.to_string())?;
     let rules = first_rules(&configuration, &counters, &ledger)?;
     let run = rules.run().clone();
     let shards = run.shards.unwrap_or_else(net::default_shards);
@@ -39,7 +40,7 @@ pub(super) fn run(wanted: cli::Run) -> Result<(), String> {
         ledger: directory.clone(),
         start: net::clock::now(),
     };
-    let dealt = recover(&ledger, bucket_key, shards).map_err(|fault| fault.to_string())?;
+    let dealt = recovered.deal(&Buckets::new(bucket_key), shards, net::clock::now().wall);
     let journals = journals(&ledger, &dealt, &rules).map_err(|fault| fault.to_string())?;
     let following = Follower::new(ledger.clone(), sinks(), net::clock::now)
         .start()
@@ -139,9 +140,9 @@ fn start_log(form: cli::Log) -> Result<(), String> {
     started.map_err(|error| format!("cannot start the log: {error}"))
 }
 
-/// What each shard takes over of the lives before.
-pub(super) fn recover(ledger: &Ledger, bucket_key: u128, shards: u16) -> Result<Dealt, Fault> {
-    let recovered = ledger.recover()?;
+/// What the ledger holds of the lives before. What they counted is counted on.
+pub(super) fn recover(ledger: &Ledger, counters: &Counters) -> Result<Recovered, Fault> {
+    let mut recovered = ledger.recover(net::clock::now(), boot().trim())?;
     if recovered.damaged > 0 {
         tracing::error!(
             places = recovered.damaged,
@@ -153,8 +154,13 @@ pub(super) fn recover(ledger: &Ledger, bucket_key: u128, shards: u16) -> Result<
     if calls > 0 {
         tracing::info!(calls, "going on with the calls of the last run");
     }
-    let buckets = Buckets::new(bucket_key);
-    Ok(recovered.deal(&buckets, shards, net::clock::now().wall))
+    counters.restore(std::mem::take(&mut recovered.tallies));
+    Ok(recovered)
+}
+
+/// Which of the host's boots this is; nothing if it does not tell.
+fn boot() -> String {
+    std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default()
 }
 
 /// What the shards are told of it.
@@ -176,7 +182,7 @@ pub(super) fn journals(
     rules: &RuleSet,
 ) -> Result<Vec<Box<dyn net::Journal>>, Fault> {
     let wall = net::clock::now().wall;
-    let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+    let boot = boot();
     let shards = u16::try_from(dealt.shares.len()).unwrap_or(u16::MAX);
     let opening = |shard| {
         vec![

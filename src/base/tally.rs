@@ -82,6 +82,72 @@ pub struct Place {
     pub month: bool,
 }
 
+/// What is known of a call as far as a carrier may bill it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Billing {
+    /// When its INVITE left.
+    pub invited: Mono,
+    /// Until when it may be answered.
+    pub answer_by: Mono,
+    /// INVITEs that left.
+    pub attempts: u32,
+    /// The session interval that its carrier was asked for, in seconds.
+    pub interval_s: u32,
+    /// When its INVITE was given up that nobody had answered or refused.
+    pub unheard: Option<Mono>,
+    /// Answers may still come.
+    pub open: bool,
+    /// The answers.
+    pub answers: Vec<Answer>,
+    /// For how many seconds its first lease lasts.
+    pub lasts_s: u32,
+    /// It lasts from the INVITE on, not from the answer.
+    pub from_invite: bool,
+    /// When it must ask for another one, if that is known yet.
+    pub due: Option<Mono>,
+    /// What was booked of it, in millionths.
+    pub booked: u64,
+}
+
+/// One answer to a call's INVITE.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Answer {
+    /// Whose: 0 for the call's own dialog.
+    pub dialog: u8,
+    /// The earliest time at which it may have been given.
+    pub from: Mono,
+    /// When the dialog was over, if it is.
+    pub end: Option<Mono>,
+    /// The session interval that was agreed, in seconds; 0 for none.
+    pub interval_s: u32,
+    /// When it got its first BYE.
+    pub parted: Option<Mono>,
+}
+
+impl Billing {
+    /// The same by another clock.
+    #[must_use]
+    pub fn by(mut self, clock: impl Fn(Mono) -> Mono) -> Self {
+        let Self {
+            invited,
+            answer_by,
+            unheard,
+            answers,
+            due,
+            ..
+        } = &mut self;
+        for time in [invited, answer_by].into_iter().chain(unheard).chain(due) {
+            *time = clock(*time);
+        }
+        for answer in answers {
+            answer.from = clock(answer.from);
+            answer.end = answer.end.map(&clock);
+            answer.parted = answer.parted.map(&clock);
+        }
+        self
+    }
+}
+
 /// What one counter has come to, in the life before this one.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
@@ -157,6 +223,13 @@ impl Tallies {
         for (counter, tally) in other.counters {
             self.counters.entry(counter).or_default().add(tally);
         }
+    }
+}
+
+/// Adds what one shard counted of all tenants to what others did.
+pub fn add_up(all: &mut BTreeMap<Box<str>, Tallies>, part: BTreeMap<Box<str>, Tallies>) {
+    for (tenant, tallies) in part {
+        all.entry(tenant).or_default().add(tallies);
     }
 }
 

@@ -1,13 +1,14 @@
 //! What the journal is told of a tenant's counters, so that they can be counted
 //! again after a restart.
 
-use crate::policy::{Counted, Hold, Kept, Money, Owed, Statement};
-use crate::record::fold::Lived;
-use crate::record::{CallRef, Record, write_places};
+use crate::base::tally::{Answer, Billing, Place};
+use crate::base::time::{Mono, Now};
+use crate::policy::{Counted, Course, Hold, Kept, Money, Owed, Statement};
+use crate::record::fold::{self, Lived};
+use crate::record::{CallRef, Direction, Record, write_billing, write_places};
 
-use crate::base::tally::Place;
-
-use super::Outbox;
+use super::account::Account;
+use super::{Calls, Outbox};
 
 /// Which scopes the journal knows by their numbers, in this life of the program.
 #[derive(Debug, Default)]
@@ -41,10 +42,18 @@ impl Named {
         });
     }
 
-    /// Says what a call holds of budgets now, if any covers it.
-    pub(super) fn journal_held(&mut self, call: CallRef, hold: &Hold, out: &mut Outbox) {
+    /// Says what a call holds of budgets now, if any covers it, and what is known of
+    /// what it costs.
+    pub(super) fn journal_held(
+        &mut self,
+        call: CallRef,
+        hold: &Hold,
+        billing: impl FnOnce() -> Billing,
+        out: &mut Outbox,
+    ) {
         if let Some(statement) = hold.statement() {
-            self.journal_account(call, hold, &statement, out);
+            let billing = write_billing(&billing());
+            self.journal_account(call, hold, &statement, &billing, out);
         }
     }
 
@@ -54,6 +63,7 @@ impl Named {
         call: CallRef,
         hold: &Hold,
         statement: &Statement,
+        billing: &[u8],
         out: &mut Outbox,
     ) {
         self.name(hold, &statement.places, out);
@@ -65,6 +75,7 @@ impl Named {
             held: statement.held.millionths(),
             held_in: statement.held_in,
             places: &self.places,
+            billing,
         });
     }
 
@@ -104,17 +115,67 @@ impl Named {
 }
 
 /// A call that lived in the life before this one, for the rules.
-pub(super) fn kept(lived: Lived) -> Kept {
+pub(super) fn kept(lived: &Lived) -> Kept {
     Kept {
-        tenant: lived.tenant,
+        tenant: lived.tenant.clone(),
         marks: lived.marks,
         since: lived.since,
         wall: lived.wall,
-        owed: lived.held.map(|held| Owed {
+        owed: lived.held.as_ref().map(|held| Owed {
             money: Money::from_millionths(held.money),
             days: held.days,
-            places: held.places,
+            places: held.places.clone(),
         }),
+    }
+}
+
+/// When a call of an earlier life must ask for another lease.
+pub(super) fn due(call: &fold::Call) -> Option<Mono> {
+    let held = call.counted.as_ref()?.held.as_ref()?;
+    held.billing.as_ref()?.due
+}
+
+impl Calls {
+    /// What a call of an earlier life holds in the counters, whatever the caps say,
+    /// and its account if it can cost anything.
+    pub(super) fn taken_over(
+        &self,
+        now: Now,
+        call: &fold::Call,
+    ) -> (Option<Hold>, Option<Box<Account>>) {
+        let Some(lived) = &call.counted else {
+            return (None, None);
+        };
+        let hold = self.tools.rules.readmit(&kept(lived), now);
+        let outbound = call.direction == Direction::Outbound;
+        let account = outbound.then(|| {
+            let held = lived.held.as_ref();
+            match held.and_then(|held| held.billing.as_ref()) {
+                Some(billing) => Account::resumed(billing, now),
+                None => Account::resumed(&unleased(call, lived), now),
+            }
+        });
+        (hold, account)
+    }
+}
+
+/// What is known of the cost of a call that no budget covered.
+fn unleased(call: &fold::Call, lived: &Lived) -> Billing {
+    let legs = call.legs.as_ref();
+    let answer = legs.and_then(|legs| Some((legs, legs.answer.as_ref()?)));
+    let answer = answer.map(|(legs, answer)| Answer {
+        dialog: Course::OWN,
+        from: lived.since + answer.at.saturating_since(lived.wall),
+        interval_s: legs.callee.session.seconds,
+        ..Answer::default()
+    });
+    Billing {
+        invited: lived.since,
+        answer_by: lived.since,
+        attempts: 1,
+        open: answer.is_none(),
+        answers: answer.into_iter().collect(),
+        ..Billing::default()
     }
 }
 

@@ -9,6 +9,7 @@ use crate::record::{CallRef, Decision};
 use crate::sip::fields::MethodSet;
 
 use super::call::Call;
+use super::counted::due;
 use super::leg::{Far, Leg, Progress};
 use super::{Calls, Event, Outbox};
 
@@ -22,8 +23,9 @@ impl Calls {
         out: &mut Outbox,
     ) {
         self.tools.number_from(next);
-        for call in calls {
-            let Some(call) = self.restored(now, &call) else {
+        for kept in calls {
+            let due = due(&kept);
+            let Some(call) = self.restored(now, &kept) else {
                 continue;
             };
             let Ok(key) = self.calls.insert(call) else {
@@ -32,6 +34,7 @@ impl Calls {
             };
             self.turn(key, now, out, |turn| {
                 turn.tools.index(turn.key, turn.call);
+                turn.resume_lease(due);
                 turn.hang_up("restart");
             });
         }
@@ -43,6 +46,7 @@ impl Calls {
         let answer = legs.answer.as_ref().filter(|_| kept.end.is_none())?;
         let (caller, callee) = (leg(&legs.caller)?, leg(&legs.callee)?);
         let origin = self.tools.origin(caller.call_id(), caller.far.tag());
+        let (hold, account) = self.taken_over(now, kept);
         let longest = answer.ends_by.saturating_since(answer.at);
         Some(Call {
             reference: kept.reference,
@@ -52,8 +56,8 @@ impl Calls {
             callee,
             forks: SmallVec::new(),
             exchanges: SmallVec::new(),
-            hold: None,
-            account: None,
+            hold,
+            account,
             limit: None,
             longest,
             linger: None,

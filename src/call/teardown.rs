@@ -209,8 +209,10 @@ impl Turn<'_> {
     fn bye_to(&mut self, (side, dialog): (Side, u8), far: &Far, reason: Option<&[u8]>) {
         let cseq = self.call.leg_mut(side).next_cseq();
         let now = self.now.mono;
-        if let (true, Some(course)) = (side == self.call.carrier_side(), self.call.course()) {
-            course.parts(dialog, now);
+        if let (true, Some(course)) = (side == self.call.carrier_side(), self.call.course())
+            && course.parts(dialog, now)
+        {
+            self.journal_held();
         }
         let branch = self.tools.mint.token();
         let leg = self.call.leg(side);

@@ -8,9 +8,10 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use crate::base::time::Wall;
+use crate::base::tally::{Tallies, add_up};
+use crate::base::time::{Now, Wall};
 use crate::base::token::Buckets;
-use crate::record::fold::{Call, Counters};
+use crate::record::fold::Call;
 use crate::record::frame::{Damage, VERSION};
 use crate::record::{CallRef, Fold, Record};
 
@@ -22,8 +23,8 @@ const CHUNK: usize = 256;
 /// What the ledger holds of earlier lives.
 #[derive(Debug, Default)]
 pub struct Recovered {
-    /// Each series' part of every counter.
-    pub counters: Vec<Counters>,
+    /// What every counter has come to, by tenant.
+    pub tallies: BTreeMap<Box<str>, Tallies>,
     /// Every call that a peer may still know of, and in which series it was found.
     calls: Vec<(u16, Call)>,
     /// Every series there is.
@@ -64,11 +65,12 @@ pub struct Dealt {
 }
 
 impl Ledger {
-    /// Reads what the ledger holds of earlier lives.
+    /// Reads what the ledger holds of earlier lives, for one that begins `now`, in
+    /// this boot of the host.
     ///
     /// # Errors
     /// [`Fault`]: it cannot be read, or another version wrote it.
-    pub fn recover(&self) -> Result<Recovered, Fault> {
+    pub fn recover(&self, now: Now, boot: &str) -> Result<Recovered, Fault> {
         let mut folds = BTreeMap::<u16, Fold>::new();
         let mut damaged = 0_u64;
         let mut reader = Reader::open(&self.directory)?;
@@ -91,9 +93,15 @@ impl Ledger {
         for (shard, fold) in folds {
             recovered.series.push(shard);
             recovered.highest = recovered.highest.max(fold.calls.highest());
-            recovered.counters.push(fold.counters);
-            let calls = fold.calls.into_calls();
-            recovered.calls.extend(calls.map(|call| (shard, call)));
+            let counters = fold.counters;
+            add_up(&mut recovered.tallies, counters.tallies(now, boot));
+            let calls = fold.calls.into_calls().map(|call| {
+                let lives = call.end.is_none();
+                let counted = lives.then(|| counters.lived(call.reference, now, boot));
+                let counted = counted.flatten();
+                (shard, Call { counted, ..call })
+            });
+            recovered.calls.extend(calls);
         }
         recovered.forget_doubles();
         Ok(recovered)

@@ -22,10 +22,14 @@ pub fn now() -> Now {
     }
 }
 
+/// What the monotonic clock shows as the host boots: what happened before that, up to
+/// so long ago, has a time on it, too.
+const BEFORE_BOOT: Duration = Duration::from_secs(400 * 86_400);
+
 /// The monotonic clock alone.
 #[must_use]
 pub fn mono() -> Mono {
-    let boot = read(ClockId::CLOCK_BOOTTIME);
+    let boot = read(ClockId::CLOCK_BOOTTIME) + BEFORE_BOOT;
     Mono::from_nanos(u64::try_from(boot.as_nanos()).unwrap_or(u64::MAX))
 }
 

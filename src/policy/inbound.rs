@@ -25,6 +25,10 @@ pub struct InboundFacts<'a> {
 
 /// What becomes of a call from a carrier.
 #[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "judging a call allocates nothing, and this is not kept"
+)]
 pub enum Inbound {
     /// It goes to a tenant's phone system.
     Deliver(Delivered),

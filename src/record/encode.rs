@@ -53,23 +53,12 @@ pub(super) fn places<S: Serializer>(value: &[u8], to: S) -> Result<S::Ok, S::Err
     to.serialize_bytes(value)
 }
 
-/// Nanoseconds of the monotonic clock.
-pub(super) mod mono {
-    use serde::{Deserialize, Deserializer, Serializer};
-
-    use crate::base::time::Mono;
-
-    #[expect(
-        clippy::trivially_copy_pass_by_ref,
-        reason = "serde's `with` hands fields over by reference"
-    )]
-    pub(crate) fn serialize<S: Serializer>(value: &Mono, to: S) -> Result<S::Ok, S::Error> {
-        to.serialize_u64(value.as_nanos())
+/// What is known of a call's cost, as it was written; in an export readable.
+pub(super) fn billing<S: Serializer>(value: &[u8], to: S) -> Result<S::Ok, S::Error> {
+    if to.is_human_readable() {
+        return super::read_billing(value).serialize(to);
     }
-
-    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Mono, D::Error> {
-        u64::deserialize(from).map(Mono::from_nanos)
-    }
+    to.serialize_bytes(value)
 }
 
 /// Microseconds since the epoch; in an export RFC 3339, UTC.

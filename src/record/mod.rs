@@ -30,7 +30,7 @@ pub use fold::Fold;
 pub use model::Record;
 pub use parts::{CallRef, Decision, Direction, Leg, Party, Session, Side};
 
-pub use places::{read_places, write_places};
+pub use places::{read_billing, read_places, write_billing, write_places};
 
 #[cfg(test)]
 mod tests;

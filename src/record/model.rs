@@ -334,7 +334,6 @@ pub enum Record<'a> {
         /// Whose it is.
         tenant: &'a str,
         /// When, by the monotonic clock.
-        #[serde(with = "encode::mono")]
         mono: Mono,
         /// When, by the wall clock as far as it was believed.
         #[serde(with = "encode::wall")]
@@ -349,6 +348,21 @@ pub enum Record<'a> {
         /// The counters.
         #[serde(serialize_with = "encode::places")]
         places: &'a [u8],
+    },
+    /// A tenant's counters were reset by hand: what was counted before with a smaller
+    /// number of resets is forgotten.
+    Reset {
+        /// When.
+        #[serde(with = "encode::wall")]
+        wall: Wall,
+        /// Whose.
+        tenant: &'a str,
+        /// How often they were, this time included.
+        resets: u64,
+        /// Who did it.
+        by: &'a str,
+        /// Why, in words; may be empty.
+        why: &'a str,
     },
     /// What a call holds of budgets changed, or something was booked of it; in the
     /// same turn as [`Record::Lease`], [`Record::Ended`] or [`Record::Booked`].
@@ -370,6 +384,10 @@ pub enum Record<'a> {
         /// The counters.
         #[serde(serialize_with = "encode::places")]
         places: &'a [u8],
+        /// What is known of what it costs: see [`crate::base::tally::Billing`]; empty
+        /// once it is over.
+        #[serde(serialize_with = "encode::billing")]
+        billing: &'a [u8],
     },
 }
 
@@ -391,7 +409,8 @@ impl Record<'_> {
             | Self::Ending { wall, .. }
             | Self::Restored { wall, .. }
             | Self::Resumed { wall, .. }
-            | Self::Counted { wall, .. } => Some(*wall),
+            | Self::Counted { wall, .. }
+            | Self::Reset { wall, .. } => Some(*wall),
             Self::Target { .. }
             | Self::CSeq { .. }
             | Self::Acked { .. }
@@ -426,7 +445,8 @@ impl Record<'_> {
             | Self::Note { .. }
             | Self::Stopped { .. }
             | Self::Resumed { .. }
-            | Self::Scope { .. } => None,
+            | Self::Scope { .. }
+            | Self::Reset { .. } => None,
         }
     }
 }

@@ -1,6 +1,6 @@
-//! Counters by their places, as a record has them.
+//! What a record has of a call's counters and its cost, in bytes.
 
-use crate::base::tally::Place;
+use crate::base::tally::{Billing, Place};
 
 /// The most bytes that one place takes.
 const LONGEST: usize = 48;
@@ -23,6 +23,19 @@ pub fn read_places(mut bytes: &[u8]) -> impl Iterator<Item = Place> {
         bytes = rest;
         Some(place)
     })
+}
+
+/// Writes what is known of a call's cost, for a record's `billing`.
+#[must_use]
+pub fn write_billing(billing: &Billing) -> Vec<u8> {
+    // Into memory, nothing here can fail.
+    postcard::to_allocvec(billing).unwrap_or_default()
+}
+
+/// What [`write_billing`] wrote, if that is what it is.
+#[must_use]
+pub fn read_billing(bytes: &[u8]) -> Option<Billing> {
+    postcard::from_bytes(bytes).ok()
 }
 
 #[cfg(test)]

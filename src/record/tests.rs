@@ -7,7 +7,8 @@ use proptest::strategy::ValueTree;
 use super::frame::{Damage, MAX_PAYLOAD, VERSION, next, split};
 use super::*;
 use crate::base::flow::{Flow, ListenerId, Transport};
-use crate::base::time::Wall;
+use crate::base::tally::{Marks, Who};
+use crate::base::time::{Mono, Wall};
 
 /// What records borrow from: every field of every kind is drawn from here.
 #[derive(Clone, Debug)]
@@ -22,7 +23,7 @@ struct Pool {
     kind: usize,
 }
 
-const KINDS: usize = 18;
+const KINDS: usize = 22;
 
 fn pool() -> impl Strategy<Value = Pool> {
     let address = prop_oneof![
@@ -235,9 +236,51 @@ impl Pool {
                 number: &self.texts[1],
                 state: &self.bytes[0],
             },
-            _ => Record::Resumed {
+            17 => Record::Resumed {
                 wall,
                 calls: self.longs[1],
+            },
+            18 => Record::Scope {
+                number: u32::from(self.shorts[0]) << 16,
+                tenant: &self.texts[0],
+                inbound: side == Side::Caller,
+                each: [None, Some(Who::Pair)][usize::from(self.shorts[1] % 2)],
+                to: [self.longs[1], self.longs[2]],
+                hours: &self.texts[1],
+                outside: side == Side::Callee,
+            },
+            19 => Record::Counted {
+                call,
+                tenant: &self.texts[0],
+                mono: Mono::from_nanos(self.longs[1]),
+                wall,
+                day_end: wall,
+                resets: self.longs[2],
+                marks: Marks {
+                    called: self.longs[0],
+                    caller: self.longs[3],
+                    country: self.shorts[0],
+                    class: 7,
+                    inbound: false,
+                },
+                places: &self.bytes[0],
+            },
+            20 => Record::Account {
+                call,
+                resets: self.longs[0],
+                booked: self.longs[1],
+                booked_in: (i32::from(self.shorts[0]), -1),
+                held: self.longs[2],
+                held_in: (0, i32::from(self.shorts[1])),
+                places: &self.bytes[0],
+                billing: &self.bytes[1],
+            },
+            _ => Record::Reset {
+                wall,
+                tenant: &self.texts[0],
+                resets: self.longs[0],
+                by: &self.texts[1],
+                why: &self.texts[2],
             },
         }
     }

@@ -12,6 +12,7 @@ use std::time::Duration;
 use jiff::tz::TimeZoneDatabase;
 use tokio::sync::oneshot;
 
+use crate::base::token::Buckets;
 use crate::ledger::Ledger;
 use crate::net::{self, RunError, clock};
 use crate::policy::{Counters, Options, RuleSet, Source, Sources, compile};
@@ -82,8 +83,9 @@ impl Gate {
         let counters = Arc::new(Counters::new());
         let rules = rules(places, &counters)?;
         let sockets = net::Sockets::open(&rules).map_err(|error| error.to_string())?;
-        let dealt = run::recover(&ledger, bucket_key, SHARDS);
-        let dealt = dealt.map_err(|fault| fault.to_string())?;
+        let recovered = run::recover(&ledger, &counters).map_err(|fault| fault.to_string())?;
+        let wall = net::clock::now().wall;
+        let dealt = recovered.deal(&Buckets::new(bucket_key), SHARDS, wall);
         let journals = run::journals(&ledger, &dealt, &rules).map_err(|fault| fault.to_string())?;
         let setup = net::Setup {
             rules: Arc::new(rules),

@@ -2,7 +2,6 @@
 //! that never ended.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::tz::TimeZoneDatabase;
@@ -239,7 +238,7 @@ impl World {
         let pen = &mut self.pens[shard];
         let (named, out) = (&mut pen.named, &mut pen.out);
         named.journal_counted(reference, &allowed.hold, &counted, out);
-        named.journal_held(reference, &allowed.hold, out);
+        named.journal_held(reference, &allowed.hold, Billing::default, out);
         pen.fold();
         self.calls.push(Call {
             reference,
@@ -292,7 +291,7 @@ impl World {
         let renewed = self.rules.renew(&call.hold, &call.course, now);
         let pen = &mut self.pens[call.shard];
         pen.named
-            .journal_held(call.reference, &call.hold, &mut pen.out);
+            .journal_held(call.reference, &call.hold, Billing::default, &mut pen.out);
         pen.fold();
         // The place of a rule differs with the order of compiling, not its text.
         format!("{renewed:?}")
@@ -313,7 +312,7 @@ impl World {
         let pen = &mut self.pens[call.shard];
         if let Some(statement) = &settled.statement {
             pen.named
-                .journal_account(call.reference, &call.hold, statement, &mut pen.out);
+                .journal_account(call.reference, &call.hold, statement, b"", &mut pen.out);
         }
         pen.out.journal(&Record::Ended {
             call: call.reference,
@@ -333,6 +332,22 @@ impl World {
         format!("{:?} {}", settled.cost, settled.holds)
     }
 
+    /// The counters are reset, which one shard writes down.
+    fn reset(&mut self, shard: usize, now: Now) {
+        let Some(resets) = self.counters.reset("acme") else {
+            return;
+        };
+        let pen = &mut self.pens[shard];
+        pen.out.journal(&Record::Reset {
+            wall: now.wall,
+            tenant: "acme",
+            resets,
+            by: "",
+            why: "",
+        });
+        pen.fold();
+    }
+
     /// What lingers is over.
     fn close(&mut self, now: Now) {
         for at in (0..self.calls.len()).rev() {
@@ -341,8 +356,13 @@ impl World {
                 let pen = &mut self.pens[call.shard];
                 if let Some(statement) = call.hold.statement() {
                     let closed = statement.closed();
-                    pen.named
-                        .journal_account(call.reference, &call.hold, &closed, &mut pen.out);
+                    pen.named.journal_account(
+                        call.reference,
+                        &call.hold,
+                        &closed,
+                        b"",
+                        &mut pen.out,
+                    );
                 }
                 pen.fold();
                 call.hold.release(now);
@@ -371,7 +391,7 @@ impl World {
             if call.over {
                 continue;
             }
-            let hold = rules.readmit(&kept(lived), now).unwrap();
+            let hold = rules.readmit(&kept(&lived), now).unwrap();
             calls.push(Call { hold, ..call });
         }
         for (shard, pen) in pens.iter_mut().enumerate() {
@@ -430,6 +450,7 @@ enum Step {
     End(usize, bool),
     Close,
     Reload,
+    Reset(usize),
     Crash,
 }
 
@@ -443,6 +464,7 @@ fn step() -> impl Strategy<Value = (u64, Step)> {
         6 => (any::<usize>(), any::<bool>()).prop_map(|(call, lingers)| Step::End(call, lingers)),
         2 => Just(Step::Close),
         1 => Just(Step::Reload),
+        1 => (0..SHARDS).prop_map(Step::Reset),
         2 => Just(Step::Crash),
     ];
     const SECOND: u64 = 1_000_000_000;
@@ -498,6 +520,10 @@ proptest! {
                     [&mut one, &mut other].into_iter().for_each(World::reload);
                     continue;
                 }
+                Step::Reset(shard) => {
+                    [&mut one, &mut other].into_iter().for_each(|it| it.reset(shard, now));
+                    continue;
+                }
                 Step::Crash => {
                     // What lingers then counts as spent, which it does not here.
                     [&mut one, &mut other].into_iter().for_each(|it| it.close(now));
@@ -540,7 +566,7 @@ fn what_lingered_when_a_life_ended_counts_as_spent() {
 fn after_a_boot_windows_go_by_the_wall_clock() {
     let mut world = World::new();
     let minute = 60_000_000_000;
-    let mut says = |world: &mut World, now| world.judge(0, 1, 0, now);
+    let says = |world: &mut World, now| world.judge(0, 1, 0, now);
     for _ in 0..3 {
         assert!(says(&mut world, at(0)).starts_with("allow"));
     }

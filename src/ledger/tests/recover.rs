@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 
 use super::*;
 use crate::base::flow::{Flow, ListenerId, Transport};
+use crate::base::time::Now;
 use crate::base::token::Buckets;
 use crate::record::{Leg, Session};
 
@@ -95,7 +96,7 @@ fn life(folder: &Temporary, shards: u16, wall: i64) -> (Vec<Journal>, Vec<BTreeS
     let ledger = Ledger::open(&folder.ledger()).unwrap();
     let wall = at(wall);
     let dealt = ledger
-        .recover()
+        .recover(Now::default(), "")
         .unwrap()
         .deal(&Buckets::new(KEY), shards, wall);
     let journals = dealt.resume(&ledger, wall, |shard| opening(shard, shards, wall));
@@ -144,7 +145,7 @@ fn no_two_calls_of_a_shard_have_one_number() {
     }
     drop(journals);
     let ledger = Ledger::open(&folder.ledger()).unwrap();
-    let recovered = ledger.recover().unwrap();
+    let recovered = ledger.recover(Now::default(), "").unwrap();
     assert_eq!(recovered.up(), 20);
     let dealt = recovered.deal(&Buckets::new(KEY), 1, at(500));
     let share = &dealt.shares[0];
@@ -165,7 +166,7 @@ fn a_start_that_breaks_off_loses_nothing() {
     for (shards, steps) in [(1, 0), (3, 1), (3, 2), (1, 1), (2, 2), (2, 3)] {
         let ledger = Ledger::open(&folder.ledger()).unwrap();
         let wall = at(3_000);
-        let dealt = ledger.recover().unwrap();
+        let dealt = ledger.recover(Now::default(), "").unwrap();
         let dealt = dealt.deal(&Buckets::new(KEY), shards, wall);
         // What `resume` does, as far as it comes.
         for (shard, share) in (0..).zip(&dealt.shares).take(steps) {
@@ -192,6 +193,6 @@ fn records_of_another_version_are_not_guessed_at() {
     assert!(frame::seal_for_test(&mut older));
     let mut journal = Journal::open(&ledger, 0, at(2_000)).unwrap();
     journal.append(&older).unwrap();
-    let fault = ledger.recover().unwrap_err().to_string();
+    let fault = ledger.recover(Now::default(), "").unwrap_err().to_string();
     assert!(fault.contains("records of version 2"), "{fault}");
 }

@@ -13,6 +13,7 @@ use smallvec::SmallVec;
 
 use super::book::{Admission, Book, Claims, Hold, Subject};
 use super::day::{Dates, Minute};
+use super::meter::Meter;
 use super::pages::{Moment, Pages};
 use super::purse::{Budget, Sum};
 use super::{Counters, lock};
@@ -173,6 +174,23 @@ impl Counters {
             let scopes = &book.shared.scopes;
             lock(&book.pages).restore(tallies, scopes);
         }
+    }
+}
+
+impl Counters {
+    /// Forgets what a tenant's calls were counted by up to now: their times, the day's
+    /// count and different numbers, and what was spent. What lives goes on being
+    /// counted, and money that is held stays so. Returns how often that was done to
+    /// this tenant; none if it has no counters.
+    #[must_use]
+    pub fn reset(&self, tenant: &str) -> Option<u64> {
+        let book = lock(&self.books).get(tenant).map(Arc::clone)?;
+        let mut pages = lock(&book.pages);
+        pages.resets = pages.resets.saturating_add(1);
+        pages.meters.iter_mut().for_each(Meter::reset);
+        pages.numbers.clear();
+        pages.purses.reset();
+        Some(pages.resets)
     }
 }
 

@@ -410,6 +410,9 @@ impl Pages {
     /// Whether nothing in here matters any more.
     pub(super) fn is_at_rest(&self, now: Now) -> bool {
         let mut meters = self.meters.iter();
-        self.live() == 0 && meters.all(|meter| meter.is_at_rest(now.mono, now.wall))
+        // What follows a reset would be taken for what was before it.
+        self.resets == 0
+            && self.live() == 0
+            && meters.all(|meter| meter.is_at_rest(now.mono, now.wall))
     }
 }

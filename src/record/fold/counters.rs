@@ -2,14 +2,15 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::mem;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use super::Call;
 use crate::base::limits::NUMBERS_PER_DAY;
-use crate::base::tally::{Marks, Place, Scope, Tallies, Tally, Which, month_of};
+use crate::base::tally::{Billing, Marks, Place, Scope, Tallies, Tally, Which, month_of};
 use crate::base::time::{Mono, Now, Wall};
-use crate::record::{CallRef, Record, encode, read_places};
+use crate::record::{CallRef, Record, encode, read_billing, read_places};
 
 /// One series' part of every counter; the parts of all series add up.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,7 +37,6 @@ pub struct Counters {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct Time {
     boot: u32,
-    #[serde(with = "encode::mono")]
     mono: Mono,
     #[serde(with = "encode::wall")]
     wall: Wall,
@@ -83,6 +83,8 @@ pub struct Held {
     pub days: (i32, i32),
     /// The counters, and whether it counts in their day and in their month.
     pub places: Vec<(Scope, Which, bool, bool)>,
+    /// What is known of what it costs.
+    pub billing: Option<Billing>,
 }
 
 /// A call that lived when its life ended.
@@ -93,7 +95,6 @@ pub struct Lived {
     /// What caps look at in it.
     pub marks: Marks,
     /// When it was let in.
-    #[serde(with = "encode::mono")]
     pub since: Mono,
     /// The same, by the wall clock.
     #[serde(with = "encode::wall")]
@@ -135,6 +136,12 @@ impl Counters {
             }
             Record::Restored { call, state, .. } => self.restored(call, state),
             Record::Counted { .. } => self.counted(record),
+            Record::Reset { tenant, resets, .. } => {
+                let book = self.books.entry(tenant.into()).or_default();
+                if resets > book.resets {
+                    book.reset(resets);
+                }
+            }
             Record::Account { .. } => self.account(record),
             Record::Ended { call, .. } => {
                 if let Some(open) = self.open.get_mut(&call) {
@@ -245,6 +252,7 @@ impl Counters {
             held,
             held_in,
             places,
+            billing,
         } = *record
         else {
             return;
@@ -267,6 +275,7 @@ impl Counters {
             money: held,
             days: held_in,
             places: read_places(places).filter_map(place).collect(),
+            billing: read_billing(billing),
         });
         if open.ended && open.held.is_none() {
             self.open.remove(&call);
@@ -324,7 +333,7 @@ impl Counters {
         let translate = all.clock(now, boot);
         let books = all.books.into_iter().map(|(tenant, book)| {
             let counters = book.counters.into_iter();
-            let counters = counters.map(|(key, it)| (key, it.tally(&translate)));
+            let counters = counters.map(|(key, it)| (key, it.tally(now.mono, &translate)));
             let tallies = Tallies {
                 resets: book.resets,
                 counters: counters.collect(),
@@ -338,26 +347,48 @@ impl Counters {
     #[must_use]
     pub fn lived(&self, call: CallRef, now: Now, boot: &str) -> Option<Lived> {
         let open = self.open.get(&call).or_else(|| self.earlier.get(&call))?;
+        let (clock, since) = (self.clock(now, boot), open.since);
+        // Of that life's times only this one is known by both clocks.
+        let at = |mono: Mono| {
+            let (later, sooner) = match mono >= since.mono {
+                true => (mono.saturating_since(since.mono), Duration::ZERO),
+                false => (Duration::ZERO, since.mono.saturating_since(mono)),
+            };
+            let micros = |time: Duration| i64::try_from(time.as_micros()).unwrap_or(i64::MAX);
+            let wall = since.wall.as_micros().saturating_add(micros(later));
+            let wall = Wall::from_micros(wall.saturating_sub(micros(sooner)));
+            Time {
+                mono,
+                wall,
+                ..since
+            }
+        };
         Some(Lived {
             tenant: open.tenant.clone(),
             marks: open.marks,
-            since: self.clock(now, boot)(open.since),
-            wall: open.since.wall,
-            held: open.held.clone(),
+            since: clock(since),
+            wall: since.wall,
+            held: open.held.clone().map(|held| Held {
+                billing: held.billing.map(|it| it.by(|mono| clock(at(mono)))),
+                ..held
+            }),
         })
     }
 
     /// Tells a time by the monotonic clock of a boot. Between boots only the wall
-    /// clock knows how much time passed; what it says to lie ahead is now.
+    /// clock knows how much time passed.
     fn clock(&self, now: Now, boot: &str) -> impl Fn(Time) -> Mono + use<> {
         let same = (!boot.is_empty() && *boot == *self.boot).then_some(self.boots);
         move |time| {
             if same == Some(time.boot) {
                 return time.mono;
             }
-            let ago = now.wall.as_micros().saturating_sub(time.wall.as_micros());
-            let ago = u64::try_from(ago).unwrap_or(0).saturating_mul(1_000);
-            Mono::from_nanos(now.mono.as_nanos().saturating_sub(ago))
+            let (past, ahead) = (
+                now.wall.saturating_since(time.wall),
+                time.wall.saturating_since(now.wall),
+            );
+            let past = u64::try_from(past.as_nanos()).unwrap_or(u64::MAX);
+            Mono::from_nanos(now.mono.as_nanos().saturating_sub(past)) + ahead
         }
     }
 }
@@ -426,8 +457,10 @@ impl Counter {
             && !counts(&self.months, month_of(day))
     }
 
-    fn tally(self, clock: &impl Fn(Time) -> Mono) -> Tally {
-        let mut times: Vec<_> = self.times.into_iter().map(clock).collect();
+    fn tally(self, now: Mono, clock: &impl Fn(Time) -> Mono) -> Tally {
+        // A wall clock that was set back would have calls let in later than now.
+        let past = |time| clock(time).min(now);
+        let mut times: Vec<_> = self.times.into_iter().map(past).collect();
         times.sort_unstable();
         Tally {
             times,
