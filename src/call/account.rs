@@ -42,6 +42,17 @@ impl Account {
         })
     }
 
+    /// One that was opened before a restart.
+    pub(super) fn resumed(course: Course) -> Box<Self> {
+        Box::new(Self {
+            course,
+            granted: None,
+            due: None,
+            booked: Money::ZERO,
+            settled: false,
+        })
+    }
+
     /// The timer it has set.
     pub(super) fn timer(&self) -> Option<TimerId> {
         self.due.map(|(timer, _)| timer)
@@ -142,7 +153,7 @@ impl Turn<'_> {
         }
     }
 
-    fn run_lease(&mut self, lasts: Duration) {
+    pub(super) fn run_lease(&mut self, lasts: Duration) {
         let now = self.now.mono;
         let timer = self.tools.schedule(self.key, Alarm::Lease, now, lasts);
         if let Some(account) = &mut self.call.account {

@@ -84,10 +84,17 @@ impl Ledger {
                 Err(_) => damaged = damaged.saturating_add(1),
             }
         }
-        let mut recovered = Recovered {
-            damaged,
-            ..Recovered::default()
-        };
+        let mut recovered = Recovered::of(folds);
+        recovered.damaged = damaged;
+        Ok(recovered)
+    }
+}
+
+impl Recovered {
+    /// What these series come to, each with its shard's number.
+    #[must_use]
+    pub fn of(folds: impl IntoIterator<Item = (u16, Fold)>) -> Self {
+        let mut recovered = Self::default();
         for (shard, fold) in folds {
             recovered.series.push(shard);
             recovered.highest = recovered.highest.max(fold.calls.highest());
@@ -96,11 +103,9 @@ impl Ledger {
             recovered.calls.extend(calls.map(|call| (shard, call)));
         }
         recovered.forget_doubles();
-        Ok(recovered)
+        recovered
     }
-}
 
-impl Recovered {
     /// How many calls are up.
     #[must_use]
     pub fn up(&self) -> usize {

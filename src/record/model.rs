@@ -244,11 +244,14 @@ pub enum Record<'a> {
         /// The call.
         call: CallRef,
     },
-    /// A leg's session timer changed after the answer. *Restart*: who refreshes
-    /// it, and how often.
+    /// A leg's session timer was agreed afresh after the answer (RFC 4028).
+    /// *Restart*: who refreshes it, how often, and when next.
     Session {
         /// The call.
         call: CallRef,
+        /// When.
+        #[serde(with = "encode::wall")]
+        wall: Wall,
         /// Which leg.
         side: Side,
         /// What was agreed.
@@ -264,6 +267,17 @@ pub enum Record<'a> {
         /// The description; empty if there is none to repeat any more.
         #[serde(serialize_with = "encode::bytes")]
         body: &'a [u8],
+    },
+    /// The INVITE that opens a call goes out once more (RFC 4028 §7.3). *Set-up*.
+    /// *Restart*: takes the place of the one in [`Record::Setup`].
+    Retried {
+        /// The call.
+        call: CallRef,
+        /// Its CSeq number.
+        cseq: u32,
+        /// The branch of its Via, without the magic cookie.
+        #[serde(serialize_with = "encode::bytes")]
+        branch: &'a [u8],
     },
     /// Somebody or something ends a call: before its BYE is answered, or one is
     /// sent. *Restart*: it is not to go on.
@@ -324,14 +338,15 @@ impl Record<'_> {
             | Self::Stopped { wall, .. }
             | Self::Lease { wall, .. }
             | Self::Booked { wall, .. }
+            | Self::Session { wall, .. }
             | Self::Ending { wall, .. }
             | Self::Restored { wall, .. }
             | Self::Resumed { wall, .. } => Some(*wall),
             Self::Target { .. }
             | Self::CSeq { .. }
             | Self::Acked { .. }
-            | Self::Session { .. }
-            | Self::Description { .. } => None,
+            | Self::Description { .. }
+            | Self::Retried { .. } => None,
         }
     }
 
@@ -350,6 +365,7 @@ impl Record<'_> {
             | Self::Acked { call }
             | Self::Session { call, .. }
             | Self::Description { call, .. }
+            | Self::Retried { call, .. }
             | Self::Ending { call, .. }
             | Self::Restored { call, .. } => Some(*call),
             Self::Started { .. }

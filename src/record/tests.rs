@@ -22,7 +22,7 @@ struct Pool {
     kind: usize,
 }
 
-const KINDS: usize = 18;
+const KINDS: usize = 19;
 
 fn pool() -> impl Strategy<Value = Pool> {
     let address = prop_oneof![
@@ -212,6 +212,7 @@ impl Pool {
             12 => Record::Acked { call },
             13 => Record::Session {
                 call,
+                wall,
                 side,
                 session: self.session(),
             },
@@ -234,6 +235,11 @@ impl Pool {
                 tenant: &self.texts[0],
                 number: &self.texts[1],
                 state: &self.bytes[0],
+            },
+            17 => Record::Retried {
+                call,
+                cseq: u32::from(self.shorts[0]),
+                branch: &self.bytes[0],
             },
             _ => Record::Resumed {
                 wall,
