@@ -23,6 +23,8 @@ use crate::wire::Wire;
 
 /// When the faults stop and everybody hangs up.
 const CALM: Nanos = 600 * SEC;
+/// More shards than this the core never has.
+const MOST_SHARDS: u64 = 4;
 /// By when everything must be at rest: the longest call and its teardown.
 const REST: Nanos = CALM + 1_000 * SEC;
 
@@ -62,6 +64,14 @@ pub struct World {
     shards: Vec<Shard>,
     pub rules: Vec<Rules>,
     compiled: Vec<Option<Arc<RuleSet>>>,
+    /// The core's life, counted.
+    life: u8,
+    /// It is dead.
+    down: bool,
+    /// It dies behind the next turn that wrote something, before it sent.
+    doomed: Option<Nanos>,
+    /// Which rules it is to have when it lives again.
+    newest: usize,
     /// How late the driver wakes for a deadline.
     late: Nanos,
     /// The longest stall.
@@ -172,23 +182,32 @@ impl World {
             shards: Vec::new(),
             compiled: vec![None; rules.len()],
             rules,
+            life: 0,
+            down: false,
+            doomed: None,
+            newest: 0,
             late,
             stalled: 0,
             failing,
             wall,
             packets: 0,
         };
+        world.begin(shards, 0);
+        world.schedule();
+        world
+    }
+
+    fn begin(&mut self, shards: u8, rules: usize) {
+        self.shards.clear();
         for _ in 0..shards {
-            world.shards.push(Shard {
-                rules: 0,
+            self.shards.push(Shard {
+                rules,
                 draining: false,
                 stalled: false,
                 waiting: Vec::new(),
                 turns: (0, 0),
             });
         }
-        world.schedule();
-        world
     }
 
     /// Puts the calls and the faults into the queue.
@@ -198,7 +217,7 @@ impl World {
             self.net.at(at, Event::Task(Task::Begin(plan)));
         }
         self.net.after(SEC, Task::Attack);
-        let shards = u64::from(self.core.count());
+        let shards = MOST_SHARDS;
         for version in 1..self.rules.len() as u8 {
             let at = CALM / self.rules.len() as u64 * u64::from(version);
             for shard in 0..shards as u8 {
@@ -231,13 +250,22 @@ impl World {
                 .at(CALM + 650 * SEC, Event::Fault(Fault::HangUpAll(shard)));
         }
         self.net.at(CALM, Event::Fault(Fault::WindDown));
+        if self.net.rng.permille(300) {
+            for _ in 0..self.net.rng.range(1, 4) {
+                let spans = [50 * MS, 2 * SEC, 20 * SEC, 60 * SEC];
+                let span = spans[self.net.rng.weighted(&[40, 40, 15, 5])];
+                let at = self.net.rng.below(CALM - 70 * SEC);
+                self.stalled = self.stalled.max(span);
+                self.net.at(at, Event::Fault(Fault::Crash(span)));
+            }
+        }
         self.tap.slack = self.stalled + self.late + 50 * MS;
     }
 
     fn run(&mut self) {
         while self.tap.breach.is_none() {
             let due = (0..self.core.count()).filter_map(|shard| {
-                let waits = self.shards[usize::from(shard)].stalled;
+                let waits = self.down || self.shards[usize::from(shard)].stalled;
                 self.core
                     .due(shard)
                     .filter(|_| !waits)
@@ -275,12 +303,17 @@ impl World {
                 }
                 self.peers.receive(&mut self.net, peer, &wire);
             }
+            Event::ToCore(..) if self.down => {}
             Event::ToCore(peer, wire) => {
                 if let Some(shard) = self.core.steer(&wire.bytes) {
                     self.input(shard, Waiting::Message(peer, wire));
                 }
             }
-            Event::SendFailed(shard, origin) => self.input(shard, Waiting::Failed(origin)),
+            Event::SendFailed(life, shard, origin) => {
+                if life == self.life && !self.down {
+                    self.input(shard, Waiting::Failed(origin));
+                }
+            }
             Event::Task(task) => self.peers.act(&mut self.net, task),
             Event::Fault(fault) => self.fault(fault),
         }
@@ -293,7 +326,24 @@ impl World {
 
     fn fault(&mut self, fault: Fault) {
         self.trace.event(self.net.now, || format!("{fault:?}"));
+        if let Fault::Rules(_, version) = fault {
+            self.newest = self.newest.max(usize::from(version));
+        }
         match fault {
+            Fault::Crash(span) if !self.down && self.doomed.is_none() => {
+                match self.net.rng.permille(500) {
+                    true => self.doomed = Some(span),
+                    false => self.crash(span),
+                }
+            }
+            Fault::Restart(shards) => self.restart(shards),
+            Fault::Stall(shard, _)
+            | Fault::Resume(shard)
+            | Fault::Rules(shard, _)
+            | Fault::Drain(shard)
+            | Fault::HangUpAll(shard)
+                if self.down || shard >= self.core.count() => {}
+            Fault::Crash(_) => {}
             Fault::WindDown => self.peers.wind_down(&mut self.net),
             Fault::Stall(shard, span) => {
                 let state = &mut self.shards[usize::from(shard)];
@@ -315,6 +365,40 @@ impl World {
             Fault::Rules(shard, _) | Fault::Drain(shard) | Fault::HangUpAll(shard) => {
                 self.input(shard, Waiting::Fault(fault));
             }
+        }
+    }
+
+    /// The core dies.
+    fn crash(&mut self, span: Nanos) {
+        let now = self.net.now;
+        self.net.seen.note(Met::Crashed);
+        self.tap.crash(now, &mut self.net.seen);
+        self.core.crash();
+        self.down = true;
+        self.doomed = None;
+        let shards = self.net.rng.range(1, MOST_SHARDS + 1) as u8;
+        let restart = Event::Fault(Fault::Restart(shards));
+        self.net.at(now + span, restart);
+    }
+
+    /// It lives again.
+    fn restart(&mut self, shards: u8) {
+        let now = self.net.now;
+        self.life += 1;
+        self.down = false;
+        self.compiled = vec![None; self.rules.len()];
+        self.begin(shards, self.newest);
+        let shares = self.core.restart(shards, now, &self.rules[self.newest]);
+        self.tap.restarted(|call_id| self.core.shard_of(call_id));
+        for (shard, calls) in (0..).zip(shares) {
+            for call in &calls {
+                if let Some(legs) = &call.legs {
+                    let (number, call_id) = (call.reference.0, &legs.callee.call_id);
+                    self.tap.bill.number(shard, number, call_id);
+                }
+            }
+            self.core.restore(shard, now, calls);
+            self.turn(shard, None);
         }
     }
 
@@ -407,6 +491,13 @@ impl World {
             self.trace
                 .packet(now, &self.peers, packet.to, &packet.wire, "<--");
         }
+        if let Some(span) = self.doomed.filter(|_| !self.core.journal().is_empty()) {
+            self.net.seen.note(Met::CrashedBeforeSend);
+            for packet in &sent {
+                self.tap.send_failed(packet);
+            }
+            return self.crash(span);
+        }
         for packet in sent.iter().filter(|packet| packet.to >= self.peers.tenants) {
             self.tap.bill.sent(now, &packet.wire);
         }
@@ -419,7 +510,7 @@ impl World {
                 self.tap.send_failed(packet);
                 let wait = self.net.rng.below(2) * self.net.rng.below(MS);
                 self.net
-                    .at(now + wait, Event::SendFailed(shard, out.origin));
+                    .at(now + wait, Event::SendFailed(self.life, shard, out.origin));
             } else {
                 self.net.send_out(packet.to, &packet.wire);
             }
