@@ -1,5 +1,4 @@
-//! The plain call and the plain refusal, message by message. Everything else is
-//! for the simulation.
+//! The plain call and the plain refusal. Everything else is for the simulation.
 
 mod emergency;
 mod restart;

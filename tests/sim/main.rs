@@ -25,6 +25,7 @@ mod bill;
 mod calendar;
 mod core;
 mod dial;
+mod life;
 mod link;
 mod money;
 mod net;

@@ -22,9 +22,9 @@ use crate::trace::Trace;
 use crate::wire::Wire;
 
 /// When the faults stop and everybody hangs up.
-const CALM: Nanos = 600 * SEC;
+pub const CALM: Nanos = 600 * SEC;
 /// More shards than this the core never has.
-const MOST_SHARDS: u64 = 4;
+pub const MOST_SHARDS: u64 = 4;
 /// By when everything must be at rest: the longest call and its teardown.
 const REST: Nanos = CALM + 1_000 * SEC;
 
@@ -46,8 +46,21 @@ enum Waiting {
     Fault(Fault),
 }
 
-struct Shard {
-    rules: usize,
+impl Shard {
+    /// One with nothing going on.
+    pub fn new(rules: usize) -> Self {
+        Self {
+            rules,
+            draining: false,
+            stalled: false,
+            waiting: Vec::new(),
+            turns: (0, 0),
+        }
+    }
+}
+
+pub struct Shard {
+    pub rules: usize,
     draining: bool,
     stalled: bool,
     waiting: Vec<Waiting>,
@@ -61,21 +74,21 @@ pub struct World {
     pub core: Core,
     pub tap: Tap,
     trace: Trace,
-    shards: Vec<Shard>,
+    pub shards: Vec<Shard>,
     pub rules: Vec<Rules>,
-    compiled: Vec<Option<Arc<RuleSet>>>,
+    pub compiled: Vec<Option<Arc<RuleSet>>>,
     /// The core's life, counted.
-    life: u8,
+    pub life: u8,
     /// It is dead.
-    down: bool,
+    pub down: bool,
     /// It dies behind the next turn that wrote something, before it sent.
-    doomed: Option<Nanos>,
+    pub doomed: Option<Nanos>,
     /// Which rules it is to have when it lives again.
-    newest: usize,
+    pub newest: usize,
     /// How late the driver wakes for a deadline.
     late: Nanos,
     /// The longest stall.
-    stalled: Nanos,
+    pub stalled: Nanos,
     /// Sends that fail, of a thousand.
     failing: u64,
     pub wall: i64,
@@ -197,19 +210,6 @@ impl World {
         world
     }
 
-    fn begin(&mut self, shards: u8, rules: usize) {
-        self.shards.clear();
-        for _ in 0..shards {
-            self.shards.push(Shard {
-                rules,
-                draining: false,
-                stalled: false,
-                waiting: Vec::new(),
-                turns: (0, 0),
-            });
-        }
-    }
-
     /// Puts the calls and the faults into the queue.
     fn schedule(&mut self) {
         for plan in 0..self.peers.plans.len() as u32 {
@@ -250,15 +250,7 @@ impl World {
                 .at(CALM + 650 * SEC, Event::Fault(Fault::HangUpAll(shard)));
         }
         self.net.at(CALM, Event::Fault(Fault::WindDown));
-        if self.net.rng.permille(300) {
-            for _ in 0..self.net.rng.range(1, 4) {
-                let spans = [50 * MS, 2 * SEC, 20 * SEC, 60 * SEC];
-                let span = spans[self.net.rng.weighted(&[40, 40, 15, 5])];
-                let at = self.net.rng.below(CALM - 70 * SEC);
-                self.stalled = self.stalled.max(span);
-                self.net.at(at, Event::Fault(Fault::Crash(span)));
-            }
-        }
+        self.schedule_crashes();
         self.tap.slack = self.stalled + self.late + 50 * MS;
     }
 
@@ -330,12 +322,7 @@ impl World {
             self.newest = self.newest.max(usize::from(version));
         }
         match fault {
-            Fault::Crash(span) if !self.down && self.doomed.is_none() => {
-                match self.net.rng.permille(500) {
-                    true => self.doomed = Some(span),
-                    false => self.crash(span),
-                }
-            }
+            Fault::Crash(span) => self.dies(span),
             Fault::Restart(shards) => self.restart(shards),
             Fault::Stall(shard, _)
             | Fault::Resume(shard)
@@ -343,7 +330,6 @@ impl World {
             | Fault::Drain(shard)
             | Fault::HangUpAll(shard)
                 if self.down || shard >= self.core.count() => {}
-            Fault::Crash(_) => {}
             Fault::WindDown => self.peers.wind_down(&mut self.net),
             Fault::Stall(shard, span) => {
                 let state = &mut self.shards[usize::from(shard)];
@@ -365,40 +351,6 @@ impl World {
             Fault::Rules(shard, _) | Fault::Drain(shard) | Fault::HangUpAll(shard) => {
                 self.input(shard, Waiting::Fault(fault));
             }
-        }
-    }
-
-    /// The core dies.
-    fn crash(&mut self, span: Nanos) {
-        let now = self.net.now;
-        self.net.seen.note(Met::Crashed);
-        self.tap.crash(now, &mut self.net.seen);
-        self.core.crash();
-        self.down = true;
-        self.doomed = None;
-        let shards = self.net.rng.range(1, MOST_SHARDS + 1) as u8;
-        let restart = Event::Fault(Fault::Restart(shards));
-        self.net.at(now + span, restart);
-    }
-
-    /// It lives again.
-    fn restart(&mut self, shards: u8) {
-        let now = self.net.now;
-        self.life += 1;
-        self.down = false;
-        self.compiled = vec![None; self.rules.len()];
-        self.begin(shards, self.newest);
-        let shares = self.core.restart(shards, now, &self.rules[self.newest]);
-        self.tap.restarted(|call_id| self.core.shard_of(call_id));
-        for (shard, calls) in (0..).zip(shares) {
-            for call in &calls {
-                if let Some(legs) = &call.legs {
-                    let (number, call_id) = (call.reference.0, &legs.callee.call_id);
-                    self.tap.bill.number(shard, number, call_id);
-                }
-            }
-            self.core.restore(shard, now, calls);
-            self.turn(shard, None);
         }
     }
 
@@ -467,7 +419,7 @@ impl World {
     }
 
     /// A turn is over: shows the tap what came out, and sends it.
-    fn turn(&mut self, shard: u8, input: Option<(u8, Rc<Wire>)>) {
+    pub fn turn(&mut self, shard: u8, input: Option<(u8, Rc<Wire>)>) {
         let now = self.net.now;
         match Records::read(self.core.journal()) {
             Ok(records) => self.tap.records(now, shard, records, &mut self.net.seen),
