@@ -42,8 +42,7 @@ mod trace;
 mod wire;
 mod world;
 
-use runner::{number, replay_one, run_all};
-use world::{Keep, run};
+use runner::{Keep, number, replay_one, run, run_all};
 
 /// Seeds that failed once.
 const KEPT: &str = include_str!("seeds.txt");

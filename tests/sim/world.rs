@@ -15,8 +15,8 @@ use crate::plan::{self, Mood};
 use crate::prices::Prices;
 use crate::rng::Rng;
 use crate::rules::{Places, Rules};
-use crate::seen::{Met, Seen};
-use crate::tap::{Breach, CARRIER_MARK, PBX_MARK, Records, Sent, Tap, Turn};
+use crate::seen::Met;
+use crate::tap::{CARRIER_MARK, PBX_MARK, Records, Sent, Tap, Turn};
 use crate::text::Host;
 use crate::trace::Trace;
 use crate::wire::Wire;
@@ -27,17 +27,6 @@ pub const CALM: Nanos = 600 * SEC;
 pub const MOST_SHARDS: u64 = 4;
 /// By when everything must be at rest: the longest call and its teardown.
 const REST: Nanos = CALM + 1_000 * SEC;
-
-/// What a run came to.
-pub struct Outcome {
-    pub breach: Option<Breach>,
-    pub seen: Seen,
-    pub hash: u64,
-    pub packets: u64,
-    pub calls: usize,
-    /// The trace, if it was kept, of what the breach is about.
-    pub trace: String,
-}
 
 /// What stands still until a shard goes on.
 enum Waiting {
@@ -73,7 +62,7 @@ pub struct World {
     pub peers: Peers,
     pub core: Core,
     pub tap: Tap,
-    trace: Trace,
+    pub trace: Trace,
     pub shards: Vec<Shard>,
     pub rules: Vec<Rules>,
     pub compiled: Vec<Option<Arc<RuleSet>>>,
@@ -92,40 +81,7 @@ pub struct World {
     /// Sends that fail, of a thousand.
     failing: u64,
     pub wall: i64,
-    packets: u64,
-}
-
-/// How much of a trace is kept.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Keep {
-    Nothing,
-    /// What the breach is about, and what is about no call.
-    Breach,
-    All,
-}
-
-/// Runs a seed.
-pub fn run(seed: u64, keep: Keep) -> Outcome {
-    let mut world = World::new(seed, keep != Keep::Nothing);
-    world.run();
-    world.finish();
-    let plan = world.tap.breach.as_ref().and_then(|breach| breach.plan);
-    let mut trace = String::new();
-    if keep != Keep::Nothing {
-        if let Some(plan) = plan {
-            let planned = &world.peers.plans[plan as usize];
-            trace = format!("{planned:#?}\n{:#?}\n", world.rules);
-        }
-        trace.push_str(&world.trace.text(plan.filter(|_| keep == Keep::Breach)));
-    }
-    Outcome {
-        breach: world.tap.breach,
-        seen: world.net.seen,
-        hash: world.trace.hash(),
-        packets: world.packets,
-        calls: world.peers.plans.len(),
-        trace,
-    }
+    pub packets: u64,
 }
 
 fn hosts(places: Places) -> Vec<Host> {
@@ -151,7 +107,7 @@ fn hosts(places: Places) -> Vec<Host> {
 }
 
 impl World {
-    fn new(seed: u64, keep_trace: bool) -> Self {
+    pub fn new(seed: u64, keep_trace: bool) -> Self {
         let mut rng = Rng::new(seed);
         let places = Places {
             tenants: rng.range(1, 5),
@@ -254,7 +210,7 @@ impl World {
         self.tap.slack = self.stalled + self.late + 50 * MS;
     }
 
-    fn run(&mut self) {
+    pub fn run(&mut self) {
         while self.tap.breach.is_none() {
             let due = (0..self.core.count()).filter_map(|shard| {
                 let waits = self.down || self.shards[usize::from(shard)].stalled;
@@ -510,7 +466,7 @@ impl World {
     }
 
     /// Nothing happens any more: is everything as it should be?
-    fn finish(&mut self) {
+    pub fn finish(&mut self) {
         if self.tap.breach.is_some() {
             return;
         }
