@@ -22,4 +22,5 @@ mod folder;
 #[path = "cli/ledger.rs"]
 mod ledger;
 #[path = "cli/run.rs"]
+mod restart;
 mod run;
