@@ -31,7 +31,9 @@ impl Peer {
 
     fn send(&self, text: &str) {
         let text = text.replace('\n', "\r\n");
-        self.socket.send_to(text.as_bytes(), &self.tollgate).unwrap();
+        self.socket
+            .send_to(text.as_bytes(), &self.tollgate)
+            .unwrap();
     }
 
     /// The next message that begins so; others are repeated, or of no matter here.
@@ -65,7 +67,11 @@ impl Peer {
             .map(|name| format!("{name}: {}\n", header(request, name)))
             .concat();
         let to = header(request, "To");
-        let tag = if to.contains(";tag=") { "" } else { ";tag=callee" };
+        let tag = if to.contains(";tag=") {
+            ""
+        } else {
+            ";tag=callee"
+        };
         let contact = self.address();
         let text = format!(
             "SIP/2.0 {status}\n{copied}To: {to}{tag}\nContact: <sip:{contact}>\nContent-Length: 0\n\n"
@@ -113,20 +119,37 @@ impl Lab {
     fn new() -> Self {
         let files = folder();
         let main = std::fs::read_to_string(files.path("tollgate.toml")).unwrap();
-        let address = main.lines().find_map(|line| line.strip_prefix("address = \"udp:"));
+        let address = main
+            .lines()
+            .find_map(|line| line.strip_prefix("address = \"udp:"));
         let tollgate = address.unwrap().trim_end_matches('"').to_owned();
         let (pbx, carrier) = (
             Peer::new("127.0.0.9", &tollgate),
             Peer::new("127.0.0.2", &tollgate),
         );
         files.replace("tollgate.toml", "127.0.0.2:5070", &carrier.address());
-        files.replace("rules/tenants/kiku.toml", "calls_at_once  = 3", "calls_at_once = 1000");
-        files.replace("rules/tenants/kiku.toml", "calls_per_hour = 60", "calls_per_hour = 10000");
-        files.write("tollgate.toml", &format!(
-            "{}\n[run]\nshards = 2\n",
-            std::fs::read_to_string(files.path("tollgate.toml")).unwrap()
-        ));
-        Self { files, pbx, carrier }
+        files.replace(
+            "rules/tenants/kiku.toml",
+            "calls_at_once  = 3",
+            "calls_at_once = 1000",
+        );
+        files.replace(
+            "rules/tenants/kiku.toml",
+            "calls_per_hour = 60",
+            "calls_per_hour = 10000",
+        );
+        files.write(
+            "tollgate.toml",
+            &format!(
+                "{}\n[run]\nshards = 2\n",
+                std::fs::read_to_string(files.path("tollgate.toml")).unwrap()
+            ),
+        );
+        Self {
+            files,
+            pbx,
+            carrier,
+        }
     }
 
     fn start(&self) -> Running {
@@ -162,7 +185,8 @@ impl Lab {
         let call_id = header(&call.invite, "Call-ID");
         let bye = self.carrier.takes_of("BYE ", call_id);
         self.carrier.answers(&bye, "200 OK");
-        self.pbx.takes_of("SIP/2.0 200", &format!("call{}@pbx", call.nth));
+        self.pbx
+            .takes_of("SIP/2.0 200", &format!("call{}@pbx", call.nth));
     }
 }
 
@@ -198,14 +222,16 @@ fn calls_that_were_not_up_yet_end_or_go_on_after_a_kill() {
     let cancel = lab.carrier.takes("CANCEL ");
     assert_eq!(header(&cancel, "Via"), header(&set_up.invite, "Via"));
     lab.carrier.answers(&cancel, "200 OK");
-    lab.carrier.answers(&set_up.invite, "487 Request Terminated");
+    lab.carrier
+        .answers(&set_up.invite, "487 Request Terminated");
     lab.carrier.takes("ACK ");
     // The one whose 200 was not acknowledged yet is, when it comes again.
     lab.carrier.answers(&unacked.invite, "200 OK");
     let accepted = lab.pbx.takes_of("SIP/2.0 200", "call1@pbx");
     assert_eq!(header(&accepted, "To"), unacked.to);
     lab.pbx.requests("ACK", 1, 1, &unacked.to);
-    lab.carrier.takes_of("ACK ", header(&unacked.invite, "Call-ID"));
+    lab.carrier
+        .takes_of("ACK ", header(&unacked.invite, "Call-ID"));
     lab.hangs_up(&unacked);
     running.stop();
 }
