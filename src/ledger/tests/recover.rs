@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 
 use super::*;
 use crate::base::flow::{Flow, ListenerId, Transport};
+use crate::base::time::Now;
 use crate::base::token::Buckets;
 use crate::record::{Leg, Session};
 
@@ -194,4 +195,59 @@ fn records_of_another_version_are_not_guessed_at() {
     journal.append(&older).unwrap();
     let fault = ledger.recover().unwrap_err().to_string();
     assert!(fault.contains("records of version 2"), "{fault}");
+}
+
+fn clock() -> Now {
+    Now::default()
+}
+
+#[test]
+fn a_snapshot_spares_reading_and_one_that_is_damaged_costs_only_that() {
+    let folder = Temporary::new();
+    let (mut journals, _) = life(&folder, 2, 1_000);
+    let all: BTreeSet<String> = (0..30).map(|index| format!("call{index}")).collect();
+    let mut kept = false;
+    for (index, name) in (0..).zip(&all) {
+        call(&mut journals, 1_001 + index, name);
+        if index % 10 == 9 {
+            drop(std::mem::take(&mut journals));
+            let ledger = Ledger::open(&folder.ledger()).unwrap();
+            let sinks: Vec<Box<dyn Sink>> = vec![Box::new(Snapshots::new(ledger.clone()))];
+            Follower::new(ledger.clone(), sinks, clock)
+                .finish()
+                .unwrap();
+            let open = |shard| Journal::open(&ledger, shard, at(2_000)).unwrap();
+            journals = (0..2).map(open).collect();
+            kept = true;
+        }
+    }
+    drop(journals);
+    assert!(kept);
+    let found = || {
+        let ledger = Ledger::open(&folder.ledger()).unwrap();
+        let recovered = ledger.recover().unwrap();
+        assert_eq!((recovered.up(), recovered.damaged), (30, 0));
+        let dealt = recovered.deal(&Buckets::new(KEY), 1, at(3_000));
+        names(&dealt.shares[0])
+    };
+    assert_eq!(found(), all);
+    // What is before its place is not read: damage there is of no matter now.
+    let segment = folder.segment(0, 1);
+    let whole = std::fs::read(&segment).unwrap();
+    let mut bytes = whole.clone();
+    bytes[100..140].fill(0xAA);
+    std::fs::write(&segment, &bytes).unwrap();
+    assert_eq!(found(), all);
+    std::fs::write(&segment, &whole).unwrap();
+    // A snapshot that cannot be read, or reaches further than the journal.
+    for shard in 0..2 {
+        let path = folder.ledger().join(format!("fold-{shard:03}"));
+        let mut bytes = std::fs::read(&path).unwrap();
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 1;
+        std::fs::write(&path, &bytes).unwrap();
+        assert_eq!(found(), all);
+        std::fs::write(&path, b"").unwrap();
+        assert_eq!(found(), all);
+    }
 }
