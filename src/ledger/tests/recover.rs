@@ -12,11 +12,16 @@ use crate::record::{Leg, Session};
 const PEER: &str = "192.0.2.1:5060";
 const KEY: u128 = 5;
 
+/// Which of so many shards has a call.
+fn shard_of(name: &str, shards: usize) -> u16 {
+    let bucket = Buckets::new(KEY).bucket(format!("{name}@pbx").as_bytes());
+    bucket.shard(u16::try_from(shards).unwrap())
+}
+
 /// Writes a call that was answered, as a shard of so many would.
 fn call(journals: &mut [Journal], at_micros: i64, name: &str) {
     let call_id = format!("{name}@pbx");
-    let shards = u16::try_from(journals.len()).unwrap();
-    let shard = Buckets::new(KEY).bucket(call_id.as_bytes()).shard(shards);
+    let shard = shard_of(name, journals.len());
     let (call, wall) = (CallRef(u64::try_from(at_micros).unwrap()), at(at_micros));
     let source: SocketAddr = PEER.parse().unwrap();
     let leg = Leg {
@@ -125,8 +130,7 @@ fn calls_are_taken_over_by_the_shards_of_their_buckets_whatever_their_number() {
         assert_eq!(journals.len(), usize::from(shards));
         for (shard, names) in (0..).zip(&taken) {
             for name in names {
-                let bucket = Buckets::new(KEY).bucket(format!("{name}@pbx").as_bytes());
-                assert_eq!(bucket.shard(shards), shard);
+                assert_eq!(shard_of(name, usize::from(shards)), shard);
             }
         }
         let count: usize = taken.iter().map(BTreeSet::len).sum();
@@ -140,8 +144,12 @@ fn no_two_calls_of_a_shard_have_one_number() {
     let folder = Temporary::new();
     let (mut journals, _) = life(&folder, 2, 1_000);
     // Both shards count from the same time.
+    let mut counts = [1_000, 1_000];
     for index in 0..20 {
-        call(&mut journals, 1_001 + index / 2, &format!("call{index}"));
+        let name = format!("call{index}");
+        let count = &mut counts[usize::from(shard_of(&name, 2))];
+        *count += 1;
+        call(&mut journals, *count, &name);
     }
     drop(journals);
     let ledger = Ledger::open(&folder.ledger()).unwrap();
