@@ -35,7 +35,15 @@ class Tollgate(Process):
         if rules:
             self._write(rules)
         self.config = self.home / "tollgate.toml"
+        self.launch(lab)
+        self.await_ready()
+
+    def launch(self, lab):
+        """Starts the program."""
         super().__init__(lab, "tollgate", [PROGRAM, "run", "--preview", "-c", self.config])
+
+    def await_ready(self):
+        """Waits until it answers."""
         until(self.answers, 10, "Tollgate answering OPTIONS", self)
 
     def _write(self, rules):
@@ -92,6 +100,8 @@ class Tollgate(Process):
 class Lab:
     """One case's programs, files and addresses."""
 
+    program = Tollgate
+
     def __init__(self, directory, net, direct):
         self.directory, self.net, self.direct = directory, net, direct
         self.started = []
@@ -101,7 +111,7 @@ class Lab:
     def start(self, **rules):
         """Tollgate, with these rules in place of the ordinary ones."""
         if not self.direct:
-            self.tollgate = Tollgate(self, {**ORDINARY, **rules})
+            self.tollgate = self.program(self, {**ORDINARY, **rules})
 
     def restart(self):
         """kill -9, and Tollgate again, with the same files. Says how many seconds it was away."""
