@@ -1,6 +1,7 @@
 //! How calls end: BYE, CANCEL, limits, and giving back what a call held.
 
 use crate::base::limits::STRAYS_PER_CALL;
+use crate::base::time::Now;
 use crate::policy::Course;
 use crate::record::{Party, Side};
 use crate::sip::header::HeaderId;

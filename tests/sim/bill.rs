@@ -173,15 +173,6 @@ impl Bill {
         }
     }
 
-    /// The core is dead: of calls that are not up it cannot tell what became of them
-    /// meanwhile, and books the most.
-    pub fn crash(&mut self, now: Nanos) {
-        for call in self.calls.values_mut() {
-            let over = call.booked.is_some_and(|(_, at)| now > at + 2 * T64);
-            call.excused |= !over;
-        }
-    }
-
     /// A packet of the core's reaches a carrier, which is there or `silent`.
     pub fn reached(&mut self, now: Nanos, wire: &Wire, silent: bool) {
         let (to, branch) = (hash(wire.at(wire.to_tag)), hash(wire.at(wire.branch)));

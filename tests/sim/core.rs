@@ -8,9 +8,7 @@ use bytes::Bytes;
 use tollgate::base::flow::{Flow, ListenerId, Transport};
 use tollgate::base::time::{Mono, Now, Wall};
 use tollgate::base::token::Buckets;
-use tollgate::ledger::Recovered;
 use tollgate::policy::{Counters, Options, Quantity, RuleSet, Source, Sources, compile};
-use tollgate::record::{CallRef, Fold, Record, fold, frame};
 use tollgate::shard::{Command, Config, Counts, Input, Outbox, Shard, shard_of};
 use tollgate::sip::scan;
 use tollgate::transaction::Timers;
@@ -32,16 +30,11 @@ pub struct Core {
     shards: Vec<Shard>,
     buckets: Buckets,
     counters: Counters,
-    /// What each shard's journal says, of this life and of those before.
-    series: Vec<Fold>,
     zones: jiff::tz::TimeZoneDatabase,
     places: Places,
     outbox: Outbox,
     /// What the last turn wants sent.
     pub out: Vec<Out>,
-    key: u128,
-    /// From which number on the shards that have not begun yet number calls.
-    next: Vec<CallRef>,
     /// Civil time at the virtual clock's origin, in microseconds.
     wall: i64,
 }
@@ -57,82 +50,25 @@ impl Core {
             shards: Vec::new(),
             buckets: Buckets::new(!key),
             counters: Counters::new(),
-            series: Vec::new(),
             zones: jiff::tz::TimeZoneDatabase::bundled(),
             places,
             outbox: Outbox::default(),
             out: Vec::new(),
-            key,
-            next: Vec::new(),
             wall,
         };
         let compiled = core.compile(rules);
-        core.begin(count, 0, &compiled);
-        core.series.resize_with(usize::from(count), Fold::default);
-        core
-    }
-
-    /// New shards, with nothing going on.
-    fn begin(&mut self, count: u8, at: Nanos, rules: &Arc<RuleSet>) {
-        self.shards.clear();
         for id in 0..count {
             let config = Config {
                 id: u16::from(id),
                 shards: u16::from(count),
-                key: self.key + u128::from(at) * 8 + u128::from(id),
-                bucket_key: !self.key,
+                key: key + u128::from(id),
+                bucket_key: !key,
                 timers: Timers::default(),
-                rules: Arc::clone(rules),
+                rules: Arc::clone(&compiled),
             };
-            self.shards.push(Shard::new(config, self.now(at)));
+            core.shards.push(Shard::new(config, core.now(0)));
         }
-    }
-
-    /// All shards are gone.
-    pub fn crash(&mut self) {
-        self.shards.clear();
-        self.outbox.clear();
-        self.out.clear();
-    }
-
-    /// As many shards as this go on under `rules` with what the journal says.
-    pub fn restart(&mut self, count: u8, at: Nanos, rules: &Rules) -> Vec<Vec<fold::Call>> {
-        let now = self.now(at);
-        let series = (0..).zip(std::mem::take(&mut self.series));
-        let recovered = Recovered::of(series);
-        self.counters = Counters::new();
-        let dealt = recovered.deal(&self.buckets, u16::from(count), now.wall);
-        let rules = self.compile(rules);
-        self.begin(count, at, &rules);
-        let mut shares = Vec::new();
-        for share in dealt.shares {
-            let mut series = Fold::default();
-            for taken in &share.calls {
-                series.apply(&Record::Restored {
-                    call: taken.call.reference,
-                    wall: now.wall,
-                    was_shard: taken.was_shard,
-                    was: taken.was,
-                    tenant: &taken.call.tenant,
-                    number: &taken.call.number,
-                    state: &taken.call.state(),
-                });
-            }
-            self.series.push(series);
-            self.next.push(share.next);
-            shares.push(share.calls.into_iter().map(|taken| taken.call).collect());
-        }
-        shares
-    }
-
-    /// A new shard takes its calls over.
-    pub fn restore(&mut self, shard: u8, at: Nanos, calls: Vec<fold::Call>) {
-        let now = self.now(at);
-        let next = self.next.remove(0);
-        self.outbox.clear();
-        let core = &mut self.shards[usize::from(shard)];
-        core.restore(now, calls, next, &mut self.outbox);
-        self.turned(shard);
+        core
     }
 
     /// Compiles rules from their texts, as the program would.
@@ -185,7 +121,7 @@ impl Core {
 
     /// When a shard wants to be called.
     pub fn due(&self, shard: u8) -> Option<Nanos> {
-        let due = self.shards.get(usize::from(shard))?.next_deadline()?;
+        let due = self.shards[usize::from(shard)].next_deadline()?;
         Some(due.as_nanos().saturating_sub(ORIGIN))
     }
 
@@ -240,16 +176,6 @@ impl Core {
         let now = self.now(at);
         self.outbox.clear();
         self.shards[usize::from(shard)].handle(now, input, &mut self.outbox);
-        self.turned(shard);
-    }
-
-    /// A turn is over: its records are written, its packets are to be sent.
-    fn turned(&mut self, shard: u8) {
-        let mut records = self.outbox.records.bytes();
-        while let Ok(Some((record, rest))) = frame::next(records) {
-            self.series[usize::from(shard)].apply(&record);
-            records = rest;
-        }
         self.out.clear();
         for transmit in &self.outbox.transmits {
             assert_eq!(transmit.flow.listener, ListenerId(0), "no such listener");

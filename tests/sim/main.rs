@@ -25,7 +25,6 @@ mod bill;
 mod calendar;
 mod core;
 mod dial;
-mod life;
 mod link;
 mod money;
 mod net;
@@ -42,7 +41,8 @@ mod trace;
 mod wire;
 mod world;
 
-use runner::{Keep, number, replay_one, run, run_all};
+use runner::{number, replay_one, run_all};
+use world::{Keep, run};
 
 /// Seeds that failed once.
 const KEPT: &str = include_str!("seeds.txt");

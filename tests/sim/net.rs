@@ -59,10 +59,6 @@ pub enum Fault {
     Stall(u8, Nanos),
     /// Shard n goes on.
     Resume(u8),
-    /// All shards die at once, and with them what they had not sent.
-    Crash(Nanos),
-    /// As many as this go on with what the journal says.
-    Restart(u8),
     /// The faults stop, and everybody hangs up.
     WindDown,
 }
@@ -73,8 +69,7 @@ pub enum Event {
     ToPeer(u8, Rc<Wire>),
     /// From this peer.
     ToCore(u8, Rc<Wire>),
-    /// In this life of the core's.
-    SendFailed(u8, u8, Origin),
+    SendFailed(u8, Origin),
     Task(Task),
     Fault(Fault),
 }

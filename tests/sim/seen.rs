@@ -36,7 +36,6 @@ events! {
     Gone481, Options, Unknown405, TooManyHops, Junk, Stranger, GuessedTags, StolenDialog,
     /// Faults.
     Lost, Doubled, Overtaken, RulesSwapped, SendFailed, Stalled, Drained, HungUpAll, SilentDeath,
-    Crashed, CrashedBeforeSend, CallSurvived, SetUpCutOff,
 }
 
 /// Counts of all events.

@@ -15,18 +15,27 @@ use crate::plan::{self, Mood};
 use crate::prices::Prices;
 use crate::rng::Rng;
 use crate::rules::{Places, Rules};
-use crate::seen::Met;
-use crate::tap::{CARRIER_MARK, PBX_MARK, Records, Sent, Tap, Turn};
+use crate::seen::{Met, Seen};
+use crate::tap::{Breach, CARRIER_MARK, PBX_MARK, Records, Sent, Tap, Turn};
 use crate::text::Host;
 use crate::trace::Trace;
 use crate::wire::Wire;
 
 /// When the faults stop and everybody hangs up.
-pub const CALM: Nanos = 600 * SEC;
-/// More shards than this the core never has.
-pub const MOST_SHARDS: u64 = 4;
+const CALM: Nanos = 600 * SEC;
 /// By when everything must be at rest: the longest call and its teardown.
 const REST: Nanos = CALM + 1_000 * SEC;
+
+/// What a run came to.
+pub struct Outcome {
+    pub breach: Option<Breach>,
+    pub seen: Seen,
+    pub hash: u64,
+    pub packets: u64,
+    pub calls: usize,
+    /// The trace, if it was kept, of what the breach is about.
+    pub trace: String,
+}
 
 /// What stands still until a shard goes on.
 enum Waiting {
@@ -35,21 +44,8 @@ enum Waiting {
     Fault(Fault),
 }
 
-impl Shard {
-    /// One with nothing going on.
-    pub fn new(rules: usize) -> Self {
-        Self {
-            rules,
-            draining: false,
-            stalled: false,
-            waiting: Vec::new(),
-            turns: (0, 0),
-        }
-    }
-}
-
-pub struct Shard {
-    pub rules: usize,
+struct Shard {
+    rules: usize,
     draining: bool,
     stalled: bool,
     waiting: Vec<Waiting>,
@@ -62,26 +58,51 @@ pub struct World {
     pub peers: Peers,
     pub core: Core,
     pub tap: Tap,
-    pub trace: Trace,
-    pub shards: Vec<Shard>,
+    trace: Trace,
+    shards: Vec<Shard>,
     pub rules: Vec<Rules>,
-    pub compiled: Vec<Option<Arc<RuleSet>>>,
-    /// The core's life, counted.
-    pub life: u8,
-    /// It is dead.
-    pub down: bool,
-    /// It dies behind the next turn that wrote something, before it sent.
-    pub doomed: Option<Nanos>,
-    /// Which rules it is to have when it lives again.
-    pub newest: usize,
+    compiled: Vec<Option<Arc<RuleSet>>>,
     /// How late the driver wakes for a deadline.
     late: Nanos,
     /// The longest stall.
-    pub stalled: Nanos,
+    stalled: Nanos,
     /// Sends that fail, of a thousand.
     failing: u64,
     pub wall: i64,
-    pub packets: u64,
+    packets: u64,
+}
+
+/// How much of a trace is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Keep {
+    Nothing,
+    /// What the breach is about, and what is about no call.
+    Breach,
+    All,
+}
+
+/// Runs a seed.
+pub fn run(seed: u64, keep: Keep) -> Outcome {
+    let mut world = World::new(seed, keep != Keep::Nothing);
+    world.run();
+    world.finish();
+    let plan = world.tap.breach.as_ref().and_then(|breach| breach.plan);
+    let mut trace = String::new();
+    if keep != Keep::Nothing {
+        if let Some(plan) = plan {
+            let planned = &world.peers.plans[plan as usize];
+            trace = format!("{planned:#?}\n{:#?}\n", world.rules);
+        }
+        trace.push_str(&world.trace.text(plan.filter(|_| keep == Keep::Breach)));
+    }
+    Outcome {
+        breach: world.tap.breach,
+        seen: world.net.seen,
+        hash: world.trace.hash(),
+        packets: world.packets,
+        calls: world.peers.plans.len(),
+        trace,
+    }
 }
 
 fn hosts(places: Places) -> Vec<Host> {
@@ -107,7 +128,7 @@ fn hosts(places: Places) -> Vec<Host> {
 }
 
 impl World {
-    pub fn new(seed: u64, keep_trace: bool) -> Self {
+    fn new(seed: u64, keep_trace: bool) -> Self {
         let mut rng = Rng::new(seed);
         let places = Places {
             tenants: rng.range(1, 5),
@@ -151,17 +172,21 @@ impl World {
             shards: Vec::new(),
             compiled: vec![None; rules.len()],
             rules,
-            life: 0,
-            down: false,
-            doomed: None,
-            newest: 0,
             late,
             stalled: 0,
             failing,
             wall,
             packets: 0,
         };
-        world.begin(shards, 0);
+        for _ in 0..shards {
+            world.shards.push(Shard {
+                rules: 0,
+                draining: false,
+                stalled: false,
+                waiting: Vec::new(),
+                turns: (0, 0),
+            });
+        }
         world.schedule();
         world
     }
@@ -173,7 +198,7 @@ impl World {
             self.net.at(at, Event::Task(Task::Begin(plan)));
         }
         self.net.after(SEC, Task::Attack);
-        let shards = MOST_SHARDS;
+        let shards = u64::from(self.core.count());
         for version in 1..self.rules.len() as u8 {
             let at = CALM / self.rules.len() as u64 * u64::from(version);
             for shard in 0..shards as u8 {
@@ -206,14 +231,13 @@ impl World {
                 .at(CALM + 650 * SEC, Event::Fault(Fault::HangUpAll(shard)));
         }
         self.net.at(CALM, Event::Fault(Fault::WindDown));
-        self.schedule_crashes();
         self.tap.slack = self.stalled + self.late + 50 * MS;
     }
 
-    pub fn run(&mut self) {
+    fn run(&mut self) {
         while self.tap.breach.is_none() {
             let due = (0..self.core.count()).filter_map(|shard| {
-                let waits = self.down || self.shards[usize::from(shard)].stalled;
+                let waits = self.shards[usize::from(shard)].stalled;
                 self.core
                     .due(shard)
                     .filter(|_| !waits)
@@ -251,17 +275,12 @@ impl World {
                 }
                 self.peers.receive(&mut self.net, peer, &wire);
             }
-            Event::ToCore(..) if self.down => {}
             Event::ToCore(peer, wire) => {
                 if let Some(shard) = self.core.steer(&wire.bytes) {
                     self.input(shard, Waiting::Message(peer, wire));
                 }
             }
-            Event::SendFailed(life, shard, origin) => {
-                if life == self.life && !self.down {
-                    self.input(shard, Waiting::Failed(origin));
-                }
-            }
+            Event::SendFailed(shard, origin) => self.input(shard, Waiting::Failed(origin)),
             Event::Task(task) => self.peers.act(&mut self.net, task),
             Event::Fault(fault) => self.fault(fault),
         }
@@ -274,18 +293,7 @@ impl World {
 
     fn fault(&mut self, fault: Fault) {
         self.trace.event(self.net.now, || format!("{fault:?}"));
-        if let Fault::Rules(_, version) = fault {
-            self.newest = self.newest.max(usize::from(version));
-        }
         match fault {
-            Fault::Crash(span) => self.dies(span),
-            Fault::Restart(shards) => self.restart(shards),
-            Fault::Stall(shard, _)
-            | Fault::Resume(shard)
-            | Fault::Rules(shard, _)
-            | Fault::Drain(shard)
-            | Fault::HangUpAll(shard)
-                if self.down || shard >= self.core.count() => {}
             Fault::WindDown => self.peers.wind_down(&mut self.net),
             Fault::Stall(shard, span) => {
                 let state = &mut self.shards[usize::from(shard)];
@@ -375,7 +383,7 @@ impl World {
     }
 
     /// A turn is over: shows the tap what came out, and sends it.
-    pub fn turn(&mut self, shard: u8, input: Option<(u8, Rc<Wire>)>) {
+    fn turn(&mut self, shard: u8, input: Option<(u8, Rc<Wire>)>) {
         let now = self.net.now;
         match Records::read(self.core.journal()) {
             Ok(records) => self.tap.records(now, shard, records, &mut self.net.seen),
@@ -399,13 +407,6 @@ impl World {
             self.trace
                 .packet(now, &self.peers, packet.to, &packet.wire, "<--");
         }
-        if let Some(span) = self.doomed.filter(|_| !self.core.journal().is_empty()) {
-            self.net.seen.note(Met::CrashedBeforeSend);
-            for packet in &sent {
-                self.tap.send_failed(packet);
-            }
-            return self.crash(span);
-        }
         for packet in sent.iter().filter(|packet| packet.to >= self.peers.tenants) {
             self.tap.bill.sent(now, &packet.wire);
         }
@@ -418,7 +419,7 @@ impl World {
                 self.tap.send_failed(packet);
                 let wait = self.net.rng.below(2) * self.net.rng.below(MS);
                 self.net
-                    .at(now + wait, Event::SendFailed(self.life, shard, out.origin));
+                    .at(now + wait, Event::SendFailed(shard, out.origin));
             } else {
                 self.net.send_out(packet.to, &packet.wire);
             }
@@ -466,7 +467,7 @@ impl World {
     }
 
     /// Nothing happens any more: is everything as it should be?
-    pub fn finish(&mut self) {
+    fn finish(&mut self) {
         if self.tap.breach.is_some() {
             return;
         }

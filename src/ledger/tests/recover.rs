@@ -95,10 +95,16 @@ fn opening(shard: u16, shards: u16, wall: Wall) -> Vec<Record<'static>> {
     }]
 }
 
+/// The ledger, with small segments.
+fn small(folder: &Temporary) -> Ledger {
+    let ledger = Ledger::open(&folder.ledger()).unwrap();
+    ledger.with_segment_size(1 << 16)
+}
+
 /// A life of so many shards: its journals, and the names of the calls that each
 /// shard takes over.
 fn life(folder: &Temporary, shards: u16, wall: i64) -> (Vec<Journal>, Vec<BTreeSet<String>>) {
-    let ledger = Ledger::open(&folder.ledger()).unwrap();
+    let ledger = small(folder);
     let wall = at(wall);
     let dealt = ledger
         .recover()
@@ -152,7 +158,7 @@ fn no_two_calls_of_a_shard_have_one_number() {
         call(&mut journals, *count, &name);
     }
     drop(journals);
-    let ledger = Ledger::open(&folder.ledger()).unwrap();
+    let ledger = small(&folder);
     let recovered = ledger.recover().unwrap();
     assert_eq!(recovered.up(), 20);
     let dealt = recovered.deal(&Buckets::new(KEY), 1, at(500));
@@ -172,7 +178,7 @@ fn a_start_that_breaks_off_loses_nothing() {
     }
     drop(journals);
     for (shards, steps) in [(1, 0), (3, 1), (3, 2), (1, 1), (2, 2), (2, 3)] {
-        let ledger = Ledger::open(&folder.ledger()).unwrap();
+        let ledger = small(&folder);
         let wall = at(3_000);
         let dealt = ledger.recover().unwrap();
         let dealt = dealt.deal(&Buckets::new(KEY), shards, wall);
@@ -195,7 +201,7 @@ fn a_start_that_breaks_off_loses_nothing() {
 fn records_of_another_version_are_not_guessed_at() {
     let folder = Temporary::new();
     drop(life(&folder, 1, 1_000));
-    let ledger = Ledger::open(&folder.ledger()).unwrap();
+    let ledger = small(&folder);
     let mut older = vec![0; frame::HEADER];
     older.extend_from_slice(&[2, 10, 1, 2, 3, 0xFF]);
     assert!(frame::seal_for_test(&mut older));
@@ -219,7 +225,7 @@ fn a_snapshot_spares_reading_and_one_that_is_damaged_costs_only_that() {
         call(&mut journals, 1_001 + index, name);
         if index % 10 == 9 {
             drop(std::mem::take(&mut journals));
-            let ledger = Ledger::open(&folder.ledger()).unwrap();
+            let ledger = small(&folder);
             let sinks: Vec<Box<dyn Sink>> = vec![Box::new(Snapshots::new(ledger.clone()))];
             Follower::new(ledger.clone(), sinks, clock)
                 .finish()
@@ -232,7 +238,7 @@ fn a_snapshot_spares_reading_and_one_that_is_damaged_costs_only_that() {
     drop(journals);
     assert!(kept);
     let found = || {
-        let ledger = Ledger::open(&folder.ledger()).unwrap();
+        let ledger = small(&folder);
         let recovered = ledger.recover().unwrap();
         assert_eq!((recovered.up(), recovered.damaged), (30, 0));
         let dealt = recovered.deal(&Buckets::new(KEY), 1, at(3_000));

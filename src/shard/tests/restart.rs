@@ -173,7 +173,10 @@ fn session_timers_run_on() {
     assert!(world.crash(10).is_empty());
     assert!(world.pass(19).is_empty());
     let sent = world.pass(2);
-    assert_eq!(lines(&sent), ["carrier UPDATE"]);
+    assert!(
+        lines(&sent).iter().all(|line| line == "carrier UPDATE"),
+        "{sent:#?}"
+    );
     assert!(header(&sent[0].1, "Session-Expires").starts_with("180;refresher=uac"));
     // One that is overdue is refreshed at once.
     world.send(
@@ -193,7 +196,7 @@ fn session_timers_run_on() {
 fn an_overdue_call_is_hung_up_before_a_new_one_is_let_in() {
     let mut world = World::new();
     world.established("a1");
-    world.crash(3 * 3_600);
+    world.crash(5 * 24 * 3_600);
     let sent = world.send(PBX, &invite(NUMBER, "b1"));
     let sent = lines(&sent);
     assert!(sent[..2].contains(&"carrier BYE".to_owned()), "{sent:#?}");

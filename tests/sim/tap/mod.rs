@@ -2,7 +2,6 @@
 //! turn by turn, keeps its own book of transactions, dialogs and calls, and
 //! says what broke a rule. It asks the core nothing.
 
-mod crash;
 mod end;
 mod judge;
 mod money;
