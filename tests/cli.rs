@@ -21,5 +21,7 @@ mod exposure;
 mod folder;
 #[path = "cli/ledger.rs"]
 mod ledger;
+#[path = "cli/restart.rs"]
+mod restart;
 #[path = "cli/run.rs"]
 mod run;

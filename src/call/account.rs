@@ -210,7 +210,7 @@ impl Turn<'_> {
         }
     }
 
-    fn run_lease(&mut self, lasts: Duration) {
+    pub(super) fn run_lease(&mut self, lasts: Duration) {
         let now = self.now.mono;
         let timer = self.tools.schedule(self.key, Alarm::Lease, now, lasts);
         if let Some(account) = &mut self.call.account {

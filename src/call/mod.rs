@@ -11,6 +11,7 @@
 //! - `accept`: a 2xx to an INVITE, and its ACK
 //! - `midcall`: requests inside the dialogs, ACK among them
 //! - `teardown`: BYE, CANCEL, limits, and when a call is over
+//! - `ending`: what the journal is told of that
 //! - `refresh`: session timers; `longer`: the INVITE once more for a longer one
 //! - `restore`: calls of an earlier life
 //! - `account`: what the call may cost, and what it has cost
@@ -23,6 +24,7 @@ mod account;
 #[expect(clippy::module_inception, reason = "the room's central type")]
 mod call;
 mod counted;
+mod ending;
 mod inbound;
 mod leg;
 mod longer;

@@ -113,6 +113,8 @@ impl Opening<'_> {
             answered: None,
             over: false,
             reported: false,
+            told_ending: false,
+            restored: false,
             origin: tools.origin(essentials.call_id, arrived.sender_tag()),
         }
     }

@@ -9,6 +9,7 @@
 //!     00000001.tgj            0600; header, then frames (see `record::frame`), then zeros
 //!     00000002.tgj
 //!     next                    preallocated for the segment after
+//!   fold-000                  what a series comes to at a place in it
 //! ```
 //! A [`Journal`] appends with one write a turn. Nothing is synced to the disk on
 //! the way: what was written survives the end of the process, however it comes,
@@ -23,6 +24,7 @@ mod mark;
 mod reader;
 mod recover;
 mod segment;
+mod snapshot;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -36,6 +38,7 @@ pub use journal::{Journal, Resumed};
 pub use reader::{Entry, Reader};
 pub use recover::{Dealt, Recovered, Share, Taken};
 pub use segment::SEGMENT_SIZE;
+pub use snapshot::Snapshots;
 
 /// Why a ledger cannot be opened, in one line with what to do about it.
 #[derive(Debug)]

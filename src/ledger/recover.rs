@@ -4,7 +4,8 @@
 //! together are the state. The calls are then dealt to this life's shards, of which
 //! there may be more or fewer, by the bucket of their Call-ID, and written anew into
 //! their shards' journals. Only when every journal has its own does each say so with
-//! [`Record::Resumed`]: a start that breaks off in between has lost nothing.
+//! [`Record::Resumed`]: a start that breaks off in between has lost nothing. Where a
+//! snapshot was kept (see `snapshot`), only what is behind it is read.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -15,7 +16,7 @@ use crate::record::fold::Call;
 use crate::record::frame::{Damage, VERSION};
 use crate::record::{CallRef, Fold, Record};
 
-use super::{Fault, Journal, Ledger, Reader};
+use super::{Fault, Journal, Ledger, Reader, segment};
 
 /// How many calls are written anew at a time.
 const CHUNK: usize = 256;
@@ -74,6 +75,12 @@ impl Ledger {
         let mut folds = BTreeMap::<u16, Fold>::new();
         let mut damaged = 0_u64;
         let mut reader = Reader::open(&self.directory)?;
+        for shard in segment::shards(&self.directory).map_err(Fault::io("read", &self.directory))? {
+            if let Some((place, fold)) = self.kept_fold(shard) {
+                folds.insert(shard, fold);
+                reader.skip_to(shard, place);
+            }
+        }
         while let Some(entry) = reader.next()? {
             match entry.content {
                 Ok(record) => folds.entry(entry.shard).or_default().apply(&record),
@@ -86,10 +93,18 @@ impl Ledger {
                 Err(_) => damaged = damaged.saturating_add(1),
             }
         }
-        let mut recovered = Recovered {
-            damaged,
-            ..Recovered::default()
-        };
+        let mut recovered = Recovered::of(folds, now, boot);
+        recovered.damaged = damaged;
+        Ok(recovered)
+    }
+}
+
+impl Recovered {
+    /// What these series come to, each with its shard's number, for a life that begins
+    /// `now`, in this boot of the host.
+    #[must_use]
+    pub fn of(folds: impl IntoIterator<Item = (u16, Fold)>, now: Now, boot: &str) -> Self {
+        let mut recovered = Self::default();
         for (shard, fold) in folds {
             recovered.series.push(shard);
             recovered.highest = recovered.highest.max(fold.calls.highest());
@@ -104,11 +119,9 @@ impl Ledger {
             recovered.calls.extend(calls);
         }
         recovered.forget_doubles();
-        Ok(recovered)
+        recovered
     }
-}
 
-impl Recovered {
     /// How many calls are up.
     #[must_use]
     pub fn up(&self) -> usize {

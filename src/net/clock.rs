@@ -10,6 +10,10 @@ use tokio::time::{Instant, Sleep, sleep};
 
 use crate::base::time::{Mono, Now, Wall};
 
+/// The monotonic clock's origin lies so long before the host's start that what
+/// happened before that has a time, too: calls outlive a restart of the host.
+const ORIGIN: Duration = Duration::from_secs(366 * 24 * 3_600);
+
 /// What time it is, on both clocks (`CLOCK_BOOTTIME` and `CLOCK_REALTIME`;
 /// neither costs a system call).
 #[must_use]
@@ -22,15 +26,11 @@ pub fn now() -> Now {
     }
 }
 
-/// What the monotonic clock shows as the host boots: what happened before that, up to
-/// so long ago, has a time on it, too.
-const BEFORE_BOOT: Duration = Duration::from_secs(400 * 86_400);
-
 /// The monotonic clock alone.
 #[must_use]
 pub fn mono() -> Mono {
-    let boot = read(ClockId::CLOCK_BOOTTIME) + BEFORE_BOOT;
-    Mono::from_nanos(u64::try_from(boot.as_nanos()).unwrap_or(u64::MAX))
+    let since = ORIGIN + read(ClockId::CLOCK_BOOTTIME);
+    Mono::from_nanos(u64::try_from(since.as_nanos()).unwrap_or(u64::MAX))
 }
 
 /// Wakes a task at a deadline. Setting it later costs nothing: it then rings

@@ -245,11 +245,14 @@ pub enum Record<'a> {
         /// The call.
         call: CallRef,
     },
-    /// A leg's session timer changed after the answer. *Restart*: who refreshes
-    /// it, and how often.
+    /// A leg's session timer was agreed afresh after the answer (RFC 4028).
+    /// *Restart*: who refreshes it, how often, and when next.
     Session {
         /// The call.
         call: CallRef,
+        /// When.
+        #[serde(with = "encode::wall")]
+        wall: Wall,
         /// Which leg.
         side: Side,
         /// What was agreed.
@@ -265,6 +268,17 @@ pub enum Record<'a> {
         /// The description; empty if there is none to repeat any more.
         #[serde(serialize_with = "encode::bytes")]
         body: &'a [u8],
+    },
+    /// The INVITE that opens a call goes out once more (RFC 4028 §7.3). *Set-up*.
+    /// *Restart*: takes the place of the one in [`Record::Setup`].
+    Retried {
+        /// The call.
+        call: CallRef,
+        /// Its CSeq number.
+        cseq: u32,
+        /// The branch of its Via, without the magic cookie.
+        #[serde(serialize_with = "encode::bytes")]
+        branch: &'a [u8],
     },
     /// Somebody or something ends a call: before its BYE is answered, or one is
     /// sent. *Restart*: it is not to go on.
@@ -406,6 +420,7 @@ impl Record<'_> {
             | Self::Stopped { wall, .. }
             | Self::Lease { wall, .. }
             | Self::Booked { wall, .. }
+            | Self::Session { wall, .. }
             | Self::Ending { wall, .. }
             | Self::Restored { wall, .. }
             | Self::Resumed { wall, .. }
@@ -414,8 +429,8 @@ impl Record<'_> {
             Self::Target { .. }
             | Self::CSeq { .. }
             | Self::Acked { .. }
-            | Self::Session { .. }
             | Self::Description { .. }
+            | Self::Retried { .. }
             | Self::Scope { .. }
             | Self::Account { .. } => None,
         }
@@ -436,6 +451,7 @@ impl Record<'_> {
             | Self::Acked { call }
             | Self::Session { call, .. }
             | Self::Description { call, .. }
+            | Self::Retried { call, .. }
             | Self::Ending { call, .. }
             | Self::Restored { call, .. }
             | Self::Counted { call, .. }

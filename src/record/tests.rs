@@ -23,7 +23,7 @@ struct Pool {
     kind: usize,
 }
 
-const KINDS: usize = 22;
+const KINDS: usize = 23;
 
 fn pool() -> impl Strategy<Value = Pool> {
     let address = prop_oneof![
@@ -213,6 +213,7 @@ impl Pool {
             12 => Record::Acked { call },
             13 => Record::Session {
                 call,
+                wall,
                 side,
                 session: self.session(),
             },
@@ -236,11 +237,16 @@ impl Pool {
                 number: &self.texts[1],
                 state: &self.bytes[0],
             },
-            17 => Record::Resumed {
+            17 => Record::Retried {
+                call,
+                cseq: u32::from(self.shorts[0]),
+                branch: &self.bytes[0],
+            },
+            18 => Record::Resumed {
                 wall,
                 calls: self.longs[1],
             },
-            18 => Record::Scope {
+            19 => Record::Scope {
                 number: u32::from(self.shorts[0]) << 16,
                 tenant: &self.texts[0],
                 inbound: side == Side::Caller,
@@ -249,7 +255,7 @@ impl Pool {
                 hours: &self.texts[1],
                 outside: side == Side::Callee,
             },
-            19 => Record::Counted {
+            20 => Record::Counted {
                 call,
                 tenant: &self.texts[0],
                 mono: Mono::from_nanos(self.longs[1]),
@@ -265,7 +271,7 @@ impl Pool {
                 },
                 places: &self.bytes[0],
             },
-            20 => Record::Account {
+            21 => Record::Account {
                 call,
                 resets: self.longs[0],
                 booked: self.longs[1],

@@ -29,16 +29,28 @@ ORDINARY = {
 class Tollgate(Process):
     """`tollgate run`, with a configuration of its own."""
 
-    def __init__(self, lab, rules):
+    def __init__(self, lab, rules=None):
         self.net = lab.net
         self.home = lab.directory / "config"
+        if rules:
+            self._write(rules)
+        self.config = self.home / "tollgate.toml"
+        self.launch(lab)
+        self.await_ready()
+
+    def launch(self, lab):
+        """Starts the program."""
+        super().__init__(lab, "tollgate", [PROGRAM, "run", "--preview", "-c", self.config])
+
+    def await_ready(self):
+        """Waits until it answers."""
+        until(self.answers, 10, "Tollgate answering OPTIONS", self)
+
+    def _write(self, rules):
         for source in sorted((HERE / "config").rglob("*.*")):
             target = self.home / source.relative_to(HERE / "config")
             target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_text(Template(source.read_text()).substitute(rules, net=lab.net))
-        self.config = self.home / "tollgate.toml"
-        super().__init__(lab, "tollgate", [PROGRAM, "run", "--preview", "-c", self.config])
-        until(self.answers, 10, "Tollgate answering OPTIONS", self)
+            target.write_text(Template(source.read_text()).substitute(rules, net=self.net))
 
     def answers(self):
         """Whether it answers its own phone system."""
@@ -88,6 +100,8 @@ class Tollgate(Process):
 class Lab:
     """One case's programs, files and addresses."""
 
+    program = Tollgate
+
     def __init__(self, directory, net, direct):
         self.directory, self.net, self.direct = directory, net, direct
         self.started = []
@@ -97,7 +111,15 @@ class Lab:
     def start(self, **rules):
         """Tollgate, with these rules in place of the ordinary ones."""
         if not self.direct:
-            self.tollgate = Tollgate(self, {**ORDINARY, **rules})
+            self.tollgate = self.program(self, {**ORDINARY, **rules})
+
+    def restart(self):
+        """kill -9, and Tollgate again, with the same files. Says how many seconds it was away."""
+        start = time.monotonic()
+        self.tollgate.signal(signal.SIGKILL)
+        self.tollgate.wait(10)
+        self.tollgate = Tollgate(self)
+        return time.monotonic() - start
 
     def end(self):
         """Ends whatever is still running."""

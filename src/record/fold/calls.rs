@@ -73,6 +73,8 @@ pub struct Legs {
     pub callee: Leg,
     /// The branch of our INVITE, without the magic cookie.
     pub branch: Box<[u8]>,
+    /// Its CSeq number.
+    pub cseq: u32,
     /// Of the caller's INVITE what its response needs, as an INVITE; empty once
     /// its answer was acknowledged.
     pub asked: Box<[u8]>,
@@ -113,6 +115,9 @@ pub struct Leg {
     pub remote_cseq: u32,
     pub allow: Option<u32>,
     pub session: Session,
+    /// When that was agreed.
+    #[serde(with = "encode::wall")]
+    pub agreed: Wall,
     /// The session description that a refresh has to repeat; empty if none.
     pub description: Box<[u8]>,
 }
@@ -148,6 +153,8 @@ pub struct End {
     pub at: Wall,
     /// The final status of the set-up; 0 if none came.
     pub status: u16,
+    /// Who ended it.
+    pub by: Party,
 }
 
 impl Calls {
@@ -173,8 +180,19 @@ impl Calls {
                 }
             }
             Record::Ended {
-                call, wall, status, ..
-            } => self.ended(call, End { at: wall, status }),
+                call,
+                wall,
+                status,
+                by,
+                ..
+            } => {
+                let end = End {
+                    at: wall,
+                    status,
+                    by,
+                };
+                self.ended(call, end);
+            }
             _ => {
                 let call = record.call().and_then(|call| self.open.get_mut(&call));
                 if let Some(call) = call {
@@ -304,9 +322,10 @@ impl Call {
                 ..
             } => {
                 self.legs = Some(Box::new(Legs {
-                    caller: Leg::from(caller),
-                    callee: Leg::from(leg),
+                    caller: Leg::new(caller, wall),
+                    callee: Leg::new(leg, wall),
                     branch: branch.into(),
+                    cseq: leg.local_cseq,
                     asked: asked.into(),
                     invited: wall,
                     answer: None,
@@ -365,8 +384,8 @@ impl Legs {
                 ref callee,
                 ..
             } => {
-                self.caller = Leg::from(caller);
-                self.callee = Leg::from(callee);
+                self.caller = Leg::new(caller, wall);
+                self.callee = Leg::new(callee, wall);
                 self.answer = Some(Answer {
                     at: wall,
                     ends_by,
@@ -390,7 +409,21 @@ impl Legs {
                 leg.local_cseq = leg.local_cseq.max(local);
                 leg.remote_cseq = leg.remote_cseq.max(remote);
             }
-            Record::Session { side, session, .. } => self.leg_mut(side).session = session,
+            Record::Session {
+                side,
+                session,
+                wall,
+                ..
+            } => {
+                let leg = self.leg_mut(side);
+                leg.session = session;
+                leg.agreed = wall;
+            }
+            Record::Retried { cseq, branch, .. } => {
+                self.branch = branch.into();
+                self.cseq = cseq;
+                self.callee.local_cseq = cseq;
+            }
             Record::Description { side, body, .. } => {
                 self.leg_mut(side).description = body.into();
             }
@@ -399,8 +432,8 @@ impl Legs {
     }
 }
 
-impl From<&record::Leg<'_>> for Leg {
-    fn from(leg: &record::Leg<'_>) -> Self {
+impl Leg {
+    fn new(leg: &record::Leg<'_>, agreed: Wall) -> Self {
         Self {
             flow: leg.flow,
             call_id: leg.call_id.into(),
@@ -414,6 +447,7 @@ impl From<&record::Leg<'_>> for Leg {
             remote_cseq: leg.remote_cseq,
             allow: leg.allow,
             session: leg.session,
+            agreed,
             description: Box::default(),
         }
     }
