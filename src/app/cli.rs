@@ -8,7 +8,6 @@ use std::time::Duration;
 use clap::builder::styling::{AnsiColor, Styles};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::base::time::Wall;
 use crate::policy::{Amount, duration};
 
 pub(super) use evidence::{Calls, Export, Json, Ledger, Verify};

@@ -79,6 +79,10 @@ pub const FORKS_PER_CALL: usize = 8;
 /// is answered 500 with Retry-After.
 pub const EXCHANGES_PER_CALL: usize = 8;
 
+/// Different numbers that a cap can be told to allow a day: so many are remembered.
+/// Calls that are let go all the same are counted as one of them.
+pub const NUMBERS_PER_DAY: u32 = 10_000;
+
 /// Diversions of one call that are looked at, and entries of its history. Those
 /// beyond are not.
 pub const DIVERSIONS_PER_CALL: usize = 8;
@@ -205,3 +209,12 @@ pub const CONTROL_TIME_S: u64 = 5;
 
 /// Tenants that a status names. Of further ones only the number is told.
 pub const STATUS_TENANTS: usize = 200;
+
+/// Seconds for which a call that ended is still known after a restart: as long as its
+/// BYE or its final answer is repeated (64 × T1, RFC 3261 §17). Whichever peer did not
+/// get it before gets it then.
+pub const CLOSING_S: u32 = 32;
+
+/// Calls of one shard that ended within [`CLOSING_S`] and are still known after a
+/// restart. At the limit the oldest are forgotten.
+pub const CLOSING_CALLS: usize = 1 << 16;

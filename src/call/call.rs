@@ -205,6 +205,10 @@ pub(crate) struct Call {
     pub(super) over: bool,
     /// The end is in the journal.
     pub(super) reported: bool,
+    /// That it is on its way to its end is in the journal.
+    pub(super) told_ending: bool,
+    /// It was taken over from an earlier life.
+    pub(super) restored: bool,
     /// Key to what the INVITE came from: see `Tools::origin`.
     pub(super) origin: u128,
 }
@@ -267,7 +271,9 @@ impl Call {
     /// Whether the INVITE that opened the call had this CSeq number.
     pub(super) fn was_opened_by(&self, cseq: u32) -> bool {
         let opening = self.exchanges.iter().find(|exchange| exchange.opening);
+        let before = self.caller.remote_cseq.filter(|_| self.restored);
         opening.is_some_and(|exchange| exchange.server_cseq == cseq)
+            || before.is_some_and(|last| cseq <= last)
     }
 
     /// Stops the copies of a 2xx; the timer is the caller's to cancel.

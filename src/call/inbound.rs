@@ -61,6 +61,8 @@ impl Calls {
             call_id: &call_id,
         };
         through.announce(now, &rules, arrived, out);
+        let named = &mut self.tools.named;
+        named.journal_counted(reference, &call.hold, &call.counted, out);
         let called = format!("sip:{}@{}", number.as_str(), to.address);
         let opening = Opening {
             reference,

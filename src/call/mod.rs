@@ -11,10 +11,13 @@
 //! - `accept`: a 2xx to an INVITE, and its ACK
 //! - `midcall`: requests inside the dialogs, ACK among them
 //! - `teardown`: BYE, CANCEL, limits, and when a call is over
+//! - `ending`: what the journal is told of that
 //! - `refresh`: session timers; `longer`: the INVITE once more for a longer one
+//! - `restore`: calls of an earlier life
 //! - `account`: what the call may cost, and what it has cost
 //! - `block`: what an operator has blocked, and calls hung up by that order
 //! - `evidence`: how much is kept of calls that are refused
+//! - `counted`: what the journal is told of both, and of the caps
 
 #![forbid(unsafe_code)]
 
@@ -23,6 +26,8 @@ mod account;
 mod block;
 #[expect(clippy::module_inception, reason = "the room's central type")]
 mod call;
+mod counted;
+mod ending;
 mod evidence;
 mod inbound;
 mod leg;
@@ -34,6 +39,7 @@ mod output;
 mod outside;
 mod progress;
 mod refresh;
+mod restore;
 mod table;
 mod teardown;
 pub(crate) mod topology;

@@ -187,11 +187,16 @@ impl Calls {
             carrier,
         };
         judged.announce(now, &rules, &allowed, arrived, out);
-        if let Some(lease) = &allowed.lease {
-            journal_lease(reference, now, lease, out);
+        let named = &mut self.tools.named;
+        if let Some(counted) = &allowed.counted {
+            named.journal_counted(reference, &allowed.hold, counted, out);
         }
         let (ring, longest) = (allowed.longest_ring, allowed.longest_call);
         let account = (!emergency).then(|| Account::new(now, ring, allowed.lease));
+        if let (Some(lease), Some(account)) = (&allowed.lease, &account) {
+            journal_lease(reference, now, lease, out);
+            named.journal_held(reference, &allowed.hold, || account.billing(), out);
+        }
         let privacy = privacy(allowed.permit.presentation);
         let opening = Opening {
             reference,

@@ -12,6 +12,7 @@
 //!     00000001.tgj            0600; header, then frames (see `record::frame`), then zeros
 //!     00000002.tgj
 //!     next                    preallocated for the segment after
+//!   fold-000                  what a series comes to at a place in it
 //! ```
 //! A [`Journal`] appends with one write a turn. Nothing is synced to the disk on
 //! the way: what was written survives the end of the process, however it comes,
@@ -29,12 +30,16 @@ mod mark;
 mod note;
 mod notes;
 mod reader;
+mod recover;
 mod retire;
 mod segment;
+mod snapshot;
 mod verify;
 
 use std::io;
 use std::path::{Path, PathBuf};
+
+use crate::record::frame::VERSION;
 
 pub use chain::Chain;
 pub use export::{ExportError, Filter, Form, Summary, export};
@@ -44,8 +49,10 @@ pub use index::{Call, Calls, Indexing, Summed, Wanted, calls};
 pub use journal::{Journal, Resumed};
 pub use note::PublicKey;
 pub use reader::{Entry, Reader};
+pub use recover::{Dealt, Recovered, Share, Taken};
 pub use retire::Keep;
 pub use segment::SEGMENT_SIZE;
+pub use snapshot::Snapshots;
 pub use verify::{Expected, Finding, Report, public_key, verify};
 
 /// Why a ledger cannot be opened, in one line with what to do about it.
@@ -84,6 +91,13 @@ pub enum Fault {
     NoCheckpoint {
         /// The file.
         path: PathBuf,
+    },
+    /// A segment holds records of another version of Tollgate.
+    Version {
+        /// The segment.
+        path: PathBuf,
+        /// The version of its records.
+        version: u8,
     },
     /// The operating system refused.
     Io {
@@ -150,6 +164,14 @@ impl std::fmt::Display for Fault {
                  checkpoints folder",
                 path.display()
             ),
+            Self::Version { path, version } => write!(
+                to,
+                "{} holds records of version {version}, which this Tollgate ({VERSION}) does not \
+                 read: it cannot know which calls are up and what was spent. Start the version \
+                 that wrote them; or set another [ledger] directory, where every cap and budget \
+                 starts anew, and keep this one as evidence",
+                path.display()
+            ),
             Self::Io {
                 doing,
                 path,
@@ -173,7 +195,8 @@ impl std::error::Error for Fault {
             Self::Locked { .. }
             | Self::Key { .. }
             | Self::PublicKey { .. }
-            | Self::NoCheckpoint { .. } => None,
+            | Self::NoCheckpoint { .. }
+            | Self::Version { .. } => None,
         }
     }
 }

@@ -107,12 +107,7 @@ pub(super) fn choose(
 }
 
 /// Adds a shard's full segments to the list. How many bytes it has in all.
-fn list(
-    directory: &Path,
-    index: usize,
-    state: &State,
-    full: &mut Vec<Full>,
-) -> Result<u64, Fault> {
+fn list(directory: &Path, index: usize, state: &State, full: &mut Vec<Full>) -> Result<u64, Fault> {
     let folder = segment::folder(directory, state.shard);
     let mut all = 0_u64;
     let mut before: Option<(u64, u64)> = None;

@@ -1,6 +1,7 @@
 mod chain;
 mod follow;
 mod index;
+mod recover;
 mod retire;
 mod tamper;
 
@@ -10,7 +11,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::*;
 use crate::base::time::Wall;
-use crate::record::{Buffer, CallRef, Decision, Direction, Party, Record};
+use crate::record::{Buffer, CallRef, Decision, Direction, Party, Record, frame};
 
 /// A folder that goes when the test ends.
 pub(super) struct Temporary(PathBuf);
@@ -442,7 +443,10 @@ fn an_export_is_lines_of_json() {
     };
     let allowed = by(Decision::Allow, "+44", 2_400_000);
     assert_eq!(kinds(&allowed), ["verdict 1", "ended 1", "verdict 2"]);
-    assert_eq!(kinds(&by(Decision::Refuse, "+4420", 9_000_000)), ["verdict 3"]);
+    assert_eq!(
+        kinds(&by(Decision::Refuse, "+4420", 9_000_000)),
+        ["verdict 3"]
+    );
     assert!(kinds(&by(Decision::Allow, "+81", 9_000_000)).is_empty());
 
     let mut table = Vec::new();
@@ -450,7 +454,11 @@ fn an_export_is_lines_of_json() {
     let _ = export(&mut reader, &acme, Form::Csv, &mut table).unwrap();
     let table = String::from_utf8(table).unwrap();
     let mut rows = table.lines();
-    assert!(rows.next().unwrap().starts_with("wall,shard,record,call,tenant,"));
+    assert!(
+        rows.next()
+            .unwrap()
+            .starts_with("wall,shard,record,call,tenant,")
+    );
     let first = "1970-01-01T00:00:01.000000Z,0,verdict,1,acme,127.0.0.3:5060,outbound,";
     assert!(rows.next().unwrap().starts_with(first), "{table}");
     assert_eq!(rows.count(), 3);

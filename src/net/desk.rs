@@ -21,6 +21,7 @@ use super::log::Strangers;
 use super::mailbox::Mailbox;
 use super::quarantine::Quarantine;
 use super::reins::Receipt;
+use super::run::Restored;
 use super::stats::Stats;
 use super::udp::Datagram;
 
@@ -90,6 +91,13 @@ impl Desk {
             receipts: Vec::new(),
             stats,
         }
+    }
+
+    /// Takes over calls of an earlier life. What follows from that leaves before
+    /// anything of this life.
+    pub(super) fn restore(&mut self, now: Now, restored: Restored) {
+        let Restored { calls, next } = restored;
+        self.shard.restore(now, calls, next, &mut self.outbox);
     }
 
     /// A datagram that came to `listener`.

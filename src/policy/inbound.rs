@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::blocks::Blocks;
-use super::counters::{Hold, Minute, Subject};
+use super::counters::{Counted, Hold, Minute, Subject};
 use super::number::Number;
 use super::reason::Reason;
 use super::ruleset::{Delivery, RuleSet, TenantId};
@@ -26,6 +26,10 @@ pub struct InboundFacts<'a> {
 
 /// What becomes of a call from a carrier.
 #[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "judging a call allocates nothing, and this is not kept"
+)]
 pub enum Inbound {
     /// It goes to a tenant's phone system.
     Deliver(Delivered),
@@ -46,6 +50,8 @@ pub struct Delivered {
     pub to: Delivery,
     /// What it holds in the counters, until it is over.
     pub hold: Hold,
+    /// Where it was counted.
+    pub counted: Counted,
     /// Why it would have been refused, where that is only observed.
     pub observed: Option<Refused>,
     /// The longest that it may last once it is answered.
@@ -131,16 +137,16 @@ impl RuleSet {
         match self.admit(&tenancy, &subject, now) {
             // No budget is on calls from carriers.
             Ok(Admitted {
-                hold,
-                over,
+                entry,
                 longest,
                 lease: _,
             }) => Inbound::Deliver(Delivered {
                 tenant,
                 number,
                 to: delivery,
-                hold,
-                observed: over.map(|it| self.used_up(it, number)),
+                hold: entry.hold,
+                counted: entry.counted,
+                observed: entry.over.map(|it| self.used_up(it, number)),
                 longest_call: seconds(longest.call),
                 longest_ring: seconds(longest.ring),
             }),

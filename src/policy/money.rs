@@ -103,7 +103,7 @@ pub struct Currency([u8; 3]);
 
 impl Currency {
     /// No currency, by ISO 4217.
-    pub(super) const NONE: Self = Self(*b"XXX");
+    pub const NONE: Self = Self(*b"XXX");
 
     /// Three upper-case ASCII letters, or `None`.
     #[must_use]

@@ -90,6 +90,16 @@ impl Packed {
         (!self.is_short()).then_some((self.word() & mask, rest))
     }
 
+    /// All of it in one word, as the journal keeps it.
+    pub(super) fn bits(self) -> u64 {
+        self.0
+    }
+
+    /// What [`Packed::bits`] is of.
+    pub(super) fn from_bits(bits: u64) -> Self {
+        Self(bits)
+    }
+
     /// The word itself, with the lowest 4 bits clear.
     pub(super) fn word(self) -> u64 {
         self.0 & !0xF

@@ -142,6 +142,12 @@ pub(super) fn seal(frame: &mut [u8]) -> bool {
     true
 }
 
+/// The same, for tests that make frames of other versions.
+#[cfg(test)]
+pub(crate) fn seal_for_test(frame: &mut [u8]) -> bool {
+    seal(frame)
+}
+
 fn checksum(length: u32, payload: &[u8]) -> u32 {
     let mut hasher = crc32fast::Hasher::new();
     hasher.update(&length.to_le_bytes());

@@ -1,8 +1,8 @@
-//! The plain call and the plain refusal, message by message. Everything else is
-//! for the simulation.
+//! The plain call and the plain refusal. Everything else is for the simulation.
 
 mod blocks;
 mod emergency;
+mod restart;
 mod rules;
 
 use std::time::Duration;
@@ -13,6 +13,7 @@ use jiff::tz::TimeZoneDatabase;
 use super::*;
 use crate::base::flow::{Flow, ListenerId, Transport};
 use crate::policy::{Counters, Options, Source, Sources, compile};
+use crate::record::Fold;
 use crate::sip::scan;
 use crate::transaction::{Origin, Timers, Transmit};
 
@@ -57,6 +58,8 @@ struct World {
     notes: Vec<String>,
     /// Whether the last input left a record.
     recorded: bool,
+    /// What all records come to.
+    fold: Fold,
 }
 
 /// The rules with this main file and tenant.
@@ -110,6 +113,7 @@ impl World {
             alerts: Vec::new(),
             notes: Vec::new(),
             recorded: false,
+            fold: Fold::default(),
         }
     }
 
@@ -134,6 +138,11 @@ impl World {
 
     fn take(&mut self, input: Input) -> Vec<(String, String)> {
         self.shard.handle(self.now, input, &mut self.out);
+        self.taken()
+    }
+
+    /// What a turn left.
+    fn taken(&mut self) -> Vec<(String, String)> {
         self.alerts
             .extend(self.out.events.iter().filter_map(|event| match event {
                 Event::Alert {
@@ -152,6 +161,7 @@ impl World {
             if let Record::Note { what, detail, .. } = record {
                 self.notes.push(format!("{what}: {detail}"));
             }
+            self.fold.apply(&record);
             records = rest;
         }
         let sent = self.out.transmits.iter().map(|transmit| {

@@ -145,6 +145,7 @@ impl World {
             blocks: Blocks::default(),
             counters: Arc::clone(&counters),
             journals: journals(&ledger, &disk),
+            restored: Vec::new(),
             bucket_key: ledger.key().unwrap(),
             directory: directory.clone(),
             stop_after: match listen {

@@ -131,7 +131,9 @@ fn days(directory: &Path, wanted: &Wanted) -> Result<Vec<PathBuf>, Fault> {
     let mut days = Vec::new();
     for entry in std::fs::read_dir(&folder).map_err(Fault::io("read", &folder))? {
         let path = entry.map_err(Fault::io("read", &folder))?.path();
-        let Some(name) = path.file_name().filter(|_| path.extension().is_some_and(|it| it == "sqlite"))
+        let Some(name) = path
+            .file_name()
+            .filter(|_| path.extension().is_some_and(|it| it == "sqlite"))
         else {
             continue;
         };
@@ -168,13 +170,18 @@ fn look(sqlite: &Connection, wanted: &Wanted, found: &mut Calls) -> rusqlite::Re
         terms.push("decision = ?");
         values.push(decision);
     }
-    let length = wanted.number.as_ref().map(|it| it.chars().count().to_string());
+    let length = wanted
+        .number
+        .as_ref()
+        .map(|it| it.chars().count().to_string());
     if let (Some(number), Some(length)) = (&wanted.number, &length) {
         terms.push("substr(number, 1, CAST(? AS INTEGER)) = ?");
         values.push(length);
         values.push(number);
     }
-    let left = wanted.most.map(|most| most.saturating_sub(found.calls.len()));
+    let left = wanted
+        .most
+        .map(|most| most.saturating_sub(found.calls.len()));
     // One more than wanted tells whether there are more.
     let limit = left.and_then(|left| i64::try_from(left).ok()?.checked_add(1));
     let limit = limit.unwrap_or(-1);
