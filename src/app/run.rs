@@ -7,7 +7,7 @@ use tracing_subscriber::filter::LevelFilter;
 
 use crate::admin::Socket;
 use crate::base::token::Buckets;
-use crate::ledger::{Dealt, Fault, Follower, Journal, Ledger, Recovered, Sink, Snapshots};
+use crate::ledger::{Chain, Dealt, Fault, Follower, Journal, Ledger, Recovered, Sink, Snapshots};
 use crate::net;
 use crate::policy::{Counters, RuleSet};
 use crate::record::Record;
@@ -42,8 +42,8 @@ pub(super) fn run(wanted: cli::Run) -> Result<(), String> {
     };
     let dealt = recovered.deal(&Buckets::new(bucket_key), shards, net::clock::now().wall);
     let journals = journals(&ledger, &dealt, &rules).map_err(|fault| fault.to_string())?;
-    let following = Follower::new(ledger.clone(), sinks(&ledger), net::clock::now)
-        .start()
+    let following = sinks(&ledger)
+        .and_then(|sinks| Follower::new(ledger.clone(), sinks, net::clock::now).start())
         .map_err(|fault| fault.to_string())?;
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
@@ -78,8 +78,11 @@ pub(super) fn run(wanted: cli::Run) -> Result<(), String> {
 }
 
 /// Who makes something of what is journalled, behind the calls' way.
-fn sinks(ledger: &Ledger) -> Vec<Box<dyn Sink>> {
-    vec![Box::new(Snapshots::new(ledger.clone()))]
+fn sinks(ledger: &Ledger) -> Result<Vec<Box<dyn Sink>>, Fault> {
+    Ok(vec![
+        Box::new(Chain::open(ledger)?),
+        Box::new(Snapshots::new(ledger.clone())),
+    ])
 }
 
 /// The rules to start with: those of the files or, if they are broken, the last

@@ -1,5 +1,7 @@
+mod chain;
 mod follow;
 mod recover;
+mod tamper;
 
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -10,10 +12,10 @@ use crate::base::time::Wall;
 use crate::record::{Buffer, CallRef, Decision, Direction, Party, Record, frame};
 
 /// A folder that goes when the test ends.
-struct Temporary(PathBuf);
+pub(super) struct Temporary(PathBuf);
 
 impl Temporary {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
         let path =
@@ -22,7 +24,7 @@ impl Temporary {
         Self(path)
     }
 
-    fn ledger(&self) -> PathBuf {
+    pub(super) fn ledger(&self) -> PathBuf {
         self.0.join("var/ledger")
     }
 
