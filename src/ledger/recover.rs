@@ -108,14 +108,9 @@ impl Recovered {
         for (shard, fold) in folds {
             recovered.series.push(shard);
             recovered.highest = recovered.highest.max(fold.calls.highest());
-            let counters = fold.counters;
-            add_up(&mut recovered.tallies, counters.tallies(now, boot));
-            let calls = fold.calls.into_calls().map(|call| {
-                let lives = call.end.is_none();
-                let counted = lives.then(|| counters.lived(call.reference, now, boot));
-                let counted = counted.flatten();
-                (shard, Call { counted, ..call })
-            });
+            let (tallies, calls) = fold.taken_over(now, boot);
+            add_up(&mut recovered.tallies, tallies);
+            let calls = calls.into_iter().map(|call| (shard, call));
             recovered.calls.extend(calls);
         }
         recovered.forget_doubles();

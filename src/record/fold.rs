@@ -9,9 +9,13 @@
 mod calls;
 mod counters;
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use super::Record;
+use crate::base::tally::Tallies;
+use crate::base::time::Now;
 
 pub use calls::{Answer, Call, Calls, End, Ending, Lease, Leg, Legs};
 pub use counters::{Counters, Held, Lived};
@@ -30,5 +34,23 @@ impl Fold {
     pub fn apply(&mut self, record: &Record<'_>) {
         self.calls.apply(record);
         self.counters.apply(record);
+    }
+
+    /// What the series comes to for a life that begins `now`, in this boot of the
+    /// host: what its counters have come to, by tenant, and every call that somebody
+    /// may still know of.
+    #[must_use]
+    pub fn taken_over(self, now: Now, boot: &str) -> (BTreeMap<Box<str>, Tallies>, Vec<Call>) {
+        let Self { calls, counters } = self;
+        let tallies = counters.tallies(now, boot);
+        let counted = |call: &Call| match call.end {
+            None => counters.lived(call.reference, now, boot),
+            Some(_) => None,
+        };
+        let calls = calls.into_calls().map(|call| Call {
+            counted: counted(&call),
+            ..call
+        });
+        (tallies, calls.collect())
     }
 }

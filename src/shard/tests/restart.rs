@@ -20,6 +20,10 @@ impl World {
     fn crash(&mut self, seconds: u64) -> Vec<(String, String)> {
         self.now = self.now + Duration::from_secs(seconds);
         self.counters = Counters::new();
+        let fold = std::mem::take(&mut self.fold);
+        let next = CallRef(fold.calls.highest().0 + 1);
+        let (tallies, calls) = fold.taken_over(self.now, "");
+        self.counters.restore(tallies);
         let config = Config {
             id: 0,
             shards: 1,
@@ -29,9 +33,6 @@ impl World {
             rules: compiled(MAIN, TENANT, &self.counters),
         };
         self.shard = Shard::new(config, self.now);
-        let fold = std::mem::take(&mut self.fold);
-        let next = CallRef(fold.calls.highest().0 + 1);
-        let calls: Vec<_> = fold.calls.into_calls().collect();
         for call in &calls {
             self.fold.apply(&Record::Restored {
                 call: call.reference,
@@ -189,7 +190,7 @@ fn session_timers_run_on() {
         ),
     );
     world.crash(100);
-    assert_eq!(lines(&world.pass(1))[0], "carrier UPDATE");
+    assert!(lines(&world.pass(1)).contains(&"carrier UPDATE".to_owned()));
 }
 
 #[test]
