@@ -112,7 +112,8 @@ impl World {
             let message = scan(Bytes::from(text)).unwrap();
             Input::Message { flow, message }
         };
-        let body = "v=0\r\na=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:SECRET\r\nm=audio 1 RTP/AVP 0\r\n";
+        let body =
+            "v=0\r\na=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:SECRET\r\nm=audio 1 RTP/AVP 0\r\n";
         let rest = format!(
             "Proxy-Authorization: Digest username=\"x\", response=\"SECRET\"\r\n\
              Content-Type: application/sdp\r\nContent-Length: {}\r\n\r\n{body}",
@@ -176,7 +177,11 @@ fn said(directory: &std::path::Path) -> Said {
             Record::Invite { call, message } => {
                 let text = String::from_utf8_lossy(message);
                 assert!(!text.contains("SECRET"), "{text}");
-                let whole = ["Authorization: (left out)", "a=crypto(left out)", "m=audio 1"];
+                let whole = [
+                    "Authorization: (left out)",
+                    "a=crypto(left out)",
+                    "m=audio 1",
+                ];
                 assert!(whole.iter().all(|it| text.contains(it)), "{text}");
                 match of.get(&call) {
                     Some(kind) => said.refused.get_mut(kind).unwrap()[1] += 1,
@@ -247,14 +252,24 @@ fn a_flood_is_recorded_in_little_room() {
     println!("{count} INVITEs in {seconds} s: {written} bytes of journal; {found:#?}");
     std::fs::remove_dir_all(&directory).unwrap();
 
-    assert!(written <= 200_000_000 * u64::from(seconds.max(60)) / 600, "{written}");
-    let all: u64 = found.refused.values().map(|[verdicts, _, more]| verdicts + more).sum();
+    assert!(
+        written <= 200_000_000 * u64::from(seconds.max(60)) / 600,
+        "{written}"
+    );
+    let all: u64 = found
+        .refused
+        .values()
+        .map(|[verdicts, _, more]| verdicts + more)
+        .sum();
     assert_eq!(all, u64::from(count), "each is recorded, or counted");
     assert!(found.refused.len() >= 3, "evidence of each kind");
     let minutes = u64::from(seconds.div_ceil(60));
     for (kind, [verdicts, invites, more]) in &found.refused {
         assert!((100..=100 * (minutes + 1)).contains(invites), "{kind:?}");
-        assert!((1_000..=1_000 * (minutes + 1)).contains(verdicts), "{kind:?}");
+        assert!(
+            (1_000..=1_000 * (minutes + 1)).contains(verdicts),
+            "{kind:?}"
+        );
         assert!(*more > 0, "{kind:?}");
     }
     let others = u64::from(count.div_ceil(OTHERS));

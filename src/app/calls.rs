@@ -125,7 +125,11 @@ fn row(call: &Call) -> [String; 7] {
         "" => format!("({})", plain(&call.received)),
         number => number.to_owned(),
     };
-    let arrow = if call.direction == "inbound" { "<-" } else { "->" };
+    let arrow = if call.direction == "inbound" {
+        "<-"
+    } else {
+        "->"
+    };
     let verdict = match call.reason.as_str() {
         "" => call.decision.clone(),
         reason => format!("{} {reason}", call.decision),

@@ -43,7 +43,9 @@ pub(super) fn run(wanted: cli::Run) -> Result<(), String> {
     let journals = journals(&ledger, shards, &rules).map_err(|fault| fault.to_string())?;
     let keep = Keep {
         days: Some(run.keep_days),
-        bytes: run.keep_gigabytes.map(|it| it.saturating_mul(1_000_000_000)),
+        bytes: run
+            .keep_gigabytes
+            .map(|it| it.saturating_mul(1_000_000_000)),
     };
     let following = sinks(&ledger, keep)
         .and_then(|sinks| Follower::new(ledger.clone(), sinks, net::clock::now).start())

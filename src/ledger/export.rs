@@ -151,7 +151,10 @@ impl Calls {
         let is_of = |whose: &str, decision: Decision, number: &str| {
             filter.tenant.as_deref().is_none_or(|it| it == whose)
                 && filter.decision.is_none_or(|it| it == decision)
-                && filter.number.as_deref().is_none_or(|it| number.starts_with(it))
+                && filter
+                    .number
+                    .as_deref()
+                    .is_none_or(|it| number.starts_with(it))
         };
         let call = record.call().map(|call| (shard, call));
         match (record, call) {
@@ -172,9 +175,7 @@ impl Calls {
                 self.refused = (wanted && refused).then_some(call);
                 wanted
             }
-            (Record::Refusals { tenant, number, .. }, _) => {
-                is_of(tenant, Decision::Refuse, number)
-            }
+            (Record::Refusals { tenant, number, .. }, _) => is_of(tenant, Decision::Refuse, number),
             // Its call's end came before, and with that the call was forgotten.
             (Record::Booked { tenant, .. }, _)
                 if filter.decision.is_none() && filter.number.is_none() =>

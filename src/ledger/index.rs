@@ -220,9 +220,7 @@ impl Index {
             self.open.insert(day, Day::open(&path)?);
             self.state.days.insert(day);
         }
-        self.open
-            .get_mut(&day)
-            .ok_or(rusqlite::Error::InvalidQuery)
+        self.open.get_mut(&day).ok_or(rusqlite::Error::InvalidQuery)
     }
 
     fn record(&mut self, found: &Found<'_>, record: &Record<'_>) {
@@ -235,7 +233,10 @@ impl Index {
                 let place = found.place;
                 self.on(day_of(wall), true, |day| day.refusals(shard, place, record));
             }
-            (Record::Answered { .. } | Record::Ended { .. } | Record::Booked { .. }, Some(wall)) => {
+            (
+                Record::Answered { .. } | Record::Ended { .. } | Record::Booked { .. },
+                Some(wall),
+            ) => {
                 // The row is where the call began.
                 for day in (0..=LONGEST_DAYS).map(|back| day_of(wall) - back) {
                     let done = self.on(day, false, |day| day.later(shard, record));
@@ -409,12 +410,7 @@ impl Drop for Indexing {
 
 /// Indexes until the end, or until something of the index is lost: then it says when
 /// to try again.
-fn attempt(
-    ledger: &Ledger,
-    keep: Keep,
-    clock: fn() -> Now,
-    bell: &Bell,
-) -> Option<Duration> {
+fn attempt(ledger: &Ledger, keep: Keep, clock: fn() -> Now, bell: &Bell) -> Option<Duration> {
     let lost = Arc::new(Lost::default());
     let index = match Index::open(ledger, keep, Arc::clone(&lost)) {
         Ok(index) => index,

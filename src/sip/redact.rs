@@ -156,10 +156,16 @@ mod tests {
     #[test]
     fn what_cannot_be_looked_into_is_left_out() {
         let head = "INVITE sip:110@gw SIP/2.0\r\nContent-Encoding: gzip\r\n\r\n";
-        assert_eq!(redacted(&format!("{head}SECRET\r\n")), format!("{head}(left out)"));
+        assert_eq!(
+            redacted(&format!("{head}SECRET\r\n")),
+            format!("{head}(left out)")
+        );
         assert_eq!(redacted(head), head);
         let part = "I s S\r\n\r\n--b\r\nContent-Transfer-Encoding: base64\r\n";
-        assert_eq!(redacted(&format!("{part}\r\nSECRET")), format!("{part}(left out)"));
+        assert_eq!(
+            redacted(&format!("{part}\r\nSECRET")),
+            format!("{part}(left out)")
+        );
         let plain = part.replace("base64", "8BIT") + "\r\nfine";
         assert_eq!(redacted(&plain), plain);
     }

@@ -166,7 +166,10 @@ fn calls_are_listed_from_the_index() {
     assert_eq!(said.out, expected);
     let said = files.tollgate(&["calls", "--dir=ledger", "--tenant=kiku", "--json"]);
     let call: serde_json::Value = serde_json::from_str(&said.out).unwrap();
-    assert_eq!((&call["number"], &call["status"]), (&"+81335571234".into(), &486.into()));
+    assert_eq!(
+        (&call["number"], &call["status"]),
+        (&"+81335571234".into(), &486.into())
+    );
     let said = files.tollgate(&["calls", "--dir=ledger", "--number=+44"]);
     assert!(said.err.contains("no such call"), "{said:?}");
     let said = files.tollgate(&["calls", "--dir=ledger", "--limit=1"]);

@@ -131,7 +131,9 @@ fn days(directory: &Path, wanted: &Wanted) -> Result<Vec<PathBuf>, Fault> {
     let mut days = Vec::new();
     for entry in std::fs::read_dir(&folder).map_err(Fault::io("read", &folder))? {
         let path = entry.map_err(Fault::io("read", &folder))?.path();
-        let Some(name) = path.file_name().filter(|_| path.extension().is_some_and(|it| it == "sqlite"))
+        let Some(name) = path
+            .file_name()
+            .filter(|_| path.extension().is_some_and(|it| it == "sqlite"))
         else {
             continue;
         };
@@ -168,13 +170,18 @@ fn look(sqlite: &Connection, wanted: &Wanted, found: &mut Calls) -> rusqlite::Re
         terms.push("decision = ?");
         values.push(decision);
     }
-    let length = wanted.number.as_ref().map(|it| it.chars().count().to_string());
+    let length = wanted
+        .number
+        .as_ref()
+        .map(|it| it.chars().count().to_string());
     if let (Some(number), Some(length)) = (&wanted.number, &length) {
         terms.push("substr(number, 1, CAST(? AS INTEGER)) = ?");
         values.push(length);
         values.push(number);
     }
-    let left = wanted.most.map(|most| most.saturating_sub(found.calls.len()));
+    let left = wanted
+        .most
+        .map(|most| most.saturating_sub(found.calls.len()));
     // One more than wanted tells whether there are more.
     let limit = left.and_then(|left| i64::try_from(left).ok()?.checked_add(1));
     let limit = limit.unwrap_or(-1);
@@ -194,17 +201,26 @@ fn look(sqlite: &Connection, wanted: &Wanted, found: &mut Calls) -> rusqlite::Re
         }
         found.calls.push(call(row)?);
     }
-    let refusals_wanted = decision.is_none_or(|it| it == decision_word(Decision::Refuse));
+    let refusals_wanted = wanted.decision.is_none_or(|it| it == Decision::Refuse);
     if !refusals_wanted || wanted.number.is_some() {
         return Ok(());
     }
+    look_beside(sqlite, &refusals.0, &refusals.1, found)
+}
+
+/// Adds the refusals that have no row of their own.
+fn look_beside(
+    sqlite: &Connection,
+    terms: &str,
+    values: &[&dyn ToSql],
+    found: &mut Calls,
+) -> rusqlite::Result<()> {
     let text = format!(
-        "SELECT tenant, reason, sum(count), min(first), max(last) FROM refusals WHERE {} \
-         GROUP BY tenant, reason ORDER BY tenant, reason",
-        refusals.0
+        "SELECT tenant, reason, sum(count), min(first), max(last) FROM refusals WHERE {terms} \
+         GROUP BY tenant, reason ORDER BY tenant, reason"
     );
     let mut select = sqlite.prepare(&text)?;
-    let mut rows = select.query(&refusals.1[..])?;
+    let mut rows = select.query(values)?;
     while let Some(row) = rows.next()? {
         found.beside.push(Summed {
             tenant: row.get(0)?,

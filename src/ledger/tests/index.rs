@@ -39,7 +39,11 @@ fn place(journal: &mut Journal, number: u64, tenant: &str, micros: i64, decision
             direction: Direction::Outbound,
             caller: b"+81335570000",
             received_uri: b"sip:0335571234@gw",
-            number: if number % 2 == 0 { "+442071838750" } else { "+81335571234" },
+            number: if number % 2 == 0 {
+                "+442071838750"
+            } else {
+                "+81335571234"
+            },
             decision,
             reason: "destination-denied",
             rule_file: "tenants/acme.toml",
@@ -116,7 +120,10 @@ fn calls_are_found_by_what_they_are() {
     assert_eq!(found.beside[0].count, 5_000);
     let first = &found.calls[3];
     assert_eq!(first.duration_ms, Some(61_000));
-    assert_eq!((first.cost, first.currency.as_deref()), (Some(2_670_000), Some("JPY")));
+    assert_eq!(
+        (first.cost, first.currency.as_deref()),
+        (Some(2_670_000), Some("JPY"))
+    );
     assert_eq!(first.ended, Some(at(day(11) + 9)));
     assert_eq!(found.calls[0].ended, None);
     let by = |wanted: Wanted| numbers(&calls(&folder.ledger(), &wanted).unwrap());
@@ -125,8 +132,21 @@ fn calls_are_found_by_what_they_are() {
         ..Wanted::default()
     };
     assert_eq!(by(acme()), [4, 3, 1]);
-    assert_eq!(by(Wanted { most: Some(2), ..acme() }), [4, 3]);
-    assert_eq!(by(Wanted { since: Some(at(day(10) + 1)), until: Some(at(day(11))), ..acme() }), [3]);
+    assert_eq!(
+        by(Wanted {
+            most: Some(2),
+            ..acme()
+        }),
+        [4, 3]
+    );
+    assert_eq!(
+        by(Wanted {
+            since: Some(at(day(10) + 1)),
+            until: Some(at(day(11))),
+            ..acme()
+        }),
+        [3]
+    );
     let refused = Wanted {
         decision: Some(Decision::Refuse),
         number: Some("+44".to_owned()),
@@ -155,7 +175,11 @@ fn what_is_missing_of_it_is_made_anew() {
     std::fs::remove_file(index.join("1970-01-11.sqlite")).unwrap();
     index_once(&ledger);
     assert_eq!(all(&folder), whole);
-    std::fs::write(index.join("1970-01-12.sqlite"), "no database at all, but long enough").unwrap();
+    std::fs::write(
+        index.join("1970-01-12.sqlite"),
+        "no database at all, but long enough",
+    )
+    .unwrap();
     std::fs::remove_file(index.join("state.json")).unwrap();
     index_once(&ledger);
     index_once(&ledger);

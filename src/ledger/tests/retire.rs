@@ -32,7 +32,10 @@ fn the_oldest_segments_go_first_and_are_not_missed() {
     wait(HOUR);
     sign(&mut follower);
     let kept = segments(&folder);
-    assert!((3..=5).contains(&kept.len()) && kept.last() == before.last(), "{kept:?}");
+    assert!(
+        (3..=5).contains(&kept.len()) && kept.last() == before.last(),
+        "{kept:?}"
+    );
     let report = verified(&folder.ledger());
     assert_eq!((report.findings.as_slice(), report.unsigned), (&[][..], 0));
     // After a restart the same, and after another round of it.
@@ -44,7 +47,10 @@ fn the_oldest_segments_go_first_and_are_not_missed() {
     // What someone else removed is missed.
     std::fs::remove_file(folder.segment(0, segments(&folder)[0])).unwrap();
     let findings = verified(&folder.ledger()).findings;
-    assert!(findings[0].what.contains("this segment is missing"), "{findings:?}");
+    assert!(
+        findings[0].what.contains("this segment is missing"),
+        "{findings:?}"
+    );
 }
 
 #[test]
@@ -58,12 +64,16 @@ fn what_is_old_goes_but_not_by_a_clock_that_jumped() {
     };
     let mut follower = keeping(&ledger, keep);
     for _ in 0..3 {
-        journal.append(&note(super::chain::now().wall.as_micros(), "today")).unwrap();
+        journal
+            .append(&note(super::chain::now().wall.as_micros(), "today"))
+            .unwrap();
         sign(&mut follower);
         wait(86_400);
         journal.new_day(super::chain::now().wall).unwrap();
     }
-    journal.append(&note(super::chain::now().wall.as_micros(), "today")).unwrap();
+    journal
+        .append(&note(super::chain::now().wall.as_micros(), "today"))
+        .unwrap();
     sign(&mut follower);
     assert_eq!(segments(&folder), [1, 2, 3, 4], "a segment for each day");
     jump(39 * 86_400);
@@ -94,7 +104,9 @@ fn checkpoints_of_what_is_gone_go_too() {
     for _ in 0..8 {
         for index in 0..20 {
             let wall = super::chain::now().wall.as_micros();
-            journal.append(&note(wall, &format!("{index:0150}"))).unwrap();
+            journal
+                .append(&note(wall, &format!("{index:0150}")))
+                .unwrap();
         }
         sign(&mut follower);
         wait(86_400);

@@ -82,7 +82,9 @@ pub(super) fn main(build: &mut Build<'_>, file: &MainFile<'_>, faults: &mut Faul
             }
         }
     }
-    let days = file.keep_days.filter(|it| at_least(*it, KEEP_DAYS, "days", faults));
+    let days = file
+        .keep_days
+        .filter(|it| at_least(*it, KEEP_DAYS, "days", faults));
     build.run.keep_days = days.map_or(build.run.keep_days, |it| it.value);
     let gigabytes = file.keep_gigabytes;
     let gigabytes = gigabytes.filter(|it| at_least(*it, KEEP_GIGABYTES, "gigabytes", faults));
