@@ -111,6 +111,7 @@ fn list(directory: &Path, index: usize, state: &State, full: &mut Vec<Full>) -> 
     let folder = segment::folder(directory, state.shard);
     let mut all = 0_u64;
     let mut before: Option<(u64, u64)> = None;
+    let mut latest = Wall::from_micros(i64::MIN);
     for sequence in segment::sequences(&folder).map_err(Fault::io("read", &folder))? {
         let path = segment::path(&folder, sequence);
         let bytes = path.metadata().map_err(Fault::io("read", &path))?.len();
@@ -119,11 +120,13 @@ fn list(directory: &Path, index: usize, state: &State, full: &mut Vec<Full>) -> 
         if sequence > state.at.segment {
             break;
         }
-        if let (Some((sequence, bytes)), Some(ended)) = (before, began(&path)) {
+        // By a clock that stepped back a later segment is not older than an earlier.
+        latest = latest.max(began(&path).unwrap_or(latest));
+        if let Some((sequence, bytes)) = before {
             full.push(Full {
                 state: index,
                 sequence,
-                ended,
+                ended: latest,
                 bytes,
             });
         }

@@ -201,17 +201,26 @@ fn look(sqlite: &Connection, wanted: &Wanted, found: &mut Calls) -> rusqlite::Re
         }
         found.calls.push(call(row)?);
     }
-    let refusals_wanted = decision.is_none_or(|it| it == decision_word(Decision::Refuse));
+    let refusals_wanted = wanted.decision.is_none_or(|it| it == Decision::Refuse);
     if !refusals_wanted || wanted.number.is_some() {
         return Ok(());
     }
+    look_beside(sqlite, &refusals.0, &refusals.1, found)
+}
+
+/// Adds the refusals that have no row of their own.
+fn look_beside(
+    sqlite: &Connection,
+    terms: &str,
+    values: &[&dyn ToSql],
+    found: &mut Calls,
+) -> rusqlite::Result<()> {
     let text = format!(
-        "SELECT tenant, reason, sum(count), min(first), max(last) FROM refusals WHERE {} \
-         GROUP BY tenant, reason ORDER BY tenant, reason",
-        refusals.0
+        "SELECT tenant, reason, sum(count), min(first), max(last) FROM refusals WHERE {terms} \
+         GROUP BY tenant, reason ORDER BY tenant, reason"
     );
     let mut select = sqlite.prepare(&text)?;
-    let mut rows = select.query(&refusals.1[..])?;
+    let mut rows = select.query(values)?;
     while let Some(row) = rows.next()? {
         found.beside.push(Summed {
             tenant: row.get(0)?,
