@@ -104,6 +104,42 @@ proptest! {
     }
 }
 
+proptest! {
+    /// However long the frame behind the damage is, and wherever it lies.
+    #[test]
+    fn a_frame_behind_damage_is_found(
+        damage in vec(any::<u8>(), 1..1_500),
+        zeros in 0usize..1_500,
+        uri in 0usize..5_000,
+        more in 0usize..1_500,
+    ) {
+        let uri: Vec<u8> = (0..uri).map(|at| (at * 7 % 251).to_le_bytes()[0]).collect();
+        let mut buffer = Buffer::new();
+        let target = Record::Target { call: CallRef(7), side: Side::Caller, target: &uri };
+        buffer.append(&target).unwrap();
+        let mut bytes = damage;
+        // Which takes its last byte out of any length.
+        bytes.push(0xFF);
+        bytes.resize(bytes.len() + zeros, 0);
+        let skip = bytes.len();
+        bytes.extend_from_slice(buffer.bytes());
+        bytes.resize(bytes.len() + more, 0);
+        prop_assert_eq!(split(&bytes), Err(Damage::Corrupt { skip }));
+        let (record, _) = next(&bytes[skip..]).unwrap().unwrap();
+        prop_assert_eq!(record, target);
+    }
+}
+
+/// Every word looks like the head of a frame that fills the rest, or half of it.
+#[test]
+fn bytes_that_look_like_frames_do_not_hold_up_reading() {
+    let mut bytes = [0, 0, 8, 0].repeat(1 << 18);
+    assert_eq!(split(&bytes), Err(Damage::Corrupt { skip: bytes.len() }));
+    let skip = bytes.len();
+    bytes.extend_from_slice(three().0.bytes());
+    assert_eq!(split(&bytes), Err(Damage::Corrupt { skip }));
+}
+
 #[test]
 fn what_is_written_ends_before_the_zeros() {
     for length in [0, 1, 4095, 4096, 4097, 9000] {
