@@ -15,8 +15,9 @@ use crate::sip::name_addr::NameAddr;
 use crate::sip::uri::Uri;
 use crate::transaction::ServerKey;
 
+use super::judged::Judged;
 use super::open::Opening;
-use super::outbound::{Asker, Judged};
+use super::outbound::Asker;
 use super::{Arrived, Calls, Event, Outbox, topology};
 
 /// The user part for a caller who has no number, or none that may be shown.

@@ -16,6 +16,7 @@
 //! - `restore`: calls of an earlier life
 //! - `account`: what the call may cost, and what it has cost
 //! - `block`: what an operator has blocked, and calls hung up by that order
+//! - `judged`: what the journal is told of a verdict
 //! - `evidence`: how much is kept of calls that are refused
 //! - `counted`: what the journal is told of both, and of the caps
 
@@ -30,6 +31,7 @@ mod counted;
 mod ending;
 mod evidence;
 mod inbound;
+mod judged;
 mod leg;
 mod longer;
 mod midcall;

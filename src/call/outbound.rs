@@ -7,12 +7,12 @@ use std::sync::Arc;
 use smallvec::SmallVec;
 
 use crate::base::flow::Flow;
-use crate::base::limits::{DIVERSIONS_PER_CALL, RECORDED_TEXT};
+use crate::base::limits::DIVERSIONS_PER_CALL;
 use crate::base::time::Now;
 use crate::policy::number::Number;
 use crate::policy::{
     Allowed, Carrier, Decision as Ruling, Facts, Peer, Permit, Presentation, Reason, Refused,
-    RuleId, RuleSet, Tenant, TenantId, Verdict,
+    RuleSet, Tenant, TenantId, Verdict,
 };
 use crate::record::{CallRef, Decision, Direction, Record};
 use crate::sip::fields;
@@ -24,7 +24,8 @@ use crate::sip::uri::Uri;
 use crate::transaction::ServerKey;
 
 use super::account::{Account, journal_lease};
-use super::evidence::{Extent, Kind};
+use super::evidence::Kind;
+use super::judged::Judged;
 use super::leg::Far;
 use super::open::{Opening, own_failure};
 use super::{Arrived, Calls, Event, Outbox, topology};
@@ -433,77 +434,5 @@ impl Through<'_> {
             emergency: self.decision == Decision::Emergency,
             observed: observed.map(|refused| refused.reason),
         });
-    }
-}
-
-/// A verdict, as the journal is told of it.
-pub(super) struct Judged<'a> {
-    pub(super) call: CallRef,
-    pub(super) tenant: &'a str,
-    pub(super) direction: Direction,
-    pub(super) decision: Decision,
-    pub(super) number: Option<&'a Number>,
-    pub(super) caller: &'a [u8],
-    pub(super) rule: Option<RuleId>,
-    /// Why it is refused, or would be.
-    pub(super) observed: Option<&'a Refused>,
-    pub(super) call_id: &'a [u8],
-    pub(super) carrier: &'a str,
-}
-
-/// As much of what a peer sent as a record holds.
-fn clipped(text: &[u8]) -> &[u8] {
-    text.get(..RECORDED_TEXT).unwrap_or(text)
-}
-
-impl Judged<'_> {
-    /// Records the verdict and the INVITE.
-    pub(super) fn journal(
-        self,
-        now: Now,
-        rules: &RuleSet,
-        arrived: &Arrived<'_>,
-        out: &mut Outbox,
-    ) {
-        self.journal_some(now, rules, arrived, Extent::Whole, out);
-    }
-
-    /// Records so much of it.
-    fn journal_some(
-        self,
-        now: Now,
-        rules: &RuleSet,
-        arrived: &Arrived<'_>,
-        extent: Extent,
-        out: &mut Outbox,
-    ) {
-        if extent == Extent::Counted {
-            return;
-        }
-        let rule = self.rule.map(|rule| rules.rule(rule));
-        let [a, b, c, d, e, f, g, h, ..] = rules.hash();
-        out.journal(&Record::Verdict {
-            call: self.call,
-            wall: now.wall,
-            tenant: self.tenant,
-            source: arrived.flow.remote,
-            direction: self.direction,
-            caller: clipped(self.caller),
-            received_uri: clipped(arrived.message.uri().unwrap_or_default()),
-            number: self.number.map_or("", |number| number.as_str()),
-            decision: self.decision,
-            reason: self.observed.map_or("", |refused| refused.reason.code()),
-            rule_file: rule.as_ref().map_or("", |rule| rule.file),
-            rule_line: rule.as_ref().map_or(0, |rule| rule.line),
-            value: self.observed.map_or(0, |refused| refused.value),
-            threshold: self.observed.map_or(0, |refused| refused.threshold),
-            rules_hash8: u64::from_be_bytes([a, b, c, d, e, f, g, h]),
-            a_call_id: arrived.essentials.call_id,
-            b_call_id: self.call_id,
-            carrier: self.carrier,
-        });
-        if extent == Extent::Whole {
-            out.journal_invite(self.call, arrived.message);
-        }
     }
 }
