@@ -33,6 +33,14 @@ pub enum Order {
     Status,
     /// Read the rules again.
     Reload,
+    /// Begin a tenant's counters anew.
+    Reset {
+        /// Whose.
+        tenant: String,
+        /// Why, in words.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        why: String,
+    },
 }
 
 /// One line of an answer.
@@ -55,6 +63,15 @@ pub enum Reply {
     Status(Box<Status>),
     /// New rules are in force.
     Reloaded(Rules),
+    /// A tenant's counters begin anew.
+    Reset {
+        /// Whose.
+        tenant: String,
+        /// How often that was done to them.
+        times: u64,
+        /// Every shard has it in its journal.
+        recorded: bool,
+    },
     /// It was not done.
     Fault(Fault),
 }
@@ -104,6 +121,8 @@ pub enum FaultKind {
     Rules,
     /// A shard did not say in time that it obeys.
     Silent,
+    /// No tenant has this name.
+    Tenant,
     /// A kind that this version does not know.
     #[serde(other)]
     Other,

@@ -2,16 +2,18 @@
 
 use std::path::PathBuf;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::admin::protocol::{
     Budget, Carrier, Count, Fault, FaultKind, Journal, Order, Reply, Rules, Status, Tenant,
 };
 use crate::admin::{By, Operator, Replies, Socket, serve};
-use crate::base::limits::STATUS_TENANTS;
+use crate::base::limits::{RECORDED_TEXT, STATUS_TENANTS};
 use crate::base::time::Now;
 use crate::net::{Beside, Reins, clock};
-use crate::policy::{Amount, Quantity, RuleSet, Spent, Standing};
+use crate::policy::{Amount, Counters, Quantity, RuleSet, Spent, Standing};
+use crate::shard::{Command, Reset};
 
 /// What the operator of a program that runs needs to know of it.
 pub(super) struct Running {
@@ -21,6 +23,8 @@ pub(super) struct Running {
     pub(super) ledger: PathBuf,
     /// When it started.
     pub(super) start: Now,
+    /// What the rules count in.
+    pub(super) counters: Arc<Counters>,
 }
 
 struct Desk {
@@ -45,6 +49,7 @@ impl Operator for Desk {
         match order {
             Order::Status => Reply::Status(Box::new(self.status(clock::now()))),
             Order::Reload => self.reload(&by).await,
+            Order::Reset { tenant, why } => self.reset(&by, tenant, &why).await,
         }
     }
 }
@@ -63,6 +68,32 @@ impl Desk {
                     details: lines.collect(),
                 })
             }
+        }
+    }
+
+    async fn reset(&self, by: &By, tenant: String, why: &str) -> Reply {
+        if why.len() > RECORDED_TEXT {
+            let text = format!("the reason is longer than {RECORDED_TEXT} bytes: shorten it");
+            return Reply::Fault(Fault::new(FaultKind::TooLong, text));
+        }
+        let Some(times) = self.running.counters.reset(&tenant) else {
+            let text = format!("no tenant is called \"{tenant}\": see tollgate check");
+            return Reply::Fault(Fault::new(FaultKind::Tenant, text));
+        };
+        tracing::warn!(by = %by.name, %tenant, why, "the tenant's counters begin anew");
+        let reset = Arc::new(Reset {
+            tenant: tenant.as_str().into(),
+            times,
+            by: by.name.as_str().into(),
+            why: why.into(),
+        });
+        match self.reins.tell(|| Command::Reset(Arc::clone(&reset))).await {
+            Ok(obeyed) => Reply::Reset {
+                tenant,
+                times,
+                recorded: obeyed.recorded,
+            },
+            Err(silent) => Reply::Fault(Fault::new(FaultKind::Silent, silent.to_string())),
         }
     }
 

@@ -11,6 +11,7 @@ mod last_good;
 mod ledger;
 mod reload;
 mod render;
+mod reset;
 mod rules;
 mod run;
 mod sources;
@@ -39,6 +40,7 @@ pub fn main() -> ExitCode {
         cli::Command::Exposure(wanted) => exposure::run(&wanted).map(well),
         cli::Command::Run(wanted) => run::run(wanted).map(well),
         cli::Command::Status(wanted) => status::run(&wanted).map(well),
+        cli::Command::Reset(wanted) => reset::run(wanted).map(well),
         cli::Command::Reload(wanted) => reload::run(&wanted).map(well),
     };
     match done {
