@@ -37,6 +37,14 @@ pub enum Order {
     Block(Block),
     /// Block them no longer.
     Unblock(Unblock),
+    /// Begin a tenant's counters anew.
+    Reset {
+        /// Whose.
+        tenant: String,
+        /// Why, in words.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        why: String,
+    },
 }
 
 /// Which calls a block is about. None is about an emergency call.
@@ -106,6 +114,15 @@ pub enum Reply {
     Reloaded(Rules),
     /// Calls are blocked, or no longer.
     Blocks(Blocks),
+    /// A tenant's counters begin anew.
+    Reset {
+        /// Whose.
+        tenant: String,
+        /// How often that was done to them.
+        times: u64,
+        /// Every shard has it in its journal.
+        recorded: bool,
+    },
     /// It was not done.
     Fault(Fault),
 }

@@ -111,6 +111,17 @@ What SIGHUP does, but it waits until the new rules are in force in every shard.
 If they are broken, each fault is shown, the old ones stay in force, and the exit
 code is 1.")]
     Reload(Reload),
+    /// Have a tenant's counters begin anew.
+    #[command(after_help = "\
+Example:
+  tollgate reset -c tollgate.toml --tenant acme --why \"false alarm, ticket 4711\"
+
+What was counted against its caps so far is forgotten: calls in the last second,
+minute and hour, calls and different numbers of the day, and what was spent of
+its budgets in the day and the month. Calls that are up go on being counted, and
+keep what they hold. Patterns of fraud are not forgotten. It is written into the
+ledger, with who did it and why; no reload and no restart does this.")]
+    Reset(Reset),
     /// Validate the configuration and every file it draws in.
     #[command(after_help = "\
 Example:
@@ -283,6 +294,19 @@ pub(super) struct Reload {
     /// The configuration that it runs with.
     #[arg(short = 'c', long = "config", value_name = "FILE")]
     pub(super) config: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Reset {
+    /// The configuration that it runs with.
+    #[arg(short = 'c', long = "config", value_name = "FILE")]
+    pub(super) config: PathBuf,
+    /// Whose counters.
+    #[arg(long, value_name = "T")]
+    pub(super) tenant: String,
+    /// Why, for the ledger.
+    #[arg(long, value_name = "TEXT")]
+    pub(super) why: Option<String>,
 }
 
 #[derive(Debug, Args)]

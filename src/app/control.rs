@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::path::PathBuf;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::Mutex;
@@ -11,10 +12,11 @@ use crate::admin::protocol::{
     Budget, Carrier, Count, Fault, FaultKind, Journal, Order, Reply, Rules, Status, Tenant,
 };
 use crate::admin::{By, Operator, Replies, Socket, serve};
-use crate::base::limits::STATUS_TENANTS;
+use crate::base::limits::{STATUS_TENANTS, WHY_BYTES};
 use crate::base::time::{Now, Wall};
 use crate::net::{Beside, Reins, clock};
-use crate::policy::{Amount, Quantity, RuleSet, Spent, Standing};
+use crate::policy::{Amount, Counters, Quantity, RuleSet, Spent, Standing};
+use crate::shard::{Command, Reset};
 
 use super::blocks::Blocks;
 
@@ -28,6 +30,8 @@ pub(super) struct Running {
     pub(super) start: Now,
     /// What is blocked.
     pub(super) blocks: RefCell<Blocks>,
+    /// What the rules count in.
+    pub(super) counters: Arc<Counters>,
 }
 
 pub(super) struct Desk {
@@ -60,6 +64,7 @@ impl Operator for Desk {
             Order::Reload => self.reload(&by).await,
             Order::Block(block) => self.block(&by, block).await,
             Order::Unblock(unblock) => self.unblock(&by, unblock).await,
+            Order::Reset { tenant, why } => self.reset(&by, tenant, &why).await,
         }
     }
 }
@@ -78,6 +83,32 @@ impl Desk {
                     details: lines.collect(),
                 })
             }
+        }
+    }
+
+    async fn reset(&self, by: &By, tenant: String, why: &str) -> Reply {
+        if why.len() > WHY_BYTES {
+            let text = format!("the reason is longer than {WHY_BYTES} bytes: shorten it");
+            return Reply::Fault(Fault::new(FaultKind::Bounds, text));
+        }
+        let Some(times) = self.running.counters.reset(&tenant) else {
+            let text = format!("no tenant is called \"{tenant}\": see tollgate check");
+            return Reply::Fault(Fault::new(FaultKind::Unknown, text));
+        };
+        tracing::warn!(by = %by.name, %tenant, why, "the tenant's counters begin anew");
+        let reset = Arc::new(Reset {
+            tenant: tenant.as_str().into(),
+            times,
+            by: by.name.as_str().into(),
+            why: why.into(),
+        });
+        match self.reins.tell(|| Command::Reset(Arc::clone(&reset))).await {
+            Ok(obeyed) => Reply::Reset {
+                tenant,
+                times,
+                recorded: obeyed.recorded,
+            },
+            Err(silent) => Reply::Fault(Fault::new(FaultKind::Silent, silent.to_string())),
         }
     }
 

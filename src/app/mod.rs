@@ -15,6 +15,7 @@ mod ledger;
 mod log;
 mod reload;
 mod render;
+mod reset;
 mod rules;
 mod run;
 mod sources;
@@ -44,6 +45,7 @@ pub fn main() -> ExitCode {
         cli::Command::Exposure(wanted) => exposure::run(&wanted).map(well),
         cli::Command::Run(wanted) => run::run(wanted).map(well),
         cli::Command::Status(wanted) => status::run(&wanted).map(well),
+        cli::Command::Reset(wanted) => reset::run(wanted).map(well),
         cli::Command::Reload(wanted) => reload::run(&wanted).map(well),
         cli::Command::Block(wanted) => block::block(&wanted).map(well),
         cli::Command::Unblock(wanted) => block::unblock(&wanted).map(well),

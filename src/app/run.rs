@@ -47,6 +47,7 @@ pub(super) fn run(wanted: cli::Run) -> Result<(), String> {
         ledger: directory.clone(),
         start: net::clock::now(),
         blocks: RefCell::new(blocks.clone()),
+        counters: Arc::clone(&counters),
     };
     let dealt = recovered.deal(&Buckets::new(bucket_key), shards, net::clock::now().wall);
     let journals = journals(&ledger, &dealt, &rules).map_err(|fault| fault.to_string())?;

@@ -4,9 +4,10 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 
+use pool::{Pool, pool};
+
 use super::frame::{Damage, MAX_PAYLOAD, VERSION, next, split};
 use super::*;
-use pool::{Pool, pool};
 
 use crate::base::flow::{Flow, ListenerId, Transport};
 use crate::base::time::Wall;

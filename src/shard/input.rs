@@ -59,4 +59,19 @@ pub enum Command {
     Block(Arc<Switch>),
     /// The shard ends: record what waits to be recorded with more of its kind.
     Close,
+    /// Write down that a tenant's counters began anew.
+    Reset(Arc<Reset>),
+}
+
+/// A tenant's counters were reset.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reset {
+    /// Whose.
+    pub tenant: Box<str>,
+    /// How often they were, this time included.
+    pub times: u64,
+    /// Who did it.
+    pub by: Box<str>,
+    /// Why, in words; may be empty.
+    pub why: Box<str>,
 }

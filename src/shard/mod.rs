@@ -20,7 +20,7 @@ use crate::policy::RuleSet;
 use crate::record::{CallRef, Record, fold};
 
 pub use crate::call::{Config, Counts, Event, Outbox};
-pub use input::{Command, Input};
+pub use input::{Command, Input, Reset};
 
 /// One core's share of the calls.
 #[derive(Debug)]
@@ -70,6 +70,13 @@ impl Shard {
                 let old = self.calls.swap_rules(now, rules, out);
                 out.retired.push(old);
             }
+            Input::Command(Command::Reset(reset)) => out.journal(&Record::Reset {
+                wall: now.wall,
+                tenant: &reset.tenant,
+                resets: reset.times,
+                by: &reset.by,
+                why: &reset.why,
+            }),
             Input::Command(Command::Drain) => self.calls.drain(),
             Input::Command(Command::Journal { trusted }) => self.calls.trust_journal(trusted),
             Input::Command(Command::Close) => self.calls.close_evidence(now, out),

@@ -214,3 +214,29 @@ fn a_block_is_in_force_kept_over_a_restart_and_lifted() {
     assert_eq!(order(&["unblock", "--all"]).code, Some(0));
     running.stop();
 }
+
+#[test]
+fn reset_is_said_and_written_down() {
+    let files = folder();
+    let mut running = Running::start(&files, &[]);
+    running.says("listening on UDP");
+    let reset = |tenant: &str| {
+        let of = ["reset", "-c", "tollgate.toml", "--tenant", tenant];
+        files.tollgate(&[&of[..], &["--why", "a false alarm"]].concat())
+    };
+    reset("nobody").is_one_line("no tenant is called \"nobody\"");
+    let said = reset("kiku");
+    assert_eq!(said.code, Some(0), "{said:?}");
+    assert_eq!(said.out, "the counters of kiku begin anew\n");
+    running.stop();
+    let said = files.tollgate(&["ledger", "export", "-c", "tollgate.toml"]);
+    let records = said.out.lines();
+    let records = records.map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let resets: Vec<Value> = records.filter(|it| it["record"] == "reset").collect();
+    let first = &resets[0];
+    assert_eq!(
+        (&first["tenant"], &first["resets"]),
+        (&"kiku".into(), &1.into())
+    );
+    assert_eq!(first["why"], "a false alarm");
+}

@@ -72,14 +72,14 @@ impl World {
     /// As far as the phone system's ACK.
     fn established(&mut self, branch: &str) -> Talk {
         let talk = self.answered(branch);
-        let sent = self.send(PBX, &talk.pbx_says("ACK", 1, branch));
+        let sent = self.send(PBX, &talk.of_pbx("ACK", 1, branch));
         assert!(sent[0].1.starts_with("ACK "), "{sent:#?}");
         talk
     }
 }
 
 impl Talk {
-    fn pbx_says(&self, method: &str, cseq: u32, branch: &str) -> String {
+    fn of_pbx(&self, method: &str, cseq: u32, branch: &str) -> String {
         let tagged = &self.tagged;
         format!(
             "{method} sip:127.0.0.1:5060 SIP/2.0\nVia: SIP/2.0/UDP 127.0.0.3:5080;branch=z9hG4bK{branch}{method}{cseq}\n\
@@ -89,7 +89,7 @@ impl Talk {
     }
 
     /// A request of the carrier's.
-    fn carrier_says(&self, method: &str, cseq: u32) -> String {
+    fn of_carrier(&self, method: &str, cseq: u32) -> String {
         let [from, to] = [header(&self.accepted, "To"), header(&self.invited, "From")];
         let call_id = header(&self.invited, "Call-ID");
         format!(
@@ -130,7 +130,7 @@ fn an_established_call_goes_on_and_ends_on_both_sides() {
     let talk = world.established("a1");
     assert!(world.crash(20).is_empty());
     // What goes on goes on from where it was.
-    let sent = world.send(PBX, &talk.pbx_says("INFO", 2, "a1"));
+    let sent = world.send(PBX, &talk.of_pbx("INFO", 2, "a1"));
     let [(to, info)] = sent.as_slice() else {
         panic!("{sent:#?}");
     };
@@ -150,7 +150,7 @@ fn an_established_call_goes_on_and_ends_on_both_sides() {
     assert_eq!(lines(&sent), ["pbx SIP/2.0 200 OK"]);
     // And once more over a restart.
     world.crash(1);
-    let sent = world.send(CARRIER, &talk.carrier_says("BYE", 7));
+    let sent = world.send(CARRIER, &talk.of_carrier("BYE", 7));
     assert_eq!(lines(&sent), ["carrier SIP/2.0 200 OK", "pbx BYE"]);
     let bye = sent[1].1.clone();
     assert!(
@@ -249,10 +249,10 @@ fn an_answer_that_was_not_acknowledged_is_carried_again() {
     let sent = world.send(CARRIER, &talk.accepted);
     assert_eq!(lines(&sent), ["pbx SIP/2.0 200 OK"]);
     assert_eq!(header(&sent[0].1, "To"), talk.tagged);
-    let sent = world.send(PBX, &talk.pbx_says("ACK", 1, "a1"));
+    let sent = world.send(PBX, &talk.of_pbx("ACK", 1, "a1"));
     assert_eq!(lines(&sent), ["carrier ACK"]);
     assert_eq!(header(&sent[0].1, "CSeq"), "1 ACK");
-    let sent = world.send(PBX, &talk.pbx_says("BYE", 2, "a1"));
+    let sent = world.send(PBX, &talk.of_pbx("BYE", 2, "a1"));
     assert_eq!(lines(&sent), ["pbx SIP/2.0 200 OK", "carrier BYE"]);
     let bye = sent[1].1.clone();
     world.send(CARRIER, &answer(&bye, "200 OK", "c", ""));
@@ -281,7 +281,7 @@ fn an_answer_that_never_comes_again_is_hung_up() {
 fn a_call_that_was_being_hung_up_is_hung_up() {
     let mut world = World::new();
     let talk = world.established("a1");
-    let bye = talk.pbx_says("BYE", 2, "a1");
+    let bye = talk.of_pbx("BYE", 2, "a1");
     let sent = world.send(PBX, &bye);
     assert_eq!(lines(&sent), ["pbx SIP/2.0 200 OK", "carrier BYE"]);
     let sent = world.crash(1);
@@ -298,10 +298,10 @@ fn a_call_that_was_being_hung_up_is_hung_up() {
 fn who_may_not_know_that_a_call_ended_is_told() {
     let mut world = World::new();
     let talk = world.established("a1");
-    let sent = world.send(CARRIER, &talk.carrier_says("BYE", 7));
+    let sent = world.send(CARRIER, &talk.of_carrier("BYE", 7));
     assert_eq!(lines(&sent), ["carrier SIP/2.0 200 OK", "pbx BYE"]);
     assert_eq!(lines(&world.crash(5)), ["pbx BYE"]);
-    let again = world.send(CARRIER, &talk.carrier_says("BYE", 7));
+    let again = world.send(CARRIER, &talk.of_carrier("BYE", 7));
     assert_eq!(lines(&again), ["carrier SIP/2.0 200 OK"]);
     world.rest();
     assert_eq!(world.shard.counts(), Counts::default());
