@@ -6,6 +6,7 @@ use crate::base::time::Wall;
 use crate::ledger::{Call, Calls, Wanted, calls};
 use crate::policy::Money;
 
+use super::log::say;
 use super::{cli, print, sources};
 
 /// Lists calls.
@@ -39,9 +40,9 @@ pub(super) fn run(asked: cli::Calls) -> Result<(), String> {
     }
     print(&table(&found))?;
     if found.more {
-        eprintln!("tollgate: there are more: narrow it down, or raise --limit");
+        say("tollgate: there are more: narrow it down, or raise --limit");
     } else if found.calls.is_empty() && found.beside.is_empty() {
-        eprintln!("tollgate: the index has no such call");
+        say("tollgate: the index has no such call");
     }
     Ok(())
 }

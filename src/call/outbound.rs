@@ -188,16 +188,9 @@ impl Calls {
             carrier,
         };
         judged.announce(now, &rules, &allowed, arrived, out);
-        let named = &mut self.tools.named;
-        if let Some(counted) = &allowed.counted {
-            named.journal_counted(reference, &allowed.hold, counted, out);
-        }
         let (ring, longest) = (allowed.longest_ring, allowed.longest_call);
         let account = (!emergency).then(|| Account::new(now, ring, allowed.lease));
-        if let (Some(lease), Some(account)) = (&allowed.lease, &account) {
-            journal_lease(reference, now, lease, out);
-            named.journal_held(reference, &allowed.hold, || account.billing(), out);
-        }
+        self.journal_counts(now, reference, &allowed, account.as_deref(), out);
         let privacy = privacy(allowed.permit.presentation);
         let opening = Opening {
             reference,
@@ -225,6 +218,25 @@ impl Calls {
             longest,
         };
         self.open(now, server, arrived, opening, out);
+    }
+
+    /// Records what the call is counted in, and what it holds of budgets.
+    fn journal_counts(
+        &mut self,
+        now: Now,
+        call: CallRef,
+        allowed: &Allowed,
+        account: Option<&Account>,
+        out: &mut Outbox,
+    ) {
+        let named = &mut self.tools.named;
+        if let Some(counted) = &allowed.counted {
+            named.journal_counted(call, &allowed.hold, counted, out);
+        }
+        if let (Some(lease), Some(account)) = (&allowed.lease, account) {
+            journal_lease(call, now, lease, out);
+            named.journal_held(call, &allowed.hold, || account.billing(), out);
+        }
     }
 
     /// Refuses a call. A phone system gets the one answer after which it does not

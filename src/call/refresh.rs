@@ -282,8 +282,11 @@ impl Turn<'_> {
             Method::Info => false,
             _ => !update,
         };
+        // Nor does it wait for a refresh of the other leg, which this one never sees.
         let mut exchanges = self.call.exchanges.iter();
-        if exchanges.any(|exchange| in_the_way(exchange) && exchange.is_under_way()) {
+        if exchanges.any(|exchange| {
+            in_the_way(exchange) && exchange.is_under_way() && !exchange.refreshes(side.other())
+        }) {
             self.prolong(side, Some(AGAIN));
         } else if update {
             self.send_refresh(side, Method::Update);

@@ -132,8 +132,6 @@ impl Driver {
         let more = self.wire.receive(probe, |listener, datagram| {
             desk.datagram(now, listener, &datagram);
         });
-        // Should anything break from here on, it was no message.
-        self.desk.handling = Bytes::new();
         if let Some((listener, errno)) = self.wire.take_trouble() {
             self.logger.unreceived(now.mono, listener, errno);
         }
@@ -197,6 +195,8 @@ impl Driver {
                 self.unrecorded.append(&mut outbox.openings);
             }
             self.wire.send(&outbox.transmits, &mut self.failed);
+            // What breaks from here on, no message did.
+            self.desk.handling = Bytes::new();
             for event in outbox.events.drain(..) {
                 self.logger.log(now.mono, &event);
             }

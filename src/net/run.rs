@@ -164,9 +164,7 @@ pub fn run_until(setup: Setup, stop: impl Future<Output = ()>) -> Result<(), Run
         mailboxes.clone(),
     )
     .map_err(RunError::system("start the thread for rules"))?;
-    if !setup.blocks.is_empty() {
-        block(setup.blocks, &mailboxes);
-    }
+    block(setup.blocks, &mailboxes);
     let (exits, exited) = tokio::sync::mpsc::unbounded_channel();
     let mut threads = Vec::with_capacity(setup.journals.len());
     let mut restored = setup.restored.into_iter();
@@ -217,6 +215,9 @@ pub fn run_until(setup: Setup, stop: impl Future<Output = ()>) -> Result<(), Run
 
 /// Blocks before any thread runs, so that each shard reads of it before a message.
 fn block(blocks: Blocks, mailboxes: &[Mailbox<Letter>]) {
+    if blocks.is_empty() {
+        return;
+    }
     let switch = Arc::new(Switch {
         blocks,
         order: None,

@@ -82,13 +82,7 @@ pub(super) fn main(build: &mut Build<'_>, file: &MainFile<'_>, faults: &mut Faul
             }
         }
     }
-    let days = file
-        .keep_days
-        .filter(|it| at_least(*it, KEEP_DAYS, "days", faults));
-    build.run.keep_days = days.map_or(build.run.keep_days, |it| it.value);
-    let gigabytes = file.keep_gigabytes;
-    let gigabytes = gigabytes.filter(|it| at_least(*it, KEEP_GIGABYTES, "gigabytes", faults));
-    build.run.keep_gigabytes = gigabytes.map(|it| it.value);
+    kept(build, file, faults);
     if let Some(shards) = file.shards {
         match u16::try_from(shards.value) {
             Ok(count @ 1..=1_024) => build.run.shards = Some(count),
@@ -103,6 +97,17 @@ pub(super) fn main(build: &mut Build<'_>, file: &MainFile<'_>, faults: &mut Faul
         let read = duration(text, Duration::ZERO, DAY, faults);
         build.run.stop_after = read.unwrap_or(STOP_AFTER);
     }
+}
+
+/// How much of the journal is kept, and for how long.
+fn kept(build: &mut Build<'_>, file: &MainFile<'_>, faults: &mut Faults<'_>) {
+    let days = file
+        .keep_days
+        .filter(|it| at_least(*it, KEEP_DAYS, "days", faults));
+    build.run.keep_days = days.map_or(build.run.keep_days, |it| it.value);
+    let gigabytes = file.keep_gigabytes;
+    let gigabytes = gigabytes.filter(|it| at_least(*it, KEEP_GIGABYTES, "gigabytes", faults));
+    build.run.keep_gigabytes = gigabytes.map(|it| it.value);
 }
 
 /// Checks how much of the journal is to be kept.

@@ -190,7 +190,8 @@ fn session_timers_run_on() {
         ),
     );
     world.crash(100);
-    assert!(lines(&world.pass(1)).contains(&"carrier UPDATE".to_owned()));
+    let sent = lines(&world.pass(1));
+    assert!(sent.contains(&"carrier UPDATE".to_owned()), "{sent:?}");
 }
 
 #[test]
