@@ -9,8 +9,8 @@ use crate::base::tally::Tallies;
 use crate::base::time::{Mono, Now, Wall};
 use crate::call::counted::*;
 use crate::policy::{
-    Blocks, Counters, Course, Facts, Inbound, InboundFacts, Money, Options, Quantity, RuleSet,
-    Source, Sources, TenantId, Verdict, compile,
+    Blocks, Counters, Course, Facts, Inbound, InboundFacts, Money, Options, Quantity, Renewal,
+    RuleSet, Source, Sources, TenantId, Verdict, compile,
 };
 use crate::record::{Decision, Direction, Party, fold, frame};
 use crate::sip::name_addr::NameAddr;
@@ -292,8 +292,13 @@ impl World {
         pen.named
             .journal_held(call.reference, &call.hold, Billing::default, &mut pen.out);
         pen.fold();
-        // The place of a rule differs with the order of compiling, not its text.
-        format!("{renewed:?}")
+        // What stands in days that are over is told as long as it is known, which is
+        // longer where nobody has ended.
+        match renewed {
+            Renewal::Refused(it) => format!("refused {} {}", it.reason, it.threshold),
+            Renewal::Over(lease, it) => format!("over {lease:?} {}", it.reason),
+            other => format!("{other:?}"),
+        }
     }
 
     /// A call is over for its carrier. It may still be answered if it `lingers`.
