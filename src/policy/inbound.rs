@@ -79,7 +79,7 @@ impl RuleSet {
     ) -> Result<(TenantId, Number, Delivery, Destination), Refused> {
         let mut refused = Refused::new(Reason::CalledNotServed, None, None);
         for (at, plan) in self.plans.iter().enumerate() {
-            let reading = match plan.read(&facts.request_uri, self.numbering) {
+            let reading = match plan.read(&facts.request_uri, &self.numbering) {
                 Ok(reading) => reading,
                 Err(unread) => {
                     refused.unread = refused.unread.or(Some(unread));
