@@ -68,7 +68,7 @@ fn a_blocked_tenant_calls_nobody_but_for_help_until_it_is_lifted() {
     assert!(refusal.starts_with("SIP/2.0 603 "), "{refusal}");
     assert_eq!(world.counters.live(), 0, "nothing is counted");
     // New rules lift nothing.
-    let same = compiled(TENANT, &world.counters);
+    let same = compiled(MAIN, TENANT, &world.counters);
     world.order(Command::Rules(same));
     assert!(
         world
