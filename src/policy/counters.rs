@@ -37,7 +37,7 @@ pub use meter::Quantity;
 pub(super) use numbers::NUMBERS_MAX;
 pub use purse::Used;
 pub(super) use purse::{Budget, Sum};
-pub(super) use watch::{PatternKey, Seen, Sign};
+pub(super) use watch::{PatternKey, Seen, Sign, Then};
 
 /// What all books have in common.
 #[derive(Debug, Default)]
