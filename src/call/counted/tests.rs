@@ -108,6 +108,7 @@ fn set(counters: &Counters, newer: bool) -> RuleSet {
         tenants: vec![source("acme.toml", format!("{ACME}{newer}"))],
         plans: vec![source("jp.toml", plan)],
         tariffs: vec![source("x/carrier.csv", TARIFF.to_owned())],
+        numbering: None,
     };
     let zones = TimeZoneDatabase::bundled();
     compile(&sources, Options::default(), &zones, counters).unwrap_or_else(|it| panic!("{it:#?}"))

@@ -30,7 +30,7 @@ impl World {
             key: 1_000 + u128::from(self.now.mono.as_nanos()),
             bucket_key: 2,
             timers: Timers::default(),
-            rules: compiled(TENANT, &self.counters),
+            rules: compiled(MAIN, TENANT, &self.counters),
         };
         self.shard = Shard::new(config, self.now);
         for call in &calls {
