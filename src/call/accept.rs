@@ -71,7 +71,10 @@ impl Turn<'_> {
     /// Takes the dialog that a 2xx confirms for the callee's.
     fn confirm_callee(&mut self, arrived: &Arrived<'_>) {
         let tag = arrived.essentials.to_tag.unwrap_or_default();
+        let fork = self.call.fork(tag);
+        let cseq = fork.and_then(|fork| fork.callee_cseq);
         let leg = &mut self.call.callee;
+        leg.remote_cseq = cseq;
         let asked = std::mem::take(&mut leg.far);
         leg.far = match topology::far_of(arrived.message, tag, true) {
             Ok(far) if !far.target().is_empty() => far,
@@ -89,6 +92,9 @@ impl Turn<'_> {
     fn keep_fork(&mut self, tag: Token) {
         let base = std::mem::replace(&mut self.call.caller.local_tag, tag);
         let forks = std::mem::take(&mut self.call.forks);
+        if let Some(fork) = forks.iter().find(|fork| fork.local_tag == tag) {
+            self.call.caller.remote_cseq = fork.caller_cseq;
+        }
         for other in forks.iter().map(|fork| fork.local_tag).chain([base]) {
             if other != tag {
                 self.tools.forget_tag(other);
@@ -194,7 +200,9 @@ impl Turn<'_> {
         ack: Option<Packet>,
         arrived: &Arrived<'_>,
     ) {
-        if opening && Some(self.call.callee.far.tag()) != arrived.essentials.to_tag {
+        // RFC 3261 §12.2.1.1: who answered without a tag has an empty one.
+        let tag = arrived.essentials.to_tag.unwrap_or_default();
+        if opening && self.call.callee.far.tag() != tag {
             self.hang_up_stray(Side::Callee, arrived);
         } else if let Some(packet) = ack {
             self.send_ack(side, packet);
@@ -252,7 +260,7 @@ impl Turn<'_> {
         if leg.call_id() != essentials.call_id {
             return;
         }
-        if Some(leg.far.tag()) == essentials.to_tag {
+        if leg.far.tag() == essentials.to_tag.unwrap_or_default() {
             let packet = self.ack_packet(side, essentials.cseq.number, None);
             self.send_ack(side, packet);
         } else if side == Side::Callee {

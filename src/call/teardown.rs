@@ -11,7 +11,7 @@ use crate::transaction::{Origin, ServerKey, Transmit};
 use super::account::interval_of;
 use super::call::{Alarm, Call, Ending, Exchange, Owner, Role, Stage};
 use super::leg::Far;
-use super::open::own_failure;
+use super::open::{failure, own_failure};
 use super::topology::{self, Ends, Head};
 use super::{Arrived, Calls, Event, Outbox, Turn};
 
@@ -87,6 +87,7 @@ impl Turn<'_> {
         self.call.leg_mut(side).progress.up = false;
         self.dialog_over(side, self.dialog_with(side, arrived.sender_tag()));
         self.withdraw_requests_of(side);
+        self.stop_resending_to(side);
         let reason = topology::reasons(arrived.message).next();
         if side == Side::Caller && self.call.callee.progress.pending {
             self.give_up_invite(487, reason);
@@ -99,6 +100,23 @@ impl Turn<'_> {
             self.give_up_invite(480, reason);
         }
         self.hang_up_leg_with(side.other(), reason);
+    }
+
+    /// Whoever hangs up needs no 2xx again that it has not acknowledged.
+    fn stop_resending_to(&mut self, side: Side) {
+        for at in 0..self.call.exchanges.len() {
+            let exchange = self.call.exchanges.get(at);
+            let server = exchange
+                .filter(|it| it.from == side)
+                .and_then(|it| it.server);
+            let Some(server) = server else { continue };
+            if let Some(timer) = self.call.stop_resending(at) {
+                self.tools.wheel.cancel(timer);
+                self.tools.transactions.acknowledged(server);
+            }
+        }
+        self.acknowledge(side.other());
+        self.call.drop_settled();
     }
 
     /// RFC 3261 §15.1.2: what is pending in a dialog that ends is answered 487.
@@ -151,6 +169,7 @@ impl Turn<'_> {
         let (server, client, tag) = (exchange.server, exchange.client, exchange.tag);
         self.call.caller.progress.pending = false;
         if let Some(server) = server {
+            let code = failure(self.call.emergency, code);
             self.respond(server, (code, tag), b"", |_| {});
         }
         if let Some(client) = client {

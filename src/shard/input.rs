@@ -53,6 +53,6 @@ pub enum Command {
         /// It can.
         trusted: bool,
     },
-    /// Hang up every call.
+    /// Hang up every call, except to emergency numbers.
     HangUpAll,
 }
