@@ -311,6 +311,23 @@ impl Turn<'_> {
         self.hang_up("no-ack");
     }
 
+    /// Whoever hangs up needs no 2xx again that it has not acknowledged.
+    pub(super) fn stop_resending_to(&mut self, side: Side) {
+        for at in 0..self.call.exchanges.len() {
+            let exchange = self.call.exchanges.get(at);
+            let server = exchange
+                .filter(|it| it.from == side)
+                .and_then(|it| it.server);
+            let Some(server) = server else { continue };
+            if let Some(timer) = self.call.stop_resending(at) {
+                self.tools.wheel.cancel(timer);
+                self.tools.transactions.acknowledged(server);
+            }
+        }
+        self.acknowledge(side.other());
+        self.call.drop_settled();
+    }
+
     /// The ACK to a 2xx: a request of its own, in the dialog (RFC 3261
     /// §13.2.2.4).
     fn ack_packet(&mut self, side: Side, cseq: u32, from: Option<&Arrived<'_>>) -> Packet {

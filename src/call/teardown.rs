@@ -102,23 +102,6 @@ impl Turn<'_> {
         self.hang_up_leg_with(side.other(), reason);
     }
 
-    /// Whoever hangs up needs no 2xx again that it has not acknowledged.
-    fn stop_resending_to(&mut self, side: Side) {
-        for at in 0..self.call.exchanges.len() {
-            let exchange = self.call.exchanges.get(at);
-            let server = exchange
-                .filter(|it| it.from == side)
-                .and_then(|it| it.server);
-            let Some(server) = server else { continue };
-            if let Some(timer) = self.call.stop_resending(at) {
-                self.tools.wheel.cancel(timer);
-                self.tools.transactions.acknowledged(server);
-            }
-        }
-        self.acknowledge(side.other());
-        self.call.drop_settled();
-    }
-
     /// RFC 3261 §15.1.2: what is pending in a dialog that ends is answered 487.
     fn withdraw_requests_of(&mut self, side: Side) {
         for at in 0..self.call.exchanges.len() {
