@@ -59,6 +59,15 @@ pub const EVIDENCE_KINDS: usize = 1 << 16;
 /// out: what a peer says must not make a BYE or CANCEL too large to arrive.
 pub const REASON_BYTES: usize = 128;
 
+/// The bytes of a route set that a peer gives (Record-Route): what a request of ours
+/// repeats must leave room for the rest of it in a datagram. A longer one counts as
+/// none, and requests go straight to the peer.
+pub const ROUTE_SET_BYTES: usize = 8_192;
+
+/// The bytes of a Contact's URI, to which requests of ours are addressed. A longer one
+/// counts as none.
+pub const TARGET_BYTES: usize = 2_048;
+
 /// Calls on top of [`CALLS_PER_SHARD`], for emergencies alone.
 pub const CALLS_RESERVE: usize = 1 << 12;
 

@@ -74,7 +74,10 @@ impl Turn<'_> {
     /// Takes the dialog that a 2xx confirms for the callee's.
     fn confirm_callee(&mut self, arrived: &Arrived<'_>) {
         let tag = arrived.essentials.to_tag.unwrap_or_default();
+        let fork = self.call.fork(tag);
+        let cseq = fork.and_then(|fork| fork.callee_cseq);
         let leg = &mut self.call.callee;
+        leg.remote_cseq = cseq;
         let asked = std::mem::take(&mut leg.far);
         leg.far = match topology::far_of(arrived.message, tag, true) {
             Ok(far) if !far.target().is_empty() => far,
@@ -92,6 +95,9 @@ impl Turn<'_> {
     fn keep_fork(&mut self, tag: Token) {
         let base = std::mem::replace(&mut self.call.caller.local_tag, tag);
         let forks = std::mem::take(&mut self.call.forks);
+        if let Some(fork) = forks.iter().find(|fork| fork.local_tag == tag) {
+            self.call.caller.remote_cseq = fork.caller_cseq;
+        }
         for other in forks.iter().map(|fork| fork.local_tag).chain([base]) {
             if other != tag {
                 self.tools.forget_tag(other);
@@ -198,7 +204,9 @@ impl Turn<'_> {
         ack: Option<Packet>,
         arrived: &Arrived<'_>,
     ) {
-        if opening && Some(self.call.callee.far.tag()) != arrived.essentials.to_tag {
+        // RFC 3261 §12.2.1.1: who answered without a tag has an empty one.
+        let tag = arrived.essentials.to_tag.unwrap_or_default();
+        if opening && self.call.callee.far.tag() != tag {
             self.hang_up_stray(Side::Callee, arrived);
         } else if let Some(packet) = ack {
             self.send_ack(side, packet);
@@ -260,7 +268,7 @@ impl Turn<'_> {
         if leg.call_id() != essentials.call_id {
             return;
         }
-        if Some(leg.far.tag()) == essentials.to_tag {
+        if leg.far.tag() == essentials.to_tag.unwrap_or_default() {
             let packet = self.ack_packet(side, essentials.cseq.number, None);
             self.send_ack(side, packet);
         } else if side == Side::Callee {
@@ -309,6 +317,23 @@ impl Turn<'_> {
         self.call.drop_settled();
         self.call.bye_after_ack = false;
         self.hang_up("no-ack");
+    }
+
+    /// Whoever hangs up needs no 2xx again that it has not acknowledged.
+    pub(super) fn stop_resending_to(&mut self, side: Side) {
+        for at in 0..self.call.exchanges.len() {
+            let exchange = self.call.exchanges.get(at);
+            let server = exchange
+                .filter(|it| it.from == side)
+                .and_then(|it| it.server);
+            let Some(server) = server else { continue };
+            if let Some(timer) = self.call.stop_resending(at) {
+                self.tools.wheel.cancel(timer);
+                self.tools.transactions.acknowledged(server);
+            }
+        }
+        self.acknowledge(side.other());
+        self.call.drop_settled();
     }
 
     /// The ACK to a 2xx: a request of its own, in the dialog (RFC 3261

@@ -8,7 +8,6 @@ use crate::base::time::{Mono, Now};
 use crate::base::wheel::TimerId;
 use crate::policy::{Amount, Course, Currency, Lease, Money, Renewal};
 use crate::record::{CallRef, Record, Side};
-use crate::sip::fields::SessionExpires;
 use crate::sip::message::Message;
 
 use super::call::{Alarm, Call};
@@ -25,6 +24,8 @@ pub(super) struct Account {
     /// Runs until it must ask again, and when that is; none where no budget
     /// covers it.
     due: Option<(TimerId, Mono)>,
+    /// The session interval that what it holds was reserved for.
+    covers: Duration,
     /// What was booked of it so far.
     booked: Money,
     /// That is all it has cost, if no other answer comes.
@@ -39,6 +40,7 @@ impl Account {
             course: Course::new(now, ring, interval),
             granted,
             due: None,
+            covers: interval,
             booked: Money::ZERO,
             settled: false,
         })
@@ -104,10 +106,8 @@ impl Call {
 
 /// The session interval that a 2xx agrees to.
 pub(super) fn interval_of(message: &Message) -> Option<Duration> {
-    let agreed = SessionExpires::of(message).ok().flatten()?;
-    Some(Duration::from_secs(
-        agreed.seconds.max(refresh::LEAST).into(),
-    ))
+    let (seconds, _) = refresh::agreed(message)?;
+    Some(Duration::from_secs(seconds.into()))
 }
 
 /// Notes what a call holds of budgets, before its INVITE leaves.
@@ -183,11 +183,8 @@ impl Turn<'_> {
             Course::OWN => account.granted.take(),
             _ => None,
         };
-        match granted {
-            // The lease was reserved for the interval that was asked for.
-            Some(lease) if interval.unwrap_or_default() > lease.interval => self.renew_lease(),
-            Some(lease) if !lease.from_invite => self.run_lease(lease.lasts),
-            _ => {}
+        if let Some(lease) = granted.filter(|it| !it.from_invite) {
+            self.run_lease(lease.lasts);
         }
         self.journal_held();
     }
@@ -225,22 +222,20 @@ impl Turn<'_> {
         due.is_some_and(|(_, at)| at <= self.now.mono)
     }
 
-    /// The carrier agreed to another session interval. What is reserved must cover
-    /// it from now on.
-    pub(super) fn interval_billed(&mut self, interval: Duration) {
-        let Some(course) = self.call.course() else {
-            return;
-        };
-        let before = course.interval();
-        course.agreed(interval);
-        let longer = course.interval() > before;
-        if longer
-            && self
-                .call
-                .account
-                .as_ref()
-                .is_some_and(|it| it.due.is_some())
-        {
+    /// The carrier agreed to another session interval.
+    pub(super) fn interval_agreed(&mut self, interval: Duration) {
+        if let Some(course) = self.call.course() {
+            course.agreed(interval);
+        }
+    }
+
+    /// After each step: what is reserved must cover the session interval that the
+    /// carrier has agreed to. Not before, since a call that cannot pay for it is
+    /// hung up, and the peers must know by then how far it has come.
+    pub(super) fn cover_interval(&mut self) {
+        let account = self.call.account.as_ref();
+        let leased = account.filter(|account| account.due.is_some());
+        if leased.is_some_and(|it| it.course.interval() > it.covers) {
             self.renew_lease();
         }
     }
@@ -265,6 +260,7 @@ impl Turn<'_> {
         if let Some((due, _)) = account.due.take() {
             self.tools.wheel.cancel(due);
         }
+        account.covers = account.course.interval();
         let (call, now) = (self.call.reference, self.now);
         match self.tools.rules.renew(hold, &account.course, now) {
             Renewal::Free => {}
@@ -297,6 +293,7 @@ impl Turn<'_> {
             Renewal::Free => true,
             Renewal::Granted(lease) | Renewal::Over(lease, _) => {
                 *granted = lease;
+                account.covers = interval;
                 write(call, now, &lease, (0, 0), self.out);
                 self.journal_held();
                 true

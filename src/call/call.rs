@@ -150,6 +150,10 @@ pub(super) struct Fork {
     pub(super) local_tag: Token,
     /// The callee's end.
     pub(super) far: Far,
+    /// The CSeq of the last request of the caller's in this dialog, and of the
+    /// callee's: each dialog has its own (RFC 3261 §12.1).
+    pub(super) caller_cseq: Option<u32>,
+    pub(super) callee_cseq: Option<u32>,
 }
 
 /// Why and by whom a call ended.
@@ -307,6 +311,32 @@ impl Call {
         self.exchanges
             .iter_mut()
             .find(|exchange| exchange.server == Some(key))
+    }
+
+    /// RFC 3261 §12.2.2: a request of a peer's must count up in its dialog, which
+    /// its tags name.
+    pub(super) fn admit_cseq(
+        &mut self,
+        side: Side,
+        (to_tag, from_tag): (&[u8], &[u8]),
+        number: u32,
+    ) -> bool {
+        let mut forks = self.forks.iter_mut();
+        let last = match side {
+            Side::Caller => {
+                let fork = forks.find(|fork| fork.local_tag.text() == *to_tag);
+                fork.map_or(&mut self.caller.remote_cseq, |it| &mut it.caller_cseq)
+            }
+            Side::Callee => {
+                let fork = forks.find(|fork| fork.far.tag() == from_tag);
+                fork.map_or(&mut self.callee.remote_cseq, |it| &mut it.callee_cseq)
+            }
+        };
+        let newer = last.is_none_or(|last| number > last);
+        if newer {
+            *last = Some(number);
+        }
+        newer
     }
 
     /// Whether the dialog with this tag was hung up beside the call's own.

@@ -16,12 +16,9 @@ use crate::sip::scan;
 use crate::transaction::Reply;
 
 use super::call::{Owner, Stage};
+use super::refresh::MOST;
 use super::topology::{self, Ends, Head};
 use super::{Arrived, Turn};
-
-/// The longest interval that a carrier may insist on, in seconds: beyond it a
-/// call would cost money for too long after Tollgate died.
-const MOST: u32 = 1800;
 
 /// What an INVITE that is sent once more does not take from the first.
 const AFRESH: [HeaderId; 10] = [

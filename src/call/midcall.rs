@@ -89,7 +89,11 @@ impl Turn<'_> {
             return;
         }
         // Whoever hangs up means it, however it counts.
-        if !self.call.leg_mut(side).admit_cseq(cseq) && method != Method::Bye {
+        let tags = (
+            arrived.essentials.to_tag.unwrap_or_default(),
+            arrived.sender_tag(),
+        );
+        if !self.call.admit_cseq(side, tags, cseq) && method != Method::Bye {
             self.refuse(server, side, 500);
             return;
         }

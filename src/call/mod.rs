@@ -310,9 +310,11 @@ impl Calls {
         self.expired = expired;
     }
 
-    /// Hangs up every call.
+    /// Hangs up every call but those to emergency numbers: their peers go on
+    /// talking, whatever becomes of Tollgate.
     pub(crate) fn hang_up_all(&mut self, now: Now, out: &mut Outbox) {
-        let keys: Vec<CallKey> = self.calls.iter().map(|(key, _)| key).collect();
+        let calls = self.calls.iter().filter(|(_, call)| !call.emergency);
+        let keys: Vec<CallKey> = calls.map(|(key, _)| key).collect();
         for key in keys {
             self.turn(key, now, out, |turn| turn.hang_up("shutdown"));
         }
@@ -337,6 +339,7 @@ impl Calls {
             out,
         };
         act(&mut turn);
+        turn.cover_interval();
         if turn.settle() {
             turn.close_account();
             self.tools.forget(key, call);

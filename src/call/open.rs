@@ -133,6 +133,17 @@ pub(super) fn own_failure(emergency: bool) -> u16 {
     if emergency { 503 } else { 603 }
 }
 
+/// How the end of a set-up is said that failed with `code`, elsewhere or here: for
+/// an emergency call 503, whatever it was, since after most other codes a phone
+/// system tries no other way. 487 is its own doing.
+pub(super) fn failure(emergency: bool, code: u16) -> u16 {
+    match code {
+        487 => code,
+        _ if emergency => 503,
+        _ => code,
+    }
+}
+
 impl Calls {
     /// Makes the call and sends its INVITE. Where that cannot be done, the
     /// caller is refused and what was taken of the caps is given back.

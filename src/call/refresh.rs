@@ -19,13 +19,18 @@ use super::{Arrived, Turn};
 /// The least interval anyone may ask for, in seconds (RFC 4028 §5).
 pub(super) const LEAST: u32 = 90;
 
+/// The longest interval that a peer can have agreed to, in seconds, whatever it
+/// says: a call may cost money for so long after Tollgate died, and a BYE that is
+/// not answered is repeated for so long.
+pub(super) const MOST: u32 = 1800;
+
 /// The interval on a carrier's leg: what a call can cost while Tollgate is dead
 /// is bounded by it.
 const CARRIER: u32 = 180;
 
 /// The interval on a phone system's leg, which costs nobody anything: RFC 4028
 /// §4's own recommendation.
-const PHONE_SYSTEM: u32 = 1800;
+const PHONE_SYSTEM: u32 = MOST;
 
 /// The interval on the leg of a phone system that knows nothing of session timers:
 /// RFC 4028 §9 lets Tollgate refresh alone, and so find out that it is gone.
@@ -70,6 +75,15 @@ impl Offer {
 /// What Tollgate asks for on the callee's leg, in seconds.
 pub(super) fn wanted(carrier: bool) -> u32 {
     if carrier { CARRIER } else { PHONE_SYSTEM }
+}
+
+/// The session interval that a 2xx agrees to, in seconds, and whether Tollgate is
+/// to refresh it. A UAS may not make it longer than was asked (RFC 4028 §9); one
+/// that does so beyond [`MOST`] is refreshed as if it had said that.
+pub(super) fn agreed(message: &Message) -> Option<(u32, bool)> {
+    let agreed = SessionExpires::of(message).ok().flatten()?;
+    let ours = agreed.refresher != Some(Refresher::Uas) || agreed.seconds > MOST;
+    Some((agreed.seconds.clamp(LEAST, MOST), ours))
 }
 
 /// Asks for a session timer in the INVITE that opens a leg.
@@ -130,11 +144,8 @@ impl Turn<'_> {
         let carrier = side == self.call.carrier_side();
         let agreed = match offer {
             Some(offer) if carrier => {
-                let interval = offer
-                    .interval
-                    .unwrap_or(CARRIER)
-                    .min(CARRIER)
-                    .max(offer.least);
+                let interval = offer.interval.unwrap_or(CARRIER).min(CARRIER);
+                let interval = interval.max(offer.least).min(MOST);
                 let ours = !offer.supported || offer.refresher != Some(Refresher::Uac);
                 Some((interval, ours))
             }
@@ -142,12 +153,12 @@ impl Turn<'_> {
             None if carrier => Some((CARRIER, true)),
             Some(Offer {
                 interval: Some(interval),
+                least,
                 refresher,
                 supported,
-                ..
             }) => {
                 let ours = !supported || refresher == Some(Refresher::Uas);
-                Some((interval.max(LEAST), ours))
+                Some((interval.min(PHONE_SYSTEM).max(least), ours))
             }
             // One that is switched off must not keep the carrier's leg up.
             _ => Some((SILENT_PHONE_SYSTEM, true)),
@@ -157,13 +168,7 @@ impl Turn<'_> {
 
     /// As UAC: takes what the 2xx on `side` says (RFC 4028 §7.2).
     pub(super) fn session_agreed(&mut self, side: Side, message: &Message) {
-        let agreed = SessionExpires::of(message).ok().flatten().map(|agreed| {
-            (
-                agreed.seconds.max(LEAST),
-                agreed.refresher != Some(Refresher::Uas),
-            )
-        });
-        self.set_session(side, agreed);
+        self.set_session(side, agreed(message));
         let leg = self.call.leg_mut(side);
         let needed = leg.session.is_some_and(|session| session.ours) && !leg.takes(Method::Update);
         if !needed {
@@ -181,7 +186,7 @@ impl Turn<'_> {
         };
         let interval = Duration::from_secs(seconds.into());
         if side == self.call.carrier_side() {
-            self.interval_billed(interval);
+            self.interval_agreed(interval);
         }
         let due = Session::due(interval, ours);
         let timer = self
@@ -390,10 +395,16 @@ impl Turn<'_> {
             422 => {
                 let least = min_se(arrived.message).ok().flatten();
                 let ours = self.call.leg(side).session.map(|session| session.seconds());
-                if let Some((least, _)) = least.zip(ours).filter(|(least, ours)| least > ours) {
-                    self.set_session(side, Some((least, true)));
+                let longer = least.zip(ours).filter(|(least, ours)| least > ours);
+                match longer {
+                    // It is alive, and gets no more.
+                    Some((least, _)) if least > MOST => self.prolong(side, None),
+                    Some((least, _)) => {
+                        self.set_session(side, Some((least, true)));
+                        self.prolong(side, Some(AGAIN));
+                    }
+                    None => self.prolong(side, Some(AGAIN)),
                 }
-                self.prolong(side, Some(AGAIN));
             }
             491 | 500 => self.prolong(side, Some(AGAIN)),
             // It would not, but it is alive, and that was the question.

@@ -11,7 +11,7 @@ use crate::transaction::{Origin, ServerKey, Transmit};
 use super::account::interval_of;
 use super::call::{Alarm, Ending, Exchange, Owner, Role, Stage};
 use super::leg::Far;
-use super::open::own_failure;
+use super::open::{failure, own_failure};
 use super::topology::{self, Ends, Head};
 use super::{Arrived, Calls, Outbox, Turn};
 
@@ -87,6 +87,7 @@ impl Turn<'_> {
         let was_up = std::mem::take(&mut self.call.leg_mut(side).progress.up);
         self.dialog_over(side, self.dialog_with(side, arrived.sender_tag()));
         self.withdraw_requests_of(side);
+        self.stop_resending_to(side);
         let reason = topology::reasons(arrived.message).next();
         if side == Side::Caller && self.call.callee.progress.pending {
             self.give_up_invite(487, reason);
@@ -153,6 +154,7 @@ impl Turn<'_> {
         let (server, client, tag) = (exchange.server, exchange.client, exchange.tag);
         self.call.caller.progress.pending = false;
         if let Some(server) = server {
+            let code = failure(self.call.emergency, code);
             self.respond(server, (code, tag), b"", |_| {});
         }
         if let Some(client) = client {

@@ -182,7 +182,10 @@ impl Control {
             }
             Phase::HangingUp(_) => {
                 if calls > 0 {
-                    tracing::warn!(calls, "calls are left that could not be hung up");
+                    tracing::warn!(
+                        calls,
+                        "calls are left: to emergency numbers, or such as could not be hung up"
+                    );
                 }
                 self.tell_all(|| Letter::Stop);
                 // Far enough: the threads end at their next turn.

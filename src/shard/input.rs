@@ -53,7 +53,7 @@ pub enum Command {
         /// It can.
         trusted: bool,
     },
-    /// Hang up every call.
+    /// Hang up every call, except to emergency numbers.
     HangUpAll,
     /// Block what is said, and nothing else, and hang up what the order says.
     Block(Arc<Switch>),

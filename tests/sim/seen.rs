@@ -32,6 +32,7 @@ events! {
     ReInviteRelayed, UpdateRelayed, InfoRelayed, PrackRelayed, Glare, BadCSeq,
     MidRefused, MidUnanswered, ByeUnanswered, ByeRefused, ByeAgain, AckWithAnswer, RouteSet,
     Refreshed, RefreshGlare, RefreshFailed, RefreshByPeer, SessionExpired, SessionTooSmall,
+    SessionForAges,
     /// Misuse.
     Gone481, Options, Unknown405, TooManyHops, Junk, Stranger, GuessedTags, StolenDialog,
     /// Faults.

@@ -25,7 +25,7 @@ use crate::wire::Wire;
 /// When the faults stop and everybody hangs up.
 const CALM: Nanos = 600 * SEC;
 /// By when everything must be at rest: the longest call and its teardown.
-const REST: Nanos = CALM + 1_000 * SEC;
+const REST: Nanos = CALM + 4_000 * SEC;
 
 /// What a run came to.
 pub struct Outcome {
@@ -205,7 +205,8 @@ impl World {
                 }
             }
         }
-        // An emergency call may last for a day, and its peer may be dead.
+        // A call may last for a day, and its peers may be dead. One to an emergency
+        // number ends by its session timers alone.
         for shard in 0..shards as u8 {
             self.net
                 .at(CALM + 650 * SEC, Event::Fault(Fault::HangUpAll(shard)));
