@@ -3,7 +3,8 @@
 
 #![allow(
     clippy::unwrap_used,
-    clippy::indexing_slicing,
+    clippy::cast_possible_wrap,
+    clippy::cast_sign_loss,
     reason = "a bench that cannot go on ends"
 )]
 
@@ -87,7 +88,11 @@ fn write(ledger: &Ledger, count: u64) {
             caller: b"+81335570000",
             received_uri: number.as_bytes(),
             number: &number,
-            decision: if refused { Decision::Refuse } else { Decision::Allow },
+            decision: if refused {
+                Decision::Refuse
+            } else {
+                Decision::Allow
+            },
             reason: if refused { "destination-denied" } else { "" },
             rule_file: "tenants/acme.toml",
             rule_line: 19,
