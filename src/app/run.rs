@@ -11,6 +11,7 @@ use crate::base::time::Wall;
 use crate::base::token::Buckets;
 use crate::ledger::{
     Chain, Dealt, Fault, Follower, Indexing, Journal, Keep, Ledger, Recovered, Sink, Snapshots,
+    Syncing,
 };
 use crate::net;
 use crate::policy::{Counters, RuleSet};
@@ -36,7 +37,9 @@ pub(super) fn run(wanted: cli::Run) -> Result<(), String> {
     let rules = first_rules(&configuration, &counters, &ledger)?;
     let run = rules.run().clone();
     let shards = run.shards.unwrap_or_else(net::default_shards);
-    let ledger = ledger.with_segment_size(run.segment_megabytes << 20);
+    let ledger = ledger
+        .with_segment_size(run.segment_megabytes << 20)
+        .durable(run.to_disk);
     // Before the journal says that a run has begun.
     let sockets = net::Sockets::open(&rules).map_err(|error| error.to_string())?;
     let socket = sources::socket_of(&configuration.config)?;
@@ -249,5 +252,15 @@ impl net::Journal for Journal {
 
     fn sync(&mut self) -> io::Result<()> {
         Journal::sync(self)
+    }
+
+    fn syncer(&self) -> Option<Box<dyn net::Syncer>> {
+        self.is_durable().then(|| Box::new(self.syncing()) as _)
+    }
+}
+
+impl net::Syncer for Syncing {
+    fn sync(&mut self) -> io::Result<()> {
+        Syncing::sync(self)
     }
 }

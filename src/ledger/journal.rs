@@ -11,7 +11,7 @@ use crate::record::frame::{self, Damage};
 use crate::record::{Buffer, Record};
 
 use super::folder::{create_folder, private};
-use super::mark::Mark;
+use super::mark::{Mark, Syncing};
 use super::segment::{self, HEADER, Header};
 use super::{Fault, Ledger};
 
@@ -57,6 +57,7 @@ pub struct Journal {
     mark: Arc<Mark>,
     /// Whose key signs it.
     series: [u8; 16],
+    durable: bool,
 }
 
 impl Journal {
@@ -123,6 +124,7 @@ impl Journal {
             resumed,
             mark: ledger.marks.of(shard),
             series,
+            durable: ledger.durable,
         };
         journal.mark.set(journal.sequence, journal.at);
         journal.start(wall)?;
@@ -272,6 +274,22 @@ impl Journal {
             self.unsynced_name = false;
         }
         Ok(())
+    }
+
+    /// Whether messages wait until their records are on the disk.
+    #[must_use]
+    pub const fn is_durable(&self) -> bool {
+        self.durable
+    }
+
+    /// What syncs this journal from another thread.
+    #[must_use]
+    pub fn syncing(&self) -> Syncing {
+        Syncing {
+            folder: self.folder.clone(),
+            mark: Arc::clone(&self.mark),
+            open: None,
+        }
     }
 
     /// What a write that failed half-way leaves.

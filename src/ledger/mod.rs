@@ -47,6 +47,7 @@ pub use folder::Ledger;
 pub use follow::{Content, Follower, Following, Found, Place, Sink};
 pub use index::{Call, Calls, Indexing, Summed, Wanted, calls};
 pub use journal::{Journal, Resumed};
+pub use mark::Syncing;
 pub use note::PublicKey;
 pub use reader::{Entry, Reader};
 pub use recover::{Dealt, Recovered, Share, Taken};

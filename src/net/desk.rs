@@ -1,6 +1,7 @@
 //! What lies between a shard's sockets and its core: admission, steering, and
 //! the mail of the other shards. It waits for nothing and sends nothing.
 
+use std::io;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -38,6 +39,8 @@ pub(super) enum Letter {
     Command(Command),
     /// The same, if it is one, and that it is in force is to be said.
     Order(Option<Command>, Receipt),
+    /// All that was appended up to this ticket is on the disk, or may not be.
+    Synced(u64, Option<io::Error>),
     /// The receiver's thread is to end.
     Stop,
 }
@@ -149,6 +152,8 @@ impl Desk {
                 self.message(now, flow, message);
             }
             Letter::Command(command) => self.command(now, command),
+            // The driver's own.
+            Letter::Synced(..) => {}
             Letter::Order(command, receipt) => {
                 if let Some(command) = command {
                     self.command(now, command);

@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::base::limits::UNWRITTEN_BYTES;
 use crate::base::time::{Mono, Now, Wall};
 
+use super::hold::Syncer;
 use super::stats::Stats;
 
 /// Where a shard's records go.
@@ -39,6 +40,12 @@ pub trait Journal: Send {
     /// # Errors
     /// It may be lost if the power fails.
     fn sync(&mut self) -> io::Result<()>;
+
+    /// What does so from another thread, if no message may leave before its records
+    /// are on the disk; None if it is enough that they outlive the process.
+    fn syncer(&self) -> Option<Box<dyn Syncer>> {
+        None
+    }
 }
 
 /// How long after a failure the journal is tried again.

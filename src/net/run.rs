@@ -23,6 +23,7 @@ use super::clock;
 use super::control::{self, Exit};
 use super::desk::{Desk, Letter};
 use super::driver::{Driver, Parts};
+use super::hold::Hold;
 use super::mailbox::Mailbox;
 use super::pen::{Journal, Pen};
 use super::quarantine::Quarantine;
@@ -290,7 +291,7 @@ impl Seat {
         };
         let result = catch_unwind(AssertUnwindSafe(|| runtime.block_on(driver.run())));
         let Err(panic) = result else {
-            driver.pen.close();
+            driver.close();
             return Ok(None);
         };
         let mut said = said(panic.as_ref());
@@ -315,6 +316,8 @@ impl Seat {
             timers: Timers::default(),
             rules: Arc::clone(&self.rules),
         };
+        let hold = self.journal.syncer();
+        let hold = hold.map(|it| Hold::start(self.id, it, self.mailbox.clone()));
         let mut desk = Desk::new(
             Shard::new(config, now),
             self.id,
@@ -329,6 +332,7 @@ impl Seat {
             desk,
             wire: Wire::new(&self.sockets, self.id, shards, Arc::clone(&self.stats))?,
             pen: Pen::new(self.journal, self.id, Arc::clone(&self.stats)),
+            hold: hold.transpose()?,
             mailbox: self.mailbox,
             jobs: self.jobs,
             stats: self.stats,

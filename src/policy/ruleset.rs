@@ -138,6 +138,8 @@ pub struct Run {
     pub stop_after: Duration,
     /// The journal's directory, relative to the main file.
     pub ledger: String,
+    /// Messages wait until their records are on the disk.
+    pub to_disk: bool,
     /// How large a segment of the journal is, in 2²⁰ bytes: 1 to 1,024.
     pub segment_megabytes: u64,
     /// For how many days the journal is kept.

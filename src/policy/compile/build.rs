@@ -82,6 +82,7 @@ impl<'z> Build<'z> {
             run: Run {
                 shards: None,
                 stop_after: STOP_AFTER,
+                to_disk: false,
                 segment_megabytes: SEGMENT_MEGABYTES,
                 keep_days: KEPT_DAYS,
                 keep_gigabytes: None,

@@ -73,6 +73,7 @@ pub(super) fn main(build: &mut Build<'_>, file: &MainFile<'_>, faults: &mut Faul
     if let Some(ledger) = file.ledger {
         ledger.value.clone_into(&mut build.run.ledger);
     }
+    build.run.to_disk = file.to_disk;
     if let Some(segment) = file.segment_megabytes {
         match segment.value {
             megabytes @ 1..=1_024 => build.run.segment_megabytes = megabytes,

@@ -14,6 +14,8 @@ pub(in crate::policy) struct MainFile<'t> {
     pub policies: Option<At<&'t str>>,
     /// `ledger.directory`
     pub ledger: Option<At<&'t str>>,
+    /// `ledger.durability` is "disk".
+    pub to_disk: bool,
     /// `ledger.segment_megabytes`
     pub segment_megabytes: Option<At<u64>>,
     /// `ledger.keep_days`
@@ -90,7 +92,7 @@ pub(in crate::policy) fn main_file<'t>(
         file.keep_days = ledger.count("keep_days", faults);
         file.keep_gigabytes = ledger.count("keep_gigabytes", faults);
         if let Some(durability) = ledger.text("durability", faults) {
-            durability_is_known(durability, faults);
+            file.to_disk = is_disk(durability, faults);
         }
         ledger.close(faults);
     }
@@ -138,17 +140,18 @@ fn carrier_table<'t>(mut fields: Fields<'t>, faults: &mut Faults<'_>) -> Carrier
     table
 }
 
-/// `durability` says when a record counts as written.
-fn durability_is_known(durability: At<&str>, faults: &mut Faults<'_>) {
+/// `durability` says when a record counts as written: whether on the disk only.
+fn is_disk(durability: At<&str>, faults: &mut Faults<'_>) -> bool {
     match durability.value {
-        "process" => {}
-        "disk" => faults.pending(durability.place, "`durability = \"disk\"` in [ledger]"),
+        "process" => false,
+        "disk" => true,
         other => {
             let fault = Fault::error(format!("`{other}` is no durability"));
             faults.add(
                 durability.place,
                 fault.help("write \"process\" or \"disk\""),
             );
+            false
         }
     }
 }
