@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::admin::protocol::{
@@ -13,6 +14,8 @@ use crate::base::time::Now;
 use crate::net::{Beside, Reins, clock};
 use crate::policy::{Amount, Quantity, RuleSet, Spent, Standing};
 
+use super::rules::Files;
+
 /// What the operator of a program that runs needs to know of it.
 pub(super) struct Running {
     /// The configuration.
@@ -21,6 +24,8 @@ pub(super) struct Running {
     pub(super) ledger: PathBuf,
     /// When it started.
     pub(super) start: Now,
+    /// The files of rules.
+    pub(super) files: Arc<Files>,
 }
 
 struct Desk {
@@ -79,6 +84,7 @@ impl Desk {
             configuration: self.running.configuration.display().to_string(),
             ledger: self.running.ledger.display().to_string(),
             rules: summary(&rules),
+            files_broken: self.running.files.are_broken(),
             shards: self.reins.shards(),
             stopping: tally.draining > 0,
             calls: tally.calls,
