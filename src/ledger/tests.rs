@@ -409,6 +409,7 @@ fn an_export_is_lines_of_json() {
     assert_eq!(verdict["call"], 1);
     assert_eq!(lines[1]["record"], "ended");
     assert_eq!(lines[1]["by"], "caller");
+    assert_eq!(lines[1]["cost"], "2.67");
     assert_eq!(lines[6]["record"], "damage");
 
     let kinds = |filter: &Filter| -> Vec<String> {
