@@ -157,6 +157,7 @@ impl RuleSet {
             };
             found.push(Warning {
                 rule,
+                at_name: false,
                 title: format!("`{text}` lets no call go to {}", named(sorts)),
                 help: format!(
                     "a call starts only if all it may come to in some 5 minutes is free, here up \
@@ -175,6 +176,7 @@ impl RuleSet {
             let rule = RuleId(rule);
             found.push(Warning {
                 rule,
+                at_name: false,
                 title: format!("`{}` never decides", self.rule(rule).text),
                 help: "other rules decide about every number it covers: take it out, or the rule \
                        that is in its way"
@@ -188,6 +190,7 @@ impl RuleSet {
             if let (Some(rule), Mode::Enforce) = (self.rules_of_cap(cap).next(), lane.mode) {
                 found.push(Warning {
                     rule,
+                    at_name: false,
                     title: format!("`{}` never counts a call", self.rule(rule).text),
                     help: "nothing that it is on is allowed under [destinations]".to_owned(),
                 });
@@ -211,6 +214,7 @@ impl RuleSet {
             let help = "calls there are refused: add rows to the tariff, or allow less";
             found.push(Warning {
                 rule,
+                at_name: false,
                 title,
                 help: help.to_owned(),
             });
@@ -236,6 +240,7 @@ impl RuleSet {
         };
         found.push(Warning {
             rule: tariff.unwrap_or(lane.callers),
+            at_name: tariff.is_none(),
             title: format!(
                 "{title}: tenant `{}`",
                 self.tenant(tenant).map_or("", |it| &it.name)
@@ -289,6 +294,8 @@ fn quoted(line: &str, name: &str) -> Option<Range<usize>> {
 /// A warning about a rule.
 struct Warning {
     rule: RuleId,
+    /// It is about the whole file: it stands where that says whose it is.
+    at_name: bool,
     title: String,
     help: String,
 }
@@ -300,8 +307,15 @@ impl Warning {
         let all = [&sources.tenants, &sources.plans, &sources.tariffs];
         let mut all = all.into_iter().flatten();
         let source: &Source = all.find(|source| source.name == rule.file)?;
-        let line = usize::try_from(rule.line).ok()?;
         let lines = source.text.split_inclusive('\n');
+        let names = |line: &str| {
+            line.split_once('=')
+                .is_some_and(|(key, _)| key.trim() == "name")
+        };
+        let line = match lines.clone().position(names).filter(|_| self.at_name) {
+            Some(before) => before + 1,
+            None => usize::try_from(rule.line).ok()?,
+        };
         let before = lines
             .clone()
             .take(line.saturating_sub(1))
@@ -312,6 +326,7 @@ impl Warning {
             .text
             .split('"')
             .nth(1)
+            .filter(|_| !self.at_name)
             .and_then(|name| quoted(text, name));
         let span = named.unwrap_or_else(|| {
             let indent = text.len() - text.trim_start().len();

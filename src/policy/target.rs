@@ -285,6 +285,11 @@ fn unknown(text: &str, country: &str, numbering: &Numbering) -> TargetFault {
         format!("write \"{lower}\": names are in lower case")
     } else if country == "uk" {
         format!("the United Kingdom is \"{}\"", text.replacen("uk", "gb", 1))
+    } else if country == "usa" {
+        format!(
+            "the United States are \"{}\"",
+            text.replacen("usa", "us", 1)
+        )
     } else if let Some(word) = nearest(text, words()) {
         format!("did you mean \"{word}\"?")
     } else {

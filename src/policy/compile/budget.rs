@@ -4,7 +4,7 @@ use super::build::Build;
 use crate::policy::counters::{Budget, Quantity};
 use crate::policy::diagnostic::{At, Fault, Faults, LineIndex, Place};
 use crate::policy::model::{BudgetTable, CapTable, TenantFile};
-use crate::policy::money::{Amount, Money};
+use crate::policy::money::{Amount, Currency, Money};
 use crate::policy::spending::{Allowance, WhenSpent};
 
 /// What one scope's calls may cost, each limit with its place.
@@ -34,7 +34,9 @@ pub(super) fn own(
     faults: &mut Faults<'_>,
 ) -> Option<Draft> {
     let caps = || file.narrower.iter();
-    if table.money.is_empty() && caps().all(|cap| cap.money.is_empty()) {
+    // Beside other faults it may only follow from them.
+    let limits_nothing = table.money.is_empty() && caps().all(|cap| cap.money.is_empty());
+    if limits_nothing && !faults.any_errors() {
         let fault = Fault::warning("this budget limits nothing");
         faults.add(table.place, fault.help("add per_day or per_month"));
     }
@@ -141,6 +143,10 @@ fn is_usable(
         return false;
     };
     let (currency, other) = (tariff.currency(), amount.value.currency);
+    if currency == Currency::NONE {
+        // What is wrong with the tariff is said where it is.
+        return false;
+    }
     if currency != other {
         let fault = Fault::error(format!(
             "the budget is in {other}, the tariff in {currency}"

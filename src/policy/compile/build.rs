@@ -225,6 +225,16 @@ impl<'z> Build<'z> {
             hasher.update(format!("{net} {kind} {name}\n").as_bytes());
         }
         self.peers_hash = hasher.finalize().into();
+        for (net, (_, place)) in &claims {
+            let is_v4 = matches!(net, IpNet::V4(_));
+            let mut listeners = self.listeners.iter();
+            if !self.listeners.is_empty() && !listeners.any(|it| it.bind.is_ipv4() == is_v4) {
+                let version = if is_v4 { "IPv4" } else { "IPv6" };
+                let fault = Fault::warning(format!("no listener hears this {version} address"));
+                let help = format!("add a [[listen]] with an {version} address");
+                faults.add(*place, fault.label("nothing comes from there").help(help));
+            }
+        }
         let peers = Peers::new(claims.into_iter().map(|(net, (peer, _))| (net, peer)));
         for (at, peer) in &self.reached {
             let ip = at.value.ip();
