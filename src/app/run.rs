@@ -1,16 +1,22 @@
 //! `tollgate run`: boot.
 
+use std::cell::RefCell;
 use std::io::{self, IsTerminal, stderr};
 use std::sync::Arc;
 
 use tracing_subscriber::filter::LevelFilter;
 
 use crate::admin::Socket;
-use crate::ledger::{Chain, Fault, Follower, Journal, Ledger, Sink};
+use crate::base::time::Wall;
+use crate::base::token::Buckets;
+use crate::ledger::{
+    Chain, Dealt, Fault, Follower, Indexing, Journal, Keep, Ledger, Recovered, Sink, Snapshots,
+};
 use crate::net;
 use crate::policy::{Counters, RuleSet};
 use crate::record::Record;
 
+use super::blocks::Blocks;
 use super::control::{self, Running};
 use super::rules::{self, Broken, Files, Rules};
 use super::{cli, last_good, log, sources};
@@ -27,23 +33,36 @@ pub(super) fn run(wanted: cli::Run) -> Result<(), String> {
     let bucket_key = ledger.key().map_err(|fault| fault.to_string())?;
     let counters = Arc::new(Counters::new());
     let files = Arc::<Files>::default();
+    let recovered = recover(&ledger, &counters).map_err(|fault| fault.to_string())?;
     let rules = first_rules(&configuration, &counters, &ledger, &files)?;
     let run = rules.run().clone();
     let shards = run.shards.unwrap_or_else(net::default_shards);
+    let ledger = ledger.with_segment_size(run.segment_megabytes << 20);
     // Before the journal says that a run has begun.
     let sockets = net::Sockets::open(&rules).map_err(|error| error.to_string())?;
     let socket = sources::socket_of(&configuration.config)?;
     let socket = Socket::open(&socket).map_err(|fault| fault.to_string())?;
+    let blocks = Blocks::kept(&ledger);
     let running = Running {
         configuration: configuration.config.clone(),
         ledger: directory.clone(),
         start: net::clock::now(),
         files: Arc::clone(&files),
+        blocks: RefCell::new(blocks.clone()),
     };
-    let journals = journals(&ledger, shards, &rules).map_err(|fault| fault.to_string())?;
-    let following = sinks(&ledger)
+    let dealt = recovered.deal(&Buckets::new(bucket_key), shards, net::clock::now().wall);
+    let journals = journals(&ledger, &dealt, &rules).map_err(|fault| fault.to_string())?;
+    let keep = Keep {
+        days: Some(run.keep_days),
+        bytes: run
+            .keep_gigabytes
+            .map(|it| it.saturating_mul(1_000_000_000)),
+    };
+    let following = sinks(&ledger, keep)
         .and_then(|sinks| Follower::new(ledger.clone(), sinks, net::clock::now).start())
         .map_err(|fault| fault.to_string())?;
+    let indexing = Indexing::start(ledger.clone(), keep, net::clock::now);
+    let indexing = indexing.map_err(|fault| fault.to_string())?;
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
         configuration = %configuration.config.display(),
@@ -64,8 +83,10 @@ pub(super) fn run(wanted: cli::Run) -> Result<(), String> {
     net::run(net::Setup {
         rules: Arc::new(rules),
         sockets,
+        blocks: blocks.in_force(),
         counters: Arc::clone(&counters),
         journals,
+        restored: restored(dealt),
         bucket_key,
         directory,
         stop_after: run.stop_after,
@@ -75,12 +96,16 @@ pub(super) fn run(wanted: cli::Run) -> Result<(), String> {
     .map_err(|error| error.to_string())?;
     close(&ledger, shards, counters.places()).map_err(|fault| fault.to_string())?;
     following.finish();
+    drop(indexing);
     Ok(())
 }
 
 /// Who makes something of what is journalled, behind the calls' way.
-fn sinks(ledger: &Ledger) -> Result<Vec<Box<dyn Sink>>, Fault> {
-    Ok(vec![Box::new(Chain::open(ledger)?)])
+fn sinks(ledger: &Ledger, keep: Keep) -> Result<Vec<Box<dyn Sink>>, Fault> {
+    Ok(vec![
+        Box::new(Snapshots::new(ledger.clone())),
+        Box::new(Chain::open(ledger)?.keeping(keep)),
+    ])
 }
 
 /// The rules to start with: those of the files or, if they are broken, the last
@@ -140,17 +165,52 @@ fn start_log(form: cli::Log) -> Result<(), String> {
     log::start(form, level, stderr().is_terminal())
 }
 
-/// A journal for each shard, each beginning with who writes it, by which rules.
+/// What the ledger holds of the lives before. What they counted is counted on.
+pub(super) fn recover(ledger: &Ledger, counters: &Counters) -> Result<Recovered, Fault> {
+    let mut recovered = ledger.recover(net::clock::now(), boot().trim())?;
+    if recovered.damaged > 0 {
+        tracing::error!(
+            places = recovered.damaged,
+            "the ledger is damaged: calls that only the damaged places tell of are not known, \
+             and neither is what they cost"
+        );
+    }
+    let calls = recovered.up();
+    if calls > 0 {
+        tracing::info!(calls, "going on with the calls of the last run");
+    }
+    counters.restore(std::mem::take(&mut recovered.tallies));
+    Ok(recovered)
+}
+
+/// Which of the host's boots this is; nothing if it does not tell.
+fn boot() -> String {
+    std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default()
+}
+
+/// What the shards are told of it.
+pub(super) fn restored(dealt: Dealt) -> Vec<net::Restored> {
+    let shares = dealt.shares.into_iter();
+    shares
+        .map(|share| net::Restored {
+            calls: share.calls.into_iter().map(|taken| taken.call).collect(),
+            next: share.next,
+        })
+        .collect()
+}
+
+/// A journal for each shard, each beginning with who writes it, by which rules, and
+/// with what the shard takes over of the lives before.
 pub(super) fn journals(
     ledger: &Ledger,
-    shards: u16,
+    dealt: &Dealt,
     rules: &RuleSet,
 ) -> Result<Vec<Box<dyn net::Journal>>, Fault> {
     let wall = net::clock::now().wall;
-    let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
-    let open = |shard| {
-        let mut journal = Journal::open(ledger, shard, wall)?;
-        journal.begin(&[
+    let boot = boot();
+    let shards = u16::try_from(dealt.shares.len()).unwrap_or(u16::MAX);
+    let opening = |shard| {
+        vec![
             Record::Started {
                 wall,
                 shard,
@@ -163,10 +223,12 @@ pub(super) fn journals(
                 hash: rules.hash(),
                 version: rules.version(),
             },
-        ])?;
-        Ok(Box::new(journal) as Box<dyn net::Journal>)
+        ]
     };
-    (0..shards).map(open).collect()
+    let journals = dealt.resume(ledger, wall, opening)?.into_iter();
+    Ok(journals
+        .map(|journal| Box::new(journal) as Box<dyn net::Journal>)
+        .collect())
 }
 
 /// Writes into each journal that it ended in order: without this, the next start
@@ -185,6 +247,10 @@ impl net::Journal for Journal {
 
     fn wants_room(&self) -> bool {
         Journal::wants_room(self)
+    }
+
+    fn new_day(&mut self, wall: Wall) -> io::Result<()> {
+        Journal::new_day(self, wall)
     }
 
     fn prepare(&mut self) -> io::Result<()> {

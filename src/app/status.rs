@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use crate::admin::protocol::{Budget, Order, Reply, Status, Tenant};
 
+use super::block::line as blocked_line;
 use super::cli::Status as Wanted;
 use super::control::span;
 use super::render::count;
@@ -79,6 +80,8 @@ fn text(status: &Status) -> String {
         false => "",
     };
     lines.push(("calls", format!("{up} up, {on}{stopping}")));
+    let blocked = status.blocks.iter();
+    lines.extend(blocked.map(|it| ("BLOCKED", blocked_line(it))));
     lines.push(("journal", journal(status)));
     for carrier in &status.carriers {
         lines.push((

@@ -61,11 +61,15 @@ impl Calls {
             call_id: &call_id,
         };
         through.announce(now, &rules, arrived, out);
+        let named = &mut self.tools.named;
+        named.journal_counted(reference, &call.hold, &call.counted, out);
         let called = format!("sip:{}@{}", number.as_str(), to.address);
         let opening = Opening {
             reference,
             direction: Direction::Inbound,
             emergency: false,
+            tenant: &tenant.name,
+            abroad: false,
             peer: &tenant.name,
             far,
             hold: Some(call.hold),
@@ -100,7 +104,7 @@ impl Calls {
                     pai: asserted(arrived),
                     from: arrived.essentials.from,
                 };
-                self.tools.rules.judge_inbound(&facts, now)
+                self.tools.rules.judge_inbound(&facts, &self.blocks, now)
             }
             (None, _) => Inbound::Refuse(Refused::because(Reason::NoSingleMeaning), None),
         }

@@ -24,6 +24,7 @@ use crate::sip::uri::Uri;
 use crate::transaction::ServerKey;
 
 use super::account::{Account, journal_lease};
+use super::evidence::{Extent, Kind};
 use super::leg::Far;
 use super::open::{Opening, own_failure};
 use super::{Arrived, Calls, Event, Outbox, topology};
@@ -48,6 +49,10 @@ impl Calls {
         let forwarded_by = forwarded_by(arrived);
         let facts = facts(tenant, uri, &forwarded_by, arrived);
         let rules = &self.tools.rules;
+        if let Some(refused) = rules.blocked(&self.blocks, &facts, now.wall) {
+            let asker = Asker::Tenant(tenant);
+            return self.refuse_call(now, asker, server, &refused, arrived, out);
+        }
         let emergency = || matches!(rules.decide(&facts), Ruling::Emergency(_));
         let far = match topology::caller_end(arrived) {
             Some(far) => far,
@@ -182,16 +187,23 @@ impl Calls {
             carrier,
         };
         judged.announce(now, &rules, &allowed, arrived, out);
-        if let Some(lease) = &allowed.lease {
-            journal_lease(reference, now, lease, out);
+        let named = &mut self.tools.named;
+        if let Some(counted) = &allowed.counted {
+            named.journal_counted(reference, &allowed.hold, counted, out);
         }
         let (ring, longest) = (allowed.longest_ring, allowed.longest_call);
         let account = (!emergency).then(|| Account::new(now, ring, allowed.lease));
+        if let (Some(lease), Some(account)) = (&allowed.lease, &account) {
+            journal_lease(reference, now, lease, out);
+            named.journal_held(reference, &allowed.hold, || account.billing(), out);
+        }
         let privacy = privacy(allowed.permit.presentation);
         let opening = Opening {
             reference,
             direction: Direction::Outbound,
             emergency,
+            tenant: &tenant.name,
+            abroad: !emergency && rules.is_abroad(id, &allowed.permit.number),
             peer: &carrier.name,
             far,
             hold: Some(allowed.hold),
@@ -217,7 +229,7 @@ impl Calls {
     /// Refuses a call. A phone system gets the one answer after which it does not
     /// try another trunk. A carrier gets 486 where a tenant's caps leave no room:
     /// its caller hears that the line is busy, and what is set up for that case
-    /// happens.
+    /// happens, but nothing where the tenant is blocked.
     pub(super) fn refuse_call(
         &mut self,
         now: Now,
@@ -228,11 +240,18 @@ impl Calls {
         out: &mut Outbox,
     ) {
         let call = self.tools.number_call();
-        let rules = &self.tools.rules;
         let (tenant, direction) = match asker {
             Asker::Tenant(tenant) => (Some(tenant), Direction::Outbound),
             Asker::Carrier(tenant) => (tenant, Direction::Inbound),
         };
+        let kind = Kind {
+            tenant,
+            direction,
+            reason: refused.reason,
+        };
+        let source = arrived.flow.remote;
+        let extent = self.evidence.take(now, kind, source, refused.number);
+        let rules = &self.tools.rules;
         let name = tenant
             .and_then(|id| rules.tenant(id))
             .map(|tenant| Arc::clone(&tenant.name));
@@ -249,18 +268,18 @@ impl Calls {
             call_id: b"",
             carrier: "",
         }
-        .journal(now, rules, arrived, out);
+        .journal_some(now, rules, arrived, extent, out);
         out.events.push(Event::Refused {
             tenant: tenant_name,
-            source: arrived.flow.remote.ip(),
+            source: source.ip(),
             number: refused.number,
             reason: refused.reason,
         });
         let code = refused.reason.code();
         // Q.850's causes (RFC 3326): 17 is "user busy", 21 "call rejected".
         let (status, cause) = match asker {
-            Asker::Carrier(Some(_)) => (486, 17),
-            Asker::Carrier(None) | Asker::Tenant(_) => (603, 21),
+            Asker::Carrier(Some(_)) if refused.reason != Reason::Blocked => (486, 17),
+            Asker::Carrier(_) | Asker::Tenant(_) => (603, 21),
         };
         self.answer(now, server, status, out, |draft| {
             draft.put_args(
@@ -354,9 +373,8 @@ impl Uris {
         }
         let address = carrier.address;
         let called = match user.as_bytes().first() {
-            Some(b'+') => format!("sip:{user}@{address};user=phone"),
             Some(b'u') => user,
-            _ => format!("sip:{user}@{address}"),
+            _ => format!("sip:{user}@{address}{}", carrier.user_param(&user)),
         };
         let mut identity = String::with_capacity(48);
         let _ = write!(identity, "sip:{}@{here}", permit.caller.number.as_str());
@@ -439,6 +457,7 @@ fn clipped(text: &[u8]) -> &[u8] {
 }
 
 impl Judged<'_> {
+    /// Records the verdict and the INVITE.
     pub(super) fn journal(
         self,
         now: Now,
@@ -446,6 +465,21 @@ impl Judged<'_> {
         arrived: &Arrived<'_>,
         out: &mut Outbox,
     ) {
+        self.journal_some(now, rules, arrived, Extent::Whole, out);
+    }
+
+    /// Records so much of it.
+    fn journal_some(
+        self,
+        now: Now,
+        rules: &RuleSet,
+        arrived: &Arrived<'_>,
+        extent: Extent,
+        out: &mut Outbox,
+    ) {
+        if extent == Extent::Counted {
+            return;
+        }
         let rule = self.rule.map(|rule| rules.rule(rule));
         let [a, b, c, d, e, f, g, h, ..] = rules.hash();
         out.journal(&Record::Verdict {
@@ -468,5 +502,8 @@ impl Judged<'_> {
             b_call_id: self.call_id,
             carrier: self.carrier,
         });
+        if extent == Extent::Whole {
+            out.journal_invite(self.call, arrived.message);
+        }
     }
 }

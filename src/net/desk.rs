@@ -21,6 +21,7 @@ use super::log::Strangers;
 use super::mailbox::Mailbox;
 use super::quarantine::Quarantine;
 use super::reins::Receipt;
+use super::run::Restored;
 use super::stats::Stats;
 use super::udp::Datagram;
 
@@ -92,6 +93,13 @@ impl Desk {
         }
     }
 
+    /// Takes over calls of an earlier life. What follows from that leaves before
+    /// anything of this life.
+    pub(super) fn restore(&mut self, now: Now, restored: Restored) {
+        let Restored { calls, next } = restored;
+        self.shard.restore(now, calls, next, &mut self.outbox);
+    }
+
     /// A datagram that came to `listener`.
     pub(super) fn datagram(&mut self, now: Now, listener: ListenerId, datagram: &Datagram<'_>) {
         let Some(message) = admit(
@@ -147,7 +155,10 @@ impl Desk {
                 }
                 self.receipts.push(receipt);
             }
-            Letter::Stop => return false,
+            Letter::Stop => {
+                self.command(now, Command::Close);
+                return false;
+            }
         }
         true
     }

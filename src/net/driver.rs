@@ -152,7 +152,7 @@ impl Driver {
 
     /// Lets no new call in while the journal cannot be trusted.
     fn tend_journal(&mut self, now: Now) {
-        self.pen.tend(now.mono);
+        self.pen.tend(now);
         let trusted = self.pen.is_trusted();
         if trusted == self.closed {
             self.closed = !trusted;

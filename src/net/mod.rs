@@ -31,6 +31,6 @@ mod wire;
 pub use pen::Journal;
 pub use reins::{Beside, Obeyed, Reins, Silent};
 pub use rules::Reload;
-pub use run::{RunError, Setup, default_shards, run, run_until};
+pub use run::{Restored, RunError, Setup, default_shards, run, run_until};
 pub use socket::{BindError, Sockets};
 pub use stats::{Stats, Tally};

@@ -114,7 +114,7 @@ pub struct Currency([u8; 3]);
 
 impl Currency {
     /// No currency, by ISO 4217.
-    pub(super) const NONE: Self = Self(*b"XXX");
+    pub const NONE: Self = Self(*b"XXX");
 
     /// Whether money of it goes round: ISO 4217 lists it.
     pub(super) fn is_in_use(self) -> bool {

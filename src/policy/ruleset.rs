@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::cap::Condition;
 use super::counters::Zone;
-use super::diagnostic::Diagnostic;
+use super::diagnostic::{Diagnostic, nearest};
 use super::hours::Hours;
 use super::lane::{Cap, Home, Lane, Part};
 use super::number::{Kind, Number};
@@ -71,6 +71,19 @@ pub struct Carrier {
     pub listener: ListenerId,
     /// How it wants numbers written.
     pub number_format: NumberFormat,
+    /// Whether it wants `user=phone` behind them (RFC 3261 §19.1.1); none for behind
+    /// those with a `+` alone.
+    pub user_phone: Option<bool>,
+}
+
+impl Carrier {
+    /// What stands behind the address of a URI with this user part.
+    pub(crate) fn user_param(&self, user: &str) -> &'static str {
+        match self.user_phone.unwrap_or(user.starts_with('+')) {
+            true => ";user=phone",
+            false => "",
+        }
+    }
 }
 
 /// Where inbound calls of a tenant go: its phone system.
@@ -125,6 +138,12 @@ pub struct Run {
     pub stop_after: Duration,
     /// The journal's directory, relative to the main file.
     pub ledger: String,
+    /// How large a segment of the journal is, in 2²⁰ bytes: 1 to 1,024.
+    pub segment_megabytes: u64,
+    /// For how many days the journal is kept.
+    pub keep_days: u64,
+    /// How large the journal may grow, in 10⁹ bytes; none for any size.
+    pub keep_gigabytes: Option<u64>,
     /// The control socket, relative to the main file; none for the usual one in
     /// the journal's directory.
     pub socket: Option<String>,
@@ -162,7 +181,7 @@ pub struct RuleSet {
     pub(super) peers: Peers,
     /// BLAKE3 of who sends from where.
     pub(super) peers_hash: [u8; 32],
-    pub(super) numbering: &'static Numbering,
+    pub(super) numbering: Arc<Numbering>,
     pub(super) plans: Vec<Plan>,
     /// Of each plan.
     pub(super) homes: Vec<Home>,
@@ -246,6 +265,12 @@ impl RuleSet {
         self.names.get(at).copied()
     }
 
+    /// The tenant whose name is nearest to `name`, if one is near enough to be meant.
+    #[must_use]
+    pub fn tenant_nearest(&self, name: &str) -> Option<&str> {
+        nearest(name, self.tenants.iter().map(|it| &*it.name))
+    }
+
     /// Whose traffic comes from `source`: the longest claimed prefix wins. Who
     /// sends is the same on every listener.
     #[must_use]
@@ -280,8 +305,8 @@ impl RuleSet {
 
     /// The numbering table that these rules go by.
     #[must_use]
-    pub fn numbering(&self) -> &'static Numbering {
-        self.numbering
+    pub fn numbering(&self) -> &Numbering {
+        &self.numbering
     }
 
     /// Whose own number this is, among the tenants that take calls.

@@ -90,6 +90,16 @@ impl Packed {
         (!self.is_short()).then_some((self.word() & mask, rest))
     }
 
+    /// All of it in one word, as the journal keeps it.
+    pub(super) fn bits(self) -> u64 {
+        self.0
+    }
+
+    /// What [`Packed::bits`] is of.
+    pub(super) fn from_bits(bits: u64) -> Self {
+        Self(bits)
+    }
+
     /// The word itself, with the lowest 4 bits clear.
     pub(super) fn word(self) -> u64 {
         self.0 & !0xF
@@ -285,11 +295,6 @@ fn unknown(text: &str, country: &str, numbering: &Numbering) -> TargetFault {
         format!("write \"{lower}\": names are in lower case")
     } else if country == "uk" {
         format!("the United Kingdom is \"{}\"", text.replacen("uk", "gb", 1))
-    } else if country == "usa" {
-        format!(
-            "the United States are \"{}\"",
-            text.replacen("usa", "us", 1)
-        )
     } else if let Some(word) = nearest(text, words()) {
         format!("did you mean \"{word}\"?")
     } else {

@@ -16,7 +16,7 @@ use super::target::Packed;
 /// # Errors
 ///
 /// What is expected instead.
-pub(super) fn duration(text: &str) -> Result<Duration, &'static str> {
+pub fn duration(text: &str) -> Result<Duration, &'static str> {
     const EXPECTED: &str = "write a number and its unit, h, m or s: \"4h\", \"90s\", \"1h30m\"";
     let mut total = 0_u64;
     let mut number: Option<u64> = None;

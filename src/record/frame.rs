@@ -12,7 +12,7 @@
 use super::Record;
 
 /// The payload's first byte. Another one means another encoding.
-pub const VERSION: u8 = 2;
+pub const VERSION: u8 = 3;
 
 /// The payload's last byte.
 pub(super) const END: u8 = 0xFF;
@@ -137,6 +137,12 @@ pub(super) fn seal(frame: &mut [u8]) -> bool {
     let [c0, c1, c2, c3] = checksum(length, payload).to_le_bytes();
     *header = [l0, l1, l2, l3, c0, c1, c2, c3];
     true
+}
+
+/// The same, for tests that make frames of other versions.
+#[cfg(test)]
+pub(crate) fn seal_for_test(frame: &mut [u8]) -> bool {
+    seal(frame)
 }
 
 fn checksum(length: u32, payload: &[u8]) -> u32 {

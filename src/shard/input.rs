@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::base::flow::Flow;
-use crate::policy::RuleSet;
+use crate::policy::{RuleSet, Switch};
 use crate::sip::message::Message;
 use crate::transaction::Origin;
 
@@ -55,4 +55,8 @@ pub enum Command {
     },
     /// Hang up every call.
     HangUpAll,
+    /// Block what is said, and nothing else, and hang up what the order says.
+    Block(Arc<Switch>),
+    /// The shard ends: record what waits to be recorded with more of its kind.
+    Close,
 }

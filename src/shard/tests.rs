@@ -1,7 +1,8 @@
-//! The plain call and the plain refusal, message by message. Everything else is
-//! for the simulation.
+//! The plain call and the plain refusal. Everything else is for the simulation.
 
+mod blocks;
 mod emergency;
+mod restart;
 mod rules;
 
 use std::time::Duration;
@@ -12,6 +13,7 @@ use jiff::tz::TimeZoneDatabase;
 use super::*;
 use crate::base::flow::{Flow, ListenerId, Transport};
 use crate::policy::{Counters, Options, Source, Sources, compile};
+use crate::record::Fold;
 use crate::sip::scan;
 use crate::transaction::{Origin, Timers, Transmit};
 
@@ -56,21 +58,24 @@ struct World {
     notes: Vec<String>,
     /// Whether the last input left a record.
     recorded: bool,
+    /// What all records come to.
+    fold: Fold,
 }
 
-/// The rules with this tenant.
-fn compiled(tenant: &str, counters: &Counters) -> Arc<RuleSet> {
+/// The rules with this main file and tenant.
+fn compiled(main: &str, tenant: &str, counters: &Counters) -> Arc<RuleSet> {
     let source = |name: &str, text: &str| Source {
         name: name.into(),
         text: text.into(),
     };
     let sources = Sources {
-        main: source("tollgate.toml", MAIN),
+        main: source("tollgate.toml", main),
         tenants: vec![source("tenants/acme.toml", tenant)],
         plans: vec![source(
             "plans/jp.toml",
             include_str!("../../policies/plans/jp.toml"),
         )],
+        numbering: None,
         tariffs: Vec::new(),
     };
     let zones = TimeZoneDatabase::bundled();
@@ -83,6 +88,10 @@ impl World {
     }
 
     fn of(tenant: &str) -> Self {
+        Self::with(MAIN, tenant)
+    }
+
+    fn with(main: &str, tenant: &str) -> Self {
         let counters = Counters::new();
         let config = Config {
             id: 0,
@@ -90,7 +99,7 @@ impl World {
             key: 1,
             bucket_key: 2,
             timers: Timers::default(),
-            rules: compiled(tenant, &counters),
+            rules: compiled(main, tenant, &counters),
         };
         let now = Now {
             mono: Mono::from_nanos(1),
@@ -104,6 +113,7 @@ impl World {
             alerts: Vec::new(),
             notes: Vec::new(),
             recorded: false,
+            fold: Fold::default(),
         }
     }
 
@@ -128,6 +138,11 @@ impl World {
 
     fn take(&mut self, input: Input) -> Vec<(String, String)> {
         self.shard.handle(self.now, input, &mut self.out);
+        self.taken()
+    }
+
+    /// What a turn left.
+    fn taken(&mut self) -> Vec<(String, String)> {
         self.alerts
             .extend(self.out.events.iter().filter_map(|event| match event {
                 Event::Alert {
@@ -146,6 +161,7 @@ impl World {
             if let Record::Note { what, detail, .. } = record {
                 self.notes.push(format!("{what}: {detail}"));
             }
+            self.fold.apply(&record);
             records = rest;
         }
         let sent = self.out.transmits.iter().map(|transmit| {

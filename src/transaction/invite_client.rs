@@ -97,6 +97,16 @@ impl InviteClient {
         (machine, todo)
     }
 
+    /// One that had a provisional response before a restart, and may have had more:
+    /// it is not sent again.
+    pub(super) const fn resumed() -> Self {
+        Self {
+            state: State::Proceeding,
+            cancel: Cancel::No,
+            resent: 0,
+        }
+    }
+
     pub(super) fn step(&mut self, event: Event, timers: &Timers, reliable: bool) -> Todo {
         use {Event as E, State as S};
         match (self.state, event) {

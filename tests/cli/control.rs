@@ -173,3 +173,79 @@ fn another_user_gives_no_orders() {
     running.says("another user tried to give orders");
     running.stop();
 }
+
+#[test]
+fn a_block_is_in_force_kept_over_a_restart_and_lifted() {
+    let files = folder();
+    let order = |words: &[&str]| files.tollgate(&[words, &["-c", "tollgate.toml"]].concat());
+    order(&["block", "kiku"]).is_one_line("no Tollgate is running with this configuration");
+    let mut running = Running::start(&files, &[]);
+    running.says("listening on UDP");
+    order(&["block", "kiko"]).is_one_line("did you mean kiku?");
+    order(&["block", "kiku", "--why", "a\nb"]).is_one_line("the reason is one line");
+    order(&["unblock", "kiku"]).is_one_line("\"kiku\" is not blocked: nobody is");
+    assert_eq!(order(&["block"]).code, Some(2));
+    let said = order(&[
+        "block",
+        "kiku",
+        "--for",
+        "2h",
+        "--hang-up",
+        "--why",
+        "ticket 17",
+    ]);
+    assert_eq!(said.code, Some(0), "{said:?}");
+    assert!(
+        said.out
+            .starts_with("blocked: kiku: every call but emergency calls until ")
+    );
+    assert!(
+        said.out
+            .contains("it is over with: tollgate unblock kiku -c tollgate.toml")
+    );
+    running.says("blocked by=");
+    assert_eq!(order(&["block", "--all", "--international"]).code, Some(0));
+    let status = order(&["status"]).out;
+    let blocked: Vec<&str> = status
+        .lines()
+        .filter(|it| it.starts_with("BLOCKED"))
+        .collect();
+    assert!(
+        matches!(blocked.as_slice(), [one, two]
+            if one.contains("kiku: every call") && one.ends_with(": ticket 17")
+            && two.contains("every tenant: every call abroad")),
+        "{status}"
+    );
+
+    running.kill();
+    let mut running = Running::start(&files, &[]);
+    running.says("blocked tenant=\"kiku\"");
+    running.says("listening on UDP");
+    assert_eq!(order(&["reload"]).code, Some(0));
+    let said = order(&["unblock", "--all"]);
+    assert!(said.out.contains("still blocked: kiku: "), "{said:?}");
+    let said = order(&["unblock", "kiku", "--why", "it is over"]);
+    assert_eq!(said.code, Some(0), "{said:?}");
+    assert!(!said.out.contains("still blocked"), "{said:?}");
+    let export = order(&["ledger", "export"]).out;
+    for part in [
+        r#""order":"block","tenant":"kiku","detail":"everything","hang_up":true,"lasts_s":7200"#,
+        r#""order":"unblock","tenant":"kiku","detail":"everything","hang_up":false"#,
+        r#""why":"it is over""#,
+    ] {
+        assert!(export.contains(part), "{part}: {export}");
+    }
+    running.stop();
+
+    // Nobody knows what was blocked: everything is.
+    files.write("ledger/blocks.json", "[{");
+    let mut running = Running::start(&files, &[]);
+    running.says("nobody knows what was blocked");
+    assert!(
+        order(&["status"])
+            .out
+            .contains("every tenant: every call but emergency calls")
+    );
+    assert_eq!(order(&["unblock", "--all"]).code, Some(0));
+    running.stop();
+}

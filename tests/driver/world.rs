@@ -9,7 +9,7 @@ use std::time::Duration;
 use jiff::tz::TimeZoneDatabase;
 use tollgate::ledger::{Journal, Ledger, Reader};
 use tollgate::net::{self, RunError, Setup, Sockets, clock};
-use tollgate::policy::{Counters, Options, RuleSet, Source, Sources, compile};
+use tollgate::policy::{Blocks, Counters, Options, RuleSet, Source, Sources, compile};
 
 use super::PATIENCE;
 use super::peer::{Peer, header, response, within};
@@ -142,8 +142,10 @@ impl World {
         let setup = Setup {
             sockets: Sockets::open(&rules).unwrap(),
             rules: Arc::new(rules),
+            blocks: Blocks::default(),
             counters: Arc::clone(&counters),
             journals: journals(&ledger, &disk),
+            restored: Vec::new(),
             bucket_key: ledger.key().unwrap(),
             directory: directory.clone(),
             stop_after: match listen {
@@ -370,6 +372,7 @@ fn rules(main: &str, tenant: &str, counters: &Counters) -> Result<RuleSet, Strin
         main: source("tollgate.toml", main),
         tenants: vec![source("tenants/acme.toml", tenant)],
         plans: vec![source("plans/jp.toml", plan)],
+        numbering: None,
         tariffs: Vec::new(),
     };
     let zones = TimeZoneDatabase::bundled();

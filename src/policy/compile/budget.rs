@@ -143,11 +143,8 @@ fn is_usable(
         return false;
     };
     let (currency, other) = (tariff.currency(), amount.value.currency);
-    if currency == Currency::NONE {
-        // What is wrong with the tariff is said where it is.
-        return false;
-    }
-    if currency != other {
+    // A tariff of which nothing could be read has a fault of its own.
+    if currency != other && currency != Currency::NONE {
         let fault = Fault::error(format!(
             "the budget is in {other}, the tariff in {currency}"
         ));

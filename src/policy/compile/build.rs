@@ -8,7 +8,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 use jiff::tz::TimeZoneDatabase;
 
-use super::main::{LEDGER, STOP_AFTER};
+use super::main::{KEPT_DAYS, LEDGER, SEGMENT_MEGABYTES, STOP_AFTER};
 use crate::base::flow::ListenerId;
 use crate::policy::cap::Condition;
 use crate::policy::counters::{Counters, Zone};
@@ -30,7 +30,7 @@ use crate::policy::values::{self, NumberRange};
 
 /// Everything known so far.
 pub(super) struct Build<'z> {
-    pub numbering: &'static Numbering,
+    pub numbering: Arc<Numbering>,
     pub counters: &'z Counters,
     zone_database: &'z TimeZoneDatabase,
     pub main_place: Place,
@@ -69,7 +69,7 @@ pub(super) struct Build<'z> {
 
 impl<'z> Build<'z> {
     pub(super) fn new(
-        numbering: &'static Numbering,
+        numbering: Arc<Numbering>,
         zone_database: &'z TimeZoneDatabase,
         counters: &'z Counters,
     ) -> Self {
@@ -82,6 +82,9 @@ impl<'z> Build<'z> {
             run: Run {
                 shards: None,
                 stop_after: STOP_AFTER,
+                segment_megabytes: SEGMENT_MEGABYTES,
+                keep_days: KEPT_DAYS,
+                keep_gigabytes: None,
                 ledger: LEDGER.to_owned(),
                 socket: None,
             },
@@ -139,7 +142,7 @@ impl<'z> Build<'z> {
         let Target::Prefix(prefix) = target else {
             return Classes::default();
         };
-        let numbering = self.numbering;
+        let numbering = &self.numbering;
         *self.under.entry(prefix).or_insert_with(|| {
             let number = prefix.number();
             let digits = number.as_ref().and_then(|it| it.international_digits());
@@ -225,16 +228,8 @@ impl<'z> Build<'z> {
             hasher.update(format!("{net} {kind} {name}\n").as_bytes());
         }
         self.peers_hash = hasher.finalize().into();
-        for (net, (_, place)) in &claims {
-            let is_v4 = matches!(net, IpNet::V4(_));
-            let mut listeners = self.listeners.iter();
-            if !self.listeners.is_empty() && !listeners.any(|it| it.bind.is_ipv4() == is_v4) {
-                let version = if is_v4 { "IPv4" } else { "IPv6" };
-                let fault = Fault::warning(format!("no listener hears this {version} address"));
-                let help = format!("add a [[listen]] with an {version} address");
-                faults.add(*place, fault.label("nothing comes from there").help(help));
-            }
-        }
+        unheard_claims(&self.listeners, &claims, faults);
+        nested_claims(&claims, faults);
         let peers = Peers::new(claims.into_iter().map(|(net, (peer, _))| (net, peer)));
         for (at, peer) in &self.reached {
             let ip = at.value.ip();
@@ -407,4 +402,45 @@ pub(super) fn no_such<'k>(
         }
     };
     faults.add(name.place, fault.help(help));
+}
+
+/// Warns of networks that no listener hears.
+fn unheard_claims(
+    listeners: &[Listener],
+    claims: &BTreeMap<IpNet, (Peer, Place)>,
+    faults: &mut Faults<'_>,
+) {
+    for (net, (_, place)) in claims {
+        let is_v4 = matches!(net, IpNet::V4(_));
+        let heard = listeners.iter().any(|it| it.bind.is_ipv4() == is_v4);
+        if !heard && !listeners.is_empty() {
+            let version = if is_v4 { "IPv4" } else { "IPv6" };
+            let fault = Fault::warning(format!("no listener hears this {version} address"));
+            let help = format!("add a [[listen]] with an {version} address");
+            faults.add(*place, fault.label("nothing comes from there").help(help));
+        }
+    }
+}
+
+/// Warns of networks that lie within another peer's: the narrower claim decides, so
+/// that what comes from there is not the other's.
+fn nested_claims(claims: &BTreeMap<IpNet, (Peer, Place)>, faults: &mut Faults<'_>) {
+    // In the order of their first addresses, the wider first: those that may hold
+    // the one at hand are the last ones that did not end before it.
+    let mut outer: Vec<(IpNet, Peer, Place)> = Vec::new();
+    for (&net, &(peer, place)) in claims {
+        outer.retain(|(wide, ..)| wide.contains(&net));
+        if let Some(&(wide, other, first)) = outer.last()
+            && other != peer
+        {
+            let first = faults.pointer(first);
+            let fault = Fault::warning(format!("`{net}` is part of `{wide}`, another peer's"));
+            let help = format!(
+                "what comes from there is not that peer's any more: {first} claims the whole; take \
+                 this out if that is not meant"
+            );
+            faults.add(place, fault.help(help));
+        }
+        outer.push((net, peer, place));
+    }
 }

@@ -1,7 +1,5 @@
 //! What a cap is on: `on = "international"`, `on = ["caller", "premium"]`.
 
-use std::sync::Arc;
-
 use super::build::Build;
 use super::hours::{Named, OUTSIDE};
 use crate::policy::counters::{Scope, Who};
@@ -59,7 +57,7 @@ impl On {
     pub(super) fn scope(&self, hours: &[Hours]) -> Scope {
         let when = self.when.and_then(|when| {
             let hours = hours.get(when.hours as usize)?;
-            Some((Arc::clone(&hours.name), when.outside))
+            Some((Box::from(&*hours.name), when.outside))
         });
         Scope {
             inbound: self.inbound,
@@ -153,7 +151,7 @@ fn one(build: &Build<'_>, on: &mut On, name: At<&str>) -> Result<(), Fault> {
         let fault = Fault::error(format!("no cap on inbound calls is on `{}`", name.value));
         return Err(fault.help("write \"caller\", \"called\" or both"));
     }
-    let target = Target::parse(name.value, build.numbering).map_err(|fault| {
+    let target = Target::parse(name.value, &build.numbering).map_err(|fault| {
         let help = format!("{}; or \"caller\" or \"called\"", fault.help);
         Fault::error(fault.title).help(help)
     })?;

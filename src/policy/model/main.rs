@@ -14,6 +14,12 @@ pub(in crate::policy) struct MainFile<'t> {
     pub policies: Option<At<&'t str>>,
     /// `ledger.directory`
     pub ledger: Option<At<&'t str>>,
+    /// `ledger.segment_megabytes`
+    pub segment_megabytes: Option<At<u64>>,
+    /// `ledger.keep_days`
+    pub keep_days: Option<At<u64>>,
+    /// `ledger.keep_gigabytes`
+    pub keep_gigabytes: Option<At<u64>>,
     /// `admin.address`
     pub admin: Option<At<&'t str>>,
     /// `admin.socket`
@@ -48,6 +54,8 @@ pub(in crate::policy) struct CarrierTable<'t> {
     pub sources: Vec<At<&'t str>>,
     /// `number_format`
     pub number_format: Option<At<&'t str>>,
+    /// `user_phone`
+    pub user_phone: Option<At<bool>>,
     /// `listener`: the address of the listener it is called from.
     pub listener: Option<At<&'t str>>,
 }
@@ -78,6 +86,9 @@ pub(in crate::policy) fn main_file<'t>(
     if let Some(mut ledger) = root.table("ledger", "[ledger]", faults) {
         file.ledger = ledger.text("directory", faults);
         ledger.required("directory", file.ledger, "\"var/ledger\"", faults);
+        file.segment_megabytes = ledger.count("segment_megabytes", faults);
+        file.keep_days = ledger.count("keep_days", faults);
+        file.keep_gigabytes = ledger.count("keep_gigabytes", faults);
         if let Some(durability) = ledger.text("durability", faults) {
             durability_is_known(durability, faults);
         }
@@ -120,6 +131,7 @@ fn carrier_table<'t>(mut fields: Fields<'t>, faults: &mut Faults<'_>) -> Carrier
         address,
         sources: fields.texts("sources", faults),
         number_format: fields.text("number_format", faults),
+        user_phone: fields.flag("user_phone", faults),
         listener: fields.text("listener", faults),
     };
     fields.close(faults);

@@ -106,6 +106,28 @@ impl<U: Copy> Table<U> {
         self.start_client(now, id, flow, method, packet, Some(owner), out)
     }
 
+    /// Takes up an INVITE that was sent before a restart: nothing is sent, and it
+    /// waits for what comes, or for [`Table::cancel`]. `packet` is what a CANCEL or
+    /// an ACK is made from. `None` as for [`Table::request`].
+    pub fn resume_invite(
+        &mut self,
+        flow: Flow,
+        branch: Token,
+        packet: Packet,
+        owner: U,
+    ) -> Option<ClientKey> {
+        self.insert_client(Client {
+            id: client_id(branch, Method::Invite),
+            flow,
+            machine: Machine::Invite(InviteClient::resumed()),
+            method: Method::Invite,
+            owner: Some(owner),
+            packet: Some(packet),
+            reason: None,
+            clocks: Clocks::default(),
+        })
+    }
+
     #[expect(
         clippy::too_many_arguments,
         reason = "each is one thing the request needs"
