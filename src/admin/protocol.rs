@@ -248,6 +248,9 @@ pub struct Status {
     pub ledger: String,
     /// The rules in force.
     pub rules: Rules,
+    /// The files were broken when they were read last, and these are older rules.
+    #[serde(default)]
+    pub files_broken: bool,
     /// How many shards there are.
     pub shards: usize,
     /// It is being stopped, and lets no new call in.

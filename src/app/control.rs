@@ -19,6 +19,7 @@ use crate::policy::{Amount, Counters, Quantity, RuleSet, Spent, Standing};
 use crate::shard::{Command, Reset};
 
 use super::blocks::Blocks;
+use super::rules::Files;
 
 /// What the operator of a program that runs needs to know of it.
 pub(super) struct Running {
@@ -28,6 +29,8 @@ pub(super) struct Running {
     pub(super) ledger: PathBuf,
     /// When it started.
     pub(super) start: Now,
+    /// The files of rules.
+    pub(super) files: Arc<Files>,
     /// What is blocked.
     pub(super) blocks: RefCell<Blocks>,
     /// What the rules count in.
@@ -126,6 +129,7 @@ impl Desk {
             configuration: self.running.configuration.display().to_string(),
             ledger: self.running.ledger.display().to_string(),
             rules: summary(&rules),
+            files_broken: self.running.files.are_broken(),
             shards: self.reins.shards(),
             stopping: tally.draining > 0,
             calls: tally.calls,

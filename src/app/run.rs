@@ -19,7 +19,7 @@ use crate::record::Record;
 
 use super::blocks::Blocks;
 use super::control::{self, Running};
-use super::rules::{self, Rules};
+use super::rules::{self, Broken, Files, Rules};
 use super::{cli, last_good, log, sources};
 
 /// `tollgate run`.
@@ -33,8 +33,9 @@ pub(super) fn run(wanted: cli::Run) -> Result<(), String> {
     let ledger = Ledger::open(&directory).map_err(|fault| fault.to_string())?;
     let bucket_key = ledger.key().map_err(|fault| fault.to_string())?;
     let counters = Arc::new(Counters::new());
+    let files = Arc::<Files>::default();
     let recovered = recover(&ledger, &counters).map_err(|fault| fault.to_string())?;
-    let rules = first_rules(&configuration, &counters, &ledger)?;
+    let rules = first_rules(&configuration, &counters, &ledger, &files)?;
     let run = rules.run().clone();
     let shards = run.shards.unwrap_or_else(net::default_shards);
     let ledger = ledger
@@ -49,6 +50,7 @@ pub(super) fn run(wanted: cli::Run) -> Result<(), String> {
         configuration: configuration.config.clone(),
         ledger: directory.clone(),
         start: net::clock::now(),
+        files: Arc::clone(&files),
         blocks: RefCell::new(blocks.clone()),
         counters: Arc::clone(&counters),
     };
@@ -74,9 +76,12 @@ pub(super) fn run(wanted: cli::Run) -> Result<(), String> {
     );
     let reload = {
         let (ledger, counters) = (ledger.clone(), Arc::clone(&counters));
-        move || match rules::load(&configuration, &counters) {
-            Ok(rules) => Ok(in_force(rules, &ledger)),
-            Err(broken) => Err(broken.log_and_tell()),
+        move || {
+            let rules = rules::load(&configuration, &counters)
+                .map_err(Broken::log_and_tell)
+                .and_then(|rules| files.replace(&rules.set).map(|()| rules));
+            files.note(rules.is_err());
+            rules.map(|rules| in_force(rules, &ledger))
         }
     };
     net::run(net::Setup {
@@ -113,9 +118,13 @@ fn first_rules(
     configuration: &cli::Configuration,
     counters: &Counters,
     ledger: &Ledger,
+    files: &Files,
 ) -> Result<RuleSet, String> {
     let broken = match rules::load(configuration, counters) {
-        Ok(rules) => return Ok(in_force(rules, ledger)),
+        Ok(rules) => {
+            files.replace(&rules.set)?;
+            return Ok(in_force(rules, ledger));
+        }
         Err(broken) => broken,
     };
     let last_good = last_good::kept(ledger)
@@ -123,6 +132,8 @@ fn first_rules(
     let Some(last_good) = last_good else {
         return Err(broken.show());
     };
+    files.replace(&last_good.set)?;
+    files.note(true);
     let fault = broken.log();
     tracing::error!(
         "{fault}: the rules are broken, and the last good ones are in force instead: correct the \

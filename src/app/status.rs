@@ -64,6 +64,15 @@ fn text(status: &Status) -> String {
             ),
         ),
     ];
+    if status.files_broken {
+        lines.push((
+            "",
+            format!(
+                "THE FILES ARE BROKEN, and the last good rules are in force: see tollgate check -c {}",
+                status.configuration
+            ),
+        ));
+    }
     let up = count(amount(status.calls), "call", "calls");
     let on = count(status.shards, "shard", "shards");
     let stopping = match status.stopping {

@@ -15,7 +15,7 @@ use super::ruleset::{Mode, RuleId, RuleSet, TenantId};
 use super::tariff::Price;
 use super::verdict::Refused;
 use crate::base::limits::LEASES_S;
-use crate::base::time::{Mono, Now};
+use crate::base::time::{Mono, Now, Wall};
 
 /// What happens to live calls when a budget is used up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -137,6 +137,18 @@ impl RuleSet {
             }
         }
         try_for(shortest, Rigour::of(observes))
+    }
+
+    /// The least that its budgets must have free for a call to be let in at `at`
+    /// that may ring for `ring`.
+    pub(super) fn least(rate: &Rate<'_>, ring: Duration, at: Wall) -> Money {
+        let now = Now {
+            mono: Mono::ZERO,
+            wall: at,
+        };
+        let [.., (lasts, interval)] = LEASES_S.map(durations);
+        let asks = Course::new(now, ring, interval).reserve(rate, now, lasts);
+        asks.money
     }
 
     /// What a call must hold that was let in at `since` by rules under which no

@@ -202,3 +202,25 @@ pub(super) mod hash8 {
         <[u8; 8]>::deserialize(from).map(u64::from_be_bytes)
     }
 }
+
+/// An amount in millionths of a currency's unit; in an export a decimal number of the
+/// unit, as text: `"16"`, `"2.67"`.
+pub(super) mod money {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    #[expect(
+        clippy::trivially_copy_pass_by_ref,
+        reason = "serde's `with` hands fields over by reference"
+    )]
+    pub(crate) fn serialize<S: Serializer>(value: &u64, to: S) -> Result<S::Ok, S::Error> {
+        if !to.is_human_readable() {
+            return value.serialize(to);
+        }
+        let text = format!("{}.{:06}", value / 1_000_000, value % 1_000_000);
+        to.serialize_str(text.trim_end_matches('0').trim_end_matches('.'))
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<u64, D::Error> {
+        u64::deserialize(from)
+    }
+}

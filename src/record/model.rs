@@ -177,6 +177,7 @@ pub enum Record<'a> {
         status: u16,
         /// What it has cost at the most, in millionths of the currency's unit:
         /// this was booked. 0 if it has no price.
+        #[serde(with = "encode::money")]
         cost: u64,
         /// In which currency (ISO 4217); empty if it has no price.
         currency: &'a str,
@@ -215,6 +216,7 @@ pub enum Record<'a> {
         /// answer on; from now on if it was answered.
         lasts_s: u32,
         /// How much, in millionths of the currency's unit.
+        #[serde(with = "encode::money")]
         reserved: u64,
         /// The currency (ISO 4217).
         currency: &'a str,
@@ -235,6 +237,7 @@ pub enum Record<'a> {
         /// Whose call it was.
         tenant: &'a str,
         /// What it has cost at the most, in millionths of the currency's unit.
+        #[serde(with = "encode::money")]
         cost: u64,
         /// The currency (ISO 4217).
         currency: &'a str,

@@ -61,7 +61,7 @@ fn reload_waits_and_shows_what_is_wrong() {
     );
     let last = said.err.lines().last().unwrap();
     assert!(
-        last.contains("the rules stay as they were: tollgate.toml: 1 fault"),
+        last.contains("the rules stay as they were: 1 fault in the configuration"),
         "{said:?}"
     );
     assert_eq!(hash(&files), before);
@@ -75,6 +75,41 @@ fn reload_waits_and_shows_what_is_wrong() {
     assert_eq!(said.code, Some(0), "{said:?}");
     let after = hash(&files);
     assert!(after != before && said.out.contains(&after), "{said:?}");
+    running.stop();
+}
+
+#[test]
+fn a_folder_of_tenants_that_is_gone_for_a_moment_changes_nothing() {
+    let files = folder();
+    let mut running = Running::start(&files, &[]);
+    running.says("listening on UDP");
+    let reload = || files.tollgate(&["reload", "-c", "tollgate.toml"]);
+    let tenant = std::fs::read_to_string(files.path("rules/tenants/kiku.toml")).unwrap();
+    std::fs::remove_file(files.path("rules/tenants/kiku.toml")).unwrap();
+    reload().is_one_line("there is no tenant any more");
+    let other = tenant.replace("\"kiku\"", "\"kame\"");
+    files.write("rules/tenants/kame.toml", &other);
+    let said = reload();
+    assert_eq!(said.code, Some(0), "{said:?}");
+    running.says("tenants are gone, and their calls are hung up: kiku");
+    running.stop();
+}
+
+#[test]
+fn status_says_that_the_files_are_broken() {
+    let files = folder();
+    let mut running = Running::start(&files, &[]);
+    running.says("listening on UDP");
+    running.stop();
+    files.replace("rules/tenants/kiku.toml", "calls_at_once", "calls_at_onec");
+    let mut running = Running::start(&files, &[]);
+    running.says("listening on UDP");
+    let told = || files.tollgate(&["status", "-c", "tollgate.toml"]).out;
+    assert!(told().contains("THE FILES ARE BROKEN"), "{}", told());
+    files.replace("rules/tenants/kiku.toml", "calls_at_onec", "calls_at_once");
+    let said = files.tollgate(&["reload", "-c", "tollgate.toml"]);
+    assert_eq!(said.code, Some(0), "{said:?}");
+    assert!(!told().contains("THE FILES ARE BROKEN"), "{}", told());
     running.stop();
 }
 

@@ -229,6 +229,7 @@ impl<'z> Build<'z> {
             hasher.update(format!("{net} {kind} {name}\n").as_bytes());
         }
         self.peers_hash = hasher.finalize().into();
+        unheard_claims(&self.listeners, &claims, faults);
         nested_claims(&claims, faults);
         let peers = Peers::new(claims.into_iter().map(|(net, (peer, _))| (net, peer)));
         for (at, peer) in &self.reached {
@@ -402,6 +403,24 @@ pub(super) fn no_such<'k>(
         }
     };
     faults.add(name.place, fault.help(help));
+}
+
+/// Warns of networks that no listener hears.
+fn unheard_claims(
+    listeners: &[Listener],
+    claims: &BTreeMap<IpNet, (Peer, Place)>,
+    faults: &mut Faults<'_>,
+) {
+    for (net, (_, place)) in claims {
+        let is_v4 = matches!(net, IpNet::V4(_));
+        let heard = listeners.iter().any(|it| it.bind.is_ipv4() == is_v4);
+        if !heard && !listeners.is_empty() {
+            let version = if is_v4 { "IPv4" } else { "IPv6" };
+            let fault = Fault::warning(format!("no listener hears this {version} address"));
+            let help = format!("add a [[listen]] with an {version} address");
+            faults.add(*place, fault.label("nothing comes from there").help(help));
+        }
+    }
 }
 
 /// Warns of networks that lie within another peer's: the narrower claim decides, so

@@ -130,11 +130,19 @@ fn address(text: At<&str>, what: &str, faults: &mut Faults<'_>) -> Option<At<Soc
     match values::signalling(text.value) {
         Ok((Scheme::Udp, Endpoint::Address(address))) => Some(text.with(address)),
         Ok((Scheme::Udp, Endpoint::Name(_))) => {
-            faults.pending(text.place, &format!("a {what} given by a domain name"));
+            faults.pending_but(
+                text.place,
+                &format!("a {what} given by a domain name"),
+                "write \"udp:ADDRESS:PORT\"",
+            );
             None
         }
         Ok((scheme, _)) => {
-            faults.pending(text.place, &format!("a {what} over {scheme}"));
+            faults.pending_but(
+                text.place,
+                &format!("a {what} over {scheme}"),
+                "write \"udp:ADDRESS:PORT\"",
+            );
             None
         }
         Err(help) => {
