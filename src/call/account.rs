@@ -61,6 +61,7 @@ impl Account {
             },
         });
         Box::new(Self {
+            covers: course.interval(),
             course,
             granted,
             due: None,

@@ -194,7 +194,10 @@ fn then(text: Option<At<&str>>, faults: &mut Faults<'_>) -> Option<Then> {
         "refuse" => Some(Then::Refuse),
         other => {
             let fault = Fault::error(format!("`{other}` is not what can be done"));
-            faults.add(text.place, fault.help("write \"alert\", \"cap\" or \"refuse\""));
+            faults.add(
+                text.place,
+                fault.help("write \"alert\", \"cap\" or \"refuse\""),
+            );
             None
         }
     }

@@ -114,11 +114,19 @@ fn a_pattern_that_caps_lets_as_many_go_as_do_not_make_it() {
     let place = watch.place(walking, 3, within).unwrap();
     let mut goes = |number, now| {
         let seen = Seen::walk(packed(number), 6).unwrap();
-        watch.see(place, seen, (3, within), false, at(now)).is_none()
+        watch
+            .see(place, seen, (3, within), false, at(now))
+            .is_none()
     };
     assert!(goes("44123456", 0) && goes("44123456", 1) && goes("33123456", 2));
-    assert!(!goes("49123456", 3) && goes("33123456", 4), "one of the two");
-    assert!(!goes("49123456", 60) && goes("49123456", 61), "the first is out");
+    assert!(
+        !goes("49123456", 3) && goes("33123456", 4),
+        "one of the two"
+    );
+    assert!(
+        !goes("49123456", 60) && goes("49123456", 61),
+        "the first is out"
+    );
 }
 
 #[test]
