@@ -210,10 +210,12 @@ impl Sink for Chain {
     fn rest(&mut self, now: Now, caught_up: bool, last: bool) {
         self.sign_in_time(now, last);
         let limited = self.keep != Keep::default();
-        if limited && caught_up && self.watch.is_due(now, self.wall) {
-            if let Err(fault) = self.retire(now) {
-                tracing::error!("what is not kept any more cannot be removed: {fault}");
-            }
+        if limited
+            && caught_up
+            && self.watch.is_due(now, self.wall)
+            && let Err(fault) = self.retire(now)
+        {
+            tracing::error!("what is not kept any more cannot be removed: {fault}");
         }
     }
 }
