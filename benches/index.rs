@@ -4,6 +4,7 @@
 #![allow(
     clippy::unwrap_used,
     clippy::cast_possible_wrap,
+    clippy::disallowed_methods,
     clippy::cast_sign_loss,
     reason = "a bench that cannot go on ends"
 )]
@@ -80,7 +81,7 @@ fn write(ledger: &Ledger, count: u64) {
         let tenant = format!("tenant-{}", index % TENANTS);
         let number = format!("+4420{:08}", index % 100_000_000);
         let call = CallRef(index + 1);
-        let refused = index % 10 == 0;
+        let refused = index.is_multiple_of(10);
         let verdict = Record::Verdict {
             call,
             wall,

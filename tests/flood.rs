@@ -242,7 +242,7 @@ fn a_flood_is_recorded_in_little_room() {
     for index in 0..count {
         let number = kinds[usize::try_from(index).unwrap() % kinds.len()];
         world.call(3, number, index);
-        if index % OTHERS == 0 {
+        if index.is_multiple_of(OTHERS) {
             world.call(4, "0335571234", index);
         }
         world.pass(Duration::from_secs(1) / rate);
