@@ -266,7 +266,7 @@ impl Calls {
         let mut expired = std::mem::take(&mut self.expired);
         self.tools
             .transactions
-            .send_failed(now.mono, origin, &mut expired);
+            .never_left(now.mono, origin, &mut expired);
         for event in &expired {
             if let Expired::ClientFailed { owner, .. } = event {
                 self.turn(owner.call, now, out, |turn| turn.unrecorded());
