@@ -159,6 +159,9 @@ impl Calls {
 
     pub(crate) fn trust_journal(&mut self, trusted: bool) {
         self.unrecorded = !trusted;
+        if trusted {
+            self.tools.named.forget();
+        }
     }
 
     /// Why this new call is not let in whatever it is, if it is not: unless it is
