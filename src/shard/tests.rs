@@ -49,7 +49,8 @@ calls_at_once = 1
 deliver_to = "udp:127.0.0.3:5080"
 "#;
 
-const TARIFF: &str = "destination,setup,per_minute,first_pulse,next_pulse,currency\njp,0,6,60,60,JPY\ngb,0,20,6,6,JPY\n";
+const TARIFF: &str = "destination,setup,per_minute,first_pulse,next_pulse,currency\n\
+                      jp,0,6,60,60,JPY\ngb,0,20,6,6,JPY\n";
 
 const PBX: &str = "127.0.0.3:5080";
 const CARRIER: &str = "127.0.0.2:5070";
