@@ -66,6 +66,7 @@ fn rules(counters: &Counters) -> tollgate::policy::RuleSet {
             text: std::fs::read_to_string(plan).unwrap(),
         }],
         tariffs: Vec::new(),
+        ..Sources::default()
     };
     let zones = TimeZoneDatabase::bundled();
     compile(&sources, Options::default(), &zones, counters).unwrap()
