@@ -8,7 +8,6 @@
     clippy::cast_sign_loss,
     reason = "a bench that cannot go on ends"
 )]
-
 #![expect(clippy::disallowed_methods, reason = "a bench reads the clock")]
 
 use std::path::Path;
