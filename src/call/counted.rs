@@ -20,6 +20,11 @@ pub(super) struct Named {
 }
 
 impl Named {
+    /// Records were lost: what they named is named again.
+    pub(super) fn forget(&mut self) {
+        self.known.clear();
+    }
+
     /// Says where a call was counted that was let in.
     pub(super) fn journal_counted(
         &mut self,

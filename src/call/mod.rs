@@ -159,6 +159,9 @@ impl Calls {
 
     pub(crate) fn trust_journal(&mut self, trusted: bool) {
         self.unrecorded = !trusted;
+        if trusted {
+            self.tools.named.forget();
+        }
     }
 
     /// Why this new call is not let in whatever it is, if it is not: unless it is
@@ -266,7 +269,7 @@ impl Calls {
         let mut expired = std::mem::take(&mut self.expired);
         self.tools
             .transactions
-            .send_failed(now.mono, origin, &mut expired);
+            .never_left(now.mono, origin, &mut expired);
         for event in &expired {
             if let Expired::ClientFailed { owner, .. } = event {
                 self.turn(owner.call, now, out, |turn| turn.unrecorded());

@@ -350,7 +350,11 @@ impl Turn<'_> {
         let passed = self.now.wall.saturating_since(kept.agreed);
         let due = Session::due(interval, ours).saturating_sub(passed);
         let wait = match ours {
-            true if due.is_zero() => Duration::from_millis(nth % SPREAD_MS),
+            // The carrier's first: that is the one that costs money.
+            true if due.is_zero() => {
+                let later = u64::from(side != self.call.carrier_side());
+                Duration::from_millis(nth % SPREAD_MS + later)
+            }
             true => due,
             false => due.max(GRACE),
         };

@@ -167,12 +167,16 @@ impl Hold {
         let mut released = Released::default();
         while let Some(mut turn) = self.queue.pop_front_if(|turn| due(turn)) {
             if !well {
-                turn.transmits
-                    .retain(|it| !turn.openings.contains(&it.origin));
                 released.kept_back.append(&mut turn.openings);
             }
             released.transmits.append(&mut turn.transmits);
         }
+        // With what repeats them.
+        let Released {
+            transmits,
+            kept_back,
+        } = &mut released;
+        transmits.retain(|it| !kept_back.contains(&it.origin));
         released
     }
 }

@@ -43,6 +43,7 @@ enum Event {
     Response(u16),
     Timer(Which),
     SendFailed,
+    NeverLeft,
 }
 
 impl Machine {
@@ -66,6 +67,7 @@ impl Machine {
                     Event::Timer(Which::Resend) => InviteEvent::Resend,
                     Event::Timer(Which::End) => InviteEvent::End,
                     Event::SendFailed => InviteEvent::SendFailed,
+                    Event::NeverLeft => InviteEvent::NeverLeft,
                 };
                 machine.step(event, timers, reliable)
             }
@@ -75,7 +77,7 @@ impl Machine {
                     Event::Response(200..) => OtherEvent::Final,
                     Event::Timer(Which::Resend) => OtherEvent::Resend,
                     Event::Timer(Which::End) => OtherEvent::End,
-                    Event::SendFailed => OtherEvent::SendFailed,
+                    Event::SendFailed | Event::NeverLeft => OtherEvent::SendFailed,
                 };
                 machine.step(event, timers, reliable)
             }
@@ -248,6 +250,10 @@ impl<U: Copy> Table<U> {
     /// A step for a failure, in which nothing is sent.
     pub(super) fn client_send_failed(&mut self, now: Mono, key: ClientKey) -> Option<Over> {
         self.step_client(now, key, Event::SendFailed, &mut Vec::new())
+    }
+
+    pub(super) fn client_never_left(&mut self, now: Mono, key: ClientKey) -> Option<Over> {
+        self.step_client(now, key, Event::NeverLeft, &mut Vec::new())
     }
 
     fn step_client(

@@ -107,6 +107,8 @@ fn a_pattern_that_caps_lets_as_many_go_as_do_not_make_it() {
     };
     let went: Vec<u64> = (0..240).filter(|now| goes(*now)).collect();
     assert_eq!(went, [0, 1, 2, 60, 61, 62, 120, 121, 122, 180, 181, 182]);
+    // Its time begins anew.
+    let mut watch = Watch::default();
     let walking = PatternKey {
         then: Then::Cap,
         ..key(Sign::PrefixWalk { digits: 6 })
@@ -123,10 +125,8 @@ fn a_pattern_that_caps_lets_as_many_go_as_do_not_make_it() {
         !goes("49123456", 3) && goes("33123456", 4),
         "one of the two"
     );
-    assert!(
-        !goes("49123456", 60) && goes("49123456", 61),
-        "the first is out"
-    );
+    let later = [60, 61, 62].map(|now| goes("49123456", now));
+    assert_eq!(later, [false, true, true], "the first is out");
 }
 
 #[test]
