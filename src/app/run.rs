@@ -56,12 +56,7 @@ pub(super) fn run(wanted: cli::Run) -> Result<(), String> {
     };
     let dealt = recovered.deal(&Buckets::new(bucket_key), shards, net::clock::now().wall);
     let journals = journals(&ledger, &dealt, &rules).map_err(|fault| fault.to_string())?;
-    let keep = Keep {
-        days: Some(run.keep_days),
-        bytes: run
-            .keep_gigabytes
-            .map(|it| it.saturating_mul(1_000_000_000)),
-    };
+    let keep = keep(&rules);
     let following = sinks(&ledger, keep)
         .and_then(|sinks| Follower::new(ledger.clone(), sinks, net::clock::now).start())
         .map_err(|fault| fault.to_string())?;
@@ -74,16 +69,7 @@ pub(super) fn run(wanted: cli::Run) -> Result<(), String> {
         shards,
         "starting"
     );
-    let reload = {
-        let (ledger, counters) = (ledger.clone(), Arc::clone(&counters));
-        move || {
-            let rules = rules::load(&configuration, &counters)
-                .map_err(Broken::log_and_tell)
-                .and_then(|rules| files.replace(&rules.set).map(|()| rules));
-            files.note(rules.is_err());
-            rules.map(|rules| in_force(rules, &ledger))
-        }
-    };
+    let reload = reloading(configuration, ledger.clone(), Arc::clone(&counters), files);
     net::run(net::Setup {
         rules: Arc::new(rules),
         sockets,
@@ -102,6 +88,32 @@ pub(super) fn run(wanted: cli::Run) -> Result<(), String> {
     following.finish();
     drop(indexing);
     Ok(())
+}
+
+/// For how long the journal is kept.
+fn keep(rules: &RuleSet) -> Keep {
+    let run = rules.run();
+    let bytes = run.keep_gigabytes;
+    Keep {
+        days: Some(run.keep_days),
+        bytes: bytes.map(|it| it.saturating_mul(1_000_000_000)),
+    }
+}
+
+/// Reads the rules again whenever it is called.
+fn reloading(
+    configuration: cli::Configuration,
+    ledger: Ledger,
+    counters: Arc<Counters>,
+    files: Arc<Files>,
+) -> impl Fn() -> Result<RuleSet, String> + Send {
+    move || {
+        let rules = rules::load(&configuration, &counters)
+            .map_err(Broken::log_and_tell)
+            .and_then(|rules| files.replace(&rules.set).map(|()| rules));
+        files.note(rules.is_err());
+        rules.map(|rules| in_force(rules, &ledger))
+    }
 }
 
 /// Who makes something of what is journalled, behind the calls' way.
