@@ -67,7 +67,6 @@ fn rules(counters: &Counters) -> tollgate::policy::RuleSet {
         }],
         numbering: None,
         tariffs: Vec::new(),
-        ..Sources::default()
     };
     let zones = TimeZoneDatabase::bundled();
     compile(&sources, Options::default(), &zones, counters).unwrap()

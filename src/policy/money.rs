@@ -108,7 +108,7 @@ const IN_USE: &str = "AED AFN ALL AMD AOA ARS AUD AWG AZN BAM BBD BDT BGN BHD BI
 
 /// A currency: its three letters in ISO 4217 ("JPY").
 ///
-/// Well-formed; whether it exists is [`Currency::is_in_use`]'s to say.
+/// Well-formed; whether it exists is for `is_in_use` to say.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Currency([u8; 3]);
 

@@ -429,8 +429,8 @@ impl Counter {
         let days = (day, &mut self.days, first, last);
         let months = (month, &mut self.months, month_of(first), month_of(last));
         for (counts, periods, first, last) in [days, months] {
-            // A call that lasts for years is not one.
-            for period in first..=last.min(first.saturating_add(PERIODS)) {
+            // Of a long call the last periods matter, in which it still counts.
+            for period in first.max(last.saturating_sub(PERIODS))..=last {
                 if counts {
                     let sum = periods.entry(period).or_default();
                     *sum = sum.saturating_add(money);

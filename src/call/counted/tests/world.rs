@@ -430,10 +430,13 @@ impl World {
     }
 
     pub(super) fn used(&self, now: Now) -> String {
-        let used = |quantity| self.rules.used(TenantId(0), quantity, now);
-        let day = used(Quantity::MoneyPerDay).unwrap_or_default();
-        let month = used(Quantity::MoneyPerMonth).unwrap_or_default();
-        format!("{day:?} {month:?}")
+        let used = |quantity, now| self.rules.used(TenantId(0), quantity, now);
+        let day = used(Quantity::MoneyPerDay, now).unwrap_or_default();
+        let month = used(Quantity::MoneyPerMonth, now).unwrap_or_default();
+        // What a call may cost counts on the day that it may last into, too.
+        let tomorrow = now + Duration::from_secs(86_400);
+        let tomorrow = used(Quantity::MoneyPerDay, tomorrow).unwrap_or_default();
+        format!("{day:?} {month:?} {tomorrow:?}")
     }
 
     pub(super) fn finish(mut self, now: Now) {
