@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use super::{Accepted, Call, Client, Id, Leg, Sent, Tap, Turn, out_key, tag_hash};
+use super::{Call, Client, Id, Leg, Sent, Tap, Turn, out_key, tag_hash};
 use crate::link::{MS, SEC};
 use crate::peer::{T1, T64};
 use crate::seen::Met;
@@ -350,9 +350,8 @@ impl Tap {
             }
         }
         let state = &self.legs[leg];
-        let unacked = |ok: &Accepted| ok.acked.is_none();
-        if state.out && state.dialogs[dialog].oks.iter().any(unacked) && !state.excused {
-            return Err("BYE before our ACK to a 2xx".into());
+        if state.out && state.dialogs[dialog].opened().is_none() && !state.excused {
+            return Err("BYE before the ACK to the callee's 2xx".into());
         }
         let state = &mut self.legs[leg].dialogs[dialog];
         if state.opened().is_some_and(|at| turn.now >= at + 360 * SEC) {
