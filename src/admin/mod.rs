@@ -5,11 +5,13 @@
 //! socket     the socket's file: made, found, left behind by a crash
 //! server     who may speak, how much and for how long
 //! client     the other end
+//! handing    open sockets, for a successor
 //! ```
 //! What an order does is not known here: whoever runs the program implements
 //! [`Operator`].
 
 mod client;
+mod handing;
 pub mod protocol;
 mod server;
 mod socket;
@@ -18,5 +20,6 @@ mod socket;
 mod tests;
 
 pub use client::{Talk, Unanswered, ask};
+pub use handing::{Given, take_over};
 pub use server::{By, Operator, Replies, serve};
 pub use socket::{Socket, SocketFault};

@@ -20,7 +20,7 @@ use crate::record::Record;
 use super::blocks::Blocks;
 use super::control::{self, Running};
 use super::rules::{self, Broken, Files, Rules};
-use super::{cli, last_good, log, sources};
+use super::{cli, heir, last_good, log, sources};
 
 /// `tollgate run`.
 ///
@@ -30,7 +30,11 @@ pub(super) fn run(wanted: cli::Run) -> Result<(), String> {
     start_log(wanted.log)?;
     let configuration = wanted.configuration;
     let directory = sources::ledger_of(&configuration.config)?;
-    let ledger = Ledger::open(&directory).map_err(|fault| fault.to_string())?;
+    let inherited = match wanted.take_over {
+        true => heir::inherit(&configuration)?,
+        false => None,
+    };
+    let ledger = heir::ledger(&directory, inherited.is_some()).map_err(|it| it.to_string())?;
     let bucket_key = ledger.key().map_err(|fault| fault.to_string())?;
     let counters = Arc::new(Counters::new());
     let files = Arc::<Files>::default();
@@ -42,7 +46,8 @@ pub(super) fn run(wanted: cli::Run) -> Result<(), String> {
         .with_segment_size(run.segment_megabytes << 20)
         .durable(run.to_disk);
     // Before the journal says that a run has begun.
-    let sockets = net::Sockets::open(&rules).map_err(|error| error.to_string())?;
+    let inherited = inherited.unwrap_or_default();
+    let sockets = net::Sockets::inherit(&rules, inherited).map_err(|error| error.to_string())?;
     let socket = sources::socket_of(&configuration.config)?;
     let socket = Socket::open(&socket).map_err(|fault| fault.to_string())?;
     let blocks = Blocks::kept(&ledger);

@@ -202,6 +202,10 @@ pub const WHY_BYTES: usize = 1_000;
 /// Then the operator is told which ones have not.
 pub const ORDER_TIME_S: u64 = 5;
 
+/// Sockets that a program hands to its successor: as many as the kernel lets one
+/// message carry (`SCM_MAX_FD`). Of further listeners, the successor opens new ones.
+pub const HANDED_SOCKETS: usize = 253;
+
 /// The bytes of one request over the control socket. A longer one is refused, and
 /// the connection closed.
 pub const CONTROL_REQUEST_BYTES: usize = 1 << 16;

@@ -39,6 +39,9 @@ pub(super) enum Letter {
     Command(Command),
     /// The same, if it is one, and that it is in force is to be said.
     Order(Option<Command>, Receipt),
+    /// The receiver reads its sockets no more, or again; that it has begun to is to
+    /// be said.
+    Read(bool, Receipt),
     /// All that was appended up to this ticket is on the disk, or may not be.
     Synced(u64, Option<io::Error>),
     /// The receiver's thread is to end.
@@ -153,7 +156,7 @@ impl Desk {
             }
             Letter::Command(command) => self.command(now, command),
             // The driver's own.
-            Letter::Synced(..) => {}
+            Letter::Synced(..) | Letter::Read(..) => {}
             Letter::Order(command, receipt) => {
                 if let Some(command) = command {
                     self.command(now, command);

@@ -185,12 +185,13 @@ impl Driver {
             let Some(letter) = self.inbox.pop_front() else {
                 return;
             };
-            if let Letter::Synced(ticket, error) = letter {
-                self.synced(now, ticket, error);
-                continue;
-            }
-            if !self.desk.letter(now, letter) {
-                self.stopping = true;
+            match letter {
+                Letter::Synced(ticket, error) => self.synced(now, ticket, error),
+                Letter::Read(wanted, receipt) => {
+                    self.wire.read(wanted);
+                    self.desk.receipts.push(receipt);
+                }
+                letter => self.stopping |= !self.desk.letter(now, letter),
             }
         }
     }

@@ -35,5 +35,5 @@ pub use pen::Journal;
 pub use reins::{Beside, Obeyed, Reins, Silent};
 pub use rules::Reload;
 pub use run::{Restored, RunError, Setup, default_shards, run, run_until};
-pub use socket::{BindError, Sockets};
+pub use socket::{BindError, Handed, Sockets};
 pub use stats::{Stats, Tally};

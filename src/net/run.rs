@@ -20,7 +20,7 @@ use crate::shard::{Command, Config, Shard};
 use crate::transaction::Timers;
 
 use super::clock;
-use super::control::{self, Exit};
+use super::control::{self, Ended, Exit};
 use super::desk::{Desk, Letter};
 use super::driver::{Driver, Parts};
 use super::hold::Hold;
@@ -167,6 +167,7 @@ pub fn run_until(setup: Setup, stop: impl Future<Output = ()>) -> Result<(), Run
     .map_err(RunError::system("start the thread for rules"))?;
     block(setup.blocks, &mailboxes);
     let (exits, exited) = tokio::sync::mpsc::unbounded_channel();
+    let (heirs, asked) = tokio::sync::mpsc::channel(1);
     let mut threads = Vec::with_capacity(setup.journals.len());
     let mut restored = setup.restored.into_iter();
     let parts = setup.journals.into_iter().zip(&mailboxes).zip(&stats);
@@ -200,18 +201,25 @@ pub fn run_until(setup: Setup, stop: impl Future<Output = ()>) -> Result<(), Run
         jobs,
         in_force,
         quarantined: quarantine.len(),
+        heirs,
     };
-    let control = control::Control::new(reins, exited, sockets, setup.stop_after);
-    runtime.block_on(control.serve(signals, stop, setup.beside))?;
+    let control = control::Control::new(reins, exited, asked, sockets, setup.stop_after);
+    let ended = runtime.block_on(control.serve(signals, stop, setup.beside))?;
     for thread in threads {
         // What a thread had to say, it said through `exits`.
         let _said = thread.join();
     }
-    let live = setup.counters.places();
+    if ended == Ended::Stopped {
+        look_for_live(&setup.counters);
+    }
+    Ok(())
+}
+
+fn look_for_live(counters: &Counters) {
+    let live = counters.places();
     if live > 0 {
         tracing::warn!(live, "counters of live calls were not given back");
     }
-    Ok(())
 }
 
 /// Blocks before any thread runs, so that each shard reads of it before a message.

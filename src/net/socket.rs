@@ -3,15 +3,16 @@
 use std::fs;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 
 use nix::sys::socket::{setsockopt, sockopt};
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
+use tokio::sync::oneshot;
 
-use crate::base::limits::KERNEL_BUFFER_BYTES;
+use crate::base::limits::{HANDED_SOCKETS, KERNEL_BUFFER_BYTES};
 use crate::policy::{Listener, RuleSet};
 
 /// Why a listener could not be opened.
@@ -60,6 +61,23 @@ impl std::error::Error for BindError {
 #[derive(Debug)]
 pub struct Sockets(Vec<Opened>);
 
+/// The sockets of a program that ends for its successor. It waits with its end until
+/// this is dropped.
+#[derive(Debug)]
+pub struct Handed {
+    pub(super) sockets: Vec<Opened>,
+    pub(super) _waiting: oneshot::Sender<()>,
+}
+
+impl Handed {
+    /// Their descriptors, [`HANDED_SOCKETS`] at most.
+    #[must_use]
+    pub fn descriptors(&self) -> Vec<BorrowedFd<'_>> {
+        let sockets = self.sockets.iter().take(HANDED_SOCKETS);
+        sockets.map(|it| it.socket.as_fd()).collect()
+    }
+}
+
 /// One listener's socket.
 #[derive(Clone, Debug)]
 pub(super) struct Opened {
@@ -78,7 +96,23 @@ impl Sockets {
     /// # Errors
     /// [`BindError`]: an address is taken, not this machine's, or not ours to take.
     pub fn open(rules: &RuleSet) -> Result<Self, BindError> {
-        let sockets = rules.listeners().iter().map(Opened::new);
+        let sockets = rules.listeners().iter();
+        let sockets = sockets.map(|listener| Opened::new(listener, None));
+        sockets.collect::<Result<_, _>>().map(Self)
+    }
+
+    /// The same, with the sockets of a predecessor where it listened at the same
+    /// address: what arrived since it stopped reading waits in them.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn inherit(rules: &RuleSet, from: Vec<OwnedFd>) -> Result<Self, BindError> {
+        let mut left: Vec<Socket> = from.into_iter().map(Socket::from).collect();
+        let sockets = rules.listeners().iter().map(|listener| {
+            let same = |socket: &mut Socket| bound_to(socket) == Some(listener.bind);
+            let inherited = left.extract_if(.., same).next();
+            Opened::new(listener, inherited)
+        });
         sockets.collect::<Result<_, _>>().map(Self)
     }
 
@@ -103,16 +137,26 @@ impl Sockets {
 }
 
 impl Opened {
-    pub(super) fn new(listener: &Listener) -> Result<Self, BindError> {
+    pub(super) fn new(listener: &Listener, socket: Option<Socket>) -> Result<Self, BindError> {
         let everywhere = listener.bind.ip().is_unspecified();
         let usual = listener.advertise.ip();
         Ok(Self {
-            socket: Arc::new(bind(listener.bind)?),
+            socket: Arc::new(match socket {
+                Some(socket) => socket,
+                None => bind(listener.bind)?,
+            }),
             everywhere,
             // Behind address translation, others know us by an address of its.
             usual: Some(usual).filter(|it| everywhere && bind(SocketAddr::new(*it, 0)).is_ok()),
         })
     }
+}
+
+/// Where a UDP socket is bound to.
+fn bound_to(socket: &Socket) -> Option<SocketAddr> {
+    let kind = socket.r#type().ok()?;
+    let address = socket.local_addr().ok()?.as_socket()?;
+    (kind == Type::DGRAM).then_some(address)
 }
 
 /// A bound, non-blocking UDP socket. It alone has the address: a second

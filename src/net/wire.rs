@@ -34,6 +34,8 @@ pub(super) struct Wire {
     slots: Slots,
     headers: Headers,
     stats: Arc<Stats>,
+    /// Nothing is received: what comes in waits in the kernel, for a successor.
+    deaf: bool,
     /// Why a receive call failed last, until it is asked for.
     trouble: Option<(ListenerId, Errno)>,
 }
@@ -91,8 +93,14 @@ impl Wire {
             slots: Slots::new(),
             headers: Headers::new(),
             stats,
+            deaf: false,
             trouble: None,
         })
+    }
+
+    /// From now on nothing is received, or everything is again.
+    pub(super) const fn read(&mut self, wanted: bool) {
+        self.deaf = !wanted;
     }
 
     /// Receives a batch at most from each socket that may have something, and
@@ -104,6 +112,9 @@ impl Wire {
         mut each: impl FnMut(ListenerId, Datagram<'_>),
     ) -> bool {
         let mut more = false;
+        if self.deaf {
+            return more;
+        }
         for (end, id) in self.ends.iter_mut().zip(0..) {
             let Some(Reader { fd, headers }) = &mut end.reader else {
                 continue;
@@ -143,7 +154,7 @@ impl Wire {
     /// woken when one does.
     pub(super) fn is_readable(&self, context: &mut Context<'_>) -> bool {
         let mut readers = self.ends.iter().filter_map(|end| end.reader.as_ref());
-        readers.any(|reader| reader.fd.poll_read_ready(context).is_ready())
+        !self.deaf && readers.any(|reader| reader.fd.poll_read_ready(context).is_ready())
     }
 
     /// Why a receive call failed since this was asked last, if one did.

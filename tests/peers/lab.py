@@ -30,8 +30,9 @@ ORDINARY = {
 class Tollgate(Process):
     """`tollgate run`, with a configuration of its own."""
 
-    def __init__(self, lab, rules=None):
+    def __init__(self, lab, rules=None, options=()):
         self.net = lab.net
+        self.run_options = options
         self.home = lab.directory / "config"
         if rules:
             self._write(rules)
@@ -41,7 +42,12 @@ class Tollgate(Process):
 
     def launch(self, lab):
         """Starts the program."""
-        super().__init__(lab, "tollgate", [PROGRAM, "run", "--preview", "-c", self.config])
+        super().__init__(lab, "tollgate", [PROGRAM, "run", "--preview", *self.run_options, "-c", self.config])
+
+    def successor(self):
+        """`tollgate run --take-over` that is expected to end at once: what came of it."""
+        return subprocess.run([PROGRAM, "run", "--preview", "--take-over", "-c", self.config],
+                              capture_output=True, text=True, timeout=30, check=False)
 
     def await_ready(self):
         """Waits until it answers."""
@@ -120,6 +126,15 @@ class Lab:
         self.tollgate.signal(signal.SIGKILL)
         self.tollgate.wait(10)
         self.tollgate = Tollgate(self)
+        return time.monotonic() - start
+
+    def upgrade(self):
+        """A successor takes over from the Tollgate that runs. Says after how many seconds it answers."""
+        start, before = time.monotonic(), self.tollgate
+        self.tollgate = Tollgate(self, options=["--take-over"])
+        before.ended_well()
+        # What is asked from now on waits for it alone.
+        self.tollgate.await_ready()
         return time.monotonic() - start
 
     def end(self):
