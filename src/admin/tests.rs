@@ -1,7 +1,7 @@
 //! The control socket from outside: what a client may say, and what it hears.
 
 use std::fs;
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::UdpSocket;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::PermissionsExt;
@@ -145,7 +145,9 @@ fn whoever_hands_nothing_over_is_heard() {
     let listener = UnixListener::bind(&path).unwrap();
     let busy = thread::spawn(move || {
         let (mut stream, _) = listener.accept().unwrap();
-        stream.read(&mut [0; 1024]).unwrap();
+        let mut order = String::new();
+        BufReader::new(&stream).read_line(&mut order).unwrap();
+        assert!(order.contains("hand_over"), "{order}");
         let line = br#"{"v":1,"reply":{"fault":{"kind":"held","text":"not now"}}}"#;
         stream.write_all(&line[..20]).unwrap();
         stream.write_all(&line[20..]).unwrap();

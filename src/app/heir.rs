@@ -3,11 +3,12 @@
 use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::thread::sleep;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::admin::protocol::{Order, Request, VERSION};
 use crate::admin::{Given, Unanswered, take_over};
 use crate::ledger::{Fault, Ledger, legible};
+use crate::net::clock;
 use crate::policy::Counters;
 
 use super::cli::Configuration;
@@ -51,10 +52,10 @@ pub(super) fn inherit(configuration: &Configuration) -> Result<Option<Vec<OwnedF
 /// # Errors
 /// [`Fault`].
 pub(super) fn ledger(directory: &Path, wait: bool) -> Result<Ledger, Fault> {
-    let end = Instant::now() + PATIENCE;
+    let end = clock::now().mono + PATIENCE;
     loop {
         match Ledger::open(directory) {
-            Err(Fault::Locked { .. }) if wait && Instant::now() < end => sleep(PAUSE),
+            Err(Fault::Locked { .. }) if wait && clock::now().mono < end => sleep(PAUSE),
             opened => return opened,
         }
     }

@@ -30,10 +30,8 @@ pub(super) fn run(wanted: cli::Run) -> Result<(), String> {
     start_log(wanted.log)?;
     let configuration = wanted.configuration;
     let directory = sources::ledger_of(&configuration.config)?;
-    let inherited = match wanted.take_over {
-        true => heir::inherit(&configuration)?,
-        false => None,
-    };
+    let inherited = wanted.take_over.then(|| heir::inherit(&configuration));
+    let inherited = inherited.transpose()?.flatten();
     let ledger = heir::ledger(&directory, inherited.is_some()).map_err(|it| it.to_string())?;
     let bucket_key = ledger.key().map_err(|fault| fault.to_string())?;
     let counters = Arc::new(Counters::new());
@@ -75,7 +73,7 @@ pub(super) fn run(wanted: cli::Run) -> Result<(), String> {
         "starting"
     );
     let reload = reloading(configuration, ledger.clone(), Arc::clone(&counters), files);
-    net::run(net::Setup {
+    let ended = net::run(net::Setup {
         rules: Arc::new(rules),
         sockets,
         blocks: blocks.in_force(),
@@ -90,8 +88,11 @@ pub(super) fn run(wanted: cli::Run) -> Result<(), String> {
     })
     .map_err(|error| error.to_string())?;
     close(&ledger, shards, counters.places()).map_err(|fault| fault.to_string())?;
-    following.finish();
-    drop(indexing);
+    match ended {
+        net::Ended::Stopped => following.finish(),
+        // The successor's go on from where these are, and it waits for our end.
+        net::Ended::HandedOver => std::mem::forget((following, indexing)),
+    }
     Ok(())
 }
 

@@ -15,7 +15,7 @@ use crate::shard::Command;
 use super::desk::Letter;
 use super::reins::{Beside, Reins};
 use super::rules::Job;
-use super::run::RunError;
+use super::run::{Ended, RunError};
 use super::socket::{Handed, Opened, kernel_drops};
 
 /// How often it is looked whether calls are left, while stopping.
@@ -37,15 +37,6 @@ pub(super) struct Exit {
     pub(super) shard: u16,
     /// What went wrong, if it did not end as told.
     pub(super) broken: Option<String>,
-}
-
-/// How it all ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Ended {
-    /// No call is left, or none that could be hung up.
-    Stopped,
-    /// Calls go on at a successor.
-    HandedOver,
 }
 
 /// The signals that mean something here.
@@ -161,7 +152,7 @@ impl Control {
                 _ = figures.tick() => self.tell_figures(),
                 Some(to) = self.heirs.recv(), if heir.is_none() => {
                     heir = Some(to);
-                    self.tell_all(|| Letter::Stop);
+                    self.tell_all(|| Letter::Cede);
                 }
                 Some(exit) = self.exited.recv() => match exit.broken {
                     None => left -= 1,

@@ -46,6 +46,9 @@ pub(super) enum Letter {
     Synced(u64, Option<io::Error>),
     /// The receiver's thread is to end.
     Stop,
+    /// The same, for a successor, which reads the journal at once: it need not be on
+    /// the disk for that.
+    Cede,
 }
 
 /// A shard with its way in.
@@ -163,7 +166,7 @@ impl Desk {
                 }
                 self.receipts.push(receipt);
             }
-            Letter::Stop => {
+            Letter::Stop | Letter::Cede => {
                 self.command(now, Command::Close);
                 return false;
             }

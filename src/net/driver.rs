@@ -65,6 +65,8 @@ pub(super) struct Driver {
     /// New calls are refused because of the journal.
     closed: bool,
     stopping: bool,
+    /// A successor waits for the end.
+    ceding: bool,
 }
 
 impl Driver {
@@ -95,6 +97,7 @@ impl Driver {
             probed: Mono::ZERO,
             closed: false,
             stopping: false,
+            ceding: false,
         }
     }
 
@@ -191,7 +194,10 @@ impl Driver {
                     self.wire.read(wanted);
                     self.desk.receipts.push(receipt);
                 }
-                letter => self.stopping |= !self.desk.letter(now, letter),
+                letter => {
+                    self.ceding |= matches!(letter, Letter::Cede);
+                    self.stopping |= !self.desk.letter(now, letter);
+                }
             }
         }
     }
@@ -223,7 +229,7 @@ impl Driver {
     /// The last thing: what is written is to be on the disk, and what waits for that
     /// is sent.
     pub(super) fn close(&mut self) {
-        self.pen.close();
+        self.pen.close(!self.ceding);
         if let Some(released) = self.hold.as_mut().map(Hold::finish) {
             self.release(released);
         }

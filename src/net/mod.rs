@@ -34,6 +34,6 @@ pub use hold::Syncer;
 pub use pen::Journal;
 pub use reins::{Beside, Obeyed, Reins, Silent};
 pub use rules::Reload;
-pub use run::{Restored, RunError, Setup, default_shards, run, run_until};
+pub use run::{Ended, Restored, RunError, Setup, default_shards, run, run_until};
 pub use socket::{BindError, Handed, Sockets};
 pub use stats::{Stats, Tally};

@@ -20,7 +20,7 @@ use crate::shard::{Command, Config, Shard};
 use crate::transaction::Timers;
 
 use super::clock;
-use super::control::{self, Ended, Exit};
+use super::control::{self, Exit};
 use super::desk::{Desk, Letter};
 use super::driver::{Driver, Parts};
 use super::hold::Hold;
@@ -66,6 +66,15 @@ pub struct Restored {
     pub calls: Vec<fold::Call>,
     /// New calls are numbered from here on.
     pub next: CallRef,
+}
+
+/// How it all ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// No call is left, or none that could be hung up.
+    Stopped,
+    /// Calls go on at a successor, which waits for this process to end.
+    HandedOver,
 }
 
 /// Why [`run`] did not run, or not to its end.
@@ -136,7 +145,7 @@ pub fn default_shards() -> u16 {
 ///
 /// # Errors
 /// [`RunError`]: something needed to start is missing, or a shard broke down.
-pub fn run(setup: Setup) -> Result<(), RunError> {
+pub fn run(setup: Setup) -> Result<Ended, RunError> {
     run_until(setup, std::future::pending())
 }
 
@@ -145,7 +154,7 @@ pub fn run(setup: Setup) -> Result<(), RunError> {
 ///
 /// # Errors
 /// As [`run`].
-pub fn run_until(setup: Setup, stop: impl Future<Output = ()>) -> Result<(), RunError> {
+pub fn run_until(setup: Setup, stop: impl Future<Output = ()>) -> Result<Ended, RunError> {
     // Before anyone can see that we are up, and send one.
     let runtime = new_runtime().map_err(RunError::system("start the signal loop"))?;
     let signals = {
@@ -212,7 +221,7 @@ pub fn run_until(setup: Setup, stop: impl Future<Output = ()>) -> Result<(), Run
     if ended == Ended::Stopped {
         look_for_live(&setup.counters);
     }
-    Ok(())
+    Ok(ended)
 }
 
 fn look_for_live(counters: &Counters) {
