@@ -5,10 +5,12 @@
 //! socket     the socket's file: made, found, left behind by a crash
 //! server     who may speak, how much and for how long
 //! client     the other end
+//! alert      what the owner is told of at once: grouped, kept, sent
 //! ```
 //! What an order does is not known here: whoever runs the program implements
 //! [`Operator`].
 
+pub mod alert;
 mod client;
 pub mod protocol;
 mod server;

@@ -195,7 +195,7 @@ fn tenants(rules: &RuleSet, now: Now) -> (Vec<Tenant>, usize) {
 }
 
 /// How much of a budget is used, of a thousand.
-fn permille(spent: &Spent) -> u64 {
+pub(super) fn permille(spent: &Spent) -> u64 {
     let used = spent.used.booked.saturating_add(spent.used.held);
     let limit = spent.limit.millionths().max(1);
     let share = u128::from(used.millionths()) * 1_000 / u128::from(limit);

@@ -1,5 +1,6 @@
 //! F6: configuration, boot, and one file a subcommand.
 
+mod alerts;
 mod ask;
 mod block;
 mod blocks;
@@ -21,6 +22,7 @@ mod run;
 mod sources;
 mod status;
 mod verify;
+mod watch;
 
 use std::io::{self, Write};
 use std::process::ExitCode;

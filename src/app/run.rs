@@ -17,6 +17,7 @@ use crate::net;
 use crate::policy::{Counters, RuleSet};
 use crate::record::Record;
 
+use super::alerts::Alerts;
 use super::blocks::Blocks;
 use super::control::{self, Running};
 use super::rules::{self, Broken, Files, Rules};
@@ -57,7 +58,8 @@ pub(super) fn run(wanted: cli::Run) -> Result<(), String> {
     let dealt = recovered.deal(&Buckets::new(bucket_key), shards, net::clock::now().wall);
     let journals = journals(&ledger, &dealt, &rules).map_err(|fault| fault.to_string())?;
     let keep = keep(&rules);
-    let following = sinks(&ledger, keep)
+    let (alerts, watch) = Alerts::start(&run.alerts, &configuration.config, &ledger);
+    let following = sinks(&ledger, keep, watch)
         .and_then(|sinks| Follower::new(ledger.clone(), sinks, net::clock::now).start())
         .map_err(|fault| fault.to_string())?;
     let indexing = Indexing::start(ledger.clone(), keep, net::clock::now);
@@ -81,11 +83,12 @@ pub(super) fn run(wanted: cli::Run) -> Result<(), String> {
         directory,
         stop_after: run.stop_after,
         reload: Box::new(reload),
-        beside: Some(control::answer_on(socket, running)),
+        beside: Some(watched(&alerts, control::answer_on(socket, running))),
     })
     .map_err(|error| error.to_string())?;
     close(&ledger, shards, counters.places()).map_err(|fault| fault.to_string())?;
     following.finish();
+    alerts.finish();
     drop(indexing);
     Ok(())
 }
@@ -117,11 +120,27 @@ fn reloading(
 }
 
 /// Who makes something of what is journalled, behind the calls' way.
-fn sinks(ledger: &Ledger, keep: Keep) -> Result<Vec<Box<dyn Sink>>, Fault> {
-    Ok(vec![
+fn sinks(
+    ledger: &Ledger,
+    keep: Keep,
+    watch: Option<Box<dyn Sink>>,
+) -> Result<Vec<Box<dyn Sink>>, Fault> {
+    let mut sinks: Vec<Box<dyn Sink>> = vec![
         Box::new(Snapshots::new(ledger.clone())),
         Box::new(Chain::open(ledger)?.keeping(keep)),
-    ])
+    ];
+    sinks.extend(watch);
+    Ok(sinks)
+}
+
+/// What runs beside, and the reins for who watches the figures.
+fn watched(alerts: &Alerts, beside: net::Beside) -> net::Beside {
+    let watch = Arc::clone(&alerts.reins);
+    Box::new(move |reins| {
+        // It is set once: here.
+        let _set = watch.set(reins.clone());
+        beside(reins)
+    })
 }
 
 /// The rules to start with: those of the files or, if they are broken, the last

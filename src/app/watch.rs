@@ -1,0 +1,429 @@
+//! Watches the journal and the figures for what the owner is to be told of.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::path::Path;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::admin::alert::{Groups, Happened, Kind, Levels, Outbox, Voice, Waiting};
+use crate::base::time::{Mono, Now, Wall};
+use crate::ledger::{Content, Found, Ledger, Place, Sink};
+use crate::net::{Reins, clock};
+use crate::policy::number::Number;
+use crate::policy::{Quantity, Reason, RuleSet, TenantId};
+use crate::record::{CallRef, Decision, Direction, Record};
+
+/// The file in the ledger's folder.
+const NAME: &str = "alerts.json";
+
+/// How often the places are kept where nothing else is new.
+const KEEP: Duration = Duration::from_secs(30);
+
+/// How many tenants' budgets a round looks at.
+const BUDGETS: u32 = 1_000;
+
+/// After how many calls in a row without any answer a carrier counts as down.
+const SILENT: u32 = 3;
+
+/// Calls whose carrier is remembered until they are answered or over. Of further
+/// ones the oldest is forgotten.
+const CALLS: usize = 10_000;
+
+/// What one call of a minute is priced by.
+const MINUTE: u32 = 60;
+
+/// What is kept over restarts: what is counted, what waits, and how far the journal
+/// was read for it.
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub(super) struct Kept {
+    places: BTreeMap<u16, Place>,
+    /// What lies before this is not told of: microseconds since the epoch.
+    since: i64,
+    groups: Groups,
+    levels: Levels,
+    pub(super) waiting: Waiting,
+}
+
+impl Kept {
+    /// What an earlier run left. Where there is nothing, or nothing that can be
+    /// read, alerts begin now.
+    pub(super) fn read(ledger: &Ledger) -> Self {
+        let fresh = || Self {
+            since: clock::now().wall.as_micros(),
+            ..Self::default()
+        };
+        let bytes = match ledger.kept(NAME) {
+            Ok(Some(bytes)) => bytes,
+            Ok(None) => return fresh(),
+            Err(fault) => {
+                tracing::error!("alerts of earlier runs are lost: {fault}");
+                return fresh();
+            }
+        };
+        serde_json::from_slice(&bytes).unwrap_or_else(|error| {
+            tracing::error!("alerts of earlier runs are lost: {NAME} is damaged: {error}");
+            fresh()
+        })
+    }
+}
+
+/// Follows the journal for what the owner is to be told of.
+pub(super) struct Watch {
+    ledger: Ledger,
+    kept: Kept,
+    outbox: Outbox,
+    voice: Voice,
+    reins: Arc<OnceLock<Reins>>,
+    saved: Mono,
+    /// The tenant whose budget is looked at next.
+    next: u32,
+    journal_fault: bool,
+    strangers: u64,
+    carriers: Carriers,
+}
+
+/// Which carriers do not answer.
+#[derive(Debug, Default)]
+struct Carriers {
+    calls: HashMap<(u16, CallRef), String>,
+    order: VecDeque<(u16, CallRef)>,
+    silent: BTreeMap<String, u32>,
+}
+
+impl Watch {
+    pub(super) fn new(
+        config: &Path,
+        ledger: &Ledger,
+        kept: Kept,
+        outbox: Outbox,
+        reins: Arc<OnceLock<Reins>>,
+    ) -> Self {
+        let now = clock::now();
+        let voice = Voice {
+            configuration: config.display().to_string(),
+            run: format!("{:x}", now.wall.as_micros()),
+            count: 0,
+        };
+        Self {
+            ledger: ledger.clone(),
+            kept,
+            outbox,
+            voice,
+            reins,
+            saved: now.mono,
+            next: 0,
+            journal_fault: false,
+            strangers: 0,
+            carriers: Carriers::default(),
+        }
+    }
+
+    fn add(&mut self, kind: Kind, event: Happened, wall: Wall) {
+        self.kept.groups.add(kind, event, wall);
+    }
+
+    /// A record.
+    fn see(&mut self, shard: u16, record: &Record<'_>) {
+        if record
+            .wall()
+            .is_some_and(|wall| wall.as_micros() < self.kept.since)
+        {
+            return;
+        }
+        match *record {
+            Record::Verdict {
+                wall,
+                tenant,
+                source,
+                number,
+                decision: Decision::Refuse,
+                reason,
+                direction,
+                ..
+            } if !tenant.is_empty() && !matches!(reason, "blocked" | "stopping") => {
+                let event = Happened {
+                    tenant: tenant.to_owned(),
+                    what: reason.to_owned(),
+                    sentence: sentence(reason),
+                    number: number.to_owned(),
+                    source: source.ip().to_string(),
+                    cost: self.cost(tenant, number, direction),
+                    count: 1,
+                };
+                self.add(Kind::Refused, event, wall);
+            }
+            Record::Note {
+                wall,
+                what,
+                detail,
+                count,
+            } => self.note(wall, what, detail, count),
+            Record::Ordered {
+                wall,
+                order,
+                tenant,
+                detail,
+                by,
+                why,
+                ..
+            } if shard == 0 => {
+                let why = match why.is_empty() {
+                    true => String::new(),
+                    false => format!(" ({why})"),
+                };
+                let event = Happened {
+                    tenant: tenant.to_owned(),
+                    what: order.to_owned(),
+                    sentence: format!("{by} ordered {order}, {detail}{why}"),
+                    count: 1,
+                    ..Happened::default()
+                };
+                self.add(Kind::Order, event, wall);
+            }
+            _ => self.call(shard, record),
+        }
+    }
+
+    /// What a call of a minute to a number would have cost.
+    fn cost(&self, tenant: &str, number: &str, direction: Direction) -> Option<(u64, String)> {
+        let number = Number::parse_international(number)?;
+        let rules = self.reins.get()?.rules();
+        let tenant = rules.tenant_named(tenant)?;
+        let price = rules.price(tenant, &number)?;
+        let outbound = direction == Direction::Outbound;
+        outbound.then(|| {
+            let money = price.dearest(MINUTE).millionths();
+            (money, price.currency().to_string())
+        })
+    }
+
+    /// A note: patterns of fraud say whose and what in `detail`.
+    fn note(&mut self, wall: Wall, what: &str, detail: &str, count: u64) {
+        let pattern = Reason::PATTERNS.iter().find(|it| it.code() == what);
+        let (kind, tenant, sentence) = match (pattern, detail.split_once(": ")) {
+            (Some(reason), Some((tenant, rest))) => {
+                let sentence = format!("{}: {rest}", reason.sentence());
+                (Kind::Pattern, tenant, sentence)
+            }
+            _ => (Kind::Journal, "", format!("{what}: {detail}")),
+        };
+        let event = Happened {
+            tenant: tenant.to_owned(),
+            what: what.to_owned(),
+            sentence,
+            count: match kind {
+                Kind::Pattern => 1,
+                _ => count.max(1),
+            },
+            ..Happened::default()
+        };
+        self.add(kind, event, wall);
+    }
+
+    /// What a call's record says of its carrier.
+    fn call(&mut self, shard: u16, record: &Record<'_>) {
+        let carriers = &mut self.carriers;
+        match *record {
+            Record::Verdict {
+                call,
+                direction: Direction::Outbound,
+                carrier,
+                ..
+            } if !carrier.is_empty() => carriers.begins((shard, call), carrier),
+            Record::Answered { call, .. } => {
+                if let Some(carrier) = carriers.ends((shard, call)) {
+                    carriers.silent.remove(&carrier);
+                }
+            }
+            Record::Ended {
+                call, wall, cause, ..
+            } => {
+                let Some(carrier) = carriers.ends((shard, call)) else {
+                    return;
+                };
+                if cause != "no-answer" {
+                    if cause == "rejected" {
+                        carriers.silent.remove(&carrier);
+                    }
+                    return;
+                }
+                let silent = carriers.silent.entry(carrier.clone()).or_default();
+                *silent = silent.saturating_add(1);
+                if *silent >= SILENT {
+                    let event = Happened {
+                        what: carrier.clone(),
+                        sentence: format!("{carrier} answers no calls"),
+                        count: 1,
+                        ..Happened::default()
+                    };
+                    self.add(Kind::Carrier, event, wall);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// What the figures say.
+    fn look(&mut self, now: Now) {
+        let Some(reins) = self.reins.get() else {
+            return;
+        };
+        let (rules, tally) = (reins.rules(), reins.tally());
+        let fault = tally.journal_faults > 0;
+        if fault != std::mem::replace(&mut self.journal_fault, fault) {
+            let (what, sentence) = match fault {
+                true => (
+                    "cannot-be-written",
+                    "the journal cannot be written: only emergency calls are let in",
+                ),
+                false => ("written-again", "the journal is written again"),
+            };
+            let event = Happened {
+                what: what.to_owned(),
+                sentence: sentence.to_owned(),
+                count: 1,
+                ..Happened::default()
+            };
+            self.add(Kind::Journal, event, now.wall);
+        }
+        let strangers = tally.strangers.saturating_sub(self.strangers);
+        self.strangers = tally.strangers;
+        if strangers > 0 {
+            let event = Happened {
+                what: "unknown-peer".to_owned(),
+                sentence: "no `sources` name who sends them (the log says who)".to_owned(),
+                count: strangers,
+                ..Happened::default()
+            };
+            self.add(Kind::Stranger, event, now.wall);
+        }
+        self.budgets(&rules, now);
+    }
+
+    /// The budgets of the next tenants.
+    fn budgets(&mut self, rules: &RuleSet, now: Now) {
+        let count = u32::try_from(rules.tenants().len()).unwrap_or(u32::MAX);
+        for _ in 0..count.min(BUDGETS) {
+            let id = TenantId(self.next % count);
+            self.next = self.next.wrapping_add(1);
+            let Some(standing) = rules.standing(id, now) else {
+                continue;
+            };
+            for spent in &standing.spent {
+                let period = match spent.quantity {
+                    Quantity::MoneyPerMonth => "month",
+                    _ => "day",
+                };
+                let budget = format!("{} {period}", standing.tenant);
+                let permille = super::control::permille(spent);
+                let Some(level) = self.kept.levels.note(&budget, permille) else {
+                    continue;
+                };
+                let percent = level / 10;
+                let limit = crate::policy::Amount {
+                    currency: spent.currency,
+                    money: spent.limit,
+                };
+                let event = Happened {
+                    tenant: standing.tenant.to_string(),
+                    what: format!("{period}-{percent}"),
+                    sentence: format!("{percent} % of the {period}'s budget, {limit}, is used"),
+                    count: 1,
+                    ..Happened::default()
+                };
+                self.kept.groups.add(Kind::Budget, event, now.wall);
+            }
+        }
+    }
+
+    /// Keeps all there is: what is counted, what waits, and how far the journal was
+    /// read for it, so that a crash loses none of it.
+    fn keep(&mut self, now: Now) {
+        self.saved = now.mono;
+        self.kept.waiting = self.outbox.waiting();
+        let bytes = serde_json::to_vec(&self.kept).unwrap_or_default();
+        self.kept.waiting = Waiting::new();
+        if let Err(fault) = self.ledger.keep(NAME, &bytes) {
+            tracing::warn!("alerts would not survive a restart: {fault}");
+        }
+    }
+}
+
+impl Carriers {
+    fn begins(&mut self, call: (u16, CallRef), peer: &str) {
+        if self.order.len() >= CALLS
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.calls.remove(&oldest);
+        }
+        if self.calls.insert(call, peer.to_owned()).is_none() {
+            self.order.push_back(call);
+        }
+    }
+
+    fn ends(&mut self, call: (u16, CallRef)) -> Option<String> {
+        self.calls.remove(&call)
+    }
+}
+
+/// A reason in words; the name where this version has none.
+fn sentence(reason: &str) -> String {
+    let known = Reason::ALL.iter().find(|it| it.code() == reason);
+    known.map_or_else(
+        || reason.to_owned(),
+        |it| format!("{} ({reason})", it.sentence()),
+    )
+}
+
+impl Sink for Watch {
+    fn place(&mut self, shard: u16) -> Option<Place> {
+        self.kept.places.get(&shard).copied()
+    }
+
+    fn reset(&mut self, shard: u16) {
+        self.kept.places.remove(&shard);
+        // What was told of is not told of again.
+        self.kept.since = clock::now().wall.as_micros();
+    }
+
+    fn take(&mut self, found: &Found<'_>) {
+        self.kept.places.insert(found.shard, found.after);
+        match found.content {
+            Content::Record(record) => self.see(found.shard, record),
+            Content::Header(_) | Content::Damage(crate::record::frame::Damage::Torn) => {}
+            Content::Damage(damage) => self.damaged(found.shard, &damage.to_string()),
+            Content::Missing(segments) => {
+                self.damaged(found.shard, &format!("{segments} segments are missing"));
+            }
+        }
+    }
+
+    fn rest(&mut self, now: Now, caught_up: bool, last: bool) {
+        self.look(now);
+        let told = self.kept.groups.due(now.wall, last);
+        for told in &told {
+            let message = self.voice.say(told);
+            tracing::info!(id = %message.id, "alert: {}", message.title);
+            self.outbox.post(&message);
+        }
+        let stale = now.mono.saturating_since(self.saved) >= KEEP && caught_up;
+        if !told.is_empty() || stale || last {
+            self.keep(now);
+        }
+    }
+}
+
+impl Watch {
+    fn damaged(&mut self, shard: u16, what: &str) {
+        let event = Happened {
+            what: "damaged".to_owned(),
+            sentence: format!("the journal of shard {shard} is damaged: {what}"),
+            count: 1,
+            ..Happened::default()
+        };
+        self.add(Kind::Journal, event, clock::now().wall);
+    }
+}
