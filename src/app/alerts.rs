@@ -5,21 +5,20 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use crate::admin::alert::{
-    Collector, Destination, Mailbox, Outbox, Sending, Webhook,
+    Collector, Destination, Mailbox, Outbox, Sending, Unsent, Voice, Webhook,
 };
+use crate::base::limits::{CA_BYTES, SECRET_BYTES};
 use crate::ledger::{Ledger, Sink};
 use crate::net::{Reins, clock};
-use crate::policy::{Alerting, SecretIn, Syslog};
+use crate::policy::{self, Alerting, Counters, SecretIn, Syslog};
 
+use super::cli;
+use super::rules::{self, Broken, Files};
 use super::sources::beside;
 use super::watch::{Kept, Watch};
 
 /// How long the end waits for what is still to be sent.
 const PATIENCE: Duration = Duration::from_secs(3);
-
-/// The longest secret, and the largest file of certificates.
-const SECRET_BYTES: usize = 4_096;
-const CA_BYTES: usize = 4 << 20;
 
 /// Where systems keep the certificates that they trust.
 const SYSTEM_CA: [&str; 3] = [
@@ -30,6 +29,8 @@ const SYSTEM_CA: [&str; 3] = [
 
 /// Alerts while the program runs.
 pub(super) struct Alerts {
+    /// What waits.
+    pub(super) outbox: Outbox,
     /// To be given the reins as soon as there are some.
     pub(super) reins: Arc<OnceLock<Reins>>,
     sending: Option<Sending>,
@@ -42,19 +43,47 @@ impl Alerts {
         alerting: &Alerting,
         config: &Path,
         ledger: &Ledger,
+        files: &Arc<Files>,
     ) -> (Self, Option<Box<dyn Sink>>) {
         let reins = Arc::new(OnceLock::new());
         if alerting.is_empty() {
-            let sending = None;
-            return (Self { reins, sending }, None);
+            let alerts = Self {
+                outbox: Outbox::default(),
+                reins,
+                sending: None,
+            };
+            return (alerts, None);
         }
-        let destinations = destinations(alerting, config);
-        let names: Vec<String> = destinations.iter().map(|it| it.name()).collect();
+        let places = places(alerting, config);
+        let names: Vec<String> = places.iter().map(|it| it.name.clone()).collect();
         let mut kept = Kept::read(ledger);
         let outbox = Outbox::new(&names, std::mem::take(&mut kept.waiting));
+        let mut destinations = Vec::new();
+        for Place { name, made } in places {
+            match made {
+                Ok(destination) => destinations.push(destination),
+                // The others are told all the same: no telephone is to be dead for that.
+                Err(fault) => {
+                    tracing::error!("no alerts go to {name}, until a restart: {fault}");
+                    outbox.give_up(&name, &fault);
+                }
+            }
+        }
         let sending = Some(outbox.start(destinations));
-        let watch = Watch::new(config, ledger, kept, outbox, Arc::clone(&reins));
-        (Self { reins, sending }, Some(Box::new(watch)))
+        let watch = Watch::new(
+            config,
+            ledger,
+            kept,
+            outbox.clone(),
+            Arc::clone(&reins),
+            Arc::clone(files),
+        );
+        let alerts = Self {
+            outbox,
+            reins,
+            sending,
+        };
+        (alerts, Some(Box::new(watch)))
     }
 
     /// Ends: what still waits has a few seconds to be taken.
@@ -65,33 +94,95 @@ impl Alerts {
     }
 }
 
-/// Every place that can be made. One that lacks its secret is said, and the others
-/// are told all the same: no telephone is to be dead for that.
-fn destinations(alerting: &Alerting, config: &Path) -> Vec<Box<dyn Destination>> {
-    let mut all: Vec<Box<dyn Destination>> = Vec::new();
-    for webhook in &alerting.webhooks {
-        match web_server(webhook, config) {
-            Ok(webhook) => all.push(Box::new(webhook)),
-            Err(fault) => tracing::error!("no alerts go to a webhook of [alerts]: {fault}"),
-        }
+/// `tollgate alert test`: brings a trial to every place, and says what became of it.
+///
+/// # Errors
+/// One line: what is wrong, and what to do.
+pub(super) fn test(wanted: &cli::Configuration) -> Result<(), String> {
+    let rules = rules::load(wanted, &Counters::new()).map_err(Broken::show)?;
+    let places = places(&rules.set.run().alerts, &wanted.config);
+    if places.is_empty() {
+        return Err(format!(
+            "{} names no place for alerts: add [[alerts.webhook]], [[alerts.syslog]] or \
+             [[alerts.mail]]",
+            wanted.config.display()
+        ));
     }
-    for syslog in &alerting.syslogs {
-        all.push(Box::new(match syslog {
-            Syslog::Udp(address) => Collector::Udp(*address),
-            Syslog::Unix(path) => Collector::Unix(beside(config, path)),
-        }));
+    let now = clock::now().wall;
+    let mut voice = Voice {
+        configuration: wanted.config.display().to_string(),
+        run: format!("{:x}", now.as_micros()),
+        count: 0,
+    };
+    let (count, mut failed) = (places.len(), 0);
+    for Place { name, made } in places {
+        let sent = made.and_then(|mut it| {
+            let sent = it.send(&voice.trial(now), "");
+            sent.map_err(|Unsent(why)| why)
+        });
+        let line = match sent {
+            Ok(()) => format!("{name}: taken\n"),
+            Err(why) => {
+                failed += 1;
+                format!("{name}: NOT TAKEN: {why}\n")
+            }
+        };
+        super::print(&line)?;
     }
-    for mail in &alerting.mails {
-        all.push(Box::new(Mailbox {
-            relay: mail.relay,
-            from: mail.from.clone(),
-            to: mail.to.clone(),
-        }));
+    match failed {
+        0 => Ok(()),
+        _ => Err(format!("{failed} of {count} places took no alert")),
     }
-    all
 }
 
-fn web_server(webhook: &crate::policy::Webhook, config: &Path) -> Result<Webhook, String> {
+/// What is wrong with places beside their tables: a secret that is not there, no
+/// certificates. One line each.
+pub(super) fn faults(alerting: &Alerting, config: &Path) -> Vec<String> {
+    let places = places(alerting, config).into_iter();
+    let fault = |it: Place| {
+        Some(format!(
+            "no alerts can go to {}: {}",
+            it.name,
+            it.made.err()?
+        ))
+    };
+    places.filter_map(fault).collect()
+}
+
+/// A place, and what brings alerts there, or why nothing can.
+struct Place {
+    name: String,
+    made: Result<Box<dyn Destination>, String>,
+}
+
+fn places(alerting: &Alerting, config: &Path) -> Vec<Place> {
+    let webhooks = alerting.webhooks.iter().map(|it| Place {
+        name: Webhook::name_of(&it.url),
+        made: web_server(it, config).map(|it| Box::new(it) as _),
+    });
+    let syslogs = alerting.syslogs.iter().map(|it| match it {
+        Syslog::Udp(address) => Collector::Udp(*address),
+        Syslog::Unix(path) => Collector::Unix(beside(config, path)),
+    });
+    let mails = alerting.mails.iter().map(|it| Mailbox {
+        relay: it.relay,
+        from: it.from.clone(),
+        to: it.to.clone(),
+    });
+    webhooks
+        .chain(syslogs.map(place))
+        .chain(mails.map(place))
+        .collect()
+}
+
+fn place(destination: impl Destination + 'static) -> Place {
+    Place {
+        name: destination.name(),
+        made: Ok(Box::new(destination)),
+    }
+}
+
+fn web_server(webhook: &policy::Webhook, config: &Path) -> Result<Webhook, String> {
     let secret = webhook.secret.as_ref();
     let secret = secret.map(|it| secret_in(it, config)).transpose()?;
     let ca = match &webhook.ca {
@@ -125,11 +216,13 @@ fn secret_in(place: &SecretIn, config: &Path) -> Result<Vec<u8>, String> {
 }
 
 fn read(path: &Path, most: usize) -> Result<Vec<u8>, String> {
-    let bytes = std::fs::read(path).map_err(|error| format!("{}: {error}", path.display()))?;
-    match bytes.len() <= most {
-        true => Ok(bytes),
-        false => Err(format!("{}: it has over {most} bytes", path.display())),
+    let fault = |what: &dyn std::fmt::Display| format!("{}: {what}", path.display());
+    let long = |length: u64| length > u64::try_from(most).unwrap_or(u64::MAX);
+    let there = path.metadata().map_err(|error| fault(&error))?;
+    if !there.is_file() || long(there.len()) {
+        return Err(fault(&format!("it is no file of up to {most} bytes")));
     }
+    std::fs::read(path).map_err(|error| fault(&error))
 }
 
 /// Seconds since the epoch.

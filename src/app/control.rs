@@ -8,8 +8,9 @@ use std::time::Duration;
 
 use tokio::sync::Mutex;
 
+use crate::admin::alert::{Fares, Outbox};
 use crate::admin::protocol::{
-    Budget, Carrier, Count, Fault, FaultKind, Journal, Order, Reply, Rules, Status, Tenant,
+    Budget, Carrier, Count, Fault, FaultKind, Journal, Order, Place, Reply, Rules, Status, Tenant,
 };
 use crate::admin::{By, Operator, Replies, Socket, serve};
 use crate::base::limits::{STATUS_TENANTS, WHY_BYTES};
@@ -35,6 +36,8 @@ pub(super) struct Running {
     pub(super) blocks: RefCell<Blocks>,
     /// What the rules count in.
     pub(super) counters: Arc<Counters>,
+    /// What waits to be told to its owner.
+    pub(super) alerts: Outbox,
 }
 
 pub(super) struct Desk {
@@ -142,6 +145,7 @@ impl Desk {
             carriers: rules.carriers().iter().map(carrier).collect(),
             tenants,
             tenants_left_out,
+            alerts: self.running.alerts.fares().into_iter().map(place).collect(),
             quarantined: self.reins.quarantined(),
             counts: counts
                 .map(|(name, value, what)| Count {
@@ -172,6 +176,17 @@ fn carrier(carrier: &crate::policy::Carrier) -> Carrier {
     Carrier {
         name: carrier.name.to_string(),
         address: format!("{transport}:{}", carrier.address),
+    }
+}
+
+fn place(fares: Fares) -> Place {
+    Place {
+        to: fares.name,
+        waiting: fares.waiting,
+        taken: fares.taken,
+        failed: fares.failed,
+        left_out: fares.left_out,
+        fault: fares.fault,
     }
 }
 

@@ -48,6 +48,7 @@ pub fn main() -> ExitCode {
         cli::Command::Run(wanted) => run::run(wanted).map(well),
         cli::Command::Status(wanted) => status::run(&wanted).map(well),
         cli::Command::Reset(wanted) => reset::run(wanted).map(well),
+        cli::Command::Alert(cli::Alert::Test(wanted)) => alerts::test(&wanted).map(well),
         cli::Command::Reload(wanted) => reload::run(&wanted).map(well),
         cli::Command::Block(wanted) => block::block(&wanted).map(well),
         cli::Command::Unblock(wanted) => block::unblock(&wanted).map(well),

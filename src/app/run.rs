@@ -47,6 +47,10 @@ pub(super) fn run(wanted: cli::Run) -> Result<(), String> {
     let socket = sources::socket_of(&configuration.config)?;
     let socket = Socket::open(&socket).map_err(|fault| fault.to_string())?;
     let blocks = Blocks::kept(&ledger);
+    let dealt = recovered.deal(&Buckets::new(bucket_key), shards, net::clock::now().wall);
+    let journals = journals(&ledger, &dealt, &rules).map_err(|fault| fault.to_string())?;
+    let keep = keep(&rules);
+    let (alerts, watch) = Alerts::start(&run.alerts, &configuration.config, &ledger, &files);
     let running = Running {
         configuration: configuration.config.clone(),
         ledger: directory.clone(),
@@ -54,11 +58,8 @@ pub(super) fn run(wanted: cli::Run) -> Result<(), String> {
         files: Arc::clone(&files),
         blocks: RefCell::new(blocks.clone()),
         counters: Arc::clone(&counters),
+        alerts: alerts.outbox.clone(),
     };
-    let dealt = recovered.deal(&Buckets::new(bucket_key), shards, net::clock::now().wall);
-    let journals = journals(&ledger, &dealt, &rules).map_err(|fault| fault.to_string())?;
-    let keep = keep(&rules);
-    let (alerts, watch) = Alerts::start(&run.alerts, &configuration.config, &ledger);
     let following = sinks(&ledger, keep, watch)
         .and_then(|sinks| Follower::new(ledger.clone(), sinks, net::clock::now).start())
         .map_err(|fault| fault.to_string())?;

@@ -1,5 +1,7 @@
 //! Watches the journal and the figures for what the owner is to be told of.
 
+mod figures;
+
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
@@ -7,13 +9,16 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::admin::alert::{Groups, Happened, Kind, Levels, Outbox, Voice, Waiting};
+use crate::admin::alert::{Groups, Happened, Kind, Levels, Message, Outbox, Voice, Waiting};
 use crate::base::time::{Mono, Now, Wall};
-use crate::ledger::{Content, Found, Ledger, Place, Sink};
+use crate::ledger::{Content, Found, Latest, Ledger, Place, Sink};
 use crate::net::{Reins, clock};
+use crate::policy::Reason;
 use crate::policy::number::Number;
-use crate::policy::{Quantity, Reason, RuleSet, TenantId};
 use crate::record::{CallRef, Decision, Direction, Record};
+
+use super::rules::Files;
+use figures::Figures;
 
 /// The file in the ledger's folder.
 const NAME: &str = "alerts.json";
@@ -21,15 +26,15 @@ const NAME: &str = "alerts.json";
 /// How often the places are kept where nothing else is new.
 const KEEP: Duration = Duration::from_secs(30);
 
-/// How many tenants' budgets a round looks at.
-const BUDGETS: u32 = 1_000;
-
 /// After how many calls in a row without any answer a carrier counts as down.
 const SILENT: u32 = 3;
 
 /// Calls whose carrier is remembered until they are answered or over. Of further
 /// ones the oldest is forgotten.
 const CALLS: usize = 10_000;
+
+/// How long before events are told of a checkpoint is made that covers them.
+const AHEAD: Duration = Duration::from_millis(500);
 
 /// What one call of a minute is priced by.
 const MINUTE: u32 = 60;
@@ -73,15 +78,13 @@ impl Kept {
 /// Follows the journal for what the owner is to be told of.
 pub(super) struct Watch {
     ledger: Ledger,
+    latest: Latest,
     kept: Kept,
     outbox: Outbox,
     voice: Voice,
     reins: Arc<OnceLock<Reins>>,
     saved: Mono,
-    /// The tenant whose budget is looked at next.
-    next: u32,
-    journal_fault: bool,
-    strangers: u64,
+    figures: Figures,
     carriers: Carriers,
 }
 
@@ -100,6 +103,7 @@ impl Watch {
         kept: Kept,
         outbox: Outbox,
         reins: Arc<OnceLock<Reins>>,
+        files: Arc<Files>,
     ) -> Self {
         let now = clock::now();
         let voice = Voice {
@@ -109,14 +113,13 @@ impl Watch {
         };
         Self {
             ledger: ledger.clone(),
+            latest: ledger.latest(),
             kept,
             outbox,
             voice,
             reins,
             saved: now.mono,
-            next: 0,
-            journal_fault: false,
-            strangers: 0,
+            figures: Figures::new(files, now),
             carriers: Carriers::default(),
         }
     }
@@ -154,6 +157,28 @@ impl Watch {
                     count: 1,
                 };
                 self.add(Kind::Refused, event, wall);
+            }
+            Record::Refusals {
+                tenant,
+                direction,
+                reason,
+                last,
+                count,
+                source,
+                number,
+                ..
+            } if !tenant.is_empty() && !matches!(reason, "blocked" | "stopping") => {
+                let each = self.cost(tenant, number, direction);
+                let event = Happened {
+                    tenant: tenant.to_owned(),
+                    what: reason.to_owned(),
+                    sentence: sentence(reason),
+                    number: number.to_owned(),
+                    source: source.ip().to_string(),
+                    cost: each.map(|(cost, currency)| (cost.saturating_mul(count), currency)),
+                    count,
+                };
+                self.add(Kind::Refused, event, last);
             }
             Record::Note {
                 wall,
@@ -266,89 +291,19 @@ impl Watch {
         }
     }
 
-    /// What the figures say.
-    fn look(&mut self, now: Now) {
-        let Some(reins) = self.reins.get() else {
-            return;
-        };
-        let (rules, tally) = (reins.rules(), reins.tally());
-        let fault = tally.journal_faults > 0;
-        if fault != std::mem::replace(&mut self.journal_fault, fault) {
-            let (what, sentence) = match fault {
-                true => (
-                    "cannot-be-written",
-                    "the journal cannot be written: only emergency calls are let in",
-                ),
-                false => ("written-again", "the journal is written again"),
-            };
-            let event = Happened {
-                what: what.to_owned(),
-                sentence: sentence.to_owned(),
-                count: 1,
-                ..Happened::default()
-            };
-            self.add(Kind::Journal, event, now.wall);
-        }
-        let strangers = tally.strangers.saturating_sub(self.strangers);
-        self.strangers = tally.strangers;
-        if strangers > 0 {
-            let event = Happened {
-                what: "unknown-peer".to_owned(),
-                sentence: "no `sources` name who sends them (the log says who)".to_owned(),
-                count: strangers,
-                ..Happened::default()
-            };
-            self.add(Kind::Stranger, event, now.wall);
-        }
-        self.budgets(&rules, now);
-    }
-
-    /// The budgets of the next tenants.
-    fn budgets(&mut self, rules: &RuleSet, now: Now) {
-        let count = u32::try_from(rules.tenants().len()).unwrap_or(u32::MAX);
-        for _ in 0..count.min(BUDGETS) {
-            let id = TenantId(self.next % count);
-            self.next = self.next.wrapping_add(1);
-            let Some(standing) = rules.standing(id, now) else {
-                continue;
-            };
-            for spent in &standing.spent {
-                let period = match spent.quantity {
-                    Quantity::MoneyPerMonth => "month",
-                    _ => "day",
-                };
-                let budget = format!("{} {period}", standing.tenant);
-                let permille = super::control::permille(spent);
-                let Some(level) = self.kept.levels.note(&budget, permille) else {
-                    continue;
-                };
-                let percent = level / 10;
-                let limit = crate::policy::Amount {
-                    currency: spent.currency,
-                    money: spent.limit,
-                };
-                let event = Happened {
-                    tenant: standing.tenant.to_string(),
-                    what: format!("{period}-{percent}"),
-                    sentence: format!("{percent} % of the {period}'s budget, {limit}, is used"),
-                    count: 1,
-                    ..Happened::default()
-                };
-                self.kept.groups.add(Kind::Budget, event, now.wall);
-            }
-        }
-    }
-
     /// Keeps all there is: what is counted, what waits, and how far the journal was
-    /// read for it, so that a crash loses none of it.
-    fn keep(&mut self, now: Now) {
+    /// read for it, so that a crash loses none of it. Then these messages leave.
+    fn keep(&mut self, now: Now, messages: &[Message]) {
         self.saved = now.mono;
-        self.kept.waiting = self.outbox.waiting();
-        let bytes = serde_json::to_vec(&self.kept).unwrap_or_default();
-        self.kept.waiting = Waiting::new();
-        if let Err(fault) = self.ledger.keep(NAME, &bytes) {
-            tracing::warn!("alerts would not survive a restart: {fault}");
-        }
+        let (kept, ledger) = (&mut self.kept, &self.ledger);
+        self.outbox.post(messages, |waiting| {
+            kept.waiting = waiting;
+            let bytes = serde_json::to_vec(kept).unwrap_or_default();
+            kept.waiting = Waiting::new();
+            if let Err(fault) = ledger.keep(NAME, &bytes) {
+                tracing::warn!("alerts would not survive a restart: {fault}");
+            }
+        });
     }
 }
 
@@ -403,15 +358,22 @@ impl Sink for Watch {
 
     fn rest(&mut self, now: Now, caught_up: bool, last: bool) {
         self.look(now);
+        if self.kept.groups.are_due_by(now.wall + AHEAD) {
+            self.latest.want();
+        }
+        if let Some(note) = self.latest.note() {
+            self.outbox.checkpoint(&note, now.mono);
+        }
         let told = self.kept.groups.due(now.wall, last);
-        for told in &told {
+        let say = |told| {
             let message = self.voice.say(told);
             tracing::info!(id = %message.id, "alert: {}", message.title);
-            self.outbox.post(&message);
-        }
+            message
+        };
+        let messages: Vec<Message> = told.iter().map(say).collect();
         let stale = now.mono.saturating_since(self.saved) >= KEEP && caught_up;
-        if !told.is_empty() || stale || last {
-            self.keep(now);
+        if !messages.is_empty() || stale || last {
+            self.keep(now, &messages);
         }
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::base::limits::{ALERT_AGAIN_S, ALERT_GATHER_S, ALERT_GROUPS};
+use crate::base::limits::{ALERT_AGAIN_S, ALERT_GATHER_S, ALERT_GROUPS, ALERT_STRANGERS_AGAIN_S};
 use crate::base::time::Wall;
 
 /// What sort of event it is.
@@ -26,6 +26,22 @@ pub enum Kind {
     Stranger,
     /// The journal cannot be written, or is damaged.
     Journal,
+    /// The files of rules are broken.
+    Rules,
+    /// The wall clock cannot be believed.
+    Clock,
+    /// Somebody tries whether alerts come.
+    Trial,
+}
+
+impl Kind {
+    /// Seconds after which the owner is told again of what goes on.
+    const fn again(self) -> u64 {
+        match self {
+            Self::Stranger => ALERT_STRANGERS_AGAIN_S,
+            _ => ALERT_AGAIN_S,
+        }
+    }
 }
 
 /// One event.
@@ -151,7 +167,7 @@ impl Groups {
         let mut told = Vec::new();
         self.0.retain_mut(|group| {
             // A clock that was set back must not silence it.
-            group.due = group.due.min(after(now, ALERT_AGAIN_S));
+            group.due = group.due.min(after(now, group.key.kind.again()));
             if now < group.due && !(last && group.count > 0) {
                 return true;
             }
@@ -159,10 +175,17 @@ impl Groups {
                 return false;
             }
             told.push(group.told());
-            group.due = after(now, ALERT_AGAIN_S);
+            group.due = after(now, group.key.kind.again());
             true
         });
         told
+    }
+
+    /// Whether something is to be told of by this time.
+    #[must_use]
+    pub fn are_due_by(&self, time: Wall) -> bool {
+        let by = time.as_micros();
+        self.0.iter().any(|it| it.count > 0 && it.due <= by)
     }
 }
 

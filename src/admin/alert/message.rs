@@ -30,12 +30,12 @@ pub struct Message {
     pub number: String,
     /// Where the first came from.
     pub source: String,
-    /// What they would have cost, a minute each: an amount and its currency. Empty
-    /// if nothing says so.
+    /// About what they would have cost, a minute each: an amount and its currency.
+    /// Empty if nothing says so.
     pub cost: String,
     /// One line for a list.
     pub title: String,
-    /// All of it in words.
+    /// All of it in words, in one line.
     pub text: String,
     /// What to type to stop it; empty if a block would not.
     pub command: String,
@@ -56,13 +56,29 @@ pub struct Voice {
 }
 
 impl Voice {
+    /// A trial, to see whether a place takes alerts.
+    pub fn trial(&mut self, now: Wall) -> Message {
+        let event = Happened {
+            what: "trial".to_owned(),
+            sentence: "this is a trial, and nothing has happened".to_owned(),
+            count: 1,
+            ..Happened::default()
+        };
+        self.say(&Told {
+            kind: Kind::Trial,
+            event,
+            first: now,
+            last: now,
+        })
+    }
+
     /// Puts events into words.
     pub fn say(&mut self, told: &Told) -> Message {
         self.count = self.count.saturating_add(1);
         let event = &told.event;
         let title = title(told.kind, event);
         let command = self.command(told.kind, event);
-        let cost = event.cost.as_ref().map(|cost| amount(cost));
+        let cost = event.cost.as_ref().map(amount);
         let mut text = title.clone();
         // Writing to a string cannot fail.
         if event.count > 1 {
@@ -78,7 +94,7 @@ impl Voice {
         }
         text.push('.');
         if let Some(cost) = &cost {
-            let _ = write!(text, " At a minute each that would have cost {cost}.");
+            let _ = write!(text, " At a minute each that would have cost about {cost}.");
         }
         if !command.is_empty() {
             let _ = write!(text, " To stop all calls of {}: {command}", event.tenant);

@@ -25,6 +25,6 @@ mod tests;
 pub use group::{Groups, Happened, Kind, Levels, Told};
 pub use mail::Mailbox;
 pub use message::{Message, Voice};
-pub use outbox::{Destination, Outbox, Sending, Unsent, Waiting};
+pub use outbox::{Destination, Fares, Outbox, Sending, Unsent, Waiting};
 pub use syslog::Collector;
 pub use webhook::{Webhook, WebhookFault};

@@ -5,7 +5,8 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use crate::base::limits::{ALERT_PAUSE_S, ALERTS_WAITING};
+use crate::base::limits::{ALERT_CHECKPOINT_S, ALERT_PAUSE_S, ALERTS_WAITING};
+use crate::base::time::Mono;
 
 use super::Message;
 
@@ -19,16 +20,46 @@ pub trait Destination: Send {
     /// in each run, without secrets.
     fn name(&self) -> String;
 
-    /// Brings a message there. It returns within [`crate::base::limits::ALERT_SEND_S`]
-    /// or so.
+    /// Brings a message there, and with it the ledger's last checkpoint; empty if
+    /// there is none. It returns within [`crate::base::limits::ALERT_SEND_S`] or so.
     ///
     /// # Errors
     /// [`Unsent`]: it is to be tried again.
-    fn send(&mut self, message: &Message) -> Result<(), Unsent>;
+    fn send(&mut self, message: &Message, checkpoint: &str) -> Result<(), Unsent>;
+
+    /// Whether it is also to have checkpoints when nothing happens.
+    fn keeps_checkpoints(&self) -> bool {
+        false
+    }
+
+    /// Brings a checkpoint there.
+    ///
+    /// # Errors
+    /// [`Unsent`]: a later one takes its place.
+    fn keep(&mut self, _checkpoint: &str) -> Result<(), Unsent> {
+        Ok(())
+    }
 }
 
 /// What waits, by the name of the place.
 pub type Waiting = BTreeMap<String, VecDeque<Message>>;
+
+/// How a place fares.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Fares {
+    /// Which place.
+    pub name: String,
+    /// Messages that wait for it.
+    pub waiting: usize,
+    /// Messages that it took since the start.
+    pub taken: u64,
+    /// Tries that failed since the start.
+    pub failed: u64,
+    /// Messages left out since the start, because too many waited.
+    pub left_out: u64,
+    /// Why the last try failed; none if it did not.
+    pub fault: Option<String>,
+}
 
 /// What waits for each place.
 #[derive(Clone, Debug, Default)]
@@ -42,20 +73,64 @@ struct Shared {
 
 #[derive(Debug, Default)]
 struct State {
-    waiting: Waiting,
+    places: BTreeMap<String, Place>,
+    /// The ledger's last checkpoint.
+    checkpoint: Option<Arc<str>>,
+    /// What time it was lately, and when all places were last told of that.
+    clock: Mono,
+    told: Mono,
     /// No more comes: what waits is tried once more.
     ending: bool,
     /// Threads that are at work.
     busy: usize,
 }
 
+#[derive(Debug, Default)]
+struct Place {
+    queue: VecDeque<Message>,
+    taken: u64,
+    failed: u64,
+    left_out: u64,
+    fault: Option<String>,
+}
+
+/// What a place is to get next: a message with the last checkpoint, or that alone.
+struct Next {
+    message: Option<Message>,
+    checkpoint: Option<Arc<str>>,
+    at: Mono,
+}
+
+/// The checkpoint that a place has, and since when.
+#[derive(Debug, Default)]
+struct Kept {
+    note: Option<Arc<str>>,
+    at: Mono,
+}
+
+impl State {
+    /// Whether a place is to have the last checkpoint, though nothing happened.
+    fn is_due(&self, kept: &Kept) -> bool {
+        let pause = Duration::from_secs(ALERT_CHECKPOINT_S);
+        let late = self.ending || kept.note.is_none() || self.clock >= kept.at + pause;
+        late && kept.note != self.checkpoint
+    }
+}
+
 impl Outbox {
     /// What an earlier run left, for the places that there are now.
     #[must_use]
     pub fn new(names: &[String], mut left: Waiting) -> Self {
-        let take = |name: &String| (name.clone(), left.remove(name).unwrap_or_default());
+        let place = |name: &String| {
+            let queue = left.remove(name).unwrap_or_default();
+            let place = Place {
+                queue,
+                ..Place::default()
+            };
+            (name.clone(), place)
+        };
         let state = State {
-            waiting: names.iter().map(take).collect(),
+            places: names.iter().map(place).collect(),
             ..State::default()
         };
         Self(Arc::new(Shared {
@@ -64,26 +139,62 @@ impl Outbox {
         }))
     }
 
-    /// Has every place get a message.
-    pub fn post(&self, message: &Message) {
+    /// Has every place get these messages. `kept` is called with all that waits then,
+    /// before any thread is woken for them.
+    pub fn post(&self, messages: &[Message], kept: impl FnOnce(Waiting)) {
         let mut state = self.lock();
-        for queue in state.waiting.values_mut() {
-            queue.push_back(message.clone());
-            if queue.len() > ALERTS_WAITING
-                && let Some(oldest) = queue.pop_front()
-                && let Some(next) = queue.front_mut()
-            {
-                next.left_out = next.left_out.saturating_add(oldest.left_out + 1);
-            }
+        for place in state.places.values_mut() {
+            messages.iter().for_each(|it| place.push(it));
         }
         drop(state);
+        kept(self.waiting());
         self.0.changed.notify_all();
     }
 
     /// What waits now, to be kept.
     #[must_use]
     pub fn waiting(&self) -> Waiting {
-        self.lock().waiting.clone()
+        let state = self.lock();
+        let places = state.places.iter();
+        places
+            .map(|(name, it)| (name.clone(), it.queue.clone()))
+            .collect()
+    }
+
+    /// How each place fares.
+    #[must_use]
+    pub fn fares(&self) -> Vec<Fares> {
+        let state = self.lock();
+        let fares = state.places.iter().map(|(name, it)| Fares {
+            name: name.clone(),
+            waiting: it.queue.len(),
+            taken: it.taken,
+            failed: it.failed,
+            left_out: it.left_out,
+            fault: it.fault.clone(),
+        });
+        fares.collect()
+    }
+
+    /// Nothing can be brought to this place in this run; what comes for it waits for
+    /// another one.
+    pub fn give_up(&self, name: &str, why: &str) {
+        if let Some(place) = self.lock().places.get_mut(name) {
+            place.fault = Some(why.to_owned());
+        }
+    }
+
+    /// This is the ledger's last checkpoint now. To be called some times a second.
+    pub fn checkpoint(&self, note: &Arc<str>, now: Mono) {
+        let mut state = self.lock();
+        state.clock = now;
+        let due = now >= state.told + Duration::from_secs(ALERT_CHECKPOINT_S);
+        if due || state.checkpoint.as_ref() != Some(note) {
+            state.checkpoint = Some(Arc::clone(note));
+            state.told = now;
+            drop(state);
+            self.0.changed.notify_all();
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -92,13 +203,28 @@ impl Outbox {
         state.unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits for the first message to a place; none at the end.
-    fn next(&self, name: &str) -> Option<Message> {
+    /// Waits for what a place is to get next; none at the end. `kept` is the
+    /// checkpoint that it has, if it keeps any.
+    fn next(&self, name: &str, kept: Option<&Kept>) -> Option<Next> {
         let mut state = self.lock();
         loop {
-            let first = state.waiting.get(name).and_then(VecDeque::front);
-            if let Some(message) = first {
-                return Some(message.clone());
+            let (checkpoint, at) = (state.checkpoint.clone(), state.clock);
+            let place = state.places.get(name);
+            if let Some(message) = place.and_then(|it| it.queue.front()) {
+                let message = Some(message.clone());
+                return Some(Next {
+                    message,
+                    checkpoint,
+                    at,
+                });
+            }
+            if checkpoint.is_some() && kept.is_some_and(|it| state.is_due(it)) {
+                let message = None;
+                return Some(Next {
+                    message,
+                    checkpoint,
+                    at,
+                });
             }
             if state.ending {
                 return None;
@@ -111,13 +237,22 @@ impl Outbox {
     /// A message has come to its place.
     fn taken(&self, name: &str, id: &str) {
         let mut state = self.lock();
-        if let Some(queue) = state.waiting.get_mut(name)
-            && queue.front().is_some_and(|it| it.id == id)
-        {
-            queue.pop_front();
+        if let Some(place) = state.places.get_mut(name) {
+            place.taken = place.taken.saturating_add(1);
+            place.fault = None;
+            if place.queue.front().is_some_and(|it| it.id == id) {
+                place.queue.pop_front();
+            }
         }
         drop(state);
         self.0.changed.notify_all();
+    }
+
+    fn failed(&self, name: &str, why: &str) {
+        if let Some(place) = self.lock().places.get_mut(name) {
+            place.failed = place.failed.saturating_add(1);
+            place.fault = Some(why.to_owned());
+        }
     }
 
     /// Waits before the next try. Whether it is the end instead.
@@ -133,19 +268,43 @@ impl Outbox {
     fn serve(&self, mut destination: Box<dyn Destination>) {
         let name = destination.name();
         let mut pause = Duration::ZERO;
-        while let Some(message) = self.next(&name) {
-            match destination.send(&message) {
-                Ok(()) => {
+        let keeps = destination.keeps_checkpoints();
+        let mut kept = keeps.then(Kept::default);
+        while let Some(Next {
+            message,
+            checkpoint,
+            at,
+        }) = self.next(&name, kept.as_ref())
+        {
+            let note = checkpoint.as_deref().unwrap_or_default();
+            let sent = match &message {
+                Some(message) => destination.send(message, note),
+                None => destination.keep(note),
+            };
+            if let Some(kept) = &mut kept
+                && (sent.is_ok() || message.is_none())
+            {
+                *kept = Kept {
+                    note: checkpoint,
+                    at,
+                };
+            }
+            match (sent, message) {
+                (Ok(()), None) => {}
+                (Ok(()), Some(message)) => {
                     if !pause.is_zero() {
                         tracing::info!(to = %name, "alerts are taken again");
                     }
                     pause = Duration::ZERO;
                     self.taken(&name, &message.id);
                 }
-                Err(Unsent(why)) => {
+                // A later one says more.
+                (Err(Unsent(why)), None) => self.failed(&name, &why),
+                (Err(Unsent(why)), Some(_)) => {
                     if pause.is_zero() {
                         tracing::warn!(to = %name, why, "an alert was not taken, and is tried again");
                     }
+                    self.failed(&name, &why);
                     let longest = Duration::from_secs(ALERT_PAUSE_S);
                     pause = (pause * 2).clamp(Duration::from_secs(1), longest);
                     if self.pause(pause) {
@@ -170,10 +329,25 @@ impl Outbox {
                 .spawn(move || outbox.serve(destination));
             if let Err(error) = started {
                 self.lock().busy -= 1;
+                self.give_up(&name, "there was no thread for it");
                 tracing::error!(to = %name, %error, "no thread for alerts: none are sent there");
             }
         }
         Sending(self.clone())
+    }
+}
+
+impl Place {
+    fn push(&mut self, message: &Message) {
+        self.queue.push_back(message.clone());
+        if self.queue.len() > ALERTS_WAITING
+            && let Some(oldest) = self.queue.pop_front()
+            && let Some(next) = self.queue.front_mut()
+        {
+            self.left_out = self.left_out.saturating_add(1);
+            let before = oldest.left_out.saturating_add(1);
+            next.left_out = next.left_out.saturating_add(before);
+        }
     }
 }
 

@@ -5,6 +5,11 @@ use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::os::unix::net::UnixDatagram;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+
+use crate::base::limits::ALERT_CHECKPOINT_BYTES;
+
 use super::group::Kind;
 use super::{Destination, Message, Unsent};
 
@@ -31,12 +36,35 @@ impl Destination for Collector {
         }
     }
 
-    fn send(&mut self, message: &Message) -> Result<(), Unsent> {
-        let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-        let text = line(message, host.trim(), std::process::id());
-        self.put(text.as_bytes())
-            .map_err(|error| Unsent(error.to_string()))
+    fn send(&mut self, message: &Message, checkpoint: &str) -> Result<(), Unsent> {
+        let text = line(message, &host(), std::process::id());
+        let sent = self.put(text.as_bytes()).and_then(|()| {
+            let note = checkpoint_line(checkpoint, &host(), std::process::id());
+            note.map_or(Ok(()), |note| self.put(note.as_bytes()))
+        });
+        sent.map_err(|error| Unsent(error.to_string()))
     }
+
+    fn keeps_checkpoints(&self) -> bool {
+        true
+    }
+
+    fn keep(&mut self, checkpoint: &str) -> Result<(), Unsent> {
+        match checkpoint_line(checkpoint, &host(), std::process::id()) {
+            Some(note) => self
+                .put(note.as_bytes())
+                .map_err(|error| Unsent(error.to_string())),
+            None => Err(Unsent(
+                "the checkpoint is too long for a datagram".to_owned(),
+            )),
+        }
+    }
+}
+
+/// This machine's name, if it makes one in syslog (RFC 5424 §6.2.4).
+fn host() -> String {
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    name.trim().to_owned()
 }
 
 impl Collector {
@@ -64,14 +92,11 @@ pub(super) fn line(message: &Message, host: &str, process: u32) -> String {
     // RFC 5424 §6.2.1: 1 is "action must be taken immediately", 4 a warning.
     let severity = match message.kind {
         Kind::Refused | Kind::Stranger | Kind::Order => 4,
+        Kind::Trial => 5,
         _ => 1,
     };
     let priority = FACILITY * 8 + severity;
-    let visible = |text: &str| text.bytes().all(|it| it.is_ascii_graphic());
-    let host = match !host.is_empty() && host.len() <= 255 && visible(host) {
-        true => host,
-        false => "-",
-    };
+    let host = named(host);
     let id = serde_json::to_string(&message.kind).unwrap_or_default();
     let mut line = format!(
         "<{priority}>1 {} {host} tollgate {process} {} [tollgate@32473 id=\"{}\" tenant=\"{}\" \
@@ -90,6 +115,38 @@ pub(super) fn line(message: &Message, host: &str, process: u32) -> String {
         line.pop();
     }
     line
+}
+
+/// A checkpoint as syslog has it, in base64, since it has several lines; none if
+/// there is none, or it is too long.
+pub(super) fn checkpoint_line(note: &str, host: &str, process: u32) -> Option<String> {
+    if note.is_empty() || note.len() > ALERT_CHECKPOINT_BYTES {
+        return None;
+    }
+    // RFC 5424 §6.2.1: 5 is "normal but significant".
+    let priority = FACILITY * 8 + 5;
+    let field = |name: &str| {
+        let mut lines = note.lines();
+        let value = lines.find_map(|it| it.strip_prefix(name)?.strip_prefix(' '));
+        value.unwrap_or("-")
+    };
+    Some(format!(
+        "<{priority}>1 {} {} tollgate {process} checkpoint [tollgate@32473 number=\"{}\" \
+         note=\"{}\"]",
+        field("time"),
+        named(host),
+        escaped(field("checkpoint")),
+        BASE64.encode(note),
+    ))
+}
+
+/// A machine's name for syslog (RFC 5424 §6.2.4).
+fn named(host: &str) -> &str {
+    let visible = host.bytes().all(|it| it.is_ascii_graphic());
+    match visible && (1..=255).contains(&host.len()) {
+        true => host,
+        false => "-",
+    }
 }
 
 /// A value of structured data (RFC 5424 §6.3.3).

@@ -4,9 +4,12 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+
 use super::*;
 use crate::base::limits::{ALERT_AGAIN_S, ALERT_GATHER_S, ALERT_GROUPS, ALERTS_WAITING};
-use crate::base::time::Wall;
+use crate::base::time::{Mono, Wall};
 
 fn at(seconds: u64) -> Wall {
     Wall::from_micros(1_000_000_000_000_000) + Duration::from_secs(seconds)
@@ -23,6 +26,10 @@ fn refusal(tenant: &str) -> Happened {
         count: 1,
     }
 }
+
+/// A checkpoint as it is signed.
+const NOTE: &str = "tollgate ledger v1\ncheckpoint 12\ntime 2026-11-29T14:00:00.000000Z\n\
+                    before none\n\n\u{2014} tollgate AAAA\n";
 
 fn voice() -> Voice {
     Voice {
@@ -45,10 +52,21 @@ fn message(count: u64) -> Message {
 fn ten_thousand_refusals_are_one_message_with_a_count() {
     let message = message(10_000);
     assert_eq!(message.count, 10_000);
-    assert_eq!(message.title, "acme: 10000 calls were refused: no rule allows this destination");
+    assert_eq!(
+        message.title,
+        "acme: 10000 calls were refused: no rule allows this destination"
+    );
     assert_eq!(message.cost, "JPY 3500000");
-    assert_eq!(message.command, "tollgate block acme -c /etc/tollgate.toml --hang-up");
-    for part in ["+23276123456", "192.0.2.7", "would have cost JPY 3500000", &message.command] {
+    assert_eq!(
+        message.command,
+        "tollgate block acme -c /etc/tollgate.toml --hang-up"
+    );
+    for part in [
+        "+23276123456",
+        "192.0.2.7",
+        "would have cost about JPY 3500000",
+        &message.command,
+    ] {
         assert!(message.text.contains(part), "{part}: {}", message.text);
     }
 }
@@ -73,7 +91,11 @@ fn what_goes_on_is_told_again_after_an_hour_and_what_is_over_is_new_after_two() 
     assert_eq!(told(again + ALERT_AGAIN_S, false, &mut groups), 0);
     let later = again + ALERT_AGAIN_S + 1;
     assert_eq!(told(later, true, &mut groups), 0);
-    assert_eq!(told(later + ALERT_GATHER_S, false, &mut groups), 1, "a new one");
+    assert_eq!(
+        told(later + ALERT_GATHER_S, false, &mut groups),
+        1,
+        "a new one"
+    );
     // A clock that was set back by a day silences nothing.
     groups.add(Kind::Refused, refusal("kiku"), at(100 * 86_400));
     groups.due(at(0), false);
@@ -113,25 +135,38 @@ fn syslog_is_as_rfc_5424_wants_it() {
     let head = "<84>1 2001-09-09T01:46:40Z gate tollgate 7 refused [tollgate@32473 id=\"r-1\" \
                 tenant=\"a\\\"\\]b\" what=\"destination-not-allowed\" count=\"3\" ";
     assert!(line.starts_with(head), "{line}");
-    assert!(line.contains("] \u{feff}acme: 3 calls were refused"), "{line}");
+    assert!(
+        line.contains("] \u{feff}acme: 3 calls were refused"),
+        "{line}"
+    );
     one.text = "é".repeat(5_000);
     let line = syslog::line(&one, "not a name", 7);
-    assert!(line.len() <= 2_048 && line.contains(" - tollgate 7 "), "{line}");
+    assert!(
+        line.len() <= 2_048 && line.contains(" - tollgate 7 "),
+        "{line}"
+    );
 }
 
 #[test]
 fn a_collector_gets_it() {
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
     let mut collector = Collector::Udp(socket.local_addr().unwrap());
-    collector.send(&message(1)).unwrap();
+    collector.send(&message(1), "").unwrap();
     let mut buffer = [0; 4_096];
     let length = socket.recv(&mut buffer).unwrap();
     assert!(buffer[..length].starts_with(b"<84>1 "));
-    assert!(Collector::Unix("/nowhere/log".into()).send(&message(1)).is_err());
+    assert!(
+        Collector::Unix("/nowhere/log".into())
+            .send(&message(1), "")
+            .is_err()
+    );
 }
 
 /// A relay that takes one letter, and says what it was told.
-fn relay(refuse: &'static str) -> (std::net::SocketAddr, thread::JoinHandle<String>) {
+fn relay(
+    refuse: &'static str,
+    with: &'static str,
+) -> (std::net::SocketAddr, thread::JoinHandle<String>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     let thread = thread::spawn(move || {
@@ -158,7 +193,7 @@ fn relay(refuse: &'static str) -> (std::net::SocketAddr, thread::JoinHandle<Stri
             data = line == "DATA\r\n";
             let word = line.split([' ', '\r']).next().unwrap();
             answer = match word {
-                _ if word == refuse => "451 later\r\n",
+                _ if !refuse.is_empty() && line.starts_with(refuse) => with,
                 "DATA" => "354 go on\r\n",
                 "EHLO" => "250-relay\r\n250 SIZE 1000\r\n",
                 "QUIT" => "221 bye\r\n",
@@ -172,7 +207,7 @@ fn relay(refuse: &'static str) -> (std::net::SocketAddr, thread::JoinHandle<Stri
 
 #[test]
 fn mail_is_handed_to_the_relay_or_kept() {
-    let (address, thread) = relay("");
+    let (address, thread) = relay("", "");
     let mut mailbox = Mailbox {
         relay: address,
         from: "gate@example.net".to_owned(),
@@ -180,21 +215,33 @@ fn mail_is_handed_to_the_relay_or_kept() {
     };
     let mut one = message(2);
     one.text = ".begins with a dot, and 番号".to_owned();
-    mailbox.send(&one).unwrap();
+    mailbox.send(&one, NOTE).unwrap();
     let said = thread.join().unwrap();
     for part in [
         "MAIL FROM:<gate@example.net>\r\n",
         "RCPT TO:<b@example.net>\r\n",
         "Date: Sun, 09 Sep 2001 01:46:40 +0000\r\n",
         "Subject: Tollgate: acme: 2 calls were refused",
-        "\r\n\r\n..begins with a dot, and ??\r\n.\r\n",
     ] {
         assert!(said.contains(part), "{part}: {said}");
     }
+    let body = said.split("\r\n\r\n").nth(1).unwrap();
+    let body: Vec<&str> = body.lines().take_while(|it| *it != ".").collect();
+    assert!(body.iter().all(|it| it.len() <= 76), "{body:?}");
+    let text = BASE64.decode(body.concat()).unwrap();
+    let text = String::from_utf8(text).unwrap();
+    assert!(
+        text.starts_with(".begins with a dot, and 番号\r\n"),
+        "{text}"
+    );
+    assert!(text.ends_with(&NOTE.replace('\n', "\r\n")), "{text}");
     for refuse in ["RCPT", "DATA", "."] {
-        let (address, thread) = relay(refuse);
+        let (address, thread) = relay(refuse, "451 later\r\n");
         mailbox.relay = address;
-        assert_eq!(mailbox.send(&one), Err(Unsent("the relay answers 451".to_owned())));
+        assert_eq!(
+            mailbox.send(&one, NOTE),
+            Err(Unsent("the relay answers 451".to_owned()))
+        );
         thread.join().unwrap();
     }
 }
@@ -222,7 +269,7 @@ impl Destination for Fake {
         self.name.to_owned()
     }
 
-    fn send(&mut self, message: &Message) -> Result<(), Unsent> {
+    fn send(&mut self, message: &Message, _checkpoint: &str) -> Result<(), Unsent> {
         self.asked.send(message.id.clone()).unwrap();
         match self.answers.recv() {
             Ok(true) => Ok(()),
@@ -242,10 +289,11 @@ fn a_place_that_hangs_holds_up_no_other_and_loses_nothing_over_a_restart() {
     let (hangs, asked, never) = fake("hangs");
     let sending = outbox.start(vec![good, hangs]);
     for id in ["1", "2"] {
-        outbox.post(&Message {
+        let message = Message {
             id: id.to_owned(),
             ..message(1)
-        });
+        };
+        outbox.post(&[message], |_| {});
     }
     assert_eq!(seen.recv().unwrap(), "1");
     answer.send(false).unwrap();
@@ -254,6 +302,12 @@ fn a_place_that_hangs_holds_up_no_other_and_loses_nothing_over_a_restart() {
     assert_eq!(seen.recv().unwrap(), "2");
     answer.send(true).unwrap();
     assert_eq!(asked.recv().unwrap(), "1");
+    while outbox.fares()[0].waiting > 0 {
+        thread::yield_now();
+    }
+    let fares = outbox.fares();
+    assert_eq!((fares[0].taken, fares[0].failed), (2, 1));
+    assert_eq!((fares[1].taken, fares[1].waiting), (0, 2));
     sending.finish(Duration::from_millis(1));
     let kept = serde_json::to_vec(&outbox.waiting()).unwrap();
 
@@ -275,11 +329,12 @@ fn a_place_that_hangs_holds_up_no_other_and_loses_nothing_over_a_restart() {
 fn what_waits_is_bounded_and_what_is_left_out_is_said() {
     let outbox = Outbox::new(&names(&["gone"]), Waiting::new());
     for _ in 0..ALERTS_WAITING + 7 {
-        outbox.post(&message(1));
+        outbox.post(&[message(1)], |_| {});
     }
     let waiting = &outbox.waiting()["gone"];
     assert_eq!(waiting.len(), ALERTS_WAITING);
     assert_eq!(waiting[0].left_out, 7);
+    assert_eq!(outbox.fares()[0].left_out, 7);
     assert!(waiting.iter().skip(1).all(|it| it.left_out == 0));
 }
 
@@ -293,4 +348,84 @@ fn a_web_server_without_certificates_is_a_fault_and_secrets_are_not_shown() {
     for hidden in ["token", "key", "secret"] {
         assert!(!shown.contains(hidden), "{shown}");
     }
+}
+
+#[test]
+fn a_mailbox_that_is_gone_keeps_nothing_from_the_others() {
+    let mailbox = |relay| Mailbox {
+        relay,
+        from: "gate@example.net".to_owned(),
+        to: vec!["gone@example.net".to_owned(), "b@example.net".to_owned()],
+    };
+    let (address, thread) = relay("RCPT TO:<gone@", "550 no such user\r\n");
+    mailbox(address).send(&message(1), NOTE).unwrap();
+    assert!(thread.join().unwrap().contains("\r\n.\r\n"));
+    let (address, thread) = relay("RCPT", "550 no such user\r\n");
+    let sent = mailbox(address).send(&message(1), NOTE);
+    assert_eq!(sent, Err(Unsent("the relay answers 550".to_owned())));
+    thread.join().unwrap();
+}
+
+#[test]
+fn a_collector_gets_checkpoints_with_alerts_and_without() {
+    let line = syslog::checkpoint_line(NOTE, "gate", 7).unwrap();
+    let head = "<85>1 2026-11-29T14:00:00.000000Z gate tollgate 7 checkpoint \
+                [tollgate@32473 number=\"12\" note=\"";
+    let note = line
+        .strip_prefix(head)
+        .unwrap()
+        .strip_suffix("\"]")
+        .unwrap();
+    assert_eq!(BASE64.decode(note).unwrap(), NOTE.as_bytes());
+    assert_eq!(syslog::checkpoint_line("", "gate", 7), None);
+    assert_eq!(
+        syslog::checkpoint_line(&NOTE.repeat(1_000), "gate", 7),
+        None
+    );
+
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let collector = Collector::Udp(socket.local_addr().unwrap());
+    let outbox = Outbox::new(&[collector.name()], Waiting::new());
+    let sending = outbox.start(vec![Box::new(collector)]);
+    let heard = || {
+        let mut buffer = [0; 4_096];
+        let length = socket.recv(&mut buffer).unwrap();
+        String::from_utf8_lossy(&buffer[..length]).into_owned()
+    };
+    let numbered = |number: u32| NOTE.replace("checkpoint 12", &format!("checkpoint {number}"));
+    let mut now = Mono::ZERO;
+    let mut signed = |number: u32, seconds: u64| {
+        now = now + Duration::from_secs(seconds);
+        outbox.checkpoint(&numbered(number).into(), now);
+    };
+    signed(1, 0);
+    assert!(heard().contains("number=\"1\""));
+    // Not again so soon, unless something happens, or it is the end.
+    signed(2, 10);
+    signed(3, 10);
+    outbox.post(&[message(1)], |_| {});
+    assert!(heard().contains(" refused "));
+    assert!(heard().contains("number=\"3\""));
+    signed(4, 10);
+    signed(5, 60);
+    assert!(heard().contains("number=\"5\""));
+    signed(6, 10);
+    sending.finish(Duration::from_secs(10));
+    assert!(heard().contains("number=\"6\""));
+}
+
+#[test]
+fn strangers_are_told_of_once_a_day() {
+    let mut groups = Groups::default();
+    let mut told = 0;
+    for minute in 0..3 * 24 * 60 {
+        let event = Happened {
+            what: "unknown-peer".to_owned(),
+            count: 5,
+            ..Happened::default()
+        };
+        groups.add(Kind::Stranger, event, at(minute * 60));
+        told += groups.due(at(minute * 60 + 30), false).len();
+    }
+    assert_eq!(told, 3);
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aws_lc_rs::hmac;
+use serde::Serialize;
 use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem};
 
 use crate::base::limits::ALERT_SEND_S;
@@ -12,7 +13,8 @@ use super::{Destination, Message, Unsent};
 
 /// A web server.
 ///
-/// The body is the [`Message`]. `Tollgate-Time` says when it was sent, in seconds
+/// The body is the [`Message`], and in `checkpoint` the ledger's last checkpoint as it
+/// was signed. `Tollgate-Time` says when it was sent, in seconds
 /// since the epoch; `Tollgate-Signature` is `sha256=` and the HMAC-SHA-256 (RFC 2104)
 /// in hexadecimal digits of that number, a dot, and the body.
 pub struct Webhook {
@@ -42,7 +44,25 @@ impl std::fmt::Display for WebhookFault {
 
 impl std::error::Error for WebhookFault {}
 
+/// What is posted.
+#[derive(Serialize)]
+struct Body<'m> {
+    #[serde(flatten)]
+    message: &'m Message,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    checkpoint: &'m str,
+}
+
 impl Webhook {
+    /// What the server at this URL is called. What follows the host is often a
+    /// secret of the server's, and stands for itself by a part of its hash alone.
+    #[must_use]
+    pub fn name_of(url: &str) -> String {
+        let host = url.split('/').nth(2).unwrap_or_default();
+        let [a, b, c, d, ..] = *blake3::hash(url.as_bytes()).as_bytes();
+        format!("webhook {host} {a:02x}{b:02x}{c:02x}{d:02x}")
+    }
+
     /// A web server; `ca` are certificates (PEM) that vouch for it, and `clock` says
     /// the seconds since the epoch.
     ///
@@ -100,15 +120,15 @@ fn signature(key: &hmac::Key, seconds: &str, body: &[u8]) -> String {
 
 impl Destination for Webhook {
     fn name(&self) -> String {
-        // What follows the host is often a secret of the server's.
-        let mut parts = self.url.splitn(4, '/');
-        let host = parts.nth(2).unwrap_or_default();
-        let [a, b, c, d, ..] = *blake3::hash(self.url.as_bytes()).as_bytes();
-        format!("webhook {host} {a:02x}{b:02x}{c:02x}{d:02x}")
+        Self::name_of(&self.url)
     }
 
-    fn send(&mut self, message: &Message) -> Result<(), Unsent> {
-        let body = serde_json::to_vec(message).map_err(|error| Unsent(error.to_string()))?;
+    fn send(&mut self, message: &Message, checkpoint: &str) -> Result<(), Unsent> {
+        let body = Body {
+            message,
+            checkpoint,
+        };
+        let body = serde_json::to_vec(&body).map_err(|error| Unsent(error.to_string()))?;
         let seconds = (self.clock)().to_string();
         let mut request = self
             .agent
@@ -118,7 +138,9 @@ impl Destination for Webhook {
         if let Some(key) = &self.key {
             request = request.header("Tollgate-Signature", signature(key, &seconds, &body));
         }
-        let response = request.send(&body).map_err(|error| Unsent(error.to_string()))?;
+        let response = request
+            .send(&body)
+            .map_err(|error| Unsent(error.to_string()))?;
         match response.status().as_u16() {
             200..=299 => Ok(()),
             code => Err(Unsent(format!("the server answers {code}"))),

@@ -1,5 +1,7 @@
 //! `[alerts]`: who is told when something is stopped.
 
+use std::net::{IpAddr, SocketAddr};
+
 use crate::base::limits::ALERT_DESTINATIONS;
 use crate::policy::alerting::{Alerting, Mail, SecretIn, Syslog, Webhook};
 use crate::policy::diagnostic::{At, Fault, Faults};
@@ -31,15 +33,35 @@ fn is_plain(text: &str) -> bool {
     !text.is_empty() && text.len() <= 1_024 && text.bytes().all(|it| it.is_ascii_graphic())
 }
 
+/// Whether a URL's host, with a port perhaps, is this machine by its address.
+fn is_local(host: &str) -> bool {
+    let address = host.parse::<SocketAddr>().map(|it| it.ip());
+    let address = address.or_else(|_| host.trim_matches(['[', ']']).parse());
+    address.is_ok_and(|it: IpAddr| it.is_loopback()) || host.starts_with("localhost")
+}
+
 fn webhook(table: &WebhookTable<'_>, faults: &mut Faults<'_>) -> Option<Webhook> {
     let url = table.url?;
-    let rest = ["https://", "http://"].iter().find_map(|it| url.value.strip_prefix(it));
-    let host = rest.and_then(|it| it.split(['/', '?', '#']).next()).unwrap_or_default();
+    let rest = ["https://", "http://"]
+        .iter()
+        .find_map(|it| url.value.strip_prefix(it));
+    let host = rest
+        .and_then(|it| it.split(['/', '?', '#']).next())
+        .unwrap_or_default();
     if host.is_empty() || host.contains('@') || !is_plain(url.value) {
-        let fault = Fault::error(format!("`{}` is no URL that alerts can be sent to", url.value));
+        let fault = Fault::error(format!(
+            "`{}` is no URL that alerts can be sent to",
+            url.value
+        ));
         let help = "write http:// or https://, a host and a path, and no password in it";
         faults.add(url.place, fault.help(help));
         return None;
+    }
+    if url.value.starts_with("http://") && !is_local(host) {
+        let fault = Fault::warning("these alerts can be read on their way")
+            .label("numbers and names go through the network as they are")
+            .help("use https://");
+        faults.add(url.place, fault);
     }
     let secret = match (table.secret_file, table.secret_env) {
         (Some(file), None) => Some(SecretIn::File(file.value.to_owned())),

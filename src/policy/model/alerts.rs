@@ -43,10 +43,7 @@ pub(in crate::policy) struct MailTable<'t> {
 }
 
 /// Reads `[alerts]`.
-pub(super) fn alerts_table<'t>(
-    mut alerts: Fields<'t>,
-    faults: &mut Faults<'_>,
-) -> AlertsTable<'t> {
+pub(super) fn alerts_table<'t>(mut alerts: Fields<'t>, faults: &mut Faults<'_>) -> AlertsTable<'t> {
     let webhooks = alerts.tables("webhook", "[[alerts.webhook]]", faults);
     let syslogs = alerts.tables("syslog", "[[alerts.syslog]]", faults);
     let mails = alerts.tables("mail", "[[alerts.mail]]", faults);
@@ -67,7 +64,12 @@ pub(super) fn alerts_table<'t>(
 
 fn webhook_table<'t>(mut fields: Fields<'t>, faults: &mut Faults<'_>) -> WebhookTable<'t> {
     let url = fields.text("url", faults);
-    fields.required("url", url, "\"https://alerts.example.net/tollgate\"", faults);
+    fields.required(
+        "url",
+        url,
+        "\"https://alerts.example.net/tollgate\"",
+        faults,
+    );
     let table = WebhookTable {
         place: fields.place,
         url,
