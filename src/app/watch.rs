@@ -3,6 +3,7 @@
 mod figures;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -146,18 +147,7 @@ impl Watch {
                 reason,
                 direction,
                 ..
-            } if !tenant.is_empty() && !matches!(reason, "blocked" | "stopping") => {
-                let event = Happened {
-                    tenant: tenant.to_owned(),
-                    what: reason.to_owned(),
-                    sentence: sentence(reason),
-                    number: number.to_owned(),
-                    source: source.ip().to_string(),
-                    cost: self.cost(tenant, number, direction),
-                    count: 1,
-                };
-                self.add(Kind::Refused, event, wall);
-            }
+            } => self.refused((tenant, reason), (number, direction), source, (1, wall)),
             Record::Refusals {
                 tenant,
                 direction,
@@ -167,19 +157,7 @@ impl Watch {
                 source,
                 number,
                 ..
-            } if !tenant.is_empty() && !matches!(reason, "blocked" | "stopping") => {
-                let each = self.cost(tenant, number, direction);
-                let event = Happened {
-                    tenant: tenant.to_owned(),
-                    what: reason.to_owned(),
-                    sentence: sentence(reason),
-                    number: number.to_owned(),
-                    source: source.ip().to_string(),
-                    cost: each.map(|(cost, currency)| (cost.saturating_mul(count), currency)),
-                    count,
-                };
-                self.add(Kind::Refused, event, last);
-            }
+            } => self.refused((tenant, reason), (number, direction), source, (count, last)),
             Record::Note {
                 wall,
                 what,
@@ -195,14 +173,16 @@ impl Watch {
                 why,
                 ..
             } if shard == 0 => {
-                let why = match why.is_empty() {
-                    true => String::new(),
-                    false => format!(" ({why})"),
-                };
+                let mut sentence = format!("{by} ordered {order}");
+                for (before, text, after) in [(", ", detail, ""), (" (", why, ")")] {
+                    if !text.is_empty() {
+                        sentence.extend([before, text, after]);
+                    }
+                }
                 let event = Happened {
                     tenant: tenant.to_owned(),
                     what: order.to_owned(),
-                    sentence: format!("{by} ordered {order}, {detail}{why}"),
+                    sentence,
                     count: 1,
                     ..Happened::default()
                 };
@@ -210,6 +190,31 @@ impl Watch {
             }
             _ => self.call(shard, record),
         }
+    }
+
+    /// Calls that were refused: whose and why, where to, where from, how many and when.
+    /// What an operator wants refused is known to them.
+    fn refused(
+        &mut self,
+        (tenant, reason): (&str, &str),
+        (number, direction): (&str, Direction),
+        source: SocketAddr,
+        (count, wall): (u64, Wall),
+    ) {
+        if tenant.is_empty() || matches!(reason, "blocked" | "stopping") {
+            return;
+        }
+        let each = self.cost(tenant, number, direction);
+        let event = Happened {
+            tenant: tenant.to_owned(),
+            what: reason.to_owned(),
+            sentence: sentence(reason),
+            number: number.to_owned(),
+            source: source.ip().to_string(),
+            cost: each.map(|(cost, currency)| (cost.saturating_mul(count), currency)),
+            count,
+        };
+        self.add(Kind::Refused, event, wall);
     }
 
     /// What a call of a minute to a number would have cost.
