@@ -6,10 +6,12 @@
 //! server     who may speak, how much and for how long
 //! client     the other end
 //! handing    open sockets, for a successor
+//! alert      what the owner is told of at once: grouped, kept, sent
 //! ```
 //! What an order does is not known here: whoever runs the program implements
 //! [`Operator`].
 
+pub mod alert;
 mod client;
 mod handing;
 pub mod protocol;

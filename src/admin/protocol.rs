@@ -274,6 +274,9 @@ pub struct Status {
     pub tenants: Vec<Tenant>,
     /// How many further ones there are.
     pub tenants_left_out: usize,
+    /// Where alerts go.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub alerts: Vec<Place>,
     /// Messages that are kept out, because they broke the program once.
     pub quarantined: usize,
     /// What was counted since the start, and is not zero.
@@ -328,6 +331,24 @@ pub struct Budget {
     pub held: String,
     /// Both together, of a thousand of the limit.
     pub used_permille: u64,
+}
+
+/// A place that alerts go to. What is counted is counted since the start.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Place {
+    /// Which: without secrets.
+    pub to: String,
+    /// Alerts that wait for it.
+    pub waiting: usize,
+    /// Alerts that it took.
+    pub taken: u64,
+    /// Tries that failed.
+    pub failed: u64,
+    /// Alerts left out, because too many waited.
+    pub left_out: u64,
+    /// Why the last try failed; none if it did not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fault: Option<String>,
 }
 
 /// Something counted.

@@ -103,6 +103,9 @@ Examples:
 --all lifts what block --all ordered; what was ordered for single tenants stays,
 and is shown.")]
     Unblock(Unblock),
+    /// Alerts: who is told at once of what was stopped ([alerts] in the configuration).
+    #[command(subcommand, arg_required_else_help = true)]
+    Alert(Alert),
     /// Have a Tollgate that runs read its rules again.
     #[command(after_help = "\
 Example:
@@ -288,6 +291,19 @@ pub(super) struct Block {
 pub(super) struct Unblock {
     #[command(flatten)]
     pub(super) kind: Kind,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Alert {
+    /// Send a trial to every place that alerts go to.
+    #[command(after_help = "\
+Example:
+  tollgate alert test -c tollgate.toml
+
+It says of each place whether the trial was taken; exit code 1 if one was not. No
+Tollgate has to run. Secrets are read as this user, and from this environment.
+Whether the alerts of one that runs are taken: tollgate status.")]
+    Test(Configuration),
 }
 
 #[derive(Debug, Args)]

@@ -8,8 +8,9 @@ use std::time::Duration;
 
 use tokio::sync::Mutex;
 
+use crate::admin::alert::{Fares, Outbox};
 use crate::admin::protocol::{
-    Budget, Carrier, Count, Fault, FaultKind, Journal, Order, Reply, Rules, Status, Tenant,
+    Budget, Carrier, Count, Fault, FaultKind, Journal, Order, Place, Reply, Rules, Status, Tenant,
 };
 use crate::admin::{By, Operator, Replies, Socket, serve};
 use crate::base::limits::{STATUS_TENANTS, WHY_BYTES};
@@ -35,6 +36,8 @@ pub(super) struct Running {
     pub(super) blocks: RefCell<Blocks>,
     /// What the rules count in.
     pub(super) counters: Arc<Counters>,
+    /// What waits to be told to its owner.
+    pub(super) alerts: Outbox,
 }
 
 pub(super) struct Desk {
@@ -159,6 +162,7 @@ impl Desk {
             carriers: rules.carriers().iter().map(carrier).collect(),
             tenants,
             tenants_left_out,
+            alerts: self.running.alerts.fares().into_iter().map(place).collect(),
             quarantined: self.reins.quarantined(),
             counts: counts
                 .map(|(name, value, what)| Count {
@@ -192,6 +196,17 @@ fn carrier(carrier: &crate::policy::Carrier) -> Carrier {
     }
 }
 
+fn place(fares: Fares) -> Place {
+    Place {
+        to: fares.name,
+        waiting: fares.waiting,
+        taken: fares.taken,
+        failed: fares.failed,
+        left_out: fares.left_out,
+        fault: fares.fault,
+    }
+}
+
 /// The tenants that something is to be told of, the busiest first, and how many
 /// of them are left out.
 fn tenants(rules: &RuleSet, now: Now) -> (Vec<Tenant>, usize) {
@@ -212,7 +227,7 @@ fn tenants(rules: &RuleSet, now: Now) -> (Vec<Tenant>, usize) {
 }
 
 /// How much of a budget is used, of a thousand.
-fn permille(spent: &Spent) -> u64 {
+pub(super) fn permille(spent: &Spent) -> u64 {
     let used = spent.used.booked.saturating_add(spent.used.held);
     let limit = spent.limit.millionths().max(1);
     let share = u128::from(used.millionths()) * 1_000 / u128::from(limit);

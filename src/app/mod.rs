@@ -1,5 +1,6 @@
 //! F6: configuration, boot, and one file a subcommand.
 
+mod alerts;
 mod ask;
 mod block;
 mod blocks;
@@ -22,6 +23,7 @@ mod run;
 mod sources;
 mod status;
 mod verify;
+mod watch;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -47,6 +49,7 @@ pub fn main() -> ExitCode {
         cli::Command::Run(wanted) => run::run(wanted).map(well),
         cli::Command::Status(wanted) => status::run(&wanted).map(well),
         cli::Command::Reset(wanted) => reset::run(wanted).map(well),
+        cli::Command::Alert(cli::Alert::Test(wanted)) => alerts::test(&wanted).map(well),
         cli::Command::Reload(wanted) => reload::run(&wanted).map(well),
         cli::Command::Block(wanted) => block::block(&wanted).map(well),
         cli::Command::Unblock(wanted) => block::unblock(&wanted).map(well),

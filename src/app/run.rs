@@ -10,13 +10,14 @@ use crate::admin::Socket;
 use crate::base::time::Wall;
 use crate::base::token::Buckets;
 use crate::ledger::{
-    Chain, Dealt, Fault, Follower, Indexing, Journal, Keep, Ledger, Recovered, Sink, Snapshots,
-    Syncing,
+    Chain, Dealt, Fault, Follower, Following, Indexing, Journal, Keep, Ledger, Recovered, Sink,
+    Snapshots, Syncing,
 };
 use crate::net;
 use crate::policy::{Counters, RuleSet};
 use crate::record::Record;
 
+use super::alerts::Alerts;
 use super::blocks::Blocks;
 use super::control::{self, Running};
 use super::rules::{self, Broken, Files, Rules};
@@ -49,6 +50,10 @@ pub(super) fn run(wanted: cli::Run) -> Result<(), String> {
     let socket = sources::socket_of(&configuration.config)?;
     let socket = Socket::open(&socket).map_err(|fault| fault.to_string())?;
     let blocks = Blocks::kept(&ledger);
+    let dealt = recovered.deal(&Buckets::new(bucket_key), shards, net::clock::now().wall);
+    let journals = journals(&ledger, &dealt, &rules).map_err(|fault| fault.to_string())?;
+    let keep = keep(&rules);
+    let (alerts, watch) = Alerts::start(&run.alerts, &configuration.config, &ledger, &files);
     let running = Running {
         configuration: configuration.config.clone(),
         ledger: directory.clone(),
@@ -56,11 +61,9 @@ pub(super) fn run(wanted: cli::Run) -> Result<(), String> {
         files: Arc::clone(&files),
         blocks: RefCell::new(blocks.clone()),
         counters: Arc::clone(&counters),
+        alerts: alerts.outbox.clone(),
     };
-    let dealt = recovered.deal(&Buckets::new(bucket_key), shards, net::clock::now().wall);
-    let journals = journals(&ledger, &dealt, &rules).map_err(|fault| fault.to_string())?;
-    let keep = keep(&rules);
-    let following = sinks(&ledger, keep)
+    let following = sinks(&ledger, keep, watch)
         .and_then(|sinks| Follower::new(ledger.clone(), sinks, net::clock::now).start())
         .map_err(|fault| fault.to_string())?;
     let indexing = Indexing::start(ledger.clone(), keep, net::clock::now);
@@ -84,16 +87,24 @@ pub(super) fn run(wanted: cli::Run) -> Result<(), String> {
         directory,
         stop_after: run.stop_after,
         reload: Box::new(reload),
-        beside: Some(control::answer_on(socket, running)),
+        beside: Some(watched(&alerts, control::answer_on(socket, running))),
     })
     .map_err(|error| error.to_string())?;
     close(&ledger, shards, counters.places()).map_err(|fault| fault.to_string())?;
-    match ended {
-        net::Ended::Stopped => following.finish(),
-        // The successor's go on from where these are, and it waits for our end.
-        net::Ended::HandedOver => std::mem::forget((following, indexing)),
-    }
+    wind_down(ended, following, alerts, indexing);
     Ok(())
+}
+
+/// Ends what runs behind the calls' way. A successor waits for the end of the process,
+/// and its own go on from where these are.
+fn wind_down(ended: net::Ended, following: Following, alerts: Alerts, indexing: Indexing) {
+    if ended == net::Ended::HandedOver {
+        std::mem::forget((following, alerts, indexing));
+        return;
+    }
+    following.finish();
+    alerts.finish();
+    drop(indexing);
 }
 
 /// For how long the journal is kept.
@@ -123,11 +134,27 @@ fn reloading(
 }
 
 /// Who makes something of what is journalled, behind the calls' way.
-fn sinks(ledger: &Ledger, keep: Keep) -> Result<Vec<Box<dyn Sink>>, Fault> {
-    Ok(vec![
+fn sinks(
+    ledger: &Ledger,
+    keep: Keep,
+    watch: Option<Box<dyn Sink>>,
+) -> Result<Vec<Box<dyn Sink>>, Fault> {
+    let mut sinks: Vec<Box<dyn Sink>> = vec![
         Box::new(Snapshots::new(ledger.clone())),
         Box::new(Chain::open(ledger)?.keeping(keep)),
-    ])
+    ];
+    sinks.extend(watch);
+    Ok(sinks)
+}
+
+/// What runs beside, and the reins for who watches the figures.
+fn watched(alerts: &Alerts, beside: net::Beside) -> net::Beside {
+    let watch = Arc::clone(&alerts.reins);
+    Box::new(move |reins| {
+        // It is set once: here.
+        let _set = watch.set(reins.clone());
+        beside(reins)
+    })
 }
 
 /// The rules to start with: those of the files or, if they are broken, the last

@@ -101,7 +101,7 @@ fn main_file(config: &Path) -> Result<Source, String> {
 }
 
 /// A path of the configuration, which is relative to its folder.
-fn beside(config: &Path, path: &str) -> PathBuf {
+pub(super) fn beside(config: &Path, path: &str) -> PathBuf {
     match config.parent() {
         // Without a `.` in the middle, for the eye.
         Some(folder) => folder.join(path).components().collect(),

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use crate::admin::protocol::{Budget, Order, Reply, Status, Tenant};
+use crate::admin::protocol::{Budget, Order, Place, Reply, Status, Tenant};
 
 use super::block::line as blocked_line;
 use super::cli::Status as Wanted;
@@ -64,6 +64,7 @@ fn text(status: &Status) -> String {
         let more = count(status.tenants_left_out, "tenant", "tenants");
         lines.push(("", format!("{more} more with calls or money spent")));
     }
+    lines.extend(status.alerts.iter().map(|it| ("alerts", place(it))));
     if status.quarantined > 0 {
         let kept = count(status.quarantined, "message", "messages");
         let why = "kept out, because they broke the program";
@@ -86,6 +87,37 @@ fn text(status: &Status) -> String {
         let _ = writeln!(text, "{head:<11}{line}");
     }
     text
+}
+
+/// How a place fares that alerts go to.
+fn place(place: &Place) -> String {
+    let Place {
+        to,
+        waiting,
+        taken,
+        failed,
+        left_out,
+        fault,
+    } = place;
+    let mut line = format!("{to}: {taken} taken");
+    // Writing to a string cannot fail.
+    if *waiting > 0 {
+        let _ = write!(line, ", {waiting} waiting");
+    }
+    if *left_out > 0 {
+        let _ = write!(line, ", {left_out} LEFT OUT");
+    }
+    if *failed > 0 {
+        let _ = write!(
+            line,
+            ", {}",
+            count(amount(*failed), "failed try", "failed tries")
+        );
+    }
+    if let Some(fault) = fault {
+        let _ = write!(line, "; TAKES NONE NOW: {fault}");
+    }
+    line
 }
 
 /// What runs, and by which rules.

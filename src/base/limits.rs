@@ -190,6 +190,45 @@ pub const HANG_UPS_AT_ONCE: usize = 16;
 /// See [`HANG_UPS_AT_ONCE`].
 pub const HANG_UP_PAUSE_MS: u64 = 2;
 
+/// Places that alerts go to. More of them are a fault of the configuration.
+pub const ALERT_DESTINATIONS: usize = 8;
+
+/// Alerts that wait for one place to take them, over restarts too. At the limit the
+/// oldest is left out, and the next one says how many were.
+pub const ALERTS_WAITING: usize = 500;
+
+/// Kinds of alerts that are counted apart. At the limit new ones are counted together.
+pub const ALERT_GROUPS: usize = 1_024;
+
+/// Seconds for which alike events are counted before the owner is told of the first.
+pub const ALERT_GATHER_S: u64 = 2;
+
+/// Seconds after which the owner is told again of what goes on.
+pub const ALERT_AGAIN_S: u64 = 3_600;
+
+/// The same, of messages from addresses that no peer has: they never end.
+pub const ALERT_STRANGERS_AGAIN_S: u64 = 86_400;
+
+/// Seconds between two checkpoints that a collector of syslog is sent, unless an
+/// alert goes there.
+pub const ALERT_CHECKPOINT_S: u64 = 60;
+
+/// The longest checkpoint that a collector of syslog is sent, in bytes: what a
+/// datagram holds of it in base64. At the limit it gets none, and the log says so.
+pub const ALERT_CHECKPOINT_BYTES: usize = 45_000;
+
+/// Seconds that a place has to take an alert, before it is tried again later.
+pub const ALERT_SEND_S: u64 = 10;
+
+/// The longest pause between two tries, in seconds. It doubles from one second on.
+pub const ALERT_PAUSE_S: u64 = 300;
+
+/// The longest secret that is read from a file, in bytes. A longer one is a fault.
+pub const SECRET_BYTES: usize = 4_096;
+
+/// The largest file of certificates, in bytes. A larger one is a fault.
+pub const CA_BYTES: usize = 4 << 20;
+
 /// Blocks that may be in force at once. At the limit an order for another one is
 /// refused: block every tenant instead.
 pub const BLOCKS: usize = 1_000;

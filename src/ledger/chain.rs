@@ -14,13 +14,17 @@ use crate::base::time::{Mono, Now, Wall};
 use crate::record::frame::Damage;
 
 use super::checkpoint::{Checkpoint, Head, Start, State, extend};
+use super::latest::Latest;
 use super::note::{self, SigningKey};
-use super::notes::{self, Pile};
+use super::notes::{self, Note, Pile};
 use super::retire::{self, Keep, Watch};
 use super::{Content, Fault, Found, Ledger, Place, Sink, segment};
 
 /// How often a checkpoint is made while records come.
 const INTERVAL: Duration = Duration::from_secs(10);
+
+/// How long after one the next is made, if somebody wants it.
+const EARLY: Duration = Duration::from_secs(1);
 
 /// Chains what a follower brings, and signs it.
 #[derive(Debug)]
@@ -28,6 +32,7 @@ pub struct Chain {
     directory: PathBuf,
     signer: Arc<SigningKey>,
     pile: Pile,
+    latest: Latest,
     /// How many checkpoints there are, and the last one's hash.
     last: Option<(u64, Head)>,
     shards: BTreeMap<u16, State>,
@@ -61,14 +66,16 @@ impl Chain {
         }
         let mut shards = BTreeMap::new();
         let wall = last.as_ref().map(|(checkpoint, _)| checkpoint.wall);
-        let last = last.map(|(checkpoint, hash)| {
+        let last = last.map(|(checkpoint, note)| {
+            ledger.latest.set(&note.text);
             shards.extend(checkpoint.shards.into_iter().map(|it| (it.shard, it)));
-            (checkpoint.number, hash)
+            (checkpoint.number, note.hash())
         });
         Ok(Self {
             directory: ledger.directory.clone(),
             signer: Arc::clone(&ledger.signer),
             pile: Pile::open(&ledger.directory)?,
+            latest: ledger.latest.clone(),
             last,
             shards,
             starts: Vec::new(),
@@ -118,6 +125,7 @@ impl Chain {
         };
         let note = self.signer.sign(&checkpoint.text());
         self.pile.append(now.wall, &note)?;
+        self.latest.set(&note);
         self.last = Some((number, notes::hash(&note)));
         self.wall = Some(now.wall);
         self.starts.clear();
@@ -143,16 +151,16 @@ impl Chain {
     }
 }
 
-/// The last checkpoint that the ledger's own key has signed, with its hash, and
-/// whether it is the last of all.
-fn last(ledger: &Ledger) -> Result<(Option<(Checkpoint, Head)>, bool), Fault> {
+/// The last checkpoint that the ledger's own key has signed, and whether it is the
+/// last of all.
+fn last(ledger: &Ledger) -> Result<(Option<(Checkpoint, Note)>, bool), Fault> {
     let mut sound = true;
     for file in notes::files(&ledger.directory)?.into_iter().rev() {
         let (notes, _) = notes::read(&file)?;
         for note in notes.into_iter().rev() {
             let text = note::open(&note.text, ledger.signer.public());
             match text.ok().and_then(Checkpoint::parse) {
-                Some(checkpoint) => return Ok((Some((checkpoint, note.hash())), sound)),
+                Some(checkpoint) => return Ok((Some((checkpoint, note)), sound)),
                 None => sound = false,
             }
         }
@@ -222,7 +230,11 @@ impl Sink for Chain {
 
 impl Chain {
     fn sign_in_time(&mut self, now: Now, last: bool) {
-        let due = self.made.is_none_or(|at| now.mono >= at + INTERVAL);
+        let interval = match self.latest.is_wanted() {
+            true => EARLY,
+            false => INTERVAL,
+        };
+        let due = self.made.is_none_or(|at| now.mono >= at + interval);
         if self.unsigned.is_empty() || !(due || last) {
             return;
         }

@@ -22,7 +22,7 @@ use crate::base::time::Wall;
 use super::Place;
 use super::note::{hex, unhex};
 
-const ORIGIN: &str = "tollgate ledger v1";
+pub(super) const ORIGIN: &str = "tollgate ledger v1";
 
 /// What a chain has come to.
 pub(super) type Head = [u8; 32];

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::Fault;
+use super::latest::Latest;
 use super::mark::Marks;
 use super::note::{PublicKey, SigningKey, hex, unhex};
 use super::segment::{HEADER, SEGMENT_SIZE};
@@ -19,6 +20,7 @@ pub struct Ledger {
     pub(super) lock: Arc<File>,
     pub(super) segment_size: u64,
     pub(super) marks: Marks,
+    pub(super) latest: Latest,
     pub(super) signer: Arc<SigningKey>,
     pub(super) durable: bool,
 }
@@ -45,6 +47,7 @@ impl Ledger {
             lock,
             segment_size: SEGMENT_SIZE,
             marks: Marks::default(),
+            latest: Latest::default(),
             signer: Arc::new(signing_key(directory)?),
             durable: false,
         })
@@ -62,6 +65,12 @@ impl Ledger {
     #[must_use]
     pub fn public_key(&self) -> &PublicKey {
         self.signer.public()
+    }
+
+    /// Its last checkpoint, as a [`super::Chain`] makes them.
+    #[must_use]
+    pub fn latest(&self) -> Latest {
+        self.latest.clone()
     }
 
     /// The same ledger with segments of `bytes` instead of [`SEGMENT_SIZE`]; at

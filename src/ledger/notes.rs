@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use crate::base::time::Wall;
 
-use super::checkpoint::Head;
+use super::checkpoint::{Head, ORIGIN};
 use super::note::SIGNED;
 use super::{Fault, folder};
 
@@ -30,6 +30,20 @@ impl Note {
     /// What the note after it names it by.
     pub(super) fn hash(&self) -> Head {
         hash(&self.text)
+    }
+
+    /// Leaves out what stands before the text that was signed, and line ends as mail
+    /// has them.
+    pub(super) fn strip(&mut self) {
+        let text = self.text.replace("\r\n", "\n");
+        let begins = text.match_indices(ORIGIN).map(|(at, _)| at);
+        let at_line = |at: &usize| {
+            text.get(..*at)
+                .is_some_and(|it| it.is_empty() || it.ends_with('\n'))
+        };
+        let begin = begins.filter(at_line).last().unwrap_or(0);
+        self.line += text.get(..begin).map_or(0, |it| it.lines().count());
+        self.text = text.get(begin..).unwrap_or_default().to_owned();
     }
 }
 

@@ -75,12 +75,16 @@ pub struct Report {
 pub struct Expected(Vec<Note>);
 
 impl Expected {
-    /// Reads a file with one or several checkpoints in it.
+    /// Reads a file with one or several checkpoints in it. What stands before each,
+    /// such as the words of a mail that it came with, is passed over.
     ///
     /// # Errors
     /// [`Fault`]: it cannot be read, or has none in it.
     pub fn read(file: &Path) -> Result<Self, Fault> {
-        let (notes, _) = notes::read(file)?;
+        let mut notes = notes::read(file)?.0;
+        for note in &mut notes {
+            note.strip();
+        }
         if notes.is_empty() {
             let path = file.to_path_buf();
             return Err(Fault::NoCheckpoint { path });

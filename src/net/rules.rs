@@ -137,7 +137,9 @@ impl Clerk {
             tracing::error!("the rules stay as they were: {first}");
         })?;
         if rules.run() != current.run() {
-            tracing::warn!("[run], [ledger] or [admin] has changed, which the next start heeds");
+            tracing::warn!(
+                "[run], [ledger], [admin] or [alerts] has changed, which the next start heeds"
+            );
         }
         self.holders = self.mailboxes.len();
         for mailbox in &self.mailboxes {

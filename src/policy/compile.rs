@@ -14,6 +14,7 @@ use super::ruleset::RuleSet;
 use super::tariff;
 use build::Build;
 
+mod alerts;
 mod budget;
 mod build;
 mod caps;

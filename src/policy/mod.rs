@@ -8,6 +8,7 @@
 
 #![forbid(unsafe_code)]
 
+mod alerting;
 mod blocks;
 mod cap;
 mod compile;
@@ -42,6 +43,7 @@ mod tariff;
 mod values;
 mod verdict;
 
+pub use alerting::{Alerting, Mail, SecretIn, Syslog, Webhook};
 pub use blocks::{Block, Blocks, Order, Scope, Switch};
 pub use compile::{Options, Outline, Sources, compile, outline};
 pub use counters::{Counted, Counters, Hold, Kept, Owed, Quantity, Statement, Used};

@@ -3,10 +3,12 @@
 //! What the texts in them mean is for [`super::compile()`] to find out. Everything
 //! borrows from the file's text, and has its place in it.
 
+mod alerts;
 mod main;
 mod plan;
 mod tenant;
 
+pub(super) use alerts::{AlertsTable, MailTable, WebhookTable};
 pub(super) use main::{CarrierTable, ListenTable, MainFile, main_file};
 pub(super) use plan::{PlanFile, plan_file};
 pub(super) use tenant::{

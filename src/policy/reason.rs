@@ -60,6 +60,43 @@ pub enum Reason {
 }
 
 impl Reason {
+    /// Every reason.
+    pub const ALL: [Self; 24] = [
+        Self::NoSingleMeaning,
+        Self::DestinationNotAllowed,
+        Self::DestinationDenied,
+        Self::CallerNotOwn,
+        Self::NoPrice,
+        Self::CallsAtOnce,
+        Self::CallsPerSecond,
+        Self::CallsPerMinute,
+        Self::CallsPerHour,
+        Self::CallsPerDay,
+        Self::BudgetSpent,
+        Self::NumbersPerDay,
+        Self::CallForwarded,
+        Self::PrefixWalk,
+        Self::ShortCalls,
+        Self::NewCountry,
+        Self::Burst,
+        Self::ManyRefusals,
+        Self::CalledNotServed,
+        Self::NoTenant,
+        Self::Stopping,
+        Self::JournalFault,
+        Self::TooLarge,
+        Self::Blocked,
+    ];
+
+    /// Those that patterns of fraud give.
+    pub const PATTERNS: [Self; 5] = [
+        Self::PrefixWalk,
+        Self::ShortCalls,
+        Self::NewCountry,
+        Self::Burst,
+        Self::ManyRefusals,
+    ];
+
     /// The name for the log and the ledger, which stays the same for good.
     #[must_use]
     pub const fn code(self) -> &'static str {

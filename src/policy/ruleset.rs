@@ -5,6 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::alerting::Alerting;
 use super::cap::Condition;
 use super::counters::Zone;
 use super::diagnostic::{Diagnostic, nearest};
@@ -149,6 +150,8 @@ pub struct Run {
     /// The control socket, relative to the main file; none for the usual one in
     /// the journal's directory.
     pub socket: Option<String>,
+    /// Who is told when something is stopped.
+    pub alerts: Alerting,
 }
 
 /// A rule, for people.

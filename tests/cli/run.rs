@@ -248,7 +248,7 @@ fn what_only_a_start_can_change_is_said() {
         "[run]\nstop_after = \"7s\"\n[ledger]",
     );
     running.signal("-HUP");
-    running.says("[run], [ledger] or [admin] has changed, which the next start heeds");
+    running.says("[run], [ledger], [admin] or [alerts] has changed, which the next start heeds");
     running.says("new rules are in force");
     files.replace("tollgate.toml", "udp:127.0.0.1:", "udp:127.0.0.8:");
     running.signal("-HUP");

@@ -137,6 +137,35 @@ fn a_record_cut_short_is_no_fault() {
 }
 
 #[test]
+fn a_checkpoint_that_is_wanted_comes_early_and_is_shown() {
+    let folder = Temporary::new();
+    let ledger = small(&folder);
+    let latest = ledger.latest();
+    let mut journal = Journal::open(&ledger, 0, at(0)).unwrap();
+    let mut follower = chaining(&ledger);
+    fill(&mut journal, 2);
+    sign(&mut follower);
+    let first = latest.note().unwrap();
+    let mut signed = |seconds| {
+        wait(seconds);
+        follower.round().unwrap();
+        latest.note().unwrap() != first
+    };
+    fill(&mut journal, 2);
+    assert!(!signed(1), "nobody is in a hurry");
+    latest.want();
+    assert!(signed(1));
+    let pile = notes::files(&folder.ledger()).unwrap().pop().unwrap();
+    let text = std::fs::read_to_string(&pile).unwrap();
+    assert!(text.starts_with(&*first) && text.ends_with(&*latest.note().unwrap()));
+    drop((journal, follower, ledger));
+    // The next life has it from the beginning.
+    let ledger = small(&folder);
+    let _chain = Chain::open(&ledger).unwrap();
+    assert_eq!(ledger.latest().note(), latest.note());
+}
+
+#[test]
 fn an_expected_checkpoint_finds_a_tail_that_was_cut_off() {
     let folder = Temporary::new();
     let ledger = small(&folder);
@@ -150,7 +179,12 @@ fn an_expected_checkpoint_finds_a_tail_that_was_cut_off() {
     fill(&mut journal, 40);
     sign(&mut follower);
     let kept = folder.0.join("kept");
-    std::fs::copy(&pile, &kept).unwrap();
+    // As a mail that it came with may be saved.
+    let notes = std::fs::read_to_string(&pile)
+        .unwrap()
+        .replace('\n', "\r\n");
+    let mail = format!("What was stopped.\r\n\r\nThe last checkpoint:\r\n\r\n{notes}");
+    std::fs::write(&kept, mail).unwrap();
     let expected = Expected::read(&kept).unwrap();
     let key = *ledger.public_key();
     let verify = || verify(&folder.ledger(), &key, Some(&expected)).unwrap();

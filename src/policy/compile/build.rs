@@ -10,6 +10,7 @@ use jiff::tz::TimeZoneDatabase;
 
 use super::main::{KEPT_DAYS, LEDGER, SEGMENT_MEGABYTES, STOP_AFTER};
 use crate::base::flow::ListenerId;
+use crate::policy::alerting::Alerting;
 use crate::policy::cap::Condition;
 use crate::policy::counters::{Counters, Zone};
 use crate::policy::diagnostic::{At, Fault, Faults, LineIndex, Place, nearest};
@@ -88,6 +89,7 @@ impl<'z> Build<'z> {
                 keep_gigabytes: None,
                 ledger: LEDGER.to_owned(),
                 socket: None,
+                alerts: Alerting::default(),
             },
             listeners: Vec::new(),
             carriers: Vec::new(),

@@ -70,6 +70,9 @@ pub(super) fn main(build: &mut Build<'_>, file: &MainFile<'_>, faults: &mut Faul
         }
         build.run.socket = Some(socket.value.to_owned());
     }
+    if let Some(table) = &file.alerts {
+        build.run.alerts = super::alerts::alerts(table, faults);
+    }
     if let Some(ledger) = file.ledger {
         ledger.value.clone_into(&mut build.run.ledger);
     }

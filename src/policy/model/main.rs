@@ -3,6 +3,8 @@
 use crate::policy::diagnostic::{At, Fault, Faults, Place};
 use crate::policy::reader::Fields;
 
+use super::alerts::{AlertsTable, alerts_table};
+
 /// The main file.
 #[derive(Debug, Default)]
 pub(in crate::policy) struct MainFile<'t> {
@@ -26,6 +28,8 @@ pub(in crate::policy) struct MainFile<'t> {
     pub admin: Option<At<&'t str>>,
     /// `admin.socket`
     pub socket: Option<At<&'t str>>,
+    /// `[alerts]`
+    pub alerts: Option<AlertsTable<'t>>,
     /// `run.shards`
     pub shards: Option<At<u64>>,
     /// `run.stop_after`
@@ -100,6 +104,9 @@ pub(in crate::policy) fn main_file<'t>(
         file.admin = admin.text("address", faults);
         file.socket = admin.text("socket", faults);
         admin.close(faults);
+    }
+    if let Some(alerts) = root.table("alerts", "[alerts]", faults) {
+        file.alerts = Some(alerts_table(alerts, faults));
     }
     if let Some(mut run) = root.table("run", "[run]", faults) {
         file.shards = run.count("shards", faults);

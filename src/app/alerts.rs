@@ -1,0 +1,231 @@
+//! Alerts: what is worth one in the journal and in the figures, and where they go.
+
+use std::path::Path;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use crate::admin::alert::{
+    Collector, Destination, Mailbox, Outbox, Sending, Unsent, Voice, Webhook,
+};
+use crate::base::limits::{CA_BYTES, SECRET_BYTES};
+use crate::ledger::{Ledger, Sink};
+use crate::net::{Reins, clock};
+use crate::policy::{self, Alerting, Counters, SecretIn, Syslog};
+
+use super::cli;
+use super::rules::{self, Broken, Files};
+use super::sources::beside;
+use super::watch::{Kept, Watch};
+
+/// How long the end waits for what is still to be sent.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// Where systems keep the certificates that they trust.
+const SYSTEM_CA: [&str; 3] = [
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/etc/pki/tls/certs/ca-bundle.crt",
+    "/etc/ssl/cert.pem",
+];
+
+/// Alerts while the program runs.
+pub(super) struct Alerts {
+    /// What waits.
+    pub(super) outbox: Outbox,
+    /// To be given the reins as soon as there are some.
+    pub(super) reins: Arc<OnceLock<Reins>>,
+    sending: Option<Sending>,
+}
+
+impl Alerts {
+    /// Begins to send what waits, and says who is to follow the journal: nobody if
+    /// no place is configured.
+    pub(super) fn start(
+        alerting: &Alerting,
+        config: &Path,
+        ledger: &Ledger,
+        files: &Arc<Files>,
+    ) -> (Self, Option<Box<dyn Sink>>) {
+        let reins = Arc::new(OnceLock::new());
+        if alerting.is_empty() {
+            let alerts = Self {
+                outbox: Outbox::default(),
+                reins,
+                sending: None,
+            };
+            return (alerts, None);
+        }
+        let places = places(alerting, config);
+        let names: Vec<String> = places.iter().map(|it| it.name.clone()).collect();
+        let mut kept = Kept::read(ledger);
+        let outbox = Outbox::new(&names, std::mem::take(&mut kept.waiting));
+        let mut destinations = Vec::new();
+        for Place { name, made } in places {
+            match made {
+                Ok(destination) => destinations.push(destination),
+                // The others are told all the same: no telephone is to be dead for that.
+                Err(fault) => {
+                    tracing::error!("no alerts go to {name}, until a restart: {fault}");
+                    outbox.give_up(&name, &fault);
+                }
+            }
+        }
+        let sending = Some(outbox.start(destinations));
+        let watch = Watch::new(
+            config,
+            ledger,
+            kept,
+            outbox.clone(),
+            Arc::clone(&reins),
+            Arc::clone(files),
+        );
+        let alerts = Self {
+            outbox,
+            reins,
+            sending,
+        };
+        (alerts, Some(Box::new(watch)))
+    }
+
+    /// Ends: what still waits has a few seconds to be taken.
+    pub(super) fn finish(self) {
+        if let Some(sending) = self.sending {
+            sending.finish(PATIENCE);
+        }
+    }
+}
+
+/// `tollgate alert test`: brings a trial to every place, and says what became of it.
+///
+/// # Errors
+/// One line: what is wrong, and what to do.
+pub(super) fn test(wanted: &cli::Configuration) -> Result<(), String> {
+    let rules = rules::load(wanted, &Counters::new()).map_err(Broken::show)?;
+    let places = places(&rules.set.run().alerts, &wanted.config);
+    if places.is_empty() {
+        return Err(format!(
+            "{} names no place for alerts: add [[alerts.webhook]], [[alerts.syslog]] or \
+             [[alerts.mail]]",
+            wanted.config.display()
+        ));
+    }
+    let now = clock::now().wall;
+    let mut voice = Voice {
+        configuration: wanted.config.display().to_string(),
+        run: format!("{:x}", now.as_micros()),
+        count: 0,
+    };
+    let (count, mut failed) = (places.len(), 0);
+    for Place { name, made } in places {
+        let sent = made.and_then(|mut it| {
+            let sent = it.send(&voice.trial(now), "");
+            sent.map_err(|Unsent(why)| why)
+        });
+        let line = match sent {
+            Ok(()) => format!("{name}: taken\n"),
+            Err(why) => {
+                failed += 1;
+                format!("{name}: NOT TAKEN: {why}\n")
+            }
+        };
+        super::print(&line)?;
+    }
+    match failed {
+        0 => Ok(()),
+        _ => Err(format!("{failed} of {count} places took no alert")),
+    }
+}
+
+/// What is wrong with places beside their tables: a secret that is not there, no
+/// certificates. One line each.
+pub(super) fn faults(alerting: &Alerting, config: &Path) -> Vec<String> {
+    let places = places(alerting, config).into_iter();
+    let fault = |it: Place| {
+        Some(format!(
+            "no alerts can go to {}: {}",
+            it.name,
+            it.made.err()?
+        ))
+    };
+    places.filter_map(fault).collect()
+}
+
+/// A place, and what brings alerts there, or why nothing can.
+struct Place {
+    name: String,
+    made: Result<Box<dyn Destination>, String>,
+}
+
+fn places(alerting: &Alerting, config: &Path) -> Vec<Place> {
+    let webhooks = alerting.webhooks.iter().map(|it| Place {
+        name: Webhook::name_of(&it.url),
+        made: web_server(it, config).map(|it| Box::new(it) as _),
+    });
+    let syslogs = alerting.syslogs.iter().map(|it| match it {
+        Syslog::Udp(address) => Collector::Udp(*address),
+        Syslog::Unix(path) => Collector::Unix(beside(config, path)),
+    });
+    let mails = alerting.mails.iter().map(|it| Mailbox {
+        relay: it.relay,
+        from: it.from.clone(),
+        to: it.to.clone(),
+    });
+    webhooks
+        .chain(syslogs.map(place))
+        .chain(mails.map(place))
+        .collect()
+}
+
+fn place(destination: impl Destination + 'static) -> Place {
+    Place {
+        name: destination.name(),
+        made: Ok(Box::new(destination)),
+    }
+}
+
+fn web_server(webhook: &policy::Webhook, config: &Path) -> Result<Webhook, String> {
+    let secret = webhook.secret.as_ref();
+    let secret = secret.map(|it| secret_in(it, config)).transpose()?;
+    let ca = match &webhook.ca {
+        Some(path) => read(&beside(config, path), CA_BYTES)?,
+        None => SYSTEM_CA
+            .iter()
+            .find_map(|path| read(Path::new(path), CA_BYTES).ok())
+            .unwrap_or_default(),
+    };
+    Webhook::new(&webhook.url, secret.as_deref(), &ca, seconds).map_err(|fault| {
+        format!("{fault}: name a file of certificates with `ca` in [[alerts.webhook]]")
+    })
+}
+
+/// The secret itself, without the line's end that editors leave.
+fn secret_in(place: &SecretIn, config: &Path) -> Result<Vec<u8>, String> {
+    let mut secret = match place {
+        SecretIn::File(path) => read(&beside(config, path), SECRET_BYTES)?,
+        SecretIn::Env(name) => match std::env::var(name) {
+            Ok(secret) => secret.into_bytes(),
+            Err(_) => return Err(format!("the environment has no text {name}")),
+        },
+    };
+    while matches!(secret.last(), Some(b'\n' | b'\r')) {
+        secret.pop();
+    }
+    match secret.is_empty() {
+        true => Err("its secret is empty".to_owned()),
+        false => Ok(secret),
+    }
+}
+
+fn read(path: &Path, most: usize) -> Result<Vec<u8>, String> {
+    let fault = |what: &dyn std::fmt::Display| format!("{}: {what}", path.display());
+    let long = |length: u64| length > u64::try_from(most).unwrap_or(u64::MAX);
+    let there = path.metadata().map_err(|error| fault(&error))?;
+    if !there.is_file() || long(there.len()) {
+        return Err(fault(&format!("it is no file of up to {most} bytes")));
+    }
+    std::fs::read(path).map_err(|error| fault(&error))
+}
+
+/// Seconds since the epoch.
+fn seconds() -> u64 {
+    u64::try_from(clock::now().wall.as_micros() / 1_000_000).unwrap_or(0)
+}

@@ -1,0 +1,396 @@
+//! Watches the journal and the figures for what the owner is to be told of.
+
+mod figures;
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::admin::alert::{Groups, Happened, Kind, Levels, Message, Outbox, Voice, Waiting};
+use crate::base::time::{Mono, Now, Wall};
+use crate::ledger::{Content, Found, Latest, Ledger, Place, Sink};
+use crate::net::{Reins, clock};
+use crate::policy::Reason;
+use crate::policy::number::Number;
+use crate::record::{CallRef, Decision, Direction, Record};
+
+use super::rules::Files;
+use figures::Figures;
+
+/// The file in the ledger's folder.
+const NAME: &str = "alerts.json";
+
+/// How often the places are kept where nothing else is new.
+const KEEP: Duration = Duration::from_secs(30);
+
+/// After how many calls in a row without any answer a carrier counts as down.
+const SILENT: u32 = 3;
+
+/// Calls whose carrier is remembered until they are answered or over. Of further
+/// ones the oldest is forgotten.
+const CALLS: usize = 10_000;
+
+/// How long before events are told of a checkpoint is made that covers them.
+const AHEAD: Duration = Duration::from_millis(500);
+
+/// What one call of a minute is priced by.
+const MINUTE: u32 = 60;
+
+/// What is kept over restarts: what is counted, what waits, and how far the journal
+/// was read for it.
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub(super) struct Kept {
+    places: BTreeMap<u16, Place>,
+    /// What lies before this is not told of: microseconds since the epoch.
+    since: i64,
+    groups: Groups,
+    levels: Levels,
+    pub(super) waiting: Waiting,
+}
+
+impl Kept {
+    /// What an earlier run left. Where there is nothing, or nothing that can be
+    /// read, alerts begin now.
+    pub(super) fn read(ledger: &Ledger) -> Self {
+        let fresh = || Self {
+            since: clock::now().wall.as_micros(),
+            ..Self::default()
+        };
+        let bytes = match ledger.kept(NAME) {
+            Ok(Some(bytes)) => bytes,
+            Ok(None) => return fresh(),
+            Err(fault) => {
+                tracing::error!("alerts of earlier runs are lost: {fault}");
+                return fresh();
+            }
+        };
+        serde_json::from_slice(&bytes).unwrap_or_else(|error| {
+            tracing::error!("alerts of earlier runs are lost: {NAME} is damaged: {error}");
+            fresh()
+        })
+    }
+}
+
+/// Follows the journal for what the owner is to be told of.
+pub(super) struct Watch {
+    ledger: Ledger,
+    latest: Latest,
+    kept: Kept,
+    outbox: Outbox,
+    voice: Voice,
+    reins: Arc<OnceLock<Reins>>,
+    saved: Mono,
+    figures: Figures,
+    carriers: Carriers,
+}
+
+/// Which carriers do not answer.
+#[derive(Debug, Default)]
+struct Carriers {
+    calls: HashMap<(u16, CallRef), String>,
+    order: VecDeque<(u16, CallRef)>,
+    silent: BTreeMap<String, u32>,
+}
+
+impl Watch {
+    pub(super) fn new(
+        config: &Path,
+        ledger: &Ledger,
+        kept: Kept,
+        outbox: Outbox,
+        reins: Arc<OnceLock<Reins>>,
+        files: Arc<Files>,
+    ) -> Self {
+        let now = clock::now();
+        let voice = Voice {
+            configuration: config.display().to_string(),
+            run: format!("{:x}", now.wall.as_micros()),
+            count: 0,
+        };
+        Self {
+            ledger: ledger.clone(),
+            latest: ledger.latest(),
+            kept,
+            outbox,
+            voice,
+            reins,
+            saved: now.mono,
+            figures: Figures::new(files, now),
+            carriers: Carriers::default(),
+        }
+    }
+
+    fn add(&mut self, kind: Kind, event: Happened, wall: Wall) {
+        self.kept.groups.add(kind, event, wall);
+    }
+
+    /// A record.
+    fn see(&mut self, shard: u16, record: &Record<'_>) {
+        if record
+            .wall()
+            .is_some_and(|wall| wall.as_micros() < self.kept.since)
+        {
+            return;
+        }
+        match *record {
+            Record::Verdict {
+                wall,
+                tenant,
+                source,
+                number,
+                decision: Decision::Refuse,
+                reason,
+                direction,
+                ..
+            } => self.refused((tenant, reason), (number, direction), source, (1, wall)),
+            Record::Refusals {
+                tenant,
+                direction,
+                reason,
+                last,
+                count,
+                source,
+                number,
+                ..
+            } => self.refused((tenant, reason), (number, direction), source, (count, last)),
+            Record::Note {
+                wall,
+                what,
+                detail,
+                count,
+            } => self.note(wall, what, detail, count),
+            Record::Ordered {
+                wall,
+                order,
+                tenant,
+                detail,
+                by,
+                why,
+                ..
+            } if shard == 0 => {
+                let mut sentence = format!("{by} ordered {order}");
+                for (before, text, after) in [(", ", detail, ""), (" (", why, ")")] {
+                    if !text.is_empty() {
+                        sentence.extend([before, text, after]);
+                    }
+                }
+                let event = Happened {
+                    tenant: tenant.to_owned(),
+                    what: order.to_owned(),
+                    sentence,
+                    count: 1,
+                    ..Happened::default()
+                };
+                self.add(Kind::Order, event, wall);
+            }
+            _ => self.call(shard, record),
+        }
+    }
+
+    /// Calls that were refused: whose and why, where to, where from, how many and when.
+    /// What an operator wants refused is known to them.
+    fn refused(
+        &mut self,
+        (tenant, reason): (&str, &str),
+        (number, direction): (&str, Direction),
+        source: SocketAddr,
+        (count, wall): (u64, Wall),
+    ) {
+        if tenant.is_empty() || matches!(reason, "blocked" | "stopping") {
+            return;
+        }
+        let each = self.cost(tenant, number, direction);
+        let event = Happened {
+            tenant: tenant.to_owned(),
+            what: reason.to_owned(),
+            sentence: sentence(reason),
+            number: number.to_owned(),
+            source: source.ip().to_string(),
+            cost: each.map(|(cost, currency)| (cost.saturating_mul(count), currency)),
+            count,
+        };
+        self.add(Kind::Refused, event, wall);
+    }
+
+    /// What a call of a minute to a number would have cost.
+    fn cost(&self, tenant: &str, number: &str, direction: Direction) -> Option<(u64, String)> {
+        let number = Number::parse_international(number)?;
+        let rules = self.reins.get()?.rules();
+        let tenant = rules.tenant_named(tenant)?;
+        let price = rules.price(tenant, &number)?;
+        let outbound = direction == Direction::Outbound;
+        outbound.then(|| {
+            let money = price.dearest(MINUTE).millionths();
+            (money, price.currency().to_string())
+        })
+    }
+
+    /// A note: patterns of fraud say whose and what in `detail`.
+    fn note(&mut self, wall: Wall, what: &str, detail: &str, count: u64) {
+        let pattern = Reason::PATTERNS.iter().find(|it| it.code() == what);
+        let (kind, tenant, sentence) = match (pattern, detail.split_once(": ")) {
+            (Some(reason), Some((tenant, rest))) => {
+                let sentence = format!("{}: {rest}", reason.sentence());
+                (Kind::Pattern, tenant, sentence)
+            }
+            _ => (Kind::Journal, "", format!("{what}: {detail}")),
+        };
+        let event = Happened {
+            tenant: tenant.to_owned(),
+            what: what.to_owned(),
+            sentence,
+            count: match kind {
+                Kind::Pattern => 1,
+                _ => count.max(1),
+            },
+            ..Happened::default()
+        };
+        self.add(kind, event, wall);
+    }
+
+    /// What a call's record says of its carrier.
+    fn call(&mut self, shard: u16, record: &Record<'_>) {
+        let carriers = &mut self.carriers;
+        match *record {
+            Record::Verdict {
+                call,
+                direction: Direction::Outbound,
+                carrier,
+                ..
+            } if !carrier.is_empty() => carriers.begins((shard, call), carrier),
+            Record::Answered { call, .. } => {
+                if let Some(carrier) = carriers.ends((shard, call)) {
+                    carriers.silent.remove(&carrier);
+                }
+            }
+            Record::Ended {
+                call, wall, cause, ..
+            } => {
+                let Some(carrier) = carriers.ends((shard, call)) else {
+                    return;
+                };
+                if cause != "no-answer" {
+                    if cause == "rejected" {
+                        carriers.silent.remove(&carrier);
+                    }
+                    return;
+                }
+                let silent = carriers.silent.entry(carrier.clone()).or_default();
+                *silent = silent.saturating_add(1);
+                if *silent >= SILENT {
+                    let event = Happened {
+                        what: carrier.clone(),
+                        sentence: format!("{carrier} answers no calls"),
+                        count: 1,
+                        ..Happened::default()
+                    };
+                    self.add(Kind::Carrier, event, wall);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Keeps all there is: what is counted, what waits, and how far the journal was
+    /// read for it, so that a crash loses none of it. Then these messages leave.
+    fn keep(&mut self, now: Now, messages: &[Message]) {
+        self.saved = now.mono;
+        let (kept, ledger) = (&mut self.kept, &self.ledger);
+        self.outbox.post(messages, |waiting| {
+            kept.waiting = waiting;
+            let bytes = serde_json::to_vec(kept).unwrap_or_default();
+            kept.waiting = Waiting::new();
+            if let Err(fault) = ledger.keep(NAME, &bytes) {
+                tracing::warn!("alerts would not survive a restart: {fault}");
+            }
+        });
+    }
+}
+
+impl Carriers {
+    fn begins(&mut self, call: (u16, CallRef), peer: &str) {
+        if self.order.len() >= CALLS
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.calls.remove(&oldest);
+        }
+        if self.calls.insert(call, peer.to_owned()).is_none() {
+            self.order.push_back(call);
+        }
+    }
+
+    fn ends(&mut self, call: (u16, CallRef)) -> Option<String> {
+        self.calls.remove(&call)
+    }
+}
+
+/// A reason in words; the name where this version has none.
+fn sentence(reason: &str) -> String {
+    let known = Reason::ALL.iter().find(|it| it.code() == reason);
+    known.map_or_else(
+        || reason.to_owned(),
+        |it| format!("{} ({reason})", it.sentence()),
+    )
+}
+
+impl Sink for Watch {
+    fn place(&mut self, shard: u16) -> Option<Place> {
+        self.kept.places.get(&shard).copied()
+    }
+
+    fn reset(&mut self, shard: u16) {
+        self.kept.places.remove(&shard);
+        // What was told of is not told of again.
+        self.kept.since = clock::now().wall.as_micros();
+    }
+
+    fn take(&mut self, found: &Found<'_>) {
+        self.kept.places.insert(found.shard, found.after);
+        match found.content {
+            Content::Record(record) => self.see(found.shard, record),
+            Content::Header(_) | Content::Damage(crate::record::frame::Damage::Torn) => {}
+            Content::Damage(damage) => self.damaged(found.shard, &damage.to_string()),
+            Content::Missing(segments) => {
+                self.damaged(found.shard, &format!("{segments} segments are missing"));
+            }
+        }
+    }
+
+    fn rest(&mut self, now: Now, caught_up: bool, last: bool) {
+        self.look(now);
+        if self.kept.groups.are_due_by(now.wall + AHEAD) {
+            self.latest.want();
+        }
+        if let Some(note) = self.latest.note() {
+            self.outbox.checkpoint(&note, now.mono);
+        }
+        let told = self.kept.groups.due(now.wall, last);
+        let say = |told| {
+            let message = self.voice.say(told);
+            tracing::info!(id = %message.id, "alert: {}", message.title);
+            message
+        };
+        let messages: Vec<Message> = told.iter().map(say).collect();
+        let stale = now.mono.saturating_since(self.saved) >= KEEP && caught_up;
+        if !messages.is_empty() || stale || last {
+            self.keep(now, &messages);
+        }
+    }
+}
+
+impl Watch {
+    fn damaged(&mut self, shard: u16, what: &str) {
+        let event = Happened {
+            what: "damaged".to_owned(),
+            sentence: format!("the journal of shard {shard} is damaged: {what}"),
+            count: 1,
+            ..Happened::default()
+        };
+        self.add(Kind::Journal, event, clock::now().wall);
+    }
+}

@@ -1,0 +1,192 @@
+//! What the figures say, some times a second.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::admin::alert::{Happened, Kind};
+use crate::base::time::Now;
+use crate::net::Tally;
+use crate::policy::{Amount, Quantity, RuleSet, Spent, TenantId};
+
+use super::Watch;
+use crate::app::control::permille;
+use crate::app::rules::Files;
+
+/// How many tenants' budgets a round looks at.
+const BUDGETS: u32 = 1_000;
+
+/// How far the wall clock may run from the monotonic one between two rounds. What
+/// counts days does not believe it any more then.
+const JUMP: Duration = Duration::from_secs(60);
+
+/// The figures as they were last.
+#[derive(Debug)]
+pub(super) struct Figures {
+    files: Arc<Files>,
+    clocks: Now,
+    /// The tenant whose budget is looked at next.
+    next: u32,
+    journal_fault: bool,
+    files_broken: bool,
+    strangers: u64,
+}
+
+impl Figures {
+    pub(super) const fn new(files: Arc<Files>, now: Now) -> Self {
+        Self {
+            files,
+            clocks: now,
+            next: 0,
+            journal_fault: false,
+            files_broken: false,
+            strangers: 0,
+        }
+    }
+
+    fn look(&mut self, tally: &Tally, now: Now) -> Vec<(Kind, Happened)> {
+        let mut events = Vec::new();
+        let mut say = |kind, what: &str, sentence: String, count| {
+            let event = Happened {
+                what: what.to_owned(),
+                sentence,
+                count,
+                ..Happened::default()
+            };
+            events.push((kind, event));
+        };
+        let fault = tally.journal_faults > 0;
+        if fault != std::mem::replace(&mut self.journal_fault, fault) {
+            let (what, sentence) = match fault {
+                true => (
+                    "cannot-be-written",
+                    "the journal cannot be written: only emergency calls are let in",
+                ),
+                false => ("written-again", "the journal is written again"),
+            };
+            say(Kind::Journal, what, sentence.to_owned(), 1);
+        }
+        let broken = self.files.are_broken();
+        if broken && !std::mem::replace(&mut self.files_broken, broken) {
+            let sentence = "the files of rules are broken, and older rules are in force: tollgate \
+                            check shows what is wrong";
+            say(Kind::Rules, "broken", sentence.to_owned(), 1);
+        }
+        self.files_broken = broken;
+        let strangers = tally.strangers.saturating_sub(self.strangers);
+        self.strangers = tally.strangers;
+        if strangers > 0 {
+            let sentence = "no `sources` name who sends them (the log says who)";
+            say(
+                Kind::Stranger,
+                "unknown-peer",
+                sentence.to_owned(),
+                strangers,
+            );
+        }
+        let before = std::mem::replace(&mut self.clocks, now);
+        let passed = now.mono.saturating_since(before.mono);
+        let apart = before.wall + passed;
+        let apart = now.wall.as_micros().abs_diff(apart.as_micros());
+        if apart > u64::try_from(JUMP.as_micros()).unwrap_or(u64::MAX) {
+            let seconds = apart / 1_000_000;
+            let sentence = format!(
+                "the clock was set by {seconds} s: no new day or month of a cap or a budget begins \
+                 by it before a restart"
+            );
+            say(Kind::Clock, "set", sentence, 1);
+        }
+        events
+    }
+}
+
+impl Watch {
+    /// What the figures say.
+    pub(super) fn look(&mut self, now: Now) {
+        let Some(reins) = self.reins.get() else {
+            return;
+        };
+        let (rules, tally) = (reins.rules(), reins.tally());
+        for (kind, event) in self.figures.look(&tally, now) {
+            self.kept.groups.add(kind, event, now.wall);
+        }
+        self.budgets(&rules, now);
+    }
+
+    /// The budgets of the next tenants.
+    fn budgets(&mut self, rules: &RuleSet, now: Now) {
+        let count = u32::try_from(rules.tenants().len()).unwrap_or(u32::MAX);
+        for _ in 0..count.min(BUDGETS) {
+            let id = TenantId(self.figures.next % count);
+            self.figures.next = self.figures.next.wrapping_add(1);
+            let Some(standing) = rules.standing(id, now) else {
+                continue;
+            };
+            for spent in &standing.spent {
+                self.budget(&standing.tenant, spent, now);
+            }
+        }
+    }
+
+    fn budget(&mut self, tenant: &str, spent: &Spent, now: Now) {
+        let period = match spent.quantity {
+            Quantity::MoneyPerMonth => "month",
+            _ => "day",
+        };
+        let budget = format!("{tenant} {period}");
+        let Some(level) = self.kept.levels.note(&budget, permille(spent)) else {
+            return;
+        };
+        let percent = level / 10;
+        let limit = Amount {
+            currency: spent.currency,
+            money: spent.limit,
+        };
+        let event = Happened {
+            tenant: tenant.to_owned(),
+            what: format!("{period}-{percent}"),
+            sentence: format!("{percent} % of the {period}'s budget, {limit}, is used"),
+            count: 1,
+            ..Happened::default()
+        };
+        self.kept.groups.add(Kind::Budget, event, now.wall);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::time::{Mono, Wall};
+
+    #[test]
+    fn each_thing_is_told_when_it_begins() {
+        let files = Arc::<Files>::default();
+        let mut now = Now {
+            mono: Mono::ZERO,
+            wall: Wall::from_micros(1_000_000_000_000_000),
+        };
+        let mut figures = Figures::new(Arc::clone(&files), now);
+        let mut tally = Tally::default();
+        let second = Duration::from_secs(1);
+        let mut told = |tally: &Tally, set: Duration| {
+            now.mono = now.mono + second;
+            now.wall = now.wall + second + set;
+            let events = figures.look(tally, now).into_iter();
+            events.map(|(_, it)| it.what).collect::<Vec<_>>()
+        };
+        assert!(told(&tally, Duration::ZERO).is_empty());
+        tally.journal_faults = 1;
+        tally.strangers = 7;
+        assert_eq!(
+            told(&tally, Duration::ZERO),
+            ["cannot-be-written", "unknown-peer"]
+        );
+        files.note(true);
+        assert_eq!(told(&tally, 59 * second), ["broken"]);
+        assert!(told(&tally, Duration::ZERO).is_empty());
+        files.note(false);
+        tally.journal_faults = 0;
+        assert_eq!(told(&tally, Duration::ZERO), ["written-again"]);
+        files.note(true);
+        assert_eq!(told(&tally, 61 * second), ["broken", "set"]);
+    }
+}
