@@ -72,7 +72,7 @@ def take_over(lab):
     # Who may not know that a call has ended is told again; and a busy machine may take longer than Timer T1.
     pbx.finish(60, 1000, repeated=True)
     carrier.stop(20, 1000, repeated=True)
-    lab.tollgate.stop()
+    lab.tollgate.stop(60)
     check("lost before they were read" not in lab.tollgate.text(), "datagrams were lost")
     records = lab.tollgate.ledger()
     ends = [record for record in records if record["record"] == "ended"]
