@@ -120,6 +120,8 @@ pub(super) struct Session {
     /// Runs to the next refresh of ours, or to the end of a session that the
     /// peer did not refresh.
     pub(super) timer: TimerId,
+    /// The last refresh of ours was cut off.
+    pub(super) cut: bool,
 }
 
 /// Tollgate's end of a dialog with one side of a call, and what it knows of

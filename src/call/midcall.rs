@@ -36,6 +36,9 @@ impl Calls {
         if let Some((key, side)) = self.tools.by_tag(tag) {
             self.turn(key, now, out, |turn| {
                 ours = turn.is_in_dialog(side, arrived);
+                if ours {
+                    turn.note_connection(side, arrived.flow);
+                }
                 match server {
                     Some(server) if ours => turn.request(side, server, arrived),
                     None if ours => turn.acknowledged(side, arrived),
@@ -63,6 +66,15 @@ impl Turn<'_> {
             return false;
         }
         leg.call_id() == arrived.essentials.call_id && (leg.far.tag() == far_tag || early)
+    }
+
+    /// The connection that a peer's requests come on is the one to reach it by.
+    fn note_connection(&mut self, side: Side, from: Flow) {
+        let leg = self.call.leg_mut(side);
+        let way = |flow: Flow| (flow.listener, flow.transport, flow.remote.ip());
+        if from.connection.is_some() && way(from) == way(leg.flow) {
+            leg.flow = from;
+        }
     }
 
     /// Who answered beside the call's own dialog, and was hung up, hangs up too.
@@ -177,7 +189,7 @@ impl Turn<'_> {
             draft.put_args(HeaderId::RAck, format_args!("{rseq} {cseq} INVITE"));
         }
         if matches!(method, Method::Invite | Method::Update) {
-            topology::put_contact(&mut draft, ends.here);
+            topology::put_contact(&mut draft, ends.here, leg.flow.transport);
             topology::put_allow(&mut draft, self.call.leg(side).allow);
             refresh::put_again(&mut draft, leg.session);
         }

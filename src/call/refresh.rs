@@ -185,6 +185,7 @@ impl Turn<'_> {
             interval,
             ours,
             timer,
+            cut: false,
         });
     }
 
@@ -275,7 +276,7 @@ impl Turn<'_> {
         };
         let flow = topology::next_hop(&self.tools.rules, leg.flow, &leg.far);
         let mut draft = topology::request(&mut self.tools.scratch, &ends, &head);
-        topology::put_contact(&mut draft, here);
+        topology::put_contact(&mut draft, here, leg.flow.transport);
         draft.put(HeaderId::Supported, b"timer");
         put_again(&mut draft, leg.session);
         let packet: Packet = match (&leg.description, method) {
@@ -303,6 +304,18 @@ impl Turn<'_> {
         // A little later than the request itself times out.
         let wait = self.tools.timers.t1 * 66;
         self.look_again(side, wait);
+    }
+
+    /// The connection closed under a refresh of ours: often it is only found out
+    /// then that it is dead, so the refresh is tried once more, over a new one.
+    pub(super) fn refresh_cut(&mut self, side: Side) {
+        match self.call.leg_mut(side).session.as_mut() {
+            Some(session) if !session.cut => {
+                session.cut = true;
+                self.look_again(side, AGAIN);
+            }
+            _ => self.hang_up("session-refresh-unanswered"),
+        }
     }
 
     /// Has the session looked at again after `wait`.
@@ -378,9 +391,10 @@ impl Turn<'_> {
         self.journal_cseq(side);
         let leg = self.call.leg(side);
         let (tag, session) = (leg.local_tag, leg.session);
+        let transport = leg.flow.transport;
         let here = self.tools.here.text(leg.flow.listener);
         self.respond(server, (200, tag), b"", |draft| {
-            topology::put_contact(draft, &here);
+            topology::put_contact(draft, &here, transport);
             put_response(draft, session);
         });
     }

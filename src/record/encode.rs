@@ -120,11 +120,19 @@ pub(super) mod flow {
         }
         let transport = match value.transport {
             Transport::Udp => 0,
+            Transport::Tcp => 1,
+            Transport::Tls => 2,
         };
+        let mut remote = value.remote;
+        if value.connection.is_some() {
+            // The connection is gone after a restart, and nobody listens at the port
+            // that it was opened from.
+            remote.set_port(value.transport.default_port());
+        }
         Plain {
             listener: value.listener.0,
             transport,
-            remote: value.remote,
+            remote,
         }
         .serialize(to)
     }
@@ -133,6 +141,8 @@ pub(super) mod flow {
         let plain = Plain::deserialize(from)?;
         let transport = match plain.transport {
             0 => Transport::Udp,
+            1 => Transport::Tcp,
+            2 => Transport::Tls,
             _ => {
                 return Err(D::Error::custom(
                     "a transport that this version does not know",
@@ -145,6 +155,7 @@ pub(super) mod flow {
             remote: plain.remote,
             // Not kept: after a restart the listener's own address will do.
             local: None,
+            connection: None,
         })
     }
 }

@@ -122,6 +122,7 @@ impl World {
             transport: Transport::Udp,
             remote,
             local: None,
+            connection: None,
         };
         Input::Message { flow, message }
     }

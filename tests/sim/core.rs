@@ -142,6 +142,7 @@ impl Core {
             transport: Transport::Udp,
             remote: from,
             local: None,
+            connection: None,
         };
         self.handle(shard, at, Input::Message { flow, message });
     }

@@ -48,6 +48,7 @@ fn transmit(user: &str, to: SocketAddr, local: Option<&str>, body: &[u8]) -> Tra
             transport: Transport::Udp,
             remote: to,
             local: local.map(|it| it.parse().unwrap()),
+            connection: None,
         },
         packet: draft.seal(Some(body)),
         origin: Origin::Stateless,
