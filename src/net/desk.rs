@@ -23,6 +23,7 @@ use super::quarantine::Quarantine;
 use super::reins::Receipt;
 use super::stats::Stats;
 use super::udp::Datagram;
+use super::wire::Unsent;
 
 /// What one shard's thread sends another's, or the main thread any.
 #[derive(Debug)]
@@ -37,6 +38,10 @@ pub(super) enum Letter {
     Command(Command),
     /// The same, if it is one, and that it is in force is to be said.
     Order(Option<Command>, Receipt),
+    /// A message of the receiver's could not be sent over a connection.
+    Unsent(Unsent),
+    /// A connection is closed over which the receiver has sent requests.
+    FlowClosed(Flow),
     /// The receiver's thread is to end.
     Stop,
 }
@@ -148,6 +153,12 @@ impl Desk {
                 }
                 self.receipts.push(receipt);
             }
+            Letter::Unsent(unsent) => self.failed(now, unsent.origin),
+            Letter::FlowClosed(flow) => {
+                self.handling = Bytes::new();
+                let input = Input::FlowClosed { flow };
+                self.shard.handle(now, input, &mut self.outbox);
+            }
             Letter::Stop => return false,
         }
         true
@@ -231,7 +242,7 @@ impl Desk {
 
 /// Posts what must go into a full mailbox: calls that are up are not to suffer
 /// from a flood of new ones, and emergency calls from nothing.
-fn post_to_full(rules: &RuleSet, mailbox: &Mailbox<Letter>, letters: &mut Vec<Letter>) {
+pub(super) fn post_to_full(rules: &RuleSet, mailbox: &Mailbox<Letter>, letters: &mut Vec<Letter>) {
     let mut under_way: Vec<_> = letters.extract_if(.., is_under_way).collect();
     mailbox.post(&mut under_way, MAILBOX_LETTERS + MAILBOX_RESERVE);
     let emergency = |letter: &mut Letter| is_emergency(rules, letter);

@@ -165,8 +165,10 @@ impl Driver {
         }
         let count = self.inbox.len().min(BATCH);
         for letter in self.inbox.drain(..count) {
-            if !self.desk.letter(now, letter) {
-                self.stopping = true;
+            match letter {
+                // Told, and logged, like those of a socket.
+                Letter::Unsent(unsent) => self.failed.push(unsent),
+                letter => self.stopping |= !self.desk.letter(now, letter),
             }
         }
     }

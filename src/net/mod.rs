@@ -9,6 +9,7 @@
 //!   wire         its sockets: batches in, batches out
 //!   desk         admission and steering in front of the core
 //!   pen          the journal behind it
+//!  streams     a thread that has all TCP connections
 //! ```
 
 mod admit;
@@ -25,6 +26,7 @@ mod rules;
 mod run;
 mod socket;
 mod stats;
+mod streams;
 mod udp;
 mod wire;
 

@@ -7,7 +7,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc;
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use tokio::runtime::{Builder, Runtime};
@@ -29,6 +29,7 @@ use super::reins::{Beside, InForce, Reins};
 use super::rules::{self, Job, Reload};
 use super::socket::{Opened, Sockets};
 use super::stats::Stats;
+use super::streams::{self, Errand};
 use super::wire::Wire;
 
 /// What is to be run.
@@ -66,8 +67,8 @@ pub enum RunError {
     },
     /// A defect of the program ended a shard.
     Broken {
-        /// Which shard.
-        shard: u16,
+        /// Which shard; none for the thread of the connections.
+        shard: Option<u16>,
         /// What it said.
         message: String,
     },
@@ -77,10 +78,17 @@ impl std::fmt::Display for RunError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::System { doing, source } => write!(f, "cannot {doing}: {source}"),
-            Self::Broken { shard, message } => write!(
+            Self::Broken {
+                shard: Some(shard),
+                message,
+            } => write!(
                 f,
                 "shard {shard} was ended by a defect of the program: {message}"
             ),
+            Self::Broken {
+                shard: None,
+                message,
+            } => write!(f, "the thread of the connections was ended: {message}"),
         }
     }
 }
@@ -151,6 +159,14 @@ pub fn run_until(setup: Setup, stop: impl Future<Output = ()>) -> Result<(), Run
     )
     .map_err(RunError::system("start the thread for rules"))?;
     let (exits, exited) = tokio::sync::mpsc::unbounded_channel();
+    let streams = Streams::start(
+        setup.bucket_key,
+        &sockets,
+        &in_force,
+        &quarantine,
+        &mailboxes,
+        &exits,
+    )?;
     let mut threads = Vec::with_capacity(setup.journals.len());
     let parts = setup.journals.into_iter().zip(&mailboxes).zip(&stats);
     for (id, ((journal, mailbox), stats)) in (0..).zip(parts) {
@@ -166,29 +182,29 @@ pub fn run_until(setup: Setup, stop: impl Future<Output = ()>) -> Result<(), Run
             mailboxes: mailboxes.clone(),
             journal,
             jobs: jobs.clone(),
+            errands: streams.errands.clone(),
             stats: Arc::clone(stats),
         };
         let exits = exits.clone();
-        let thread = thread::Builder::new()
-            .name(format!("shard-{id}"))
-            .spawn(move || seat.take(&exits))
-            .map_err(RunError::system("start a shard's thread"))?;
-        threads.push(thread);
+        threads.push(seat.start(exits)?);
     }
     drop(setup.rules);
     let reins = Reins {
         mailboxes,
         stats,
+        streams: Arc::clone(&streams.stats),
         jobs,
         in_force,
         quarantined: quarantine.len(),
     };
     let control = control::Control::new(reins, exited, sockets, setup.stop_after);
-    runtime.block_on(control.serve(signals, stop, setup.beside))?;
-    for thread in threads {
+    let served = runtime.block_on(control.serve(signals, stop, setup.beside));
+    if served.is_ok() {
         // What a thread had to say, it said through `exits`.
-        let _said = thread.join();
+        threads.into_iter().for_each(|it| drop(it.join()));
     }
+    streams.stop();
+    served?;
     let live = setup.counters.places();
     if live > 0 {
         tracing::warn!(live, "counters of live calls were not given back");
@@ -207,7 +223,73 @@ fn kept_out(directory: &Path) -> Result<Quarantine, RunError> {
     Ok(quarantine)
 }
 
-fn new_runtime() -> io::Result<Runtime> {
+/// The thread of the connections, if there is a listener for any.
+struct Streams {
+    errands: Mailbox<Errand>,
+    stats: Arc<Stats>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Streams {
+    fn start(
+        bucket_key: u128,
+        sockets: &[Opened],
+        in_force: &InForce,
+        quarantine: &Quarantine,
+        mailboxes: &[Mailbox<Letter>],
+        exits: &UnboundedSender<Exit>,
+    ) -> Result<Self, RunError> {
+        let seat = streams::Seat {
+            sockets: sockets.to_vec(),
+            in_force: in_force.clone(),
+            bucket_key,
+            quarantine: quarantine.clone(),
+            mailboxes: mailboxes.to_vec(),
+            errands: Mailbox::new(),
+            stats: Arc::default(),
+        };
+        let exits = exits.clone();
+        let (errands, stats) = (seat.errands.clone(), Arc::clone(&seat.stats));
+        let needed = seat.sockets.iter().any(|it| it.transport.is_reliable());
+        let start = || {
+            thread::Builder::new()
+                .name("streams".to_owned())
+                .spawn(move || watch_streams(seat, &exits))
+                .map_err(RunError::system("start the thread of the connections"))
+        };
+        let thread = needed.then(start).transpose()?;
+        Ok(Self {
+            errands,
+            stats,
+            thread,
+        })
+    }
+
+    /// Has it write what it has, and end.
+    fn stop(self) {
+        self.errands.urge(Errand::Stop);
+        if let Some(thread) = self.thread {
+            // What it had to say, it said through `exits`.
+            let _said = thread.join();
+        }
+    }
+}
+
+/// The thread of the connections: what breaks it down ends the program.
+fn watch_streams(seat: streams::Seat, exits: &UnboundedSender<Exit>) {
+    let broken = match catch_unwind(AssertUnwindSafe(|| seat.take())) {
+        Ok(Ok(())) => return,
+        Ok(Err(error)) => format!("connections cannot be taken: {error}"),
+        Err(panic) => said(panic.as_ref()),
+    };
+    let exit = Exit {
+        shard: None,
+        broken: Some(broken),
+    };
+    let _told = exits.send(exit);
+}
+
+pub(super) fn new_runtime() -> io::Result<Runtime> {
     Builder::new_current_thread()
         .enable_io()
         .enable_time()
@@ -231,12 +313,21 @@ struct Seat {
     sockets: Vec<Opened>,
     mailbox: Mailbox<Letter>,
     mailboxes: Vec<Mailbox<Letter>>,
+    errands: Mailbox<Errand>,
     journal: Box<dyn Journal>,
     jobs: mpsc::Sender<Job>,
     stats: Arc<Stats>,
 }
 
 impl Seat {
+    /// Starts the thread.
+    fn start(self, exits: UnboundedSender<Exit>) -> Result<JoinHandle<()>, RunError> {
+        thread::Builder::new()
+            .name(format!("shard-{}", self.id))
+            .spawn(move || self.take(&exits))
+            .map_err(RunError::system("start a shard's thread"))
+    }
+
     /// The thread: runs the shard, and tells how it ended.
     fn take(self, exits: &UnboundedSender<Exit>) {
         let (shard, directory) = (self.id, self.directory.clone());
@@ -246,6 +337,7 @@ impl Seat {
             Err(panic) => Some(said(panic.as_ref())),
         };
         // Nobody listens any more only if another shard broke down first.
+        let shard = Some(shard);
         let _told = exits.send(Exit { shard, broken });
     }
 
@@ -294,7 +386,13 @@ impl Seat {
         );
         Ok(Driver::new(Parts {
             desk,
-            wire: Wire::new(&self.sockets, self.id, shards, Arc::clone(&self.stats))?,
+            wire: Wire::new(
+                &self.sockets,
+                self.id,
+                shards,
+                self.errands,
+                Arc::clone(&self.stats),
+            )?,
             pen: Pen::new(self.journal, self.id, Arc::clone(&self.stats)),
             mailbox: self.mailbox,
             jobs: self.jobs,

@@ -11,12 +11,14 @@ use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
+use crate::base::flow::Transport;
 use crate::base::limits::KERNEL_BUFFER_BYTES;
 use crate::policy::{Listener, RuleSet};
 
 /// Why a listener could not be opened.
 #[derive(Debug)]
 pub struct BindError {
+    transport: Transport,
     address: SocketAddr,
     cause: io::Error,
 }
@@ -24,12 +26,18 @@ pub struct BindError {
 impl std::fmt::Display for BindError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let address = self.address;
-        write!(f, "cannot listen on udp:{address}: ")?;
+        let transport = self.transport.via_name().to_ascii_lowercase();
+        write!(f, "cannot listen on {transport}:{address}: ")?;
         match self.cause.kind() {
             io::ErrorKind::AddrInUse => write!(
                 f,
-                "another program has port {} (`ss -ulpn` shows which); stop it, or change the [[listen]] address",
-                address.port()
+                "another program has port {} (`ss -{}lpn` shows which); stop it, or change the [[listen]] address",
+                address.port(),
+                if self.transport.is_reliable() {
+                    't'
+                } else {
+                    'u'
+                }
             ),
             io::ErrorKind::PermissionDenied => write!(
                 f,
@@ -64,6 +72,7 @@ pub struct Sockets(Vec<Opened>);
 #[derive(Clone, Debug)]
 pub(super) struct Opened {
     pub(super) socket: Arc<Socket>,
+    pub(super) transport: Transport,
     /// It has all addresses of the machine.
     pub(super) everywhere: bool,
     /// What leaves for someone who has not called leaves from here. None if it
@@ -88,7 +97,10 @@ impl Sockets {
             let address = opened.socket.local_addr().ok();
             let address = address.and_then(|it| it.as_socket());
             let address = address.map_or_else(String::new, |it| it.to_string());
-            tracing::info!(address, "listening on UDP");
+            tracing::info!(address, "listening on {}", opened.transport.via_name());
+            if opened.transport.is_reliable() {
+                continue;
+            }
             let bytes = receive_buffer(&opened.socket);
             if bytes < KERNEL_BUFFER_BYTES {
                 tracing::warn!(
@@ -107,11 +119,22 @@ impl Opened {
         let everywhere = listener.bind.ip().is_unspecified();
         let usual = listener.advertise.ip();
         Ok(Self {
-            socket: Arc::new(bind(listener.bind)?),
+            socket: Arc::new(bind_as(listener.transport, listener.bind)?),
+            transport: listener.transport,
             everywhere,
             // Behind address translation, others know us by an address of its.
             usual: Some(usual).filter(|it| everywhere && bind(SocketAddr::new(*it, 0)).is_ok()),
         })
+    }
+
+    /// The address that connections are made from; none where the kernel chooses.
+    pub(super) fn leaves_from(&self) -> Option<IpAddr> {
+        let bound = self.socket.local_addr().ok()?.as_socket()?;
+        if self.everywhere {
+            self.usual
+        } else {
+            Some(bound.ip())
+        }
     }
 }
 
@@ -121,7 +144,37 @@ impl Opened {
 /// # Errors
 /// The address is taken, not this machine's, or not ours to take.
 pub(super) fn bind(address: SocketAddr) -> Result<Socket, BindError> {
-    open(address).map_err(|cause| BindError { address, cause })
+    bind_as(Transport::Udp, address)
+}
+
+/// The same for any transport; a stream's already takes connections.
+fn bind_as(transport: Transport, address: SocketAddr) -> Result<Socket, BindError> {
+    let opened = match transport {
+        Transport::Udp => open(address),
+        Transport::Tcp | Transport::Tls => open_stream(address),
+    };
+    opened.map_err(|cause| BindError {
+        transport,
+        address,
+        cause,
+    })
+}
+
+/// How many connections the kernel keeps until they are looked at.
+const BACKLOG: i32 = 1_024;
+
+fn open_stream(address: SocketAddr) -> io::Result<Socket> {
+    let kind = Type::STREAM.nonblocking().cloexec();
+    let socket = Socket::new(Domain::for_address(address), kind, Some(Protocol::TCP))?;
+    if address.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
+    // Connections of an earlier run that still fade away are no hindrance; another
+    // listener is.
+    socket.set_reuse_address(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket)
 }
 
 fn open(address: SocketAddr) -> io::Result<Socket> {

@@ -16,7 +16,7 @@ fn wire(bind: &str, advertise: &str) -> (Wire, u16) {
     };
     let opened = Opened::new(&listener).unwrap();
     let address = opened.socket.local_addr().unwrap().as_socket().unwrap();
-    let wire = Wire::new(&[opened], 0, 1, Arc::default()).unwrap();
+    let wire = Wire::new(&[opened], 0, 1, Mailbox::new(), Arc::default()).unwrap();
     (wire, address.port())
 }
 
@@ -195,10 +195,11 @@ async fn a_receive_error_does_not_spin() {
     socket.send(b"hello").unwrap();
     let opened = Opened {
         socket: Arc::new(socket),
+        transport: Transport::Udp,
         everywhere: false,
         usual: None,
     };
-    let mut wire = Wire::new(&[opened], 0, 1, Arc::default()).unwrap();
+    let mut wire = Wire::new(&[opened], 0, 1, Mailbox::new(), Arc::default()).unwrap();
     let trouble = loop {
         assert!(!wire.receive(true, |_, _| {}), "there is nothing more");
         if let Some(trouble) = wire.take_trouble() {
