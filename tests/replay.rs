@@ -20,7 +20,8 @@ use std::time::Duration;
 use jiff::tz::TimeZoneDatabase;
 use tollgate::base::time::{Mono, Now, Wall};
 use tollgate::policy::{
-    Counters, Facts, Hold, Options, RuleSet, Source, Sources, TenantId, Verdict, compile,
+    Allowed, Counters, Course, Facts, Money, Options, Renewal, RuleSet, Source, Sources, TenantId,
+    Verdict, compile,
 };
 use tollgate::sip::name_addr::NameAddr;
 use tollgate::sip::uri::Uri;
@@ -70,7 +71,7 @@ struct Control {
     rules: Option<&'static str>,
 }
 
-const CONTROLS: [Control; 9] = [
+const CONTROLS: [Control; 12] = [
     Control {
         name: "nothing",
         front: "",
@@ -122,6 +123,26 @@ const CONTROLS: [Control; 9] = [
         ),
     },
     Control {
+        name: "Tollgate: a budget of ¥30,000 a day alone",
+        front: "",
+        block: None,
+        rules: Some("[destinations]\nallow = [\"any\"]\n[budget]\nper_day = \"JPY 30000\"\n"),
+    },
+    Control {
+        name: "Tollgate: a budget of ¥10,000 a day abroad alone",
+        front: "",
+        block: None,
+        rules: Some(
+            "[destinations]\nallow = [\"any\"]\n[[cap]]\non = \"international\"\nmoney_per_day = \"JPY 10000\"\n",
+        ),
+    },
+    Control {
+        name: "the budget of ¥30,000, `*010` dialled",
+        front: "*",
+        block: None,
+        rules: Some("[destinations]\nallow = [\"any\"]\n[budget]\nper_day = \"JPY 30000\"\n"),
+    },
+    Control {
         name: "Tollgate: a list of destinations",
         front: "",
         block: None,
@@ -170,16 +191,18 @@ fn rules(text: &str, counters: &Counters) -> RuleSet {
     let main = "[[listen]]\naddress = \"udp:127.0.0.1:5060\"\n[[carrier]]\nname = \"upstream\"\n\
         address = \"udp:127.0.0.2:5070\"\nsources = [\"127.0.0.2/32\"]\nnumber_format = \"e164\"\n";
     let tenant = format!(
-        "name = \"office\"\nplan = \"jp\"\ntime_zone = \"Asia/Tokyo\"\ncarriers = [\"upstream\"]\n\
+        "name = \"office\"\nplan = \"jp\"\ntariff = \"jp-carrier\"\n\
+         time_zone = \"Asia/Tokyo\"\ncarriers = [\"upstream\"]\n\
          [identify]\nsources = [\"127.0.0.3/32\"]\n[callers]\nown = [\"+81335570000..+81335570099\"]\n\
          otherwise = \"replace\"\ndefault = \"+81335570000\"\n{text}"
     );
     let plan = include_str!("../policies/plans/jp.toml");
+    let tariff = include_str!("../policies/tariffs/jp-carrier.csv");
     let sources = Sources {
         main: source("tollgate.toml", main.into()),
         tenants: vec![source("tenants/office.toml", tenant)],
         plans: vec![source("plans/jp.toml", plan.into())],
-        tariffs: Vec::new(),
+        tariffs: vec![source("tariffs/jp-carrier.csv", tariff.into())],
     };
     let zones = TimeZoneDatabase::bundled();
     compile(&sources, Options::default(), &zones, counters)
@@ -193,7 +216,7 @@ struct Outcome {
     left: u64,
     /// How many had left when the first was refused.
     first: Option<u64>,
-    /// Calls of the office, and those that were refused.
+    /// Calls of the office, and those that were refused or cut off.
     honest: u64,
     honest_refused: u64,
 }
@@ -205,8 +228,8 @@ fn now(at_ms: u64) -> Now {
     }
 }
 
-/// Judges a call as if it came from the phone system. What it holds if it leaves.
-fn judged(rules: &RuleSet, call: &Call) -> Option<Hold> {
+/// Judges a call as if it came from the phone system. What it got if it leaves.
+fn judged(rules: &RuleSet, call: &Call) -> Option<Allowed> {
     let uri = format!("sip:{}@gw", call.dialled);
     let facts = Facts {
         tenant: TenantId(0),
@@ -219,9 +242,87 @@ fn judged(rules: &RuleSet, call: &Call) -> Option<Hold> {
         privacy: false,
     };
     match rules.judge(&facts, now(call.at_ms)) {
-        Verdict::Allow(allowed) => Some(allowed.hold),
+        Verdict::Allow(allowed) => Some(allowed),
         Verdict::Emergency(_) => panic!("{uri} is no emergency"),
         Verdict::Refuse(_) => None,
+    }
+}
+
+/// A call that is up: answered as soon as it left, and hung up in time by a carrier
+/// that keeps a session timer.
+struct Up {
+    allowed: Allowed,
+    course: Course,
+    attack: bool,
+    ends_ms: u64,
+}
+
+impl Up {
+    fn new(allowed: Allowed, call: &Call) -> Self {
+        let at = now(call.at_ms);
+        let interval = allowed.lease.map_or(Duration::ZERO, |it| it.interval);
+        let mut course = Course::new(at, allowed.longest_ring, interval);
+        course.answered(Course::OWN, at, Some(interval));
+        course.close();
+        let talk = if call.attack {
+            ATTACK_TALK_MS
+        } else {
+            OFFICE_TALK_MS
+        };
+        Self {
+            allowed,
+            course,
+            attack: call.attack,
+            ends_ms: call.at_ms + talk,
+        }
+    }
+
+    /// When something is to be done about it: its lease is over, or it is.
+    fn due(&self, at_ms: u64, lasts: Option<Duration>) -> u64 {
+        let lasts = lasts.and_then(|it| u64::try_from(it.as_millis()).ok());
+        lasts.map_or(self.ends_ms, |lasts| self.ends_ms.min(at_ms + lasts))
+    }
+
+    /// It is over: what it cost is booked, and all else given back.
+    fn end(mut self, rules: &RuleSet, at_ms: u64) {
+        let at = now(at_ms);
+        self.course.ended(Course::OWN, at.mono);
+        if self.allowed.lease.is_some() {
+            let (cost, _) = rules.settle(&self.allowed.hold, &self.course, Money::ZERO, at);
+            assert!(cost.is_some(), "a call that leaves has a price");
+        }
+        self.allowed.hold.release(at);
+    }
+}
+
+/// The calls that are up, by when something is to be done about them.
+#[derive(Default)]
+struct Calls(BTreeMap<(u64, usize), Up>);
+
+impl Calls {
+    /// Renews and ends what is due by this time; how many calls of the office were
+    /// cut off.
+    fn run(&mut self, rules: &RuleSet, until_ms: u64) -> u64 {
+        let mut cut = 0;
+        while let Some(due) = self.0.first_entry().filter(|it| it.key().0 <= until_ms) {
+            let ((at_ms, n), call) = due.remove_entry();
+            if at_ms == call.ends_ms {
+                call.end(rules, at_ms);
+                continue;
+            }
+            match rules.renew(&call.allowed.hold, &call.course, now(at_ms)) {
+                Renewal::Granted(lease) => {
+                    let due = call.due(at_ms, Some(lease.lasts));
+                    self.0.insert((due, n), call);
+                }
+                Renewal::Refused(_) => {
+                    cut += u64::from(!call.attack);
+                    call.end(rules, at_ms);
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+        cut
     }
 }
 
@@ -229,13 +330,8 @@ fn replayed(control: &Control) -> Outcome {
     let counters = Counters::new();
     let rules = control.rules.map(|text| rules(text, &counters));
     let mut outcome = Outcome::default();
-    // By when they end.
-    let mut held: BTreeMap<(u64, usize), Hold> = BTreeMap::new();
+    let mut up = Calls::default();
     for (n, call) in calls(control.front).into_iter().enumerate() {
-        while let Some(ended) = held.first_entry().filter(|it| it.key().0 <= call.at_ms) {
-            let at = ended.key().0;
-            ended.remove().release(now(at));
-        }
         let blocked = control
             .block
             .is_some_and(|start| call.dialled.starts_with(start));
@@ -243,14 +339,14 @@ fn replayed(control: &Control) -> Outcome {
             _ if blocked => false,
             None => true,
             Some(rules) => {
-                let hold = judged(rules, &call);
-                let talk = if call.attack {
-                    ATTACK_TALK_MS
-                } else {
-                    OFFICE_TALK_MS
-                };
-                let leaves = hold.is_some();
-                held.extend(hold.map(|hold| ((call.at_ms + talk, n), hold)));
+                outcome.honest_refused += up.run(rules, call.at_ms);
+                let allowed = judged(rules, &call);
+                let leaves = allowed.is_some();
+                up.0.extend(allowed.map(|allowed| {
+                    let lasts = allowed.lease.map(|it| it.lasts);
+                    let fresh = Up::new(allowed, &call);
+                    ((fresh.due(call.at_ms, lasts), n), fresh)
+                }));
                 leaves
             }
         };
@@ -263,8 +359,8 @@ fn replayed(control: &Control) -> Outcome {
             }
         }
     }
-    for ((at, _), hold) in held {
-        hold.release(now(at));
+    if let Some(rules) = &rules {
+        outcome.honest_refused += up.run(rules, u64::MAX);
     }
     assert_eq!((counters.live(), counters.leaked()), (0, 0));
     outcome
@@ -303,8 +399,10 @@ fn what_would_have_stopped_it() {
     for (control, outcome) in CONTROLS.iter().zip(&outcomes) {
         let bound = match control.name {
             _ if control.rules == Some(LISTED) => 0,
-            name if name.contains("abroad a day") => DAYS * 200,
             _ if control.rules.is_some() && control.front == "*" => 0,
+            name if name.contains("calls abroad") => DAYS * 200,
+            name if name.contains("¥30,000") => DAYS * 30_000 / YEN,
+            name if name.contains("¥10,000") => DAYS * 10_000 / YEN,
             _ => ATTACK_CALLS,
         };
         assert!(outcome.left <= bound, "{}: {outcome:?}", control.name);

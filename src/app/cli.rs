@@ -238,6 +238,41 @@ line names its kind in \"record\"; a call's lines share \"shard\" and \"call\".
 Damage gets a line of its own, and exit code 1; a last record that a crash cut
 short gets a line, too, but is no fault.")]
     Export(Export),
+    /// Say whether the ledger is as it was written, and where it is not.
+    #[command(after_help = "\
+Examples:
+  tollgate ledger verify -c tollgate.toml
+  tollgate ledger verify copy-of-ledger --key public.key --expect checkpoint.txt
+
+Every ten seconds in which something happened, Tollgate signs how far the journal
+has come. Whatever was changed, cut off, moved, removed or repeated before the
+last of these checkpoints is found, with its place. What came after it is only
+counted: a checkpoint kept elsewhere, and given with --expect, shows whether the
+end was cut off. A copy of the folder and of public.key will do; sign.key is no
+part of what should be handed on.
+
+Exit codes: 0 all is as it was signed; 1 it is not, or a fault.")]
+    Verify(Verify),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Verify {
+    /// The ledger's folder, or a copy of it.
+    #[arg(
+        value_name = "DIR",
+        required_unless_present = "config",
+        conflicts_with = "config"
+    )]
+    pub(super) dir: Option<PathBuf>,
+    /// The configuration that names the ledger.
+    #[arg(short = 'c', long = "config", value_name = "FILE")]
+    pub(super) config: Option<PathBuf>,
+    /// The ledger's public key; public.key in its folder, unless it is given.
+    #[arg(long, value_name = "PUB")]
+    pub(super) key: Option<PathBuf>,
+    /// A file with checkpoints that must be in the ledger.
+    #[arg(long, value_name = "CHECKPOINT")]
+    pub(super) expect: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

@@ -15,6 +15,7 @@ mod rules;
 mod run;
 mod sources;
 mod status;
+mod verify;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -32,6 +33,7 @@ pub fn main() -> ExitCode {
     let done = match cli::Cli::parse().command {
         cli::Command::Demo => demo::run(),
         cli::Command::Ledger(cli::Ledger::Export(wanted)) => ledger::run(wanted).map(well),
+        cli::Command::Ledger(cli::Ledger::Verify(wanted)) => verify::run(&wanted),
         cli::Command::Check(wanted) => check::run(&wanted).map(well),
         cli::Command::Explain(wanted) => explain::run(&wanted),
         cli::Command::Exposure(wanted) => exposure::run(&wanted).map(well),

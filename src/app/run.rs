@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tracing_subscriber::filter::LevelFilter;
 
 use crate::admin::Socket;
-use crate::ledger::{Fault, Follower, Journal, Ledger, Sink};
+use crate::ledger::{Chain, Fault, Follower, Journal, Ledger, Sink};
 use crate::net;
 use crate::policy::{Counters, RuleSet};
 use crate::record::Record;
@@ -39,8 +39,8 @@ pub(super) fn run(wanted: cli::Run) -> Result<(), String> {
         start: net::clock::now(),
     };
     let journals = journals(&ledger, shards, &rules).map_err(|fault| fault.to_string())?;
-    let following = Follower::new(ledger.clone(), sinks(), net::clock::now)
-        .start()
+    let following = sinks(&ledger)
+        .and_then(|sinks| Follower::new(ledger.clone(), sinks, net::clock::now).start())
         .map_err(|fault| fault.to_string())?;
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
@@ -74,8 +74,8 @@ pub(super) fn run(wanted: cli::Run) -> Result<(), String> {
 }
 
 /// Who makes something of what is journalled, behind the calls' way.
-fn sinks() -> Vec<Box<dyn Sink>> {
-    Vec::new()
+fn sinks(ledger: &Ledger) -> Result<Vec<Box<dyn Sink>>, Fault> {
+    Ok(vec![Box::new(Chain::open(ledger)?)])
 }
 
 /// The rules to start with: those of the files or, if they are broken, the last

@@ -1,4 +1,4 @@
-//! The ledger's folder: who may write it, and the key kept with it.
+//! The ledger's folder: who may write it, and the keys kept with it.
 
 use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};
@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use super::Fault;
 use super::mark::Marks;
+use super::note::{PublicKey, SigningKey, hex, unhex};
 use super::segment::{HEADER, SEGMENT_SIZE};
 
 /// A ledger that this process alone may write, for as long as this or a journal
@@ -18,6 +19,7 @@ pub struct Ledger {
     pub(super) lock: Arc<File>,
     pub(super) segment_size: u64,
     pub(super) marks: Marks,
+    pub(super) signer: Arc<SigningKey>,
 }
 
 impl Ledger {
@@ -36,12 +38,21 @@ impl Ledger {
                 directory.display()
             );
         }
+        let lock = Arc::new(lock(directory)?);
         Ok(Self {
             directory: directory.to_path_buf(),
-            lock: Arc::new(lock(directory)?),
+            lock,
             segment_size: SEGMENT_SIZE,
             marks: Marks::default(),
+            signer: Arc::new(signing_key(directory)?),
         })
+    }
+
+    /// What verifies this ledger's checkpoints, as `public.key` in its folder says
+    /// it too.
+    #[must_use]
+    pub fn public_key(&self) -> &PublicKey {
+        self.signer.public()
     }
 
     /// The same ledger with segments of `bytes` instead of [`SEGMENT_SIZE`]; at
@@ -58,13 +69,12 @@ impl Ledger {
     /// # Errors
     /// [`Fault`]: the key file cannot be read or written, or is damaged.
     pub fn key(&self) -> Result<u128, Fault> {
-        if let Some(bytes) = self.kept(KEY)? {
-            let path = self.directory.join(KEY);
-            return parse_key(&bytes).ok_or(Fault::Key { path });
-        }
-        let key = draw().map_err(Fault::io("read", Path::new("/dev/urandom")))?;
-        self.keep(KEY, format!("{key:032x}\n").as_bytes())?;
-        Ok(key)
+        secret(
+            &self.directory,
+            KEY,
+            "calls that are up now then cannot be continued",
+        )
+        .map(u128::from_be_bytes)
     }
 
     /// Keeps a file with the ledger, in the place of one kept before: synced, and
@@ -73,16 +83,7 @@ impl Ledger {
     /// # Errors
     /// [`Fault`]: it cannot be written. What was kept before is still there.
     pub fn keep(&self, name: &str, bytes: &[u8]) -> Result<(), Fault> {
-        let path = self.directory.join(name);
-        let new = self.directory.join(format!("{name}.new"));
-        let write = || {
-            let mut file = private().truncate(true).open(&new)?;
-            file.write_all(bytes)?;
-            file.sync_all()?;
-            std::fs::rename(&new, &path)?;
-            File::open(&self.directory)?.sync_all()
-        };
-        write().map_err(Fault::io("write", &path))
+        keep(&self.directory, name, bytes)
     }
 
     /// A file kept with the ledger; `None` if there is none of that name.
@@ -90,17 +91,74 @@ impl Ledger {
     /// # Errors
     /// [`Fault`]: it cannot be read.
     pub fn kept(&self, name: &str) -> Result<Option<Vec<u8>>, Fault> {
-        let path = self.directory.join(name);
-        match std::fs::read(&path) {
-            Ok(bytes) => Ok(Some(bytes)),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(Fault::io("read", &path)(error)),
-        }
+        kept(&self.directory, name)
     }
 }
 
-/// The key's file.
+/// The files of the key that spreads calls, of the one that signs, and of what
+/// verifies that.
 const KEY: &str = "key";
+const SIGNING_KEY: &str = "sign.key";
+pub(super) const PUBLIC_KEY: &str = "public.key";
+
+fn keep(directory: &Path, name: &str, bytes: &[u8]) -> Result<(), Fault> {
+    let path = directory.join(name);
+    let new = directory.join(format!("{name}.new"));
+    let write = || {
+        let mut file = private().truncate(true).open(&new)?;
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        std::fs::rename(&new, &path)?;
+        File::open(directory)?.sync_all()
+    };
+    write().map_err(Fault::io("write", &path))
+}
+
+fn kept(directory: &Path, name: &str) -> Result<Option<Vec<u8>>, Fault> {
+    let path = directory.join(name);
+    match std::fs::read(&path) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(Fault::io("read", &path)(error)),
+    }
+}
+
+/// The key that signs, drawn at the first start. What verifies it stands beside it.
+fn signing_key(directory: &Path) -> Result<SigningKey, Fault> {
+    let without = "what was signed until now is then verified with a copy of public.key alone";
+    let seed = secret(directory, SIGNING_KEY, without)?;
+    let Some(key) = SigningKey::new(&seed) else {
+        let path = directory.join(SIGNING_KEY);
+        return Err(Fault::io("use", &path)(io::Error::other("no key")));
+    };
+    let public = format!("{}\n", key.public());
+    if kept(directory, PUBLIC_KEY)?.as_deref() != Some(public.as_bytes()) {
+        keep(directory, PUBLIC_KEY, public.as_bytes())?;
+    }
+    Ok(key)
+}
+
+/// A secret kept in hexadecimal, drawn if there is none yet. `without` says what
+/// follows from its loss.
+fn secret<const N: usize>(
+    directory: &Path,
+    name: &str,
+    without: &'static str,
+) -> Result<[u8; N], Fault> {
+    if let Some(text) = kept(directory, name)? {
+        return parse_secret(&text).ok_or_else(|| Fault::Key {
+            path: directory.join(name),
+            digits: 2 * N,
+            without,
+        });
+    }
+    let mut bytes = [0; N];
+    File::open("/dev/urandom")
+        .and_then(|mut file| file.read_exact(&mut bytes))
+        .map_err(Fault::io("read", Path::new("/dev/urandom")))?;
+    keep(directory, name, format!("{}\n", hex(&bytes)).as_bytes())?;
+    Ok(bytes)
+}
 
 const _: () = assert!(HEADER < 4096);
 
@@ -147,16 +205,6 @@ fn lock(directory: &Path) -> Result<File, Fault> {
     Ok(file)
 }
 
-fn parse_key(bytes: &[u8]) -> Option<u128> {
-    let digits = std::str::from_utf8(bytes).ok()?.trim_end();
-    if digits.len() != 32 || !digits.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-        return None;
-    }
-    u128::from_str_radix(digits, 16).ok()
-}
-
-fn draw() -> io::Result<u128> {
-    let mut bytes = [0; 16];
-    File::open("/dev/urandom")?.read_exact(&mut bytes)?;
-    Ok(u128::from_le_bytes(bytes))
+fn parse_secret<const N: usize>(text: &[u8]) -> Option<[u8; N]> {
+    unhex(std::str::from_utf8(text).ok()?.trim_end())
 }

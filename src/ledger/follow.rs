@@ -5,7 +5,7 @@
 //! times a second, up to the [`Mark`] that each shard's thread leaves behind what
 //! it wrote.
 
-mod cursor;
+pub(super) mod cursor;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};

@@ -27,6 +27,8 @@ pub struct Resumed {
     /// Whether it is damaged. It is then left as it is, as evidence, and a new
     /// one was begun.
     pub damaged: bool,
+    /// Whether it is of a ledger with another key: left as it is, too.
+    pub foreign: bool,
 }
 
 /// Appends to a shard's segments.
@@ -51,6 +53,8 @@ pub struct Journal {
     resumed: Resumed,
     /// Tells who follows how far this is.
     mark: Arc<Mark>,
+    /// Whose key signs it.
+    series: [u8; 16],
 }
 
 impl Journal {
@@ -67,8 +71,17 @@ impl Journal {
             .map_err(Fault::io("read", &folder))?
             .pop();
         let (size, mut resumed) = (ledger.segment_size, Resumed::default());
+        let series = ledger.public_key().series();
         let going_on = match last {
-            Some(sequence) => resume(&folder, shard, sequence, size, &mut resumed)?,
+            Some(sequence) => {
+                let wanted = Header {
+                    shard,
+                    sequence,
+                    wall,
+                    series,
+                };
+                resume(&folder, wanted, size, &mut resumed)?
+            }
             None => None,
         };
         let (sequence, file, at) = match going_on {
@@ -76,8 +89,14 @@ impl Journal {
             None => {
                 let sequence = last.unwrap_or(0).saturating_add(1);
                 let path = segment::path(&folder, sequence);
+                let header = Header {
+                    shard,
+                    sequence,
+                    wall,
+                    series,
+                };
                 let file = room(&folder, size)
-                    .and_then(|file| begin(&folder, shard, sequence, wall, file))
+                    .and_then(|file| begin(&folder, header, file))
                     .map_err(Fault::io("create", &path))?;
                 (sequence, file, HEADER)
             }
@@ -96,6 +115,7 @@ impl Journal {
             wall,
             resumed,
             mark: ledger.marks.of(shard),
+            series,
         };
         journal.mark.set(journal.sequence, journal.at);
         journal.start(wall)?;
@@ -111,12 +131,20 @@ impl Journal {
             segment: Some(found),
             cut,
             damaged,
+            foreign,
             ..
         } = &self.resumed
         else {
             return Ok(());
         };
         let (what, detail) = match (*damaged, *cut) {
+            _ if *foreign => (
+                "ledger_foreign",
+                format!(
+                    "{} is of a ledger with another key; it is left as it is",
+                    found.display()
+                ),
+            ),
             (true, _) => (
                 "ledger_damaged",
                 format!("{} is damaged; it is left as it is", found.display()),
@@ -242,7 +270,13 @@ impl Journal {
             return Ok(());
         };
         let sequence = self.sequence.saturating_add(1);
-        let file = begin(&self.folder, self.shard, sequence, self.wall, next)?;
+        let header = Header {
+            shard: self.shard,
+            sequence,
+            wall: self.wall,
+            series: self.series,
+        };
+        let file = begin(&self.folder, header, next)?;
         let full = std::mem::replace(&mut self.file, file);
         if let Err(error) = full.set_len(self.at) {
             tracing::warn!("ledger: cannot shorten a full segment: {error}");
@@ -264,33 +298,29 @@ fn room(folder: &Path, size: u64) -> io::Result<File> {
 
 /// Makes that file a segment. It gets its name last, so that a named segment has
 /// its header.
-fn begin(folder: &Path, shard: u16, sequence: u64, wall: Wall, file: File) -> io::Result<File> {
-    let header = Header {
-        shard,
-        sequence,
-        wall,
-    };
+fn begin(folder: &Path, header: Header, file: File) -> io::Result<File> {
     file.write_all_at(&header.encode(), 0)?;
-    std::fs::rename(folder.join("next"), segment::path(folder, sequence))?;
+    std::fs::rename(folder.join("next"), segment::path(folder, header.sequence))?;
     Ok(file)
 }
 
-/// Finds the end of the last segment and cuts off what was written only in part.
-/// `None` if it is damaged: then a new one is to be begun.
+/// Finds the end of the last segment, which should have a header like `wanted`,
+/// and cuts off what was written only in part. `None` if it is damaged or not of
+/// this ledger: then a new one is to be begun.
 fn resume(
     folder: &Path,
-    shard: u16,
-    sequence: u64,
+    wanted: Header,
     size: u64,
     resumed: &mut Resumed,
 ) -> Result<Option<(File, u64)>, Fault> {
-    let path = segment::path(folder, sequence);
+    let path = segment::path(folder, wanted.sequence);
     let bytes = std::fs::read(&path).map_err(Fault::io("read", &path))?;
     resumed.segment = Some(path.clone());
     let start = usize::try_from(HEADER).unwrap_or(usize::MAX);
-    let whole = Header::decode(&bytes)
-        .is_some_and(|header| header.shard == shard && header.sequence == sequence);
-    resumed.damaged = !whole;
+    let header = Header::decode(&bytes)
+        .filter(|it| it.shard == wanted.shard && it.sequence == wanted.sequence);
+    resumed.damaged = header.is_none();
+    resumed.foreign = header.is_some_and(|it| it.series != wanted.series);
     let mut rest = bytes.get(start..).unwrap_or_default();
     let torn = loop {
         match frame::split(rest) {
@@ -306,7 +336,7 @@ fn resume(
             }
         }
     };
-    if resumed.damaged {
+    if resumed.damaged || resumed.foreign {
         return Ok(None);
     }
     resumed.cut = u64::try_from(torn).unwrap_or(u64::MAX);

@@ -4,6 +4,8 @@
 //! var/ledger/                 0700
 //!   lock                      held while a Tollgate writes; holds its process id
 //!   key                       keeps Call-IDs in their buckets from run to run
+//!   sign.key                  signs checkpoints; what verifies them is in public.key
+//!   checkpoints/              one file a day: how far each shard's chain had come
 //!   rules.json                the rules that last compiled
 //!   shard-000/                one series of segments for each shard
 //!     00000001.tgj            0600; header, then frames (see `record::frame`), then zeros
@@ -15,23 +17,31 @@
 //! but not the loss of power. A [`Reader`] needs no lock and writes nothing, so
 //! it also reads a folder that is being written, or a copy of one.
 
+mod chain;
+mod checkpoint;
 mod export;
 mod folder;
 mod follow;
 mod journal;
 mod mark;
+mod note;
+mod notes;
 mod reader;
 mod segment;
+mod verify;
 
 use std::io;
 use std::path::{Path, PathBuf};
 
+pub use chain::Chain;
 pub use export::{ExportError, Filter, Summary, export};
 pub use folder::Ledger;
 pub use follow::{Content, Follower, Following, Found, Place, Sink};
 pub use journal::{Journal, Resumed};
+pub use note::PublicKey;
 pub use reader::{Entry, Reader};
 pub use segment::SEGMENT_SIZE;
+pub use verify::{Expected, Finding, Report, public_key, verify};
 
 /// Why a ledger cannot be opened, in one line with what to do about it.
 #[derive(Debug)]
@@ -44,8 +54,22 @@ pub enum Fault {
         /// That process's id, if it could be read.
         pid: Option<u32>,
     },
-    /// The key file holds no key.
+    /// A key's file holds no key.
     Key {
+        /// The file.
+        path: PathBuf,
+        /// How many hexadecimal digits it should have.
+        digits: usize,
+        /// What follows from removing it.
+        without: &'static str,
+    },
+    /// There is no key to verify with.
+    PublicKey {
+        /// The file that should hold it.
+        path: PathBuf,
+    },
+    /// A file given as a checkpoint holds none.
+    NoCheckpoint {
         /// The file.
         path: PathBuf,
     },
@@ -86,10 +110,26 @@ impl std::fmt::Display for Fault {
                 }
                 write!(to, ": stop that first, or set another [ledger] directory")
             }
-            Self::Key { path } => write!(
+            Self::Key {
+                path,
+                digits,
+                without,
+            } => write!(
                 to,
-                "{} does not hold 32 hexadecimal digits: restore it from a backup, or remove it \
-                 (calls that are up now then cannot be continued)",
+                "{} does not hold {digits} hexadecimal digits: restore it from a backup, or \
+                 remove it ({without})",
+                path.display()
+            ),
+            Self::PublicKey { path } => write!(
+                to,
+                "{} holds no public key: name the ledger's own with --key FILE, or the ledger's \
+                 folder, where it is called public.key",
+                path.display()
+            ),
+            Self::NoCheckpoint { path } => write!(
+                to,
+                "{} holds no checkpoint: give a file with one as it stands in the ledger's \
+                 checkpoints folder",
                 path.display()
             ),
             Self::Io {
@@ -111,7 +151,10 @@ impl std::error::Error for Fault {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Io { source, .. } => Some(source),
-            Self::Locked { .. } | Self::Key { .. } => None,
+            Self::Locked { .. }
+            | Self::Key { .. }
+            | Self::PublicKey { .. }
+            | Self::NoCheckpoint { .. } => None,
         }
     }
 }

@@ -6,7 +6,8 @@
 //! 12  shard u32 LE              4
 //! 16  sequence u64 LE           8
 //! 24  wall time i64 LE, µs      8
-//! 32  zeros                    28
+//! 32  whose key signs it       16
+//! 48  zeros                    12
 //! 60  CRC-32 u32 LE of 0..60    4
 //! 64  frames
 //! ```
@@ -24,7 +25,7 @@ pub const SEGMENT_SIZE: u64 = 64 << 20;
 pub(super) const HEADER: u64 = 64;
 
 const MAGIC: [u8; 8] = *b"TOLLGATE";
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 const SUMMED: usize = 60;
 
 /// What a segment says of itself.
@@ -34,6 +35,8 @@ pub(super) struct Header {
     pub(super) sequence: u64,
     /// When it was begun.
     pub(super) wall: Wall,
+    /// Of which key's ledger it is ([`super::note::PublicKey::series`]).
+    pub(super) series: [u8; 16],
 }
 
 impl Header {
@@ -44,6 +47,7 @@ impl Header {
         bytes.extend_from_slice(&u32::from(self.shard).to_le_bytes());
         bytes.extend_from_slice(&self.sequence.to_le_bytes());
         bytes.extend_from_slice(&self.wall.as_micros().to_le_bytes());
+        bytes.extend_from_slice(&self.series);
         bytes.resize(SUMMED, 0);
         let sum = crc32fast::hash(&bytes);
         bytes.extend_from_slice(&sum.to_le_bytes());
@@ -58,7 +62,8 @@ impl Header {
         let (version, rest) = rest.split_first_chunk::<4>()?;
         let (shard, rest) = rest.split_first_chunk::<4>()?;
         let (sequence, rest) = rest.split_first_chunk::<8>()?;
-        let wall = rest.first_chunk::<8>()?;
+        let (wall, rest) = rest.split_first_chunk::<8>()?;
+        let series = rest.first_chunk::<16>()?;
         let known = *magic == MAGIC
             && u32::from_le_bytes(*version) == VERSION
             && crc32fast::hash(summed) == sum;
@@ -66,6 +71,7 @@ impl Header {
             shard: u16::try_from(u32::from_le_bytes(*shard)).ok()?,
             sequence: u64::from_le_bytes(*sequence),
             wall: Wall::from_micros(i64::from_le_bytes(*wall)),
+            series: *series,
         })
     }
 }

@@ -1,4 +1,6 @@
+mod chain;
 mod follow;
+mod tamper;
 
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -9,10 +11,10 @@ use crate::base::time::Wall;
 use crate::record::{Buffer, CallRef, Decision, Direction, Party, Record};
 
 /// A folder that goes when the test ends.
-struct Temporary(PathBuf);
+pub(super) struct Temporary(PathBuf);
 
 impl Temporary {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
         let path =
@@ -21,7 +23,7 @@ impl Temporary {
         Self(path)
     }
 
-    fn ledger(&self) -> PathBuf {
+    pub(super) fn ledger(&self) -> PathBuf {
         self.0.join("var/ledger")
     }
 

@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use tollgate::base::time::Wall;
-use tollgate::ledger::{Journal, Ledger};
+use tollgate::base::time::{Now, Wall};
+use tollgate::ledger::{Chain, Follower, Journal, Ledger};
 use tollgate::record::{Buffer, CallRef, Decision, Direction, Party, Record};
 
 use crate::folder::Folder;
@@ -92,4 +92,61 @@ fn a_damaged_ledger_is_a_fault_and_still_exported() {
     files
         .tollgate(&["ledger", "export", "--dir", "none"])
         .is_one_line("none");
+}
+
+/// A ledger as a run leaves it: chained and signed.
+fn fill_and_sign(directory: &Path) {
+    fill(directory);
+    let ledger = Ledger::open(directory).unwrap();
+    let chain = Chain::open(&ledger).unwrap();
+    let follower = Follower::new(ledger, vec![Box::new(chain)], Now::default);
+    follower.finish().unwrap();
+}
+
+#[test]
+fn a_ledger_is_verified_where_it_is_or_as_a_copy() {
+    let files = Folder::new();
+    fill_and_sign(&files.path("ledger"));
+    for arguments in [
+        ["-c", "tollgate.toml"],
+        ["ledger", "--key=ledger/public.key"],
+    ] {
+        let said = files.tollgate(&[&["ledger", "verify"], &arguments[..]].concat());
+        assert_eq!((said.code, said.err.as_str()), (Some(0), ""), "{said:?}");
+        let expected = "4 records, 1 checkpoints, the last one 1 of 1970-01-01T00:00:00Z\n";
+        assert_eq!(said.out, expected);
+    }
+    std::fs::copy(
+        files.path("ledger/checkpoints/1970-01-01.txt"),
+        files.path("kept"),
+    )
+    .unwrap();
+    let segment = files.path("ledger/shard-000/00000001.tgj");
+    let mut bytes = std::fs::read(&segment).unwrap();
+    bytes[100] ^= 1;
+    std::fs::write(&segment, &bytes).unwrap();
+    let said = files.tollgate(&["ledger", "verify", "ledger", "--expect", "kept"]);
+    assert_eq!(said.code, Some(1));
+    let place = "ledger/shard-000/00000001.tgj, bytes 64 to ";
+    assert!(said.out.starts_with(place), "{said:?}");
+    assert!(
+        said.err.contains("2 places are not as it was signed"),
+        "{said:?}"
+    );
+
+    for arguments in [
+        ["none", "--key=ledger/public.key"],
+        ["ledger", "--key=none"],
+        ["ledger", "--expect=none"],
+        ["ledger", "--expect=tollgate.toml"],
+    ] {
+        let said = files.tollgate(&[&["ledger", "verify"], &arguments[..]].concat());
+        let named = arguments[1].split('=').next_back().unwrap();
+        let named = if arguments[0] == "none" {
+            "none"
+        } else {
+            named
+        };
+        said.is_one_line(named);
+    }
 }

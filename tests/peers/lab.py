@@ -37,7 +37,15 @@ class Tollgate(Process):
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_text(Template(source.read_text()).substitute(rules, net=lab.net))
         self.config = self.home / "tollgate.toml"
+        self.launch(lab)
+        self.await_ready()
+
+    def launch(self, lab):
+        """Starts the program."""
         super().__init__(lab, "tollgate", [PROGRAM, "run", "--preview", "-c", self.config])
+
+    def await_ready(self):
+        """Waits until it answers."""
         until(self.answers, 10, "Tollgate answering OPTIONS", self)
 
     def answers(self):
@@ -88,6 +96,8 @@ class Tollgate(Process):
 class Lab:
     """One case's programs, files and addresses."""
 
+    program = Tollgate
+
     def __init__(self, directory, net, direct):
         self.directory, self.net, self.direct = directory, net, direct
         self.started = []
@@ -97,7 +107,7 @@ class Lab:
     def start(self, **rules):
         """Tollgate, with these rules in place of the ordinary ones."""
         if not self.direct:
-            self.tollgate = Tollgate(self, {**ORDINARY, **rules})
+            self.tollgate = self.program(self, {**ORDINARY, **rules})
 
     def end(self):
         """Ends whatever is still running."""

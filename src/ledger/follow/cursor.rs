@@ -23,7 +23,7 @@ const FRAME_MAX: u64 = (frame::HEADER + MAX_PAYLOAD) as u64;
 
 /// Reads one shard's journal.
 #[derive(Debug)]
-pub(super) struct Cursor {
+pub(in crate::ledger) struct Cursor {
     shard: u16,
     folder: PathBuf,
     /// None: nobody writes this shard's journal.
@@ -33,12 +33,13 @@ pub(super) struct Cursor {
     at: Place,
     file: Option<File>,
     bytes: Vec<u8>,
-    /// What is left of this segment up to here is a torn record, which was told.
-    torn_at: Option<u64>,
+    /// What is left of this segment up to here is no record: a torn one, which was
+    /// told, or room for more.
+    no_more_to: Option<u64>,
 }
 
 impl Cursor {
-    pub(super) fn new(ledger: &Path, shard: u16) -> Self {
+    pub(in crate::ledger) fn new(ledger: &Path, shard: u16) -> Self {
         Self {
             shard,
             folder: segment::folder(ledger, shard),
@@ -47,7 +48,7 @@ impl Cursor {
             at: Place::default(),
             file: None,
             bytes: Vec::new(),
-            torn_at: None,
+            no_more_to: None,
         }
     }
 
@@ -59,7 +60,10 @@ impl Cursor {
     }
 
     /// Goes to the first place that a sink wants.
-    pub(super) fn begin(&mut self, sinks: &mut [Box<dyn Sink>]) -> Result<(), Fault> {
+    pub(in crate::ledger) fn begin(
+        &mut self,
+        sinks: &mut [Box<dyn Sink + '_>],
+    ) -> Result<(), Fault> {
         for sink in sinks {
             let place = match sink.place(self.shard) {
                 Some(place) if self.reaches(place)? => place,
@@ -107,7 +111,11 @@ impl Cursor {
 
     /// Hands over what comes next, some `budget` bytes of it. Whether there is
     /// nothing more.
-    pub(super) fn read(&mut self, budget: u64, sinks: &mut [Box<dyn Sink>]) -> Result<bool, Fault> {
+    pub(in crate::ledger) fn read(
+        &mut self,
+        budget: u64,
+        sinks: &mut [Box<dyn Sink + '_>],
+    ) -> Result<bool, Fault> {
         let mut left = budget;
         while left > 0 {
             let before = self.at;
@@ -115,7 +123,7 @@ impl Cursor {
                 return Ok(true);
             }
             let end = self.end()?;
-            if self.at.offset < end && self.torn_at != Some(end) {
+            if self.at.offset < end && self.no_more_to != Some(end) {
                 self.read_window(end, sinks)?;
             } else if !self.leave()? {
                 return Ok(true);
@@ -140,7 +148,7 @@ impl Cursor {
 
     /// Opens the segment reached, or the next one that there is. Whether there is
     /// one.
-    fn open(&mut self, sinks: &mut [Box<dyn Sink>]) -> Result<bool, Fault> {
+    fn open(&mut self, sinks: &mut [Box<dyn Sink + '_>]) -> Result<bool, Fault> {
         let limit = self.written().map_or(u64::MAX, |(segment, _)| segment);
         let mut there = self.sequences()?.into_iter();
         let Some(sequence) = there.find(|it| (self.at.segment..=limit).contains(it)) else {
@@ -172,7 +180,7 @@ impl Cursor {
         &mut self,
         path: &Path,
         file: &File,
-        sinks: &mut [Box<dyn Sink>],
+        sinks: &mut [Box<dyn Sink + '_>],
     ) -> Result<(), Fault> {
         let mut bytes = std::mem::take(&mut self.bytes);
         fill(file, 0, HEADER, &mut bytes).map_err(Fault::io("read", path))?;
@@ -201,7 +209,7 @@ impl Cursor {
             return Ok(false);
         }
         self.file = None;
-        self.torn_at = None;
+        self.no_more_to = None;
         self.at = Place {
             segment: self.at.segment + 1,
             offset: 0,
@@ -211,7 +219,7 @@ impl Cursor {
     }
 
     /// Hands over the frames that lie in one window.
-    fn read_window(&mut self, end: u64, sinks: &mut [Box<dyn Sink>]) -> Result<(), Fault> {
+    fn read_window(&mut self, end: u64, sinks: &mut [Box<dyn Sink + '_>]) -> Result<(), Fault> {
         let mut bytes = std::mem::take(&mut self.bytes);
         let mut size = WINDOW;
         loop {
@@ -243,7 +251,7 @@ impl Cursor {
 
     /// Hands over the frames that these bytes begin with; `whole` says that
     /// nothing is written behind them. False if more of them must be read first.
-    fn hand_over(&mut self, bytes: &[u8], whole: bool, sinks: &mut [Box<dyn Sink>]) -> bool {
+    fn hand_over(&mut self, bytes: &[u8], whole: bool, sinks: &mut [Box<dyn Sink + '_>]) -> bool {
         let mut rest = bytes;
         while !rest.is_empty() {
             let record;
@@ -255,13 +263,13 @@ impl Cursor {
                 // Damage and the end are believed of the whole rest only.
                 _ if !whole => return rest.len() < bytes.len(),
                 Ok(None) => {
-                    // A segment that could not be shortened.
-                    self.at.offset = self.at.offset.saturating_add(length(rest));
+                    // Its writer may come back and fill the room.
+                    self.no_more_to = Some(self.at.offset.saturating_add(length(rest)));
                     return true;
                 }
                 Err(damage @ Damage::Corrupt { skip }) => (skip, Content::Damage(damage)),
                 Err(damage) => {
-                    self.torn_at = Some(self.at.offset.saturating_add(length(rest)));
+                    self.no_more_to = Some(self.at.offset.saturating_add(length(rest)));
                     self.tell(self.at, rest, Content::Damage(damage), sinks);
                     return true;
                 }
@@ -285,7 +293,7 @@ impl Cursor {
         after: Place,
         bytes: &[u8],
         content: Content<'_>,
-        sinks: &mut [Box<dyn Sink>],
+        sinks: &mut [Box<dyn Sink + '_>],
     ) {
         let found = Found {
             shard: self.shard,

@@ -1,0 +1,77 @@
+//! `tollgate ledger verify`.
+
+use std::fmt::Write;
+use std::process::ExitCode;
+
+use crate::base::time::Wall;
+use crate::ledger::{Expected, Report, public_key, verify};
+
+use super::{cli, print, sources};
+
+/// Findings shown at most: the first ones tell the most.
+const SHOWN: usize = 100;
+
+/// Verifies, and says what was found.
+///
+/// # Errors
+/// One line: what is wrong, and what to do.
+pub(super) fn run(wanted: &cli::Verify) -> Result<ExitCode, String> {
+    let directory = match (&wanted.dir, &wanted.config) {
+        (Some(directory), _) => directory.clone(),
+        (None, Some(config)) => sources::ledger_of(config)?,
+        (None, None) => return Err("give the ledger's folder, or -c FILE".to_owned()),
+    };
+    if !directory.is_dir() {
+        return Err(format!("{}: there is no such folder", directory.display()));
+    }
+    let fault = |fault: crate::ledger::Fault| fault.to_string();
+    let key = public_key(wanted.key.as_ref().unwrap_or(&directory)).map_err(fault)?;
+    let expected = wanted.expect.as_deref().map(Expected::read).transpose();
+    let expected = expected.map_err(fault)?;
+    let report = verify(&directory, &key, expected.as_ref()).map_err(fault)?;
+    print(&shown(&report))?;
+    match report.findings.len() {
+        0 => Ok(ExitCode::SUCCESS),
+        count => Err(format!(
+            "{}: {count} {} not as it was signed: compare with a backup",
+            directory.display(),
+            if count == 1 { "place is" } else { "places are" }
+        )),
+    }
+}
+
+fn shown(report: &Report) -> String {
+    let mut text = String::new();
+    // Writing to a string cannot fail.
+    for finding in report.findings.iter().take(SHOWN) {
+        let _ = writeln!(text, "{finding}");
+    }
+    if let Some(more @ 1..) = report.findings.len().checked_sub(SHOWN) {
+        let _ = writeln!(text, "and {more} more");
+    }
+    for remark in &report.remarks {
+        let _ = writeln!(text, "{remark}");
+    }
+    let (records, checkpoints) = (report.records, report.checkpoints);
+    let _ = write!(text, "{records} records, {checkpoints} checkpoints");
+    if let Some((number, wall)) = report.last {
+        let _ = write!(text, ", the last one {number} of {}", time(wall));
+    }
+    match report.unsigned {
+        0 => text.push('\n'),
+        count => {
+            let _ = writeln!(
+                text,
+                "; {count} records came after it and are not signed yet"
+            );
+        }
+    }
+    text
+}
+
+fn time(wall: Wall) -> String {
+    match jiff::Timestamp::from_microsecond(wall.as_micros()) {
+        Ok(time) => format!("{time:.0}"),
+        Err(_) => "no time".to_owned(),
+    }
+}

@@ -1,0 +1,206 @@
+//! The chain over each shard's records, and the checkpoints that sign it.
+//!
+//! It is made behind the shards, which it costs nothing; so what it covers ends
+//! some seconds before now. What a checkpoint names is on the disk before it is.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::base::time::{Mono, Now};
+use crate::record::frame::Damage;
+
+use super::checkpoint::{Checkpoint, Head, Start, State, extend};
+use super::note::{self, SigningKey};
+use super::notes::{self, Pile};
+use super::{Content, Fault, Found, Ledger, Place, Sink, segment};
+
+/// How often a checkpoint is made while records come.
+const INTERVAL: Duration = Duration::from_secs(10);
+
+/// Chains what a follower brings, and signs it.
+#[derive(Debug)]
+pub struct Chain {
+    directory: PathBuf,
+    signer: Arc<SigningKey>,
+    pile: Pile,
+    /// How many checkpoints there are, and the last one's hash.
+    last: Option<(u64, Head)>,
+    shards: BTreeMap<u16, State>,
+    /// What the next checkpoint has to say besides.
+    starts: Vec<Start>,
+    anew: Vec<u16>,
+    /// From which segment on a shard has something that no checkpoint names.
+    unsigned: BTreeMap<u16, u64>,
+    /// When one was made last, or tried.
+    made: Option<Mono>,
+    failing: bool,
+}
+
+impl Chain {
+    /// The chain of this ledger, from its last checkpoint on.
+    ///
+    /// # Errors
+    /// [`Fault`]: the checkpoints cannot be read.
+    pub fn open(ledger: &Ledger) -> Result<Self, Fault> {
+        let (last, sound) = last(ledger)?;
+        if !sound {
+            tracing::error!(
+                "the last checkpoint of {} is not one that this ledger's key has signed: \
+                 it is signed anew from the last good one on (see tollgate ledger verify)",
+                ledger.directory.display()
+            );
+        }
+        let mut shards = BTreeMap::new();
+        let last = last.map(|(checkpoint, hash)| {
+            shards.extend(checkpoint.shards.into_iter().map(|it| (it.shard, it)));
+            (checkpoint.number, hash)
+        });
+        Ok(Self {
+            directory: ledger.directory.clone(),
+            signer: Arc::clone(&ledger.signer),
+            pile: Pile::open(&ledger.directory)?,
+            last,
+            shards,
+            starts: Vec::new(),
+            anew: Vec::new(),
+            unsigned: BTreeMap::new(),
+            made: None,
+            failing: false,
+        })
+    }
+
+    /// Signs how far the shards have come.
+    fn sign(&mut self, now: Now) -> Result<(), Fault> {
+        for (&shard, &from) in &self.unsigned {
+            let to = self.shards.get(&shard).map_or(from, |it| it.at.segment);
+            self.sync(shard, from, to)?;
+        }
+        let number = self.last.map_or(1, |(number, _)| number.saturating_add(1));
+        let checkpoint = Checkpoint {
+            number,
+            wall: now.wall,
+            before: self.last.map(|(_, hash)| hash),
+            shards: self.shards.values().copied().collect(),
+            starts: self.starts.clone(),
+            anew: self.anew.clone(),
+        };
+        let note = self.signer.sign(&checkpoint.text());
+        self.pile.append(now.wall, &note)?;
+        self.last = Some((number, notes::hash(&note)));
+        self.starts.clear();
+        self.anew.clear();
+        self.unsigned.clear();
+        Ok(())
+    }
+
+    /// Has these segments of a shard on the disk, under their names.
+    fn sync(&self, shard: u16, from: u64, to: u64) -> Result<(), Fault> {
+        let folder = segment::folder(&self.directory, shard);
+        for sequence in from..=to {
+            let path = segment::path(&folder, sequence);
+            match File::open(&path).and_then(|file| file.sync_data()) {
+                // One that is missing is told by who looks for it.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                result => result.map_err(Fault::io("sync", &path))?,
+            }
+        }
+        File::open(&folder)
+            .and_then(|it| it.sync_all())
+            .map_err(Fault::io("sync", &folder))
+    }
+}
+
+/// The last checkpoint that the ledger's own key has signed, with its hash, and
+/// whether it is the last of all.
+fn last(ledger: &Ledger) -> Result<(Option<(Checkpoint, Head)>, bool), Fault> {
+    let mut sound = true;
+    for file in notes::files(&ledger.directory)?.into_iter().rev() {
+        let (notes, _) = notes::read(&file)?;
+        for note in notes.into_iter().rev() {
+            let text = note::open(&note.text, ledger.signer.public());
+            match text.ok().and_then(Checkpoint::parse) {
+                Some(checkpoint) => return Ok((Some((checkpoint, note.hash())), sound)),
+                None => sound = false,
+            }
+        }
+    }
+    Ok((None, sound))
+}
+
+impl Sink for Chain {
+    fn place(&mut self, shard: u16) -> Option<Place> {
+        self.shards.get(&shard).map(|it| it.at)
+    }
+
+    fn reset(&mut self, shard: u16) {
+        tracing::error!(
+            shard,
+            "the journal lacks records that a checkpoint names: the shard's chain begins anew \
+             (see tollgate ledger verify)"
+        );
+        self.shards.remove(&shard);
+        self.anew.push(shard);
+    }
+
+    fn take(&mut self, found: &Found<'_>) {
+        let shard = found.shard;
+        let state = self.shards.entry(shard).or_insert(State {
+            shard,
+            oldest: found.place.segment,
+            at: found.place,
+            head: Head::default(),
+        });
+        match found.content {
+            Content::Header(_) => self.starts.push(Start {
+                shard,
+                segment: found.place.segment,
+                count: found.place.count,
+                head: state.head,
+            }),
+            Content::Record(_) | Content::Damage(Damage::Unknown { .. }) => {}
+            Content::Damage(damage) => {
+                tracing::error!(shard, place = ?found.place, "the journal is damaged: {damage}");
+            }
+            Content::Missing(segments) => {
+                tracing::error!(shard, segments, place = ?found.place, "the journal lacks segments");
+            }
+        }
+        if chained(&found.content) {
+            state.head = extend(&state.head, found.bytes);
+        }
+        if state.at != found.after {
+            state.at = found.after;
+            self.unsigned.entry(shard).or_insert(found.place.segment);
+        }
+    }
+
+    fn rest(&mut self, now: Now, _caught_up: bool, last: bool) {
+        let due = self.made.is_none_or(|at| now.mono >= at + INTERVAL);
+        if self.unsigned.is_empty() || !(due || last) {
+            return;
+        }
+        self.made = Some(now.mono);
+        match self.sign(now) {
+            Ok(()) => self.failing = false,
+            Err(fault) => {
+                if !self.failing {
+                    tracing::error!("no checkpoint can be made: {fault}");
+                }
+                self.failing = true;
+            }
+        }
+    }
+}
+
+/// Whether the chain is made over it. Damage is not: what it was is not known.
+pub(super) const fn chained(content: &Content<'_>) -> bool {
+    match content {
+        Content::Header(_) | Content::Record(_) => true,
+        Content::Damage(damage) => matches!(damage, Damage::Unknown { .. }),
+        Content::Missing(_) => false,
+    }
+}

@@ -1,0 +1,195 @@
+//! The checkpoints' files: one for each day, with one note behind the other.
+
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use crate::base::time::Wall;
+
+use super::checkpoint::Head;
+use super::note::SIGNED;
+use super::{Fault, folder};
+
+/// The folder of the checkpoints.
+const FOLDER: &str = "checkpoints";
+
+/// What the files' names end in.
+const EXTENSION: &str = ".txt";
+
+/// A note as it was found.
+#[derive(Clone, Debug)]
+pub(super) struct Note {
+    pub(super) file: PathBuf,
+    /// The line it begins at, from 1.
+    pub(super) line: usize,
+    pub(super) text: String,
+}
+
+impl Note {
+    /// What the note after it names it by.
+    pub(super) fn hash(&self) -> Head {
+        hash(&self.text)
+    }
+}
+
+pub(super) fn hash(note: &str) -> Head {
+    *blake3::hash(note.as_bytes()).as_bytes()
+}
+
+/// The notes in a text, and the bytes behind the last whole one.
+pub(super) fn split(file: &Path, text: &str) -> (Vec<Note>, usize) {
+    let (mut notes, mut note, mut begins) = (Vec::new(), String::new(), 1);
+    for (line, number) in text.split_inclusive('\n').zip(1..) {
+        note.push_str(line);
+        if line.starts_with(SIGNED) && line.ends_with('\n') {
+            notes.push(Note {
+                file: file.to_path_buf(),
+                line: begins,
+                text: std::mem::take(&mut note),
+            });
+            begins = number + 1;
+        }
+    }
+    (notes, note.len())
+}
+
+/// The notes of one file, and the bytes behind the last whole one.
+pub(super) fn read(file: &Path) -> Result<(Vec<Note>, usize), Fault> {
+    let bytes = std::fs::read(file).map_err(Fault::io("read", file))?;
+    Ok(split(file, &String::from_utf8_lossy(&bytes)))
+}
+
+/// Every file of checkpoints, in order; none if there is no such folder.
+pub(super) fn files(ledger: &Path) -> Result<Vec<PathBuf>, Fault> {
+    let folder = ledger.join(FOLDER);
+    let listing = match std::fs::read_dir(&folder) {
+        Ok(listing) => listing,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(Fault::io("read", &folder)(error)),
+    };
+    let mut files = Vec::new();
+    for entry in listing {
+        let path = entry.map_err(Fault::io("read", &folder))?.path();
+        let ours = path.file_name().and_then(|name| name.to_str());
+        if ours.is_some_and(|name| name.ends_with(EXTENSION)) {
+            files.push(path);
+        }
+    }
+    files.sort_unstable();
+    Ok(files)
+}
+
+/// Appends notes, each to its day's file. A day that comes before the last one
+/// (the clock stepped back) is taken for that: names are in the order of the notes.
+#[derive(Debug)]
+pub(super) struct Pile {
+    folder: PathBuf,
+    /// The last file's name, and how long it is with whole notes alone.
+    last: Option<(String, u64)>,
+}
+
+impl Pile {
+    /// Goes on after what is there, less what was written only in part.
+    pub(super) fn open(ledger: &Path) -> Result<Self, Fault> {
+        let folder = ledger.join(FOLDER);
+        folder::create_folder(&folder)?;
+        let mut last = None;
+        if let Some(path) = files(ledger)?.pop() {
+            let bytes = std::fs::read(&path).map_err(Fault::io("read", &path))?;
+            let end = whole(&bytes);
+            let name = path.file_name().and_then(|name| name.to_str());
+            last = name.map(|name| (name.to_owned(), end));
+        }
+        Ok(Self { folder, last })
+    }
+
+    /// Appends a note, on the disk when this returns.
+    ///
+    /// # Errors
+    /// What the system said; the note is not there then.
+    pub(super) fn append(&mut self, wall: Wall, note: &str) -> Result<(), Fault> {
+        let today = format!("{}{EXTENSION}", day(wall));
+        let (name, end) = match &self.last {
+            Some((name, end)) if *name >= today => (name.clone(), *end),
+            _ => (today, 0),
+        };
+        let path = self.folder.join(&name);
+        let write = || {
+            let mut options = OpenOptions::new();
+            options.write(true).create(true).truncate(false).mode(0o600);
+            let file = options.open(&path)?;
+            file.set_len(end)?;
+            file.write_all_at(note.as_bytes(), end)?;
+            file.sync_all()?;
+            if end == 0 {
+                File::open(&self.folder)?.sync_all()?;
+            }
+            Ok(())
+        };
+        write().map_err(Fault::io("write", &path))?;
+        let length = u64::try_from(note.len()).unwrap_or(u64::MAX);
+        self.last = Some((name, end.saturating_add(length)));
+        Ok(())
+    }
+}
+
+/// Where the last whole note ends.
+fn whole(bytes: &[u8]) -> u64 {
+    let (mut end, mut at) = (0, 0);
+    for line in bytes.split_inclusive(|&byte| byte == b'\n') {
+        at += line.len();
+        if line.starts_with(SIGNED.as_bytes()) && line.ends_with(b"\n") {
+            end = at;
+        }
+    }
+    u64::try_from(end).unwrap_or(u64::MAX)
+}
+
+/// The day in UTC, as `2026-11-29`.
+fn day(wall: Wall) -> String {
+    let time = jiff::Timestamp::from_microsecond(wall.as_micros()).unwrap_or_default();
+    time.to_zoned(jiff::tz::TimeZone::UTC).date().to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::Temporary;
+    use super::*;
+
+    #[test]
+    fn notes_are_piled_and_found_again() {
+        let folder = Temporary::new();
+        let ledger = folder.ledger();
+        let day = 86_400_000_000;
+        let note = |text: &str| format!("{text}\n\n{SIGNED}name sig\n");
+        let mut pile = Pile::open(&ledger).unwrap();
+        for (at, text) in [
+            (day, "one"),
+            (day + 1, "two"),
+            (2 * day, "three"),
+            (0, "four"),
+        ] {
+            pile.append(Wall::from_micros(at), &note(text)).unwrap();
+        }
+        let all = || -> Vec<(usize, String)> {
+            let files = files(&ledger).unwrap();
+            let notes = files.iter().flat_map(|file| read(file).unwrap().0);
+            notes.map(|it| (it.line, it.text)).collect()
+        };
+        let expected = [(1, "one"), (4, "two"), (1, "three"), (4, "four")];
+        let expected = expected.map(|(line, text)| (line, note(text)));
+        assert_eq!(all(), expected);
+        // What was written in part gives way to the next.
+        let last = files(&ledger).unwrap().pop().unwrap();
+        assert!(last.ends_with("1970-01-03.txt"), "{last:?}");
+        let bytes = std::fs::read(&last).unwrap();
+        std::fs::write(&last, &bytes[..bytes.len() - 3]).unwrap();
+        let rest = note("four").len() - 3;
+        assert_eq!(read(&last).unwrap().1, rest);
+        let mut pile = Pile::open(&ledger).unwrap();
+        pile.append(Wall::from_micros(2 * day), &note("five"))
+            .unwrap();
+        assert_eq!(all()[3], (4, note("five")));
+    }
+}

@@ -1,0 +1,330 @@
+//! Verifies a ledger, from a copy of its folder and its public key alone: every
+//! checkpoint's signature, and every shard's chain from checkpoint to checkpoint.
+
+mod walk;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use crate::base::time::Wall;
+
+use super::checkpoint::{Checkpoint, Head, time};
+use super::folder::PUBLIC_KEY;
+use super::follow::cursor::Cursor;
+use super::note::{self, PublicKey, Unsigned};
+use super::notes::{self, Note};
+use super::{Fault, Sink, segment};
+use walk::{Anchor, Walk};
+
+/// Something that is not as it was signed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// The segment, or the file of checkpoints.
+    pub file: PathBuf,
+    /// Where it lies in there: from which byte of a segment, or in which line of a
+    /// file of checkpoints.
+    pub from: u64,
+    /// Where it ends: in which file, before which byte; none in a file of
+    /// checkpoints.
+    pub to: Option<(PathBuf, u64)>,
+    /// What is wrong, in words.
+    pub what: String,
+}
+
+impl std::fmt::Display for Finding {
+    fn fmt(&self, to: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (file, from) = (self.file.display(), self.from);
+        match &self.to {
+            None => write!(to, "{file}:{from}: {}", self.what),
+            Some((end, at)) if *end == self.file => {
+                write!(to, "{file}, bytes {from} to {at}: {}", self.what)
+            }
+            Some((end, at)) => {
+                let end = end.display();
+                write!(
+                    to,
+                    "{file}, byte {from}, to {end}, byte {at}: {}",
+                    self.what
+                )
+            }
+        }
+    }
+}
+
+/// What a verification found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[must_use]
+pub struct Report {
+    /// What is not as it was signed.
+    pub findings: Vec<Finding>,
+    /// What is worth knowing, and no fault: a record that a crash cut short, a
+    /// clock that stepped back.
+    pub remarks: Vec<String>,
+    /// Checkpoints with a good signature.
+    pub checkpoints: u64,
+    /// The number and time of the last one.
+    pub last: Option<(u64, Wall)>,
+    /// Intact records.
+    pub records: u64,
+    /// Of these, those behind the last checkpoint: nothing proves them yet.
+    pub unsigned: u64,
+}
+
+/// Checkpoints that were kept elsewhere, for [`verify`] to expect.
+#[derive(Clone, Debug)]
+pub struct Expected(Vec<Note>);
+
+impl Expected {
+    /// Reads a file with one or several checkpoints in it.
+    ///
+    /// # Errors
+    /// [`Fault`]: it cannot be read, or has none in it.
+    pub fn read(file: &Path) -> Result<Self, Fault> {
+        let (notes, _) = notes::read(file)?;
+        if notes.is_empty() {
+            let path = file.to_path_buf();
+            return Err(Fault::NoCheckpoint { path });
+        }
+        Ok(Self(notes))
+    }
+}
+
+/// The public key in a file, or in a ledger's folder.
+///
+/// # Errors
+/// [`Fault`]: there is none.
+pub fn public_key(path: &Path) -> Result<PublicKey, Fault> {
+    let path = match path.is_dir() {
+        true => path.join(PUBLIC_KEY),
+        false => path.to_path_buf(),
+    };
+    let key = std::fs::read_to_string(&path).ok();
+    let key = key.as_deref().and_then(PublicKey::parse);
+    key.ok_or(Fault::PublicKey { path })
+}
+
+/// Verifies the ledger in `directory`, which may be a copy, or be written meanwhile.
+///
+/// # Errors
+/// [`Fault`]: something cannot be read. What is wrong with the ledger is no error,
+/// but in the [`Report`].
+pub fn verify(
+    directory: &Path,
+    key: &PublicKey,
+    expected: Option<&Expected>,
+) -> Result<Report, Fault> {
+    let mut report = Report::default();
+    // Before the segments: what is written meanwhile only adds to them.
+    let signed = read_checkpoints(directory, key, &mut report)?;
+    let mut anchors = Anchors::default();
+    let last = signed.last().map(|it| it.checkpoint.clone());
+    for it in &signed {
+        anchors.add(&it.checkpoint);
+    }
+    for note in expected.map_or(&[][..], |it| &it.0) {
+        expect(note, key, &signed, &mut anchors, &mut report);
+    }
+    let mut shards = segment::shards(directory).map_err(Fault::io("read", directory))?;
+    shards.extend(anchors.0.keys());
+    shards.sort_unstable();
+    shards.dedup();
+    for shard in shards {
+        let oldest = last.as_ref().and_then(|last| {
+            let mut states = last.shards.iter();
+            states.find(|it| it.shard == shard).map(|it| it.oldest)
+        });
+        let anchors = anchors.0.remove(&shard).unwrap_or_default();
+        let mut walk = Walk::new(directory, shard, key.series(), oldest, anchors);
+        if segment::folder(directory, shard).is_dir() {
+            let mut cursor = Cursor::new(directory, shard);
+            let mut sinks: [Box<dyn Sink + '_>; 1] = [Box::new(&mut walk)];
+            cursor.begin(&mut sinks)?;
+            while !cursor.read(u64::MAX, &mut sinks)? {}
+        }
+        walk.finish(&mut report);
+    }
+    Ok(report)
+}
+
+/// A checkpoint with a good signature.
+struct Signed {
+    checkpoint: Checkpoint,
+    note: Note,
+}
+
+/// Every checkpoint of the ledger that its key has signed, by number; what is
+/// wrong with the others, and between them, goes into the report.
+fn read_checkpoints(
+    directory: &Path,
+    key: &PublicKey,
+    report: &mut Report,
+) -> Result<Vec<Signed>, Fault> {
+    let mut signed = Vec::new();
+    for file in notes::files(directory)? {
+        let (notes, rest) = notes::read(&file)?;
+        for note in notes {
+            match read(&note, key) {
+                Ok(checkpoint) => signed.push(Signed { checkpoint, note }),
+                Err(what) => report.findings.push(finding(&note, what.to_owned())),
+            }
+        }
+        if rest > 0 {
+            let file = file.display();
+            let remark = format!("{file}: the last checkpoint was only written in part");
+            report.remarks.push(remark);
+        }
+    }
+    for (one, next) in signed.iter().zip(signed.iter().skip(1)) {
+        compare(one, next, report);
+    }
+    signed.sort_by_key(|it| it.checkpoint.number);
+    if signed.is_empty() {
+        let what = "there is no checkpoint that this key has signed: nothing here is proved";
+        report.findings.push(Finding {
+            file: directory.join("checkpoints"),
+            from: 0,
+            to: None,
+            what: what.to_owned(),
+        });
+    }
+    for it in &signed {
+        for shard in &it.checkpoint.anew {
+            let what = format!(
+                "shard {shard} was signed anew from its oldest record on at {}: what had been \
+                 signed of it before was not there",
+                time(it.checkpoint.wall)
+            );
+            report.findings.push(finding(&it.note, what));
+        }
+    }
+    report.checkpoints = u64::try_from(signed.len()).unwrap_or(u64::MAX);
+    let last = signed.last().map(|it| &it.checkpoint);
+    report.last = last.map(|it| (it.number, it.wall));
+    Ok(signed)
+}
+
+fn read(note: &Note, key: &PublicKey) -> Result<Checkpoint, &'static str> {
+    let text = note::open(&note.text, key).map_err(|fault| match fault {
+        Unsigned::Malformed => "this is no checkpoint",
+        Unsigned::OtherKey => "this checkpoint is signed with another key",
+        Unsigned::Changed => "this checkpoint was changed after it was signed",
+    })?;
+    Checkpoint::parse(text).ok_or("this checkpoint is of a form that this version does not know")
+}
+
+/// Compares a checkpoint with the one after it.
+fn compare(one: &Signed, next: &Signed, report: &mut Report) {
+    let [number, after] = [&one.checkpoint, &next.checkpoint].map(|it| it.number);
+    if one.note.text == next.note.text {
+        let what = format!("checkpoint {number} is there twice");
+        report.findings.push(finding(&next.note, what));
+    } else if number == after {
+        let what = format!(
+            "there are two different checkpoints {number}: the ledger was put back to an earlier \
+             state and signed again"
+        );
+        report.findings.push(finding(&next.note, what));
+    } else if number > after {
+        let what = format!("checkpoint {after} stands behind checkpoint {number}");
+        report.findings.push(finding(&next.note, what));
+    } else if number.saturating_add(1) < after {
+        let what = format!("checkpoints {} to {} are missing", number + 1, after - 1);
+        report.findings.push(finding(&next.note, what));
+    } else if next.checkpoint.before != Some(one.note.hash()) {
+        let what =
+            format!("checkpoint {after} does not follow the checkpoint {number} that is here");
+        report.findings.push(finding(&next.note, what));
+    }
+    let [before, later] = [one, next].map(|it| it.checkpoint.wall);
+    if later < before && number < after {
+        let remark = format!(
+            "the clock stepped back between checkpoint {number} ({}) and {after} ({})",
+            time(before),
+            time(later)
+        );
+        report.remarks.push(remark);
+    }
+}
+
+/// Takes a checkpoint that was kept elsewhere for as good as the ledger's own.
+fn expect(
+    note: &Note,
+    key: &PublicKey,
+    signed: &[Signed],
+    anchors: &mut Anchors,
+    report: &mut Report,
+) {
+    let checkpoint = match read(note, key) {
+        Ok(checkpoint) => checkpoint,
+        Err(what) => return report.findings.push(finding(note, what.to_owned())),
+    };
+    let number = checkpoint.number;
+    let same = signed.iter().find(|it| it.checkpoint.number == number);
+    let oldest = signed.first().map_or(0, |it| it.checkpoint.number);
+    match same {
+        Some(same) if same.note.text == note.text => return,
+        Some(same) => {
+            let what = format!(
+                "this is not the checkpoint {number} that is expected: the ledger was put back to \
+                 an earlier state and signed again"
+            );
+            report.findings.push(finding(&same.note, what));
+        }
+        // Its file was retired, which the segments need not have been.
+        None if number < oldest => {}
+        None => {
+            let last = signed.last().map_or(0, |it| it.checkpoint.number);
+            let what = format!(
+                "this checkpoint {number} of {} is missing in the ledger, whose last one is {last}: \
+                 its end was cut off",
+                time(checkpoint.wall)
+            );
+            report.findings.push(finding(note, what));
+        }
+    }
+    anchors.add(&checkpoint);
+}
+
+fn finding(note: &Note, what: String) -> Finding {
+    Finding {
+        file: note.file.clone(),
+        from: u64::try_from(note.line).unwrap_or(u64::MAX),
+        to: None,
+        what,
+    }
+}
+
+/// Every place at which a shard's head is known.
+#[derive(Default)]
+struct Anchors(BTreeMap<u16, Vec<Anchor>>);
+
+impl Anchors {
+    fn add(&mut self, checkpoint: &Checkpoint) {
+        let number = checkpoint.number;
+        for &shard in &checkpoint.anew {
+            // What was signed before is another chain's, and was said to be gone.
+            self.0.remove(&shard);
+        }
+        for it in &checkpoint.starts {
+            let at = (it.segment, 0);
+            self.insert(it.shard, number, at, it.count, it.head);
+        }
+        for it in &checkpoint.shards {
+            let at = (it.at.segment, it.at.offset);
+            self.insert(it.shard, number, at, it.at.count, it.head);
+        }
+    }
+
+    fn insert(&mut self, shard: u16, number: u64, at: (u64, u64), count: u64, head: Head) {
+        let anchor = Anchor {
+            at,
+            count,
+            head,
+            number,
+        };
+        let anchors = self.0.entry(shard).or_default();
+        if anchors.last() != Some(&anchor) {
+            anchors.push(anchor);
+        }
+    }
+}

@@ -1,0 +1,287 @@
+//! One shard's segments, compared with what was signed of them.
+
+use std::collections::VecDeque;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::base::time::{Now, Wall};
+use crate::record::Record;
+use crate::record::frame::Damage;
+
+use super::super::chain::chained;
+use super::super::checkpoint::{Head, extend, time};
+use super::super::segment::{self, Header};
+use super::super::{Content, Found, Place, Sink};
+use super::{Finding, Report};
+
+/// By how much a record's time may lie before the one before it: shards take their
+/// time once for each turn.
+const STEP: Duration = Duration::from_secs(1);
+
+/// A place at which the head is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Anchor {
+    /// The segment, and the byte in it.
+    pub(super) at: (u64, u64),
+    /// Records before it.
+    pub(super) count: u64,
+    pub(super) head: Head,
+    /// Whose checkpoint it is of.
+    pub(super) number: u64,
+}
+
+/// Goes through one shard's segments.
+pub(super) struct Walk {
+    folder: PathBuf,
+    shard: u16,
+    series: [u8; 16],
+    /// The oldest segment that there must be.
+    oldest: Option<u64>,
+    /// What is still to come.
+    anchors: VecDeque<Anchor>,
+    /// The head here; None where it cannot be known until the next anchor.
+    head: Option<Head>,
+    /// The last place where the head was as signed.
+    sound: (u64, u64),
+    /// From there to here it is not: what was signed, and by which checkpoint.
+    broken: Option<((u64, u64), u64)>,
+    /// What was found of a record cut short, which may be the journal's end.
+    torn: Option<Place>,
+    begun: bool,
+    at: Place,
+    records: u64,
+    /// Records since the last anchor.
+    since: u64,
+    wall: Option<Wall>,
+    steps: u64,
+    first_step: Option<(Place, Wall, Wall)>,
+    findings: Vec<Finding>,
+}
+
+impl Walk {
+    pub(super) fn new(
+        directory: &std::path::Path,
+        shard: u16,
+        series: [u8; 16],
+        oldest: Option<u64>,
+        mut anchors: Vec<Anchor>,
+    ) -> Self {
+        anchors.sort_by_key(|it| (it.at, it.number));
+        Self {
+            folder: segment::folder(directory, shard),
+            shard,
+            series,
+            oldest,
+            anchors: anchors.into(),
+            head: None,
+            sound: (0, 0),
+            broken: None,
+            torn: None,
+            begun: false,
+            at: Place::default(),
+            records: 0,
+            since: 0,
+            wall: None,
+            steps: 0,
+            first_step: None,
+            findings: Vec::new(),
+        }
+    }
+
+    /// The first thing that there is.
+    fn begin(&mut self, place: Place) {
+        self.begun = true;
+        self.sound = (place.segment, 0);
+        let oldest = self.oldest.unwrap_or(1);
+        if place.segment == 1 {
+            self.head = Some(Head::default());
+        }
+        if place.segment > oldest {
+            let what = match place.segment - oldest {
+                1 => "this segment is missing".to_owned(),
+                more => format!("this segment is missing, and {} after it", more - 1),
+            };
+            self.find((oldest, 0), (place.segment, 0), what);
+        }
+    }
+
+    /// Looks at the anchors up to here.
+    fn compare(&mut self, at: (u64, u64)) {
+        while let Some(anchor) = self.anchors.pop_front_if(|it| it.at <= at) {
+            if !self.begun || anchor.at < self.sound {
+                // Of what was retired.
+                continue;
+            }
+            let here = self.head.filter(|_| anchor.at == at);
+            if here == Some(anchor.head) {
+                self.close();
+                self.sound = anchor.at;
+                self.since = 0;
+                continue;
+            }
+            // Where nothing was known yet, nothing is wrong: the chain begins here.
+            let known = self.head.is_some() || anchor.at != at || self.broken.is_some();
+            if known {
+                self.broken = Some((anchor.at, anchor.number));
+            } else {
+                self.sound = anchor.at;
+            }
+            self.since = 0;
+            self.head = (anchor.at == at).then_some(anchor.head);
+        }
+    }
+
+    /// Says what was broken up to here.
+    fn close(&mut self) {
+        let Some((to, number)) = self.broken.take() else {
+            return;
+        };
+        let what = format!(
+            "this is not what checkpoint {number} has signed: records were changed, moved, \
+             removed or added"
+        );
+        self.find(self.sound, to, what);
+    }
+
+    fn find(&mut self, from: (u64, u64), to: (u64, u64), what: String) {
+        let path = |sequence| segment::path(&self.folder, sequence);
+        self.findings.push(Finding {
+            file: path(from.0),
+            from: from.1,
+            to: Some((path(to.0), to.1)),
+            what,
+        });
+    }
+
+    fn check_header(&mut self, found: &Found<'_>) {
+        let (from, to) = (spot(found.place), spot(found.after));
+        match Header::decode(found.bytes) {
+            Some(it) if it.shard != self.shard || it.sequence != found.place.segment => {
+                let (shard, sequence) = (it.shard, it.sequence);
+                let what = format!("this is segment {sequence} of shard {shard}, put in its place");
+                self.find(from, to, what);
+            }
+            Some(it) if it.series != self.series => {
+                let what = "this segment is of a ledger with another key".to_owned();
+                self.find(from, to, what);
+            }
+            Some(_) => {}
+            None => {
+                let what = "the segment's header was changed".to_owned();
+                self.find(from, to, what);
+            }
+        }
+    }
+
+    fn check_time(&mut self, record: &Record<'_>, place: Place) {
+        let Some(wall) = record.wall() else { return };
+        if let Some(before) = self.wall.filter(|before| wall + STEP < *before) {
+            self.steps += 1;
+            self.first_step.get_or_insert((place, before, wall));
+        }
+        self.wall = Some(wall);
+    }
+
+    /// A torn record with something behind it is none that a crash has left.
+    fn check_torn(&mut self) {
+        if let Some(place) = self.torn.take() {
+            let what = "a record is cut short, and others follow".to_owned();
+            self.find(spot(place), (place.segment + 1, 0), what);
+        }
+    }
+
+    /// Nothing more comes.
+    pub(super) fn finish(mut self, report: &mut Report) {
+        let last = self.anchors.back().copied();
+        if let Some(last) = last.filter(|_| !self.begun) {
+            let what = format!(
+                "the shard's journal is missing: checkpoint {} has signed {} records of it",
+                last.number, last.count
+            );
+            self.find((self.oldest.unwrap_or(1), 0), last.at, what);
+        } else if let Some(last) = last {
+            let what = format!(
+                "records are missing: the journal ends in segment {} at byte {}, and checkpoint {} \
+                 has signed {} records of it",
+                self.at.segment, self.at.offset, last.number, last.count
+            );
+            self.broken = None;
+            self.find(self.sound, last.at, what);
+        }
+        self.close();
+        let shard = self.shard;
+        if let Some(place) = self.torn {
+            report.remarks.push(format!(
+                "{}, byte {}: the last record was only written in part, as a crash leaves it",
+                segment::path(&self.folder, place.segment).display(),
+                place.offset
+            ));
+        }
+        if let Some((place, before, wall)) = self.first_step {
+            report.remarks.push(format!(
+                "shard {shard}: the clock stepped back {} times, first in {} at byte {}: from {} to {}",
+                self.steps,
+                segment::path(&self.folder, place.segment).display(),
+                place.offset,
+                time(before),
+                time(wall)
+            ));
+        }
+        report.findings.append(&mut self.findings);
+        report.records += self.records;
+        report.unsigned += self.since;
+    }
+}
+
+const fn spot(place: Place) -> (u64, u64) {
+    (place.segment, place.offset)
+}
+
+impl Sink for &mut Walk {
+    fn place(&mut self, _shard: u16) -> Option<Place> {
+        None
+    }
+
+    fn reset(&mut self, _shard: u16) {}
+
+    fn take(&mut self, found: &Found<'_>) {
+        if !self.begun {
+            self.begin(found.place);
+        }
+        self.check_torn();
+        self.compare(spot(found.place));
+        if found.place.offset == 0 && !matches!(found.content, Content::Missing(_)) {
+            self.check_header(found);
+        }
+        match found.content {
+            Content::Header(_) => {}
+            Content::Record(record) => {
+                self.records += 1;
+                self.since += 1;
+                self.check_time(record, found.place);
+            }
+            Content::Damage(Damage::Torn) => self.torn = Some(found.place),
+            Content::Damage(Damage::Unknown { .. }) => {
+                self.records += 1;
+                self.since += 1;
+            }
+            // A damaged header was told.
+            Content::Damage(Damage::Corrupt { .. }) if found.place.offset == 0 => {}
+            Content::Damage(damage) => {
+                self.find(spot(found.place), spot(found.after), damage.to_string());
+            }
+            Content::Missing(segments) => {
+                let to = found.place.segment;
+                let what = format!("{segments} segments are missing");
+                self.find((to.saturating_sub(segments), 0), (to, 0), what);
+            }
+        }
+        if chained(&found.content) {
+            self.head = self.head.map(|head| extend(&head, found.bytes));
+        }
+        self.at = found.after;
+        self.compare(spot(found.after));
+    }
+
+    fn rest(&mut self, _now: Now, _caught_up: bool, _last: bool) {}
+}
