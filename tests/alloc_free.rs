@@ -147,6 +147,7 @@ fn rules(counters: &Counters) -> RuleSet {
             source("policies/tenants/shop.toml"),
         ],
         plans: vec![source("policies/plans/jp.toml")],
+        numbering: None,
         tariffs: vec![source("policies/tariffs/jp-carrier.csv")],
     };
     let zones = jiff::tz::TimeZoneDatabase::bundled();

@@ -9,6 +9,8 @@
     reason = "a test that cannot go on fails, and one file's helpers are another's"
 )]
 
+#[path = "cli/bad_input.rs"]
+mod bad_input;
 #[path = "cli/check.rs"]
 mod check;
 #[path = "cli/control.rs"]

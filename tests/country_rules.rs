@@ -103,6 +103,7 @@ fn rules(lists: &[String]) -> RuleSet {
         main: source("tollgate.toml".into(), main.into()),
         tenants: tenants.collect(),
         plans: vec![source("plans/e164.toml".into(), plan.into())],
+        numbering: None,
         tariffs: Vec::new(),
     };
     let zones = TimeZoneDatabase::bundled();

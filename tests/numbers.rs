@@ -294,6 +294,40 @@ fn a_parameter_passes_where_the_plan_lists_it() {
     }
 }
 
+/// However much is sent, only so much of it is looked at.
+#[test]
+fn what_is_longer_than_any_number_is_not_read() {
+    let plan = plan_with("jp", "parameters = { allowed = [\"cpc\"] }");
+    let dashes = |count| "-".repeat(count);
+    let params = |count| ";cpc=ordinary".repeat(count);
+    let close = read(&plan, format!("tel:+44{}2071838750", dashes(497))).unwrap();
+    assert!(close.is_ok(), "{close:?}");
+    let close = read(&plan, format!("sip:110{}@gw", params(38))).unwrap();
+    assert!(close.is_ok(), "{close:?}");
+    for text in [
+        format!("tel:+44{}2071838750", dashes(500)),
+        format!("tel:+44{}2071838750", dashes(60_000)),
+        format!("tel:+442071838750{}", params(40)),
+        format!("sip:+44{}2071838750@gw;user=phone", dashes(600)),
+        format!("sip:+442071838750{}@gw", params(4_000)),
+        format!("sip:{}@gw", "0".repeat(60_000)),
+        format!("sip:{}@gw", "%30".repeat(200)),
+        format!("urn:service:sos{}", ".a".repeat(30_000)),
+    ] {
+        let fault = read(&plan, &text).unwrap().unwrap_err();
+        let expected = (NotANumberKind::Length, 512);
+        assert_eq!((fault.kind, fault.at), expected, "{text:.60}");
+    }
+    // Parameters of the URI are not the number's: digits mean what they mean before.
+    let many = ";x=y".repeat(10_000);
+    let far = |user: &str| read(&plan, format!("sip:{user}@gw{many};user=phone")).unwrap();
+    assert!(far("+442071838750").is_ok() && far("110").is_ok());
+    assert_eq!(
+        far("+44-2071838750").unwrap_err().kind,
+        NotANumberKind::Separator
+    );
+}
+
 #[test]
 fn a_fault_says_where() {
     let plan = plan("jp");

@@ -202,6 +202,7 @@ fn rules(text: &str, counters: &Counters) -> RuleSet {
         main: source("tollgate.toml", main.into()),
         tenants: vec![source("tenants/office.toml", tenant)],
         plans: vec![source("plans/jp.toml", plan.into())],
+        numbering: None,
         tariffs: vec![source("tariffs/jp-carrier.csv", tariff.into())],
     };
     let zones = TimeZoneDatabase::bundled();

@@ -32,6 +32,7 @@ fn shipped() -> Sources {
         plans: plans
             .map(|name| source(&format!("plans/{name}.toml")))
             .to_vec(),
+        numbering: None,
         tariffs: vec![source("tariffs/jp-carrier.csv")],
     }
 }

@@ -47,6 +47,7 @@ pub fn sources(tenant: &str) -> Sources {
         main: source("tollgate.toml", MAIN),
         tenants: vec![source("policies/tenants/acme.toml", tenant)],
         plans: PLANS.iter().take(1).map(plan).collect(),
+        numbering: None,
         tariffs: Vec::new(),
     }
 }

@@ -11,6 +11,8 @@ const NAME: &str = "rules.json";
 #[derive(Serialize, Deserialize)]
 struct Kept {
     main: File,
+    #[serde(default)]
+    numbering: Option<File>,
     tenants: Vec<File>,
     plans: Vec<File>,
     tariffs: Vec<File>,
@@ -34,6 +36,7 @@ pub(super) fn keep(ledger: &Ledger, sources: &Sources) -> Result<(), Fault> {
     let files = |sources: &[Source]| sources.iter().map(file).collect();
     let kept = Kept {
         main: file(&sources.main),
+        numbering: sources.numbering.as_ref().map(file),
         tenants: files(&sources.tenants),
         plans: files(&sources.plans),
         tariffs: files(&sources.tariffs),
@@ -52,6 +55,7 @@ pub(super) fn kept(ledger: &Ledger) -> Option<Sources> {
     let sources = |files: Vec<File>| files.into_iter().map(source).collect();
     Some(Sources {
         main: source(kept.main),
+        numbering: kept.numbering.map(source),
         tenants: sources(kept.tenants),
         plans: sources(kept.plans),
         tariffs: sources(kept.tariffs),

@@ -62,6 +62,7 @@ pub(super) fn count(number: usize, one: &str, many: &str) -> String {
 
 fn all(sources: &Sources) -> impl Iterator<Item = &Source> {
     std::iter::once(&sources.main)
+        .chain(&sources.numbering)
         .chain(&sources.tenants)
         .chain(&sources.plans)
         .chain(&sources.tariffs)
@@ -129,6 +130,7 @@ mod tests {
             },
             tenants: vec![source],
             plans: Vec::new(),
+            numbering: None,
             tariffs: Vec::new(),
         };
         let fault = Diagnostic {

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use crate::base::limits::RULE_FILE_BYTES;
+use crate::base::limits::{RULE_FILE_BYTES, TARIFF_BYTES};
 use crate::policy::Source;
 use crate::policy::{Sources, outline};
 
@@ -54,9 +54,10 @@ fn policies(config: &Path, folder: &Path, sources: &mut Sources) -> Result<(), S
             config.display()
         ));
     }
-    sources.tenants = files(&folder.join("tenants"), "toml", Missing::Fault)?;
-    sources.plans = files(&folder.join("plans"), "toml", Missing::Fault)?;
-    sources.tariffs = files(&folder.join("tariffs"), "csv", Missing::Empty)?;
+    sources.tenants = files(&folder.join("tenants"), &TOML, Missing::Fault)?;
+    sources.numbering = numbering(&folder.join("numbering/table.tsv"))?;
+    sources.plans = files(&folder.join("plans"), &TOML, Missing::Fault)?;
+    sources.tariffs = files(&folder.join("tariffs"), &CSV, Missing::Empty)?;
     Ok(())
 }
 
@@ -69,7 +70,7 @@ fn main_file(config: &Path) -> Result<Source, String> {
             inside.display()
         ));
     }
-    read(config).map_err(|fault| match fault {
+    read(config, &TOML).map_err(|fault| match fault {
         Unread::Missing => format!(
             "{}: no such file: name the configuration with -c FILE",
             config.display()
@@ -87,6 +88,44 @@ fn beside(config: &Path, path: &str) -> PathBuf {
     }
 }
 
+/// A kind of file.
+struct Form {
+    /// How its name ends.
+    extension: &'static str,
+    /// How many bytes it may have.
+    most: usize,
+    /// What to do about one that has more.
+    help: &'static str,
+}
+
+const TOML: Form = Form {
+    extension: "toml",
+    most: RULE_FILE_BYTES,
+    help: "which is no rule file: split it, or take it out",
+};
+
+const CSV: Form = Form {
+    extension: "csv",
+    most: TARIFF_BYTES,
+    help: "which is no tariff: keep the rows of destinations that the rules allow, and write one \
+           row for a country where its numbers cost the same",
+};
+
+const TSV: Form = Form {
+    extension: "tsv",
+    most: RULE_FILE_BYTES,
+    help: "which is no numbering table: take one as it was generated, or delete the file",
+};
+
+/// The numbering table, if there is one beside the other files.
+fn numbering(path: &Path) -> Result<Option<Source>, String> {
+    match read(path, &TSV) {
+        Ok(source) => Ok(Some(source)),
+        Err(Unread::Missing) => Ok(None),
+        Err(Unread::Because(text)) => Err(text),
+    }
+}
+
 /// What a missing folder means.
 #[derive(Clone, Copy)]
 enum Missing {
@@ -94,10 +133,10 @@ enum Missing {
     Empty,
 }
 
-/// Every file of a folder that ends in `.extension`, by name. Hidden files, which
-/// editors leave, are passed over.
-fn files(path: &Path, extension: &str, missing: Missing) -> Result<Vec<Source>, String> {
-    let shown = path.display();
+/// Every file of this form in a folder, by name. Hidden files, which editors leave,
+/// are passed over.
+fn files(path: &Path, form: &Form, missing: Missing) -> Result<Vec<Source>, String> {
+    let (shown, extension) = (path.display(), form.extension);
     let listing = match (std::fs::read_dir(path), missing) {
         (Ok(listing), _) => listing,
         (Err(error), Missing::Empty) if error.kind() == io::ErrorKind::NotFound => {
@@ -124,7 +163,7 @@ fn files(path: &Path, extension: &str, missing: Missing) -> Result<Vec<Source>, 
     }
     paths.sort_unstable();
     let each = paths.iter().map(|path| {
-        read(path).map_err(|fault| match fault {
+        read(path, form).map_err(|fault| match fault {
             Unread::Missing => format!("{}: it went while it was read; try again", path.display()),
             Unread::Because(text) => text,
         })
@@ -137,20 +176,21 @@ enum Unread {
     Because(String),
 }
 
-fn read(path: &Path) -> Result<Source, Unread> {
+fn read(path: &Path, form: &Form) -> Result<Source, Unread> {
     let shown = path.display();
     let failed = |error: io::Error| match error.kind() {
         io::ErrorKind::NotFound => Unread::Missing,
         _ => Unread::Because(format!("{shown}: {}", because(&error))),
     };
     let mut bytes = Vec::new();
-    let most = u64::try_from(RULE_FILE_BYTES).unwrap_or(u64::MAX);
+    let most = u64::try_from(form.most).unwrap_or(u64::MAX);
     File::open(path)
         .and_then(|file| file.take(most.saturating_add(1)).read_to_end(&mut bytes))
         .map_err(failed)?;
-    if bytes.len() > RULE_FILE_BYTES {
+    if bytes.len() > form.most {
+        let (megabytes, help) = (form.most / 1_000_000, form.help);
         return Err(Unread::Because(format!(
-            "{shown}: larger than 100 MB, which is no rule file: split it, or take it out"
+            "{shown}: larger than {megabytes} MB, {help}"
         )));
     }
     let text = String::from_utf8(bytes).map_err(|error| {

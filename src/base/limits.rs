@@ -14,11 +14,11 @@ pub const SERVER_TRANSACTIONS_RESERVE: usize = 1 << 12;
 /// together, so that what was let in can also be sent on and torn down.
 pub const CLIENT_TRANSACTIONS: usize = (1 << 20) + (1 << 14);
 
-/// Bytes of one file of rules. A larger one is not read, and the rules are not
-/// taken over.
-pub const RULE_FILE_BYTES: usize = 100_000_000;
+/// Bytes of the main file, of a tenant's and of a plan: some 50,000 lines. A larger
+/// one is not read, and the rules are not taken over.
+pub const RULE_FILE_BYTES: usize = 4_000_000;
 
-/// Bytes of one tariff: about a million rows. A larger one is a fault, and the
+/// Bytes of one tariff: about a million rows. A larger one is not read, and the
 /// rules are not taken over.
 pub const TARIFF_BYTES: usize = 50_000_000;
 
@@ -32,6 +32,11 @@ pub const CALLS_PER_SHARD: usize = 1 << 20;
 /// rings, so that a larger one is refused, unless it is an emergency's.
 /// Session descriptions with a location (RFC 6442) come to some 6 kB.
 pub const LARGEST_INVITE: usize = 16_384;
+
+/// The bytes that are read as a number, with its parameters: those of a sip URI's
+/// user part, of a tel URI or of a URN. A longer one has no meaning, and its call is
+/// refused: reading takes the same few microseconds at most, whatever is sent.
+pub const DIALLED_BYTES: usize = 512;
 
 /// The bytes of a Request-URI or of a caller's URI that a record holds. The rest is
 /// cut off: no number is that long.

@@ -355,9 +355,8 @@ impl Uris {
         }
         let address = carrier.address;
         let called = match user.as_bytes().first() {
-            Some(b'+') => format!("sip:{user}@{address};user=phone"),
             Some(b'u') => user,
-            _ => format!("sip:{user}@{address}"),
+            _ => format!("sip:{user}@{address}{}", carrier.user_param(&user)),
         };
         let mut identity = String::with_capacity(48);
         let _ = write!(identity, "sip:{}@{here}", permit.caller.number.as_str());

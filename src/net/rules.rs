@@ -189,6 +189,7 @@ mod tests {
             main: source("tollgate.toml", main),
             tenants: vec![source("tenants/one.toml", &text)],
             plans: vec![source("plans/jp.toml", plan)],
+            numbering: None,
             tariffs: Vec::new(),
         };
         let zones = TimeZoneDatabase::bundled();

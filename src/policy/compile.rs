@@ -1,5 +1,7 @@
 //! Rule files compiled to one [`RuleSet`], or every fault in them.
 
+use std::sync::Arc;
+
 use jiff::tz::TimeZoneDatabase;
 
 use super::counters::Counters;
@@ -30,6 +32,8 @@ pub struct Sources {
     pub main: Source,
     /// `policies/tenants/*.toml`.
     pub tenants: Vec<Source>,
+    /// `policies/numbering/table.tsv`; none for the table that is compiled in.
+    pub numbering: Option<Source>,
     /// `policies/plans/*.toml`.
     pub plans: Vec<Source>,
     /// `policies/tariffs/*.csv`.
@@ -40,7 +44,8 @@ impl Sources {
     /// All of them, in the order in which they are numbered.
     fn all(&self) -> Vec<&Source> {
         let main = std::iter::once(&self.main);
-        main.chain(&self.plans)
+        main.chain(&self.numbering)
+            .chain(&self.plans)
             .chain(&self.tariffs)
             .chain(&self.tenants)
             .collect()
@@ -48,13 +53,14 @@ impl Sources {
 
     /// BLAKE3 of what is in the files, each kind in the order of the names. The
     /// names themselves are not in it: where the files lie changes no rule.
-    fn hash(&self, numbering: &Numbering) -> [u8; 32] {
+    fn hash(&self) -> [u8; 32] {
         let mut hasher = blake3::Hasher::new();
         let mut part = |bytes: &[u8]| {
             hasher.update(&u64::try_from(bytes.len()).unwrap_or(u64::MAX).to_le_bytes());
             hasher.update(bytes);
         };
-        part(numbering.version().as_bytes());
+        let numbering = self.numbering.as_ref();
+        part(numbering.map_or(Numbering::TEXT, |it| &it.text).as_bytes());
         part(self.main.text.as_bytes());
         for (kind, sources) in [
             ("plans", &self.plans),
@@ -134,12 +140,19 @@ pub fn compile(
     counters: &Counters,
 ) -> Result<RuleSet, Vec<Diagnostic>> {
     let mut faults = Faults::new(sources.all(), options.preview);
-    let numbering = Numbering::builtin();
-    let mut build = Build::new(numbering, zones, counters);
     let mut file = 0..u32::MAX;
     let mut next = || file.next().unwrap_or(u32::MAX);
-
-    build.main_place = Place::new(next(), &(0..0));
+    let main_place = Place::new(next(), &(0..0));
+    let numbering = match &sources.numbering {
+        None => Some(Numbering::shared_builtin()),
+        Some(source) => table(next(), source, &mut faults),
+    };
+    let Some(numbering) = numbering else {
+        // Without it every destination would be at fault.
+        return Err(faults.finish());
+    };
+    let mut build = Build::new(numbering, zones, counters);
+    build.main_place = main_place;
     read_file(0, &mut faults, |root, faults| {
         let main: MainFile<'_> = model::main_file(root, faults);
         main::main(&mut build, &main, faults);
@@ -179,7 +192,7 @@ pub fn compile(
         return Err(faults.finish());
     }
     let mut set = build.finish(counters.next_version(), peers);
-    set.hash = sources.hash(numbering);
+    set.hash = sources.hash();
     set.rules.files = faults
         .sources()
         .iter()
@@ -187,6 +200,27 @@ pub fn compile(
         .collect();
     set.warnings = faults.finish();
     Ok(set)
+}
+
+/// Reads a numbering table.
+fn table(file: u32, source: &Source, faults: &mut Faults<'_>) -> Option<Arc<Numbering>> {
+    let fault = match Numbering::parse(&source.text) {
+        Ok(table) => return Some(Arc::new(table)),
+        Err(fault) => fault,
+    };
+    let lines = source.text.split_inclusive('\n');
+    let start = lines.clone().take(fault.line.saturating_sub(1));
+    let start: usize = start.map(str::len).sum();
+    let line = lines.clone().nth(fault.line.saturating_sub(1));
+    let end = start + line.map_or(0, |line| line.trim_end().len());
+    let help = "the table is generated: take one from policies/numbering/ as it is, or delete the \
+                file for the one that is compiled in";
+    let title = format!("no numbering table: {}", fault.kind.sentence());
+    faults.add(
+        Place::new(file, &(start..end)),
+        Fault::error(title).help(help),
+    );
+    None
 }
 
 /// Reads tariffs, each by the name of its file.
@@ -198,7 +232,7 @@ fn tariffs(
 ) {
     for source in sources {
         let name = stem(&source.name);
-        let tariff = tariff::read(next(), name, build.numbering, faults);
+        let tariff = tariff::read(next(), name, &build.numbering, faults);
         let at = u16::try_from(build.tariffs.len()).ok();
         let Some(at) = at.filter(|at| *at < NO_TARIFF) else {
             let fault = Fault::error("there are too many tariffs");

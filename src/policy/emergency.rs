@@ -14,7 +14,7 @@ impl RuleSet {
             return false;
         };
         self.plans.iter().any(|plan| {
-            let reading = plan.read(&uri, self.numbering);
+            let reading = plan.read(&uri, &self.numbering);
             reading.is_ok_and(|it| it.kind == Kind::Emergency)
         })
     }
@@ -54,6 +54,7 @@ mod tests {
                 ),
                 source("plans/gb.toml", british),
             ],
+            numbering: None,
             tariffs: Vec::new(),
         };
         let zones = jiff::tz::TimeZoneDatabase::bundled();

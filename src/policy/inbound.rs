@@ -61,7 +61,7 @@ impl RuleSet {
     pub fn judge_inbound(&self, facts: &InboundFacts<'_>, now: Now) -> Inbound {
         let mut refused = Refused::new(Reason::CalledNotServed, None, None);
         for (at, plan) in self.plans.iter().enumerate() {
-            let reading = match plan.read(&facts.request_uri, self.numbering) {
+            let reading = match plan.read(&facts.request_uri, &self.numbering) {
                 Ok(reading) => reading,
                 Err(unread) => {
                     refused.unread = refused.unread.or(Some(unread));

@@ -284,6 +284,7 @@ mod tests {
                 "jp.toml",
                 include_str!("../../policies/plans/jp.toml"),
             )],
+            numbering: None,
             tariffs: vec![source("t.csv", &tariff)],
         };
         let zones = TimeZoneDatabase::bundled();

@@ -7,7 +7,7 @@
 //! number of its range has, is impossible.
 
 use std::fmt;
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 mod class;
 mod load;
@@ -138,15 +138,17 @@ pub enum Impossible {
     Length,
 }
 
-static BUILTIN: LazyLock<Numbering> =
-    LazyLock::new(|| Numbering::parse(TABLE).unwrap_or_else(|_| Numbering::empty()));
-
-/// The table as generated.
-const TABLE: &str = include_str!("../../policies/numbering/table.tsv");
+static BUILTIN: LazyLock<Arc<Numbering>> = LazyLock::new(|| {
+    let table = Numbering::parse(Numbering::TEXT);
+    Arc::new(table.unwrap_or_else(|_| Numbering::empty()))
+});
 
 impl Numbering {
     /// The most digits a number has behind the `+` (E.164 §6.1).
     pub const MOST_DIGITS: usize = 15;
+
+    /// The text of the table that is compiled in, as generated.
+    pub(super) const TEXT: &'static str = include_str!("../../policies/numbering/table.tsv");
 
     /// The table that is compiled in; read on first use (some milliseconds).
     ///
@@ -154,6 +156,11 @@ impl Numbering {
     #[must_use]
     pub fn builtin() -> &'static Self {
         &BUILTIN
+    }
+
+    /// The same, to be kept beside others.
+    pub(super) fn shared_builtin() -> Arc<Self> {
+        Arc::clone(&BUILTIN)
     }
 
     /// A table by which no number exists.

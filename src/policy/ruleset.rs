@@ -71,6 +71,19 @@ pub struct Carrier {
     pub listener: ListenerId,
     /// How it wants numbers written.
     pub number_format: NumberFormat,
+    /// Whether it wants `user=phone` behind them (RFC 3261 §19.1.1); none for behind
+    /// those with a `+` alone.
+    pub user_phone: Option<bool>,
+}
+
+impl Carrier {
+    /// What stands behind the address of a URI with this user part.
+    pub(crate) fn user_param(&self, user: &str) -> &'static str {
+        match self.user_phone.unwrap_or(user.starts_with('+')) {
+            true => ";user=phone",
+            false => "",
+        }
+    }
 }
 
 /// Where inbound calls of a tenant go: its phone system.
@@ -162,7 +175,7 @@ pub struct RuleSet {
     pub(super) peers: Peers,
     /// BLAKE3 of who sends from where.
     pub(super) peers_hash: [u8; 32],
-    pub(super) numbering: &'static Numbering,
+    pub(super) numbering: Arc<Numbering>,
     pub(super) plans: Vec<Plan>,
     /// Of each plan.
     pub(super) homes: Vec<Home>,
@@ -280,8 +293,8 @@ impl RuleSet {
 
     /// The numbering table that these rules go by.
     #[must_use]
-    pub fn numbering(&self) -> &'static Numbering {
-        self.numbering
+    pub fn numbering(&self) -> &Numbering {
+        &self.numbering
     }
 
     /// Whose own number this is, among the tenants that take calls.

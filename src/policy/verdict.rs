@@ -261,7 +261,7 @@ impl RuleSet {
         &Tenancy { lane, plan, .. }: &Tenancy<'_>,
         facts: &Facts<'_>,
     ) -> Result<Considered, NotANumber> {
-        let reading = plan.read(&facts.request_uri, self.numbering)?;
+        let reading = plan.read(&facts.request_uri, &self.numbering)?;
         let identity = self.identify(lane, plan, facts);
         if reading.kind == Kind::Emergency {
             return Ok(Considered {

@@ -58,19 +58,20 @@ struct World {
     recorded: bool,
 }
 
-/// The rules with this tenant.
-fn compiled(tenant: &str, counters: &Counters) -> Arc<RuleSet> {
+/// The rules with this main file and tenant.
+fn compiled(main: &str, tenant: &str, counters: &Counters) -> Arc<RuleSet> {
     let source = |name: &str, text: &str| Source {
         name: name.into(),
         text: text.into(),
     };
     let sources = Sources {
-        main: source("tollgate.toml", MAIN),
+        main: source("tollgate.toml", main),
         tenants: vec![source("tenants/acme.toml", tenant)],
         plans: vec![source(
             "plans/jp.toml",
             include_str!("../../policies/plans/jp.toml"),
         )],
+        numbering: None,
         tariffs: Vec::new(),
     };
     let zones = TimeZoneDatabase::bundled();
@@ -83,6 +84,10 @@ impl World {
     }
 
     fn of(tenant: &str) -> Self {
+        Self::with(MAIN, tenant)
+    }
+
+    fn with(main: &str, tenant: &str) -> Self {
         let counters = Counters::new();
         let config = Config {
             id: 0,
@@ -90,7 +95,7 @@ impl World {
             key: 1,
             bucket_key: 2,
             timers: Timers::default(),
-            rules: compiled(tenant, &counters),
+            rules: compiled(main, tenant, &counters),
         };
         let now = Now {
             mono: Mono::from_nanos(1),

@@ -370,6 +370,7 @@ fn rules(main: &str, tenant: &str, counters: &Counters) -> Result<RuleSet, Strin
         main: source("tollgate.toml", main),
         tenants: vec![source("tenants/acme.toml", tenant)],
         plans: vec![source("plans/jp.toml", plan)],
+        numbering: None,
         tariffs: Vec::new(),
     };
     let zones = TimeZoneDatabase::bundled();

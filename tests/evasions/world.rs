@@ -86,6 +86,7 @@ impl World {
             main: source("tollgate.toml".into(), MAIN.into()),
             tenants: tenants.collect(),
             plans: PLANS.iter().map(plan).collect(),
+            numbering: None,
             tariffs: Vec::new(),
         };
         let counters = Counters::new();

@@ -119,11 +119,30 @@ proptest! {
     }
 
     #[test]
-    fn no_bytes_break_the_reader(bytes in prop::collection::vec(any::<u8>(), 0..80)) {
-        let (_, plan) = PLANS.first().unwrap();
-        for scheme in ["sip:", "tel:", "urn:service:", ""] {
-            check_reading(plan, &[scheme.as_bytes(), &bytes, b"@gw"].concat())?;
-            check_reading(plan, &[scheme.as_bytes(), &bytes].concat())?;
+    fn no_bytes_break_the_reader(bytes in prop_oneof![
+        3 => prop::collection::vec(any::<u8>(), 0..80),
+        1 => prop::collection::vec(any::<u8>(), 0..2_000),
+        1 => prop::collection::vec(prop::sample::select(&b"0123456789+-.();=%x"[..]), 0..700),
+    ]) {
+        for (_, plan) in &*PLANS {
+            for scheme in ["sip:", "tel:", "urn:service:", ""] {
+                check_reading(plan, &[scheme.as_bytes(), &bytes, b"@gw"].concat())?;
+                check_reading(plan, &[scheme.as_bytes(), &bytes].concat())?;
+            }
+        }
+    }
+
+    #[test]
+    fn one_text_has_one_reading(user in dialled(), phone in any::<bool>()) {
+        let phone = if phone { ";user=phone" } else { "" };
+        for (_, plan) in &*PLANS {
+            for text in [format!("sip:{user}@gw{phone}"), format!("tel:{user}")] {
+                prop_assert_eq!(read(plan, &text), read(plan, &text));
+                // A name for the scheme in capitals changes nothing, nor does the host.
+                let other = text.replace("sip:", "SIPS:").replace("tel:", "TEL:");
+                let other = other.replace("@gw", "@192.0.2.1:5061");
+                prop_assert_eq!(read(plan, &text), read(plan, &other));
+            }
         }
     }
 

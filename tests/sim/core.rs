@@ -85,6 +85,7 @@ impl Core {
                 "policies/plans/jp.toml".into(),
                 Rules::PLAN.into(),
             ))],
+            numbering: None,
             tariffs: vec![source((
                 "policies/tariffs/carrier.csv".into(),
                 rules.prices.text(),

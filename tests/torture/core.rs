@@ -42,6 +42,7 @@ impl Core {
             main: source("tollgate.toml", places.main_file()),
             tenants: vec![source("tenants/acme.toml", places.tenant_file())],
             plans: vec![source("plans/jp.toml", PLAN.into())],
+            numbering: None,
             tariffs: Vec::new(),
         };
         let counters = Counters::new();

@@ -212,6 +212,7 @@ pub(super) fn rules(places: &Places, counters: &Counters) -> Result<RuleSet, Str
         main: source(Path::new("tollgate.toml"), &main),
         tenants: vec![source(Path::new("tenants/office.toml"), &tenant)],
         plans: vec![source(Path::new("plans/jp.toml"), plan)],
+        numbering: None,
         tariffs: vec![source(Path::new("tariffs/jp-carrier.csv"), tariff)],
     };
     let zones = TimeZoneDatabase::bundled();

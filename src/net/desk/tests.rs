@@ -48,6 +48,7 @@ fn rules() -> Arc<RuleSet> {
         main: source("tollgate.toml", MAIN),
         tenants: vec![source("tenants/acme.toml", TENANT)],
         plans: vec![source("plans/jp.toml", plan)],
+        numbering: None,
         tariffs: Vec::new(),
     };
     let zones = TimeZoneDatabase::bundled();

@@ -4,7 +4,7 @@ use super::build::Build;
 use crate::policy::counters::{Budget, Quantity};
 use crate::policy::diagnostic::{At, Fault, Faults, LineIndex, Place};
 use crate::policy::model::{BudgetTable, CapTable, TenantFile};
-use crate::policy::money::{Amount, Money};
+use crate::policy::money::{Amount, Currency, Money};
 use crate::policy::spending::{Allowance, WhenSpent};
 
 /// What one scope's calls may cost, each limit with its place.
@@ -141,7 +141,8 @@ fn is_usable(
         return false;
     };
     let (currency, other) = (tariff.currency(), amount.value.currency);
-    if currency != other {
+    // A tariff of which nothing could be read has a fault of its own.
+    if currency != other && currency != Currency::NONE {
         let fault = Fault::error(format!(
             "the budget is in {other}, the tariff in {currency}"
         ));

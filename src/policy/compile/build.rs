@@ -30,7 +30,7 @@ use crate::policy::values::{self, NumberRange};
 
 /// Everything known so far.
 pub(super) struct Build<'z> {
-    pub numbering: &'static Numbering,
+    pub numbering: Arc<Numbering>,
     pub counters: &'z Counters,
     zone_database: &'z TimeZoneDatabase,
     pub main_place: Place,
@@ -69,7 +69,7 @@ pub(super) struct Build<'z> {
 
 impl<'z> Build<'z> {
     pub(super) fn new(
-        numbering: &'static Numbering,
+        numbering: Arc<Numbering>,
         zone_database: &'z TimeZoneDatabase,
         counters: &'z Counters,
     ) -> Self {
@@ -139,7 +139,7 @@ impl<'z> Build<'z> {
         let Target::Prefix(prefix) = target else {
             return Classes::default();
         };
-        let numbering = self.numbering;
+        let numbering = &self.numbering;
         *self.under.entry(prefix).or_insert_with(|| {
             let number = prefix.number();
             let digits = number.as_ref().and_then(|it| it.international_digits());
@@ -225,6 +225,7 @@ impl<'z> Build<'z> {
             hasher.update(format!("{net} {kind} {name}\n").as_bytes());
         }
         self.peers_hash = hasher.finalize().into();
+        nested_claims(&claims, faults);
         let peers = Peers::new(claims.into_iter().map(|(net, (peer, _))| (net, peer)));
         for (at, peer) in &self.reached {
             let ip = at.value.ip();
@@ -408,4 +409,27 @@ pub(super) fn no_such<'k>(
         }
     };
     faults.add(name.place, fault.help(help));
+}
+
+/// Warns of networks that lie within another peer's: the narrower claim decides, so
+/// that what comes from there is not the other's.
+fn nested_claims(claims: &BTreeMap<IpNet, (Peer, Place)>, faults: &mut Faults<'_>) {
+    // In the order of their first addresses, the wider first: those that may hold
+    // the one at hand are the last ones that did not end before it.
+    let mut outer: Vec<(IpNet, Peer, Place)> = Vec::new();
+    for (&net, &(peer, place)) in claims {
+        outer.retain(|(wide, ..)| wide.contains(&net));
+        if let Some(&(wide, other, first)) = outer.last()
+            && other != peer
+        {
+            let first = faults.pointer(first);
+            let fault = Fault::warning(format!("`{net}` is part of `{wide}`, another peer's"));
+            let help = format!(
+                "what comes from there is not that peer's any more: {first} claims the whole; take \
+                 this out if that is not meant"
+            );
+            faults.add(place, fault.help(help));
+        }
+        outer.push((net, peer, place));
+    }
 }

@@ -158,7 +158,7 @@ fn read(
     faults: &mut Faults<'_>,
 ) {
     for text in texts {
-        match Target::parse(text.value, build.numbering) {
+        match Target::parse(text.value, &build.numbering) {
             Ok(target) => rules.push(text.with(DestinationRule { target, says })),
             Err(fault) => faults.add(text.place, Fault::error(fault.title).help(fault.help)),
         }

@@ -215,6 +215,7 @@ fn carrier(build: &mut Build<'_>, table: &CarrierTable<'_>, faults: &mut Faults<
         address: at.value,
         listener,
         number_format,
+        user_phone: table.user_phone.map(|it| it.value),
     });
     if table.sources.is_empty() {
         let fault = Fault::warning("the carrier has no `sources`")

@@ -153,7 +153,7 @@ fn one(build: &Build<'_>, on: &mut On, name: At<&str>) -> Result<(), Fault> {
         let fault = Fault::error(format!("no cap on inbound calls is on `{}`", name.value));
         return Err(fault.help("write \"caller\", \"called\" or both"));
     }
-    let target = Target::parse(name.value, build.numbering).map_err(|fault| {
+    let target = Target::parse(name.value, &build.numbering).map_err(|fault| {
         let help = format!("{}; or \"caller\" or \"called\"", fault.help);
         Fault::error(fault.title).help(help)
     })?;

@@ -196,7 +196,7 @@ fn then(text: Option<At<&str>>, faults: &mut Faults<'_>) -> Option<bool> {
 }
 
 fn target(build: &Build<'_>, text: At<&str>, faults: &mut Faults<'_>) -> Option<Target> {
-    match Target::parse(text.value, build.numbering) {
+    match Target::parse(text.value, &build.numbering) {
         Ok(target) => Some(target),
         Err(fault) => {
             faults.add(text.place, Fault::error(fault.title).help(fault.help));

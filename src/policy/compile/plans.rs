@@ -13,7 +13,7 @@ pub(super) fn plan(build: &mut Build<'_>, file: PlanFile, faults: &mut Faults<'_
         .map(|place| At::new(file.spec.name.clone(), place));
     let prefix = file.spec.national_prefix.as_deref();
     let prefix = prefix.map(|it| it.as_bytes().into());
-    let plan = match Plan::new(file.spec.clone(), build.numbering) {
+    let plan = match Plan::new(file.spec.clone(), &build.numbering) {
         Ok(plan) => Some(plan),
         Err(found) => {
             for fault in found {

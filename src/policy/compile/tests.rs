@@ -2,6 +2,7 @@ use super::*;
 use crate::base::flow::{ListenerId, Transport};
 use crate::policy::diagnostic::Severity;
 
+mod numbering;
 mod tenants;
 
 fn source(name: &str, text: &str) -> Source {
@@ -43,6 +44,7 @@ fn sources(main: &str, tenants: &[&str]) -> Sources {
             "p/jp.toml",
             include_str!("../../../policies/plans/jp.toml"),
         )],
+        numbering: None,
         tariffs: Vec::new(),
     }
 }
@@ -310,6 +312,26 @@ fn an_address_is_one_peers() {
         &["claimed twice"],
     );
     assert_has(&fault("127.0.0.3/32", "0.0.0.0/0"), &["every address"]);
+    // A part of another's network is one's own, but hardly by intent.
+    let wide = TENANT.replace("127.0.0.3/32", "127.0.0.0/29");
+    let narrow = "127.0.0.3/32\", \"127.0.0.4/30";
+    let narrow = TENANT
+        .replace("acme", "beta")
+        .replace("127.0.0.3/32", narrow);
+    let set = compiled(&sources(MAIN, &[&wide, &narrow]), false).unwrap();
+    let warned = shown(Ok(set));
+    let places: Vec<&str> = warned
+        .iter()
+        .filter_map(|it| it.split(' ').next())
+        .collect();
+    assert_eq!(
+        places,
+        ["tollgate.toml:7:12", "t/1.toml:7:12", "t/1.toml:7:28"]
+    );
+    assert_has(&warned[1], &["warning", "`127.0.0.0/29`", "t/0.toml:7"]);
+    let own = TENANT.replace("127.0.0.3/32", "127.0.0.16/28\", \"127.0.0.18");
+    let set = compiled(&sources(MAIN, &[&own]), false).unwrap();
+    assert_eq!(shown(Ok(set)), [""; 0]);
     let twice = shown(compiled(&sources(MAIN, &[TENANT, TENANT]), false));
     assert_has(
         &twice[0],

@@ -198,9 +198,12 @@ impl Hold {
     /// The same for a call that was answered, if it was: `talked` is how long it
     /// lasted from then on.
     pub fn end(mut self, now: Now, talked: Option<Duration>) {
-        self.leave(now, talked);
         if let Some((book, call)) = self.0.take() {
-            lock(&book.pages).free(call);
+            let mut pages = lock(&book.pages);
+            let called = pages.leave(now, call);
+            pages.free(call);
+            drop(pages);
+            book.ended(called, talked, now);
         }
     }
 }
@@ -295,6 +298,14 @@ impl Book {
         let place = pages.take(&moment, call);
         drop(pages);
         Ok((Hold(Some((Arc::clone(self), place))), over))
+    }
+
+    /// Tells the patterns of a call to `called` that has left, if it came from the
+    /// tenant and was answered.
+    pub(super) fn ended(&self, called: Option<Packed>, talked: Option<Duration>, now: Now) {
+        if let (Some(watch), Some(called), Some(talked)) = (self.watch.get(), called, talked) {
+            lock(watch).ended(called, talked, now.mono);
+        }
     }
 
     /// The sum of all counters of live things.

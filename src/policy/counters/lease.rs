@@ -46,9 +46,7 @@ impl Hold {
             return;
         };
         let called = lock(&book.pages).leave(now, *call);
-        if let (Some(watch), Some(called), Some(talked)) = (book.watch.get(), called, talked) {
-            lock(watch).ended(called, talked, now.mono);
-        }
+        book.ended(called, talked, now);
     }
 
     /// Whose call it is; nobody's if it holds nothing.

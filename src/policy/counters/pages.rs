@@ -15,16 +15,18 @@ use crate::base::time::{Mono, Now, Wall};
 use crate::policy::numbering::{Class, Country};
 use crate::policy::target::{Destination, Packed};
 
-/// A live call, or a place where one can be put: one cache line, and nothing to
-/// drop, so that it is written without being read.
+/// A live call, or a place where one can be put: small, and with nothing to drop, so
+/// that it is written without being read.
 #[derive(Clone, Copy, Debug)]
-#[repr(align(64))]
 enum Place {
     Call(Live),
     Free,
 }
 
-const _: () = assert!(size_of::<Place>() == 64, "a place is one cache line");
+const _: () = assert!(
+    size_of::<Place>() == 64,
+    "a place has the size of a cache line"
+);
 
 /// What is known of a call that lives.
 #[derive(Clone, Copy, Debug)]
@@ -95,7 +97,8 @@ pub(super) struct Moment {
 #[repr(C)]
 pub(super) struct Pages {
     pub(super) meters: SmallVec<[Meter; 2]>,
-    calls: Vec<Place>,
+    /// Those of most tenants fit in here, beside the meters.
+    calls: SmallVec<[Place; 2]>,
     /// Places among `calls` that are free.
     free: SmallVec<[u32; 4]>,
     /// The latest time that any shard has come with.

@@ -40,6 +40,7 @@ fn rules(tenant: &str, rows: &[&str]) -> RuleSet {
             "jp.toml",
             include_str!("../../../policies/plans/jp.toml"),
         )],
+        numbering: None,
         tariffs: vec![source(
             "t.csv",
             &format!("{COLUMNS}\n{}\n", rows.join("\n")),

@@ -48,6 +48,8 @@ pub(in crate::policy) struct CarrierTable<'t> {
     pub sources: Vec<At<&'t str>>,
     /// `number_format`
     pub number_format: Option<At<&'t str>>,
+    /// `user_phone`
+    pub user_phone: Option<At<bool>>,
     /// `listener`: the address of the listener it is called from.
     pub listener: Option<At<&'t str>>,
 }
@@ -120,6 +122,7 @@ fn carrier_table<'t>(mut fields: Fields<'t>, faults: &mut Faults<'_>) -> Carrier
         address,
         sources: fields.texts("sources", faults),
         number_format: fields.text("number_format", faults),
+        user_phone: fields.flag("user_phone", faults),
         listener: fields.text("listener", faults),
     };
     fields.close(faults);

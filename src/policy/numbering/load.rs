@@ -48,6 +48,28 @@ pub enum TableFaultKind {
     TooMuch,
 }
 
+impl TableFaultKind {
+    /// A sentence for people.
+    #[must_use]
+    pub const fn sentence(self) -> &'static str {
+        match self {
+            Self::Field => {
+                "the line has too few fields, too many, or a word that is none of the table's"
+            }
+            Self::Prefix => "the prefix is none, or longer than a number",
+            Self::Country => "the country is none",
+            Self::Class => "the class is none",
+            Self::Lengths => "the lengths are none, or shorter than the prefix",
+            Self::NoCode => "no calling code above has this range",
+            Self::Overlap => {
+                "the range overlaps one above, or stands apart from those that begin alike"
+            }
+            Self::NoVersion => "it says no version",
+            Self::TooMuch => "it has more than a table can have",
+        }
+    }
+}
+
 /// The table while it is read.
 #[derive(Default)]
 struct Loading {

@@ -5,6 +5,7 @@ use std::ops::Range;
 use super::dialled::{Dialled, Style};
 use super::steps::Part;
 use super::{Lead, Meaning, Plan, urn};
+use crate::base::limits::DIALLED_BYTES;
 use crate::policy::number::{Kind, NotANumber, NotANumberKind, Number, Privacy, Reading, offset};
 use crate::policy::numbering::{Impossible, Length, Numbering};
 use crate::sip::uri::{SipUri, TelUri, Uri};
@@ -19,8 +20,19 @@ pub(super) fn uri(
     match uri {
         Uri::Sip(uri) => sip(plan, uri, numbering, note),
         Uri::Tel(uri) => tel(plan, uri, numbering, note),
-        Uri::Urn(text) => urn::read(text),
+        Uri::Urn(text) => {
+            within(text.len())?;
+            urn::read(text)
+        }
         Uri::Other { .. } => Err(NotANumberKind::Scheme.at(0)),
+    }
+}
+
+/// Refuses to read more than any number needs.
+fn within(bytes: usize) -> Result<(), NotANumber> {
+    match bytes <= DIALLED_BYTES {
+        true => Ok(()),
+        false => Err(NotANumberKind::Length.at(DIALLED_BYTES)),
     }
 }
 
@@ -37,10 +49,11 @@ fn sip(
     if uri.headers.is_some() {
         return Err(NotANumberKind::Headers.at(user.len()));
     }
-    let phone = uri
-        .param(b"user")
-        .flatten()
-        .is_some_and(|kind| kind.eq_ignore_ascii_case(b"phone"));
+    within(user.len())?;
+    // Behind more parameters than that it is not looked for: then separators are none.
+    let short = within(uri.params.len()).is_ok();
+    let kind = short.then(|| uri.param(b"user")).flatten().flatten();
+    let phone = kind.is_some_and(|kind| kind.eq_ignore_ascii_case(b"phone"));
     let style = if phone { Style::Phone } else { Style::User };
     let end = user
         .iter()
@@ -59,6 +72,7 @@ fn tel(
     numbering: &Numbering,
     note: impl FnMut(&Dialled<'_>, Part, Range<usize>),
 ) -> Result<Reading, NotANumber> {
+    within(uri.number.len().saturating_add(uri.params.len()))?;
     let context = parameters(plan, uri.params, uri.number.len())?;
     let dialled = Dialled::collect(uri.number, Style::Tel)?;
     let reading = dialled_number(plan, &dialled, numbering, note)?;

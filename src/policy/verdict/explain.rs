@@ -62,7 +62,7 @@ impl RuleSet {
         let Some(tenancy) = self.tenancy(facts.tenant) else {
             return explanation;
         };
-        explanation.steps = tenancy.plan.steps(&facts.request_uri, self.numbering).0;
+        explanation.steps = tenancy.plan.steps(&facts.request_uri, &self.numbering).0;
         let Ok(considered) = self.consider(&tenancy, facts) else {
             return explanation;
         };

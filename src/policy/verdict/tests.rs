@@ -71,6 +71,7 @@ fn set_with(counters: &Counters, tenants: &[&str], tariffs: Vec<Source>) -> Rule
             source(include_str!("../../../policies/plans/jp.toml")),
             source(include_str!("../../../policies/plans/gb.toml")),
         ],
+        numbering: None,
         tariffs,
     };
     let zones = TimeZoneDatabase::bundled();

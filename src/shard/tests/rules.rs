@@ -28,6 +28,57 @@ fn a_carrier_hears_busy_where_a_tenant_s_caps_have_no_room() {
     );
 }
 
+/// The Request-URI and To that a carrier with this form of numbers gets.
+fn form(keys: &str, dialled: &str) -> (String, String) {
+    let main = MAIN.replace("number_format = \"e164\"", keys);
+    let mut world = World::with(&main, TENANT);
+    let sent = world.send(PBX, &invite(dialled, "f1"));
+    let invite = &sent[1].1;
+    let uri = invite.split(' ').nth(1).unwrap().to_owned();
+    (uri, header(invite, "To").to_owned())
+}
+
+#[test]
+fn a_carrier_gets_numbers_in_the_form_that_it_wants() {
+    const AT: &str = "@127.0.0.2:5070";
+    for (keys, dialled, user, phone) in [
+        ("", "0335571234", "+81335571234", true),
+        ("user_phone = false", "0335571234", "+81335571234", false),
+        (
+            "number_format = \"national\"",
+            "+81335571234",
+            "0335571234",
+            false,
+        ),
+        (
+            "number_format = \"national\"\nuser_phone = true",
+            "+81335571234",
+            "0335571234",
+            true,
+        ),
+        (
+            "number_format = \"national\"",
+            "+442071838750",
+            "010442071838750",
+            false,
+        ),
+        (
+            "number_format = \"international\"",
+            "0335571234",
+            "01081335571234",
+            false,
+        ),
+        ("user_phone = true", "184110", "110", true),
+    ] {
+        let uri = format!("sip:{user}{AT}{}", if phone { ";user=phone" } else { "" });
+        assert_eq!(
+            form(keys, dialled),
+            (uri.clone(), format!("<{uri}>")),
+            "{keys}"
+        );
+    }
+}
+
 #[test]
 fn a_pattern_is_told_in_the_log_and_in_the_journal() {
     let walk = "[[pattern]]\nkind = \"prefix_walk\"\ndigits = 6\ncount = 2\nthen = \"refuse\"\n";
@@ -94,10 +145,11 @@ fn a_call_is_hung_up_when_its_phone_system_is_taken_out_of_the_rules() {
         &answer(out, "200 OK", "c", "Contact: <sip:c@127.0.0.2:5070>\n"),
     );
     // The same rules again: nothing happens.
-    let same = compiled(TENANT, &world.counters);
+    let same = compiled(MAIN, TENANT, &world.counters);
     assert!(world.take(Input::Command(Command::Rules(same))).is_empty());
     let moved = TENANT.replace("127.0.0.3", "127.0.0.4");
     let sent = world.take(Input::Command(Command::Rules(compiled(
+        MAIN,
         &moved,
         &world.counters,
     ))));
