@@ -140,11 +140,7 @@ pub fn run(setup: Setup) -> Result<(), RunError> {
 /// As [`run`].
 pub fn run_until(setup: Setup, stop: impl Future<Output = ()>) -> Result<(), RunError> {
     // Before anyone can see that we are up, and send one.
-    let runtime = new_runtime().map_err(RunError::system("start the signal loop"))?;
-    let signals = {
-        let _within = runtime.enter();
-        control::Signals::listen().map_err(RunError::system("listen for signals"))?
-    };
+    let (runtime, signals) = heed_signals()?;
     let sockets = setup.sockets.announced();
     let quarantine = kept_out(&setup.directory)?;
     let shards = u16::try_from(setup.journals.len()).unwrap_or(u16::MAX);
@@ -210,6 +206,16 @@ pub fn run_until(setup: Setup, stop: impl Future<Output = ()>) -> Result<(), Run
         tracing::warn!(live, "counters of live calls were not given back");
     }
     Ok(())
+}
+
+/// The main thread's loop, and the signals that it serves.
+fn heed_signals() -> Result<(Runtime, control::Signals), RunError> {
+    let runtime = new_runtime().map_err(RunError::system("start the signal loop"))?;
+    let signals = {
+        let _within = runtime.enter();
+        control::Signals::listen().map_err(RunError::system("listen for signals"))?
+    };
+    Ok((runtime, signals))
 }
 
 /// The messages that are kept out.
