@@ -253,6 +253,7 @@ fn rules(main: &str, pbx: &str, counters: &Counters) -> RuleSet {
             include_str!("../../policies/plans/jp.toml"),
         )],
         tariffs: Vec::new(),
+        numbering: None,
     };
     let zones = TimeZoneDatabase::bundled();
     compile(&sources, Options::default(), &zones, counters).unwrap_or_else(|it| panic!("{it:#?}"))
