@@ -2,7 +2,9 @@
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use tollgate::net::clock;
 
 use super::PATIENCE;
 
@@ -95,7 +97,7 @@ impl Peer {
 
     /// The next message, if one comes in time.
     pub(crate) fn poll(&mut self, patience: Duration) -> Option<String> {
-        let end = Instant::now() + patience;
+        let end = clock::mono() + patience;
         loop {
             while self.buffer.starts_with(b"\r\n") {
                 self.buffer.drain(..2);
@@ -109,7 +111,7 @@ impl Peer {
                     return Some(String::from_utf8(message).unwrap());
                 }
             }
-            if !self.read(end.saturating_duration_since(Instant::now())) {
+            if !self.read(end.saturating_since(clock::mono())) {
                 return None;
             }
         }
@@ -205,8 +207,8 @@ impl Callee {
     }
 
     pub(crate) fn poll(&mut self, patience: Duration) -> Option<String> {
-        let end = Instant::now() + patience;
-        while Instant::now() < end {
+        let end = clock::mono() + patience;
+        while clock::mono() < end {
             self.accept();
             let message = self
                 .peer
