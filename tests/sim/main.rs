@@ -35,6 +35,7 @@ mod rng;
 mod rules;
 mod runner;
 mod seen;
+mod streams;
 mod tap;
 mod text;
 mod trace;

@@ -16,13 +16,14 @@ use crate::prices::Prices;
 use crate::rng::Rng;
 use crate::rules::{Places, Rules};
 use crate::seen::{Met, Seen};
-use crate::tap::{Breach, CARRIER_MARK, PBX_MARK, Records, Sent, Tap, Turn};
+use crate::streams::{self, hosts};
+use crate::tap::{Breach, Records, Sent, Tap, Turn};
 use crate::text::Host;
 use crate::trace::Trace;
 use crate::wire::Wire;
 
 /// When the faults stop and everybody hangs up.
-const CALM: Nanos = 600 * SEC;
+pub const CALM: Nanos = 600 * SEC;
 /// By when everything must be at rest: the longest call and its teardown.
 const REST: Nanos = CALM + 1_000 * SEC;
 
@@ -38,9 +39,11 @@ pub struct Outcome {
 }
 
 /// What stands still until a shard goes on.
-enum Waiting {
-    Message(u8, Rc<Wire>),
+pub enum Waiting {
+    Message(u8, Rc<Wire>, u64),
     Failed(Origin),
+    /// A peer's connection, by its number, has closed.
+    Closed(u8, u64),
     Fault(Fault),
 }
 
@@ -105,36 +108,20 @@ pub fn run(seed: u64, keep: Keep) -> Outcome {
     }
 }
 
-fn hosts(places: Places) -> Vec<Host> {
-    let mut hosts = Vec::new();
-    let mut add = |ip: String, mark| {
-        let addr = format!("{ip}:5060").parse().expect("an address");
-        let core = "10.5.0.1:5060".into();
-        hosts.push(Host {
-            addr,
-            ip,
-            mark,
-            core,
-        });
-    };
-    for tenant in 0..places.tenants {
-        add(format!("10.1.{tenant}.1"), PBX_MARK);
-    }
-    for carrier in 0..places.carriers {
-        add(format!("10.9.{carrier}.1"), CARRIER_MARK);
-    }
-    add("203.0.113.9".into(), "stranger");
-    hosts
-}
-
 impl World {
     fn new(seed: u64, keep_trace: bool) -> Self {
         let mut rng = Rng::new(seed);
-        let places = Places {
+        let mut places = Places {
             tenants: rng.range(1, 5),
             carriers: rng.range(1, 3),
+            streams: 0,
         };
-        let links = Links::draw(&mut rng, CALM, places.tenants + places.carriers);
+        let peers = places.tenants + places.carriers;
+        if rng.permille(400) {
+            places.streams = rng.below(1 << peers);
+        }
+        let mut links = Links::draw(&mut rng, CALM, peers);
+        links.streams = streams::draw(places);
         let mood = Mood {
             odd: *rng.pick(&[0, 30, 100, 250]),
             span: CALM - 40 * SEC,
@@ -214,6 +201,7 @@ impl World {
             self.stalled = self.stalled.max(span);
             self.net.at(at, Event::Fault(Fault::Stall(shard, span)));
         }
+        self.schedule_closes();
         let ending = self.net.rng.weighted(&[60, 25, 15]);
         if ending > 0 {
             let at = CALM - 20 * SEC - self.net.rng.below(60 * SEC);
@@ -266,7 +254,12 @@ impl World {
 
     fn happen(&mut self, event: Event) {
         match event {
-            Event::ToPeer(peer, wire) => {
+            Event::ToPeer(peer, _, on) | Event::ToCore(peer, _, on)
+                if on != self.net.links.connection(peer) =>
+            {
+                self.net.seen.note(Met::LostWithStream);
+            }
+            Event::ToPeer(peer, wire, _) => {
                 self.trace
                     .packet(self.net.now, &self.peers, peer, &wire, "<==");
                 if peer >= self.peers.tenants {
@@ -275,9 +268,9 @@ impl World {
                 }
                 self.peers.receive(&mut self.net, peer, &wire);
             }
-            Event::ToCore(peer, wire) => {
-                if let Some(shard) = self.core.steer(&wire.bytes) {
-                    self.input(shard, Waiting::Message(peer, wire));
+            Event::ToCore(peer, wire, on) => {
+                if let Some(shard) = self.core.steer(self.from(peer, on), &wire.bytes) {
+                    self.input(shard, Waiting::Message(peer, wire, on));
                 }
             }
             Event::SendFailed(shard, origin) => self.input(shard, Waiting::Failed(origin)),
@@ -312,6 +305,7 @@ impl World {
                 }
                 self.tick(shard);
             }
+            Fault::Close(peer) => self.close(peer),
             Fault::Rules(shard, _) | Fault::Drain(shard) | Fault::HangUpAll(shard) => {
                 self.input(shard, Waiting::Fault(fault));
             }
@@ -319,7 +313,7 @@ impl World {
     }
 
     /// An input for a shard, now or when it goes on.
-    fn input(&mut self, shard: u8, input: Waiting) {
+    pub fn input(&mut self, shard: u8, input: Waiting) {
         if self.shards[usize::from(shard)].stalled {
             self.shards[usize::from(shard)].waiting.push(input);
             return;
@@ -330,12 +324,18 @@ impl World {
             self.tick(shard);
         }
         match input {
-            Waiting::Message(peer, wire) => {
+            Waiting::Message(peer, wire, on) => {
                 self.packets += 1;
                 self.trace.packet(now, &self.peers, peer, &wire, "-->");
-                let from = self.peers.hosts[usize::from(peer)].addr;
-                self.core.message(shard, now, from, &wire.bytes);
+                self.core
+                    .message(shard, now, self.from(peer, on), &wire.bytes);
                 self.turn(shard, Some((peer, wire)));
+            }
+            Waiting::Closed(peer, on) => {
+                // What it has sent meanwhile, over the next one, is cut short as well.
+                self.tap.stream_closed(peer);
+                self.core.flow_closed(shard, now, self.from(peer, on));
+                self.turn(shard, None);
             }
             Waiting::Failed(origin) => {
                 self.core.send_failed(shard, now, origin);
@@ -434,6 +434,9 @@ impl World {
         let Some(to) = hosts.position(is) else {
             return Err(format!("a packet to {}, who is nobody", out.to));
         };
+        if self.peers.hosts[to].stream != out.stream {
+            return Err(format!("a packet to {} by the wrong transport", out.to));
+        }
         // The answer to a message without some header lacks it too.
         let wire = match strict {
             true => Wire::read(out.bytes.clone(), true)?,
