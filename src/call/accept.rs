@@ -2,6 +2,7 @@
 //! transactions' (RFC 3261 §13.2.2.4, §13.3.1.4): the answer is repeated to the
 //! requester until its ACK comes, and the ACK is carried to who answered.
 
+use crate::base::time::Now;
 use crate::base::token::Token;
 use crate::policy::Course;
 use crate::record::{Record, Side};
@@ -42,11 +43,12 @@ impl Turn<'_> {
             up: true,
             byes: 0,
         };
-        self.call.answered = Some(self.now);
         if let Some(ring) = self.call.limit.take() {
             self.tools.wheel.cancel(ring);
         }
-        let longest = self.call.longest;
+        // After a restart it may be the answer's second copy.
+        let talked = self.call.talked(self.now).unwrap_or_default();
+        let longest = self.call.longest.saturating_sub(talked);
         let limit = self
             .tools
             .schedule(self.key, Alarm::Longest, self.now.mono, longest);
@@ -58,7 +60,8 @@ impl Turn<'_> {
         };
         let (server, offer) = (exchange.server, exchange.offer);
         self.session_granted(Side::Caller, offer);
-        self.journal_answered();
+        let first = *self.call.answered.get_or_insert(self.now);
+        self.journal_answered(first);
         self.answer_billed(Course::OWN, interval_of(arrived.message));
         self.out.events.push(Event::Answered {
             call: self.call.reference,
@@ -71,7 +74,10 @@ impl Turn<'_> {
     /// Takes the dialog that a 2xx confirms for the callee's.
     fn confirm_callee(&mut self, arrived: &Arrived<'_>) {
         let tag = arrived.essentials.to_tag.unwrap_or_default();
+        let fork = self.call.fork(tag);
+        let cseq = fork.and_then(|fork| fork.callee_cseq);
         let leg = &mut self.call.callee;
+        leg.remote_cseq = cseq;
         let asked = std::mem::take(&mut leg.far);
         leg.far = match topology::far_of(arrived.message, tag, true) {
             Ok(far) if !far.target().is_empty() => far,
@@ -89,6 +95,9 @@ impl Turn<'_> {
     fn keep_fork(&mut self, tag: Token) {
         let base = std::mem::replace(&mut self.call.caller.local_tag, tag);
         let forks = std::mem::take(&mut self.call.forks);
+        if let Some(fork) = forks.iter().find(|fork| fork.local_tag == tag) {
+            self.call.caller.remote_cseq = fork.caller_cseq;
+        }
         for other in forks.iter().map(|fork| fork.local_tag).chain([base]) {
             if other != tag {
                 self.tools.forget_tag(other);
@@ -96,20 +105,21 @@ impl Turn<'_> {
         }
     }
 
-    fn journal_answered(&mut self) {
+    fn journal_answered(&mut self, first: Now) {
         let call = &*self.call;
         let tags = [&call.caller, &call.callee].map(|leg| leg.local_tag.text());
         let [caller_tag, callee_tag] = &tags;
         let session = call.leg(call.carrier_side()).session;
         let record = Record::Answered {
             call: call.reference,
-            wall: self.now.wall,
-            ends_by: self.now.wall + call.longest,
+            wall: first.wall,
+            ends_by: first.wall + call.longest,
             session_expires: session.map_or(0, |session| session.seconds()),
             caller: call.caller.as_record(caller_tag),
             callee: call.callee.as_record(callee_tag),
         };
         self.out.journal(&record);
+        self.journal_description(Side::Callee);
     }
 
     /// Passes a 2xx to an INVITE on, and repeats it until the ACK
@@ -194,7 +204,9 @@ impl Turn<'_> {
         ack: Option<Packet>,
         arrived: &Arrived<'_>,
     ) {
-        if opening && Some(self.call.callee.far.tag()) != arrived.essentials.to_tag {
+        // RFC 3261 §12.2.1.1: who answered without a tag has an empty one.
+        let tag = arrived.essentials.to_tag.unwrap_or_default();
+        if opening && self.call.callee.far.tag() != tag {
             self.hang_up_stray(Side::Callee, arrived);
         } else if let Some(packet) = ack {
             self.send_ack(side, packet);
@@ -219,6 +231,10 @@ impl Turn<'_> {
             self.tools.transactions.acknowledged(server);
         }
         let (opening, there) = (exchange.opening, exchange.client_cseq);
+        if opening {
+            let call = self.call.reference;
+            self.out.journal(&Record::Acked { call });
+        }
         if matches!(exchange.stage, Stage::Answered { ack: None, .. }) {
             let packet = self.ack_packet(side.other(), there, Some(arrived));
             self.remember_description(side.other(), arrived.message.body());
@@ -252,7 +268,7 @@ impl Turn<'_> {
         if leg.call_id() != essentials.call_id {
             return;
         }
-        if Some(leg.far.tag()) == essentials.to_tag {
+        if leg.far.tag() == essentials.to_tag.unwrap_or_default() {
             let packet = self.ack_packet(side, essentials.cseq.number, None);
             self.send_ack(side, packet);
         } else if side == Side::Callee {
@@ -301,6 +317,23 @@ impl Turn<'_> {
         self.call.drop_settled();
         self.call.bye_after_ack = false;
         self.hang_up("no-ack");
+    }
+
+    /// Whoever hangs up needs no 2xx again that it has not acknowledged.
+    pub(super) fn stop_resending_to(&mut self, side: Side) {
+        for at in 0..self.call.exchanges.len() {
+            let exchange = self.call.exchanges.get(at);
+            let server = exchange
+                .filter(|it| it.from == side)
+                .and_then(|it| it.server);
+            let Some(server) = server else { continue };
+            if let Some(timer) = self.call.stop_resending(at) {
+                self.tools.wheel.cancel(timer);
+                self.tools.transactions.acknowledged(server);
+            }
+        }
+        self.acknowledge(side.other());
+        self.call.drop_settled();
     }
 
     /// The ACK to a 2xx: a request of its own, in the dialog (RFC 3261

@@ -1,6 +1,7 @@
 //! A call: two legs, what it holds of the tenant's caps, and what is under way
 //! between the legs.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use smallvec::SmallVec;
@@ -149,6 +150,10 @@ pub(super) struct Fork {
     pub(super) local_tag: Token,
     /// The callee's end.
     pub(super) far: Far,
+    /// The CSeq of the last request of the caller's in this dialog, and of the
+    /// callee's: each dialog has its own (RFC 3261 §12.1).
+    pub(super) caller_cseq: Option<u32>,
+    pub(super) callee_cseq: Option<u32>,
 }
 
 /// Why and by whom a call ended.
@@ -168,6 +173,12 @@ pub(crate) struct Call {
     /// An emergency call: whatever fails is said so that the phone system tries
     /// another way.
     pub(super) emergency: bool,
+    /// Whose it is.
+    pub(super) tenant: Arc<str>,
+    /// It goes abroad, as `policy::Scope` says.
+    pub(super) abroad: bool,
+    /// An operator's order is about to hang it up.
+    pub(super) doomed: bool,
     /// The leg whose peer opened the call.
     pub(super) caller: Leg,
     /// The leg that Tollgate opened.
@@ -198,6 +209,10 @@ pub(crate) struct Call {
     pub(super) over: bool,
     /// The end is in the journal.
     pub(super) reported: bool,
+    /// That it is on its way to its end is in the journal.
+    pub(super) told_ending: bool,
+    /// It was taken over from an earlier life.
+    pub(super) restored: bool,
     /// Key to what the INVITE came from: see `Tools::origin`.
     pub(super) origin: u128,
 }
@@ -260,7 +275,9 @@ impl Call {
     /// Whether the INVITE that opened the call had this CSeq number.
     pub(super) fn was_opened_by(&self, cseq: u32) -> bool {
         let opening = self.exchanges.iter().find(|exchange| exchange.opening);
+        let before = self.caller.remote_cseq.filter(|_| self.restored);
         opening.is_some_and(|exchange| exchange.server_cseq == cseq)
+            || before.is_some_and(|last| cseq <= last)
     }
 
     /// Stops the copies of a 2xx; the timer is the caller's to cancel.
@@ -294,6 +311,32 @@ impl Call {
         self.exchanges
             .iter_mut()
             .find(|exchange| exchange.server == Some(key))
+    }
+
+    /// RFC 3261 §12.2.2: a request of a peer's must count up in its dialog, which
+    /// its tags name.
+    pub(super) fn admit_cseq(
+        &mut self,
+        side: Side,
+        (to_tag, from_tag): (&[u8], &[u8]),
+        number: u32,
+    ) -> bool {
+        let mut forks = self.forks.iter_mut();
+        let last = match side {
+            Side::Caller => {
+                let fork = forks.find(|fork| fork.local_tag.text() == *to_tag);
+                fork.map_or(&mut self.caller.remote_cseq, |it| &mut it.caller_cseq)
+            }
+            Side::Callee => {
+                let fork = forks.find(|fork| fork.far.tag() == from_tag);
+                fork.map_or(&mut self.callee.remote_cseq, |it| &mut it.callee_cseq)
+            }
+        };
+        let newer = last.is_none_or(|last| number > last);
+        if newer {
+            *last = Some(number);
+        }
+        newer
     }
 
     /// Whether the dialog with this tag was hung up beside the call's own.

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::base::flow::Flow;
+use crate::base::limits::{ROUTE_SET_BYTES, TARGET_BYTES};
 use crate::base::token::Token;
 use crate::base::wheel::TimerId;
 use crate::record;
@@ -63,7 +64,10 @@ impl Default for Far {
 }
 
 impl Far {
+    /// What is too long to stand in every request counts as not said.
     pub(super) fn new(tag: &[u8], target: &[u8], routes: &[u8]) -> Self {
+        let target = at_most(TARGET_BYTES, target);
+        let routes = at_most(ROUTE_SET_BYTES, routes);
         Self(Texts::new([tag, target, routes]))
     }
 
@@ -83,12 +87,18 @@ impl Far {
 
     /// A target refresh (RFC 3261 §12.2). Says whether it changed anything.
     pub(super) fn refresh_target(&mut self, target: &[u8]) -> bool {
-        let changed = !target.is_empty() && self.target() != target;
+        let fits = (1..=TARGET_BYTES).contains(&target.len());
+        let changed = fits && self.target() != target;
         if changed {
             self.0.replace(1, target);
         }
         changed
     }
+}
+
+/// A text of no more than `most` bytes, or none.
+fn at_most(most: usize, text: &[u8]) -> &[u8] {
+    if text.len() <= most { text } else { b"" }
 }
 
 /// How far a leg has come. All of it false and zero: nothing is owed to its
@@ -122,6 +132,16 @@ pub(super) struct Session {
     pub(super) timer: TimerId,
     /// The last refresh of ours was cut off.
     pub(super) cut: bool,
+}
+
+impl Session {
+    /// The timer as the journal keeps it.
+    pub(super) fn as_record(self) -> record::Session {
+        record::Session {
+            seconds: self.seconds(),
+            ours: self.ours,
+        }
+    }
 }
 
 /// Tollgate's end of a dialog with one side of a call, and what it knows of
@@ -199,6 +219,10 @@ impl Leg {
             routes: self.far.routes(),
             local_cseq: self.local_cseq,
             remote_cseq: self.remote_cseq.unwrap_or(0),
+            allow: self.allow.map(MethodSet::bits),
+            session: self
+                .session
+                .map_or(record::Session::NONE, Session::as_record),
         }
     }
 
@@ -211,15 +235,6 @@ impl Leg {
     pub(super) fn next_cseq(&mut self) -> u32 {
         self.local_cseq = self.local_cseq.saturating_add(1);
         self.local_cseq
-    }
-
-    /// RFC 3261 §12.2.2: a request of the peer's must count up.
-    pub(super) fn admit_cseq(&mut self, number: u32) -> bool {
-        let newer = self.remote_cseq.is_none_or(|last| number > last);
-        if newer {
-            self.remote_cseq = Some(number);
-        }
-        newer
     }
 }
 

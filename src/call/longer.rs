@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::base::token::Token;
-use crate::record::Side;
+use crate::record::Record;
 use crate::sip::draft::Packet;
 use crate::sip::fields::{Essentials, SessionExpires, min_se};
 use crate::sip::header::HeaderId;
@@ -16,12 +16,9 @@ use crate::sip::scan;
 use crate::transaction::Reply;
 
 use super::call::{Owner, Stage};
+use super::refresh::MOST;
 use super::topology::{self, Ends, Head};
 use super::{Arrived, Turn};
-
-/// The longest interval that a carrier may insist on, in seconds: beyond it a
-/// call would cost money for too long after Tollgate died.
-const MOST: u32 = 1800;
 
 /// What an INVITE that is sent once more does not take from the first.
 const AFRESH: [HeaderId; 10] = [
@@ -68,7 +65,11 @@ impl Turn<'_> {
         }
         let branch = self.tools.mint.token();
         let cseq = self.call.callee.next_cseq();
-        self.journal_cseq(Side::Callee);
+        self.out.journal(&Record::Retried {
+            call: self.call.reference,
+            cseq,
+            branch: &branch.text(),
+        });
         let packet = self.invite_again(&invite, branch, least);
         let flow = self.call.callee.flow;
         let client = self.tools.transactions.request(

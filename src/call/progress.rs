@@ -11,7 +11,7 @@ use crate::sip::line::Method;
 use crate::transaction::{ClientKey, Expired, Reply, ServerKey};
 
 use super::call::{Alarm, Ending, Fork, Owner, Role, Stage};
-use super::open::own_failure;
+use super::open::{failure, own_failure};
 use super::refresh;
 use super::topology;
 use super::{Arrived, Calls, Outbox, Turn};
@@ -116,7 +116,12 @@ impl Turn<'_> {
                 tag
             }
         };
-        self.call.forks.push(Fork { local_tag, far });
+        self.call.forks.push(Fork {
+            local_tag,
+            far,
+            caller_cseq: self.call.caller.remote_cseq,
+            callee_cseq: None,
+        });
         local_tag
     }
 
@@ -134,6 +139,7 @@ impl Turn<'_> {
         let forms_dialog = to == Side::Caller && leg.progress.pending;
         let here = self.tools.here.at(leg.flow.listener);
         let (session, transport) = (leg.session, leg.flow.transport);
+        let emergency = self.call.emergency;
         let fill = |draft: &mut crate::sip::draft::Draft<'_>| {
             if code < 300 {
                 if forms_dialog && !leg.far.routes().is_empty() {
@@ -147,7 +153,9 @@ impl Turn<'_> {
             topology::carry(draft, message);
             topology::carry_tags(draft, message, HeaderId::Supported, code < 300);
             if code >= 300 {
-                draft.keep(message, HeaderId::RetryAfter);
+                if !emergency {
+                    draft.keep(message, HeaderId::RetryAfter);
+                }
                 draft.keep(message, HeaderId::Unsupported);
             } else if code >= 200 {
                 refresh::put_response(draft, session);
@@ -190,7 +198,11 @@ impl Turn<'_> {
         let told = matches!(exchange.stage, Stage::Abandoned);
         if let (false, Some(server)) = (told, exchange.server) {
             let tag = self.dialog_tag(to, arrived);
-            self.pass(server, to, (self.code_onward(to, code), tag), arrived);
+            let onward = match exchange.opening {
+                true => failure(self.call.emergency, self.code_onward(to, code)),
+                false => self.code_onward(to, code),
+            };
+            self.pass(server, to, (onward, tag), arrived);
         }
         if exchange.opening {
             self.end(Ending {

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use crate::record::Side;
+use crate::record::{self, Record, Side};
 use crate::sip::draft::{Draft, Packet};
 use crate::sip::fields::{Refresher, SessionExpires, min_se};
 use crate::sip::header::HeaderId;
@@ -19,13 +19,18 @@ use super::{Arrived, Turn};
 /// The least interval anyone may ask for, in seconds (RFC 4028 §5).
 pub(super) const LEAST: u32 = 90;
 
+/// The longest interval that a peer can have agreed to, in seconds, whatever it
+/// says: a call may cost money for so long after Tollgate died, and a BYE that is
+/// not answered is repeated for so long.
+pub(super) const MOST: u32 = 1800;
+
 /// The interval on a carrier's leg: what a call can cost while Tollgate is dead
 /// is bounded by it.
 const CARRIER: u32 = 180;
 
 /// The interval on a phone system's leg, which costs nobody anything: RFC 4028
 /// §4's own recommendation.
-const PHONE_SYSTEM: u32 = 1800;
+const PHONE_SYSTEM: u32 = MOST;
 
 /// The interval on the leg of a phone system that knows nothing of session timers:
 /// RFC 4028 §9 lets Tollgate refresh alone, and so find out that it is gone.
@@ -72,6 +77,15 @@ pub(super) fn wanted(carrier: bool) -> u32 {
     if carrier { CARRIER } else { PHONE_SYSTEM }
 }
 
+/// The session interval that a 2xx agrees to, in seconds, and whether Tollgate is
+/// to refresh it. A UAS may not make it longer than was asked (RFC 4028 §9); one
+/// that does so beyond [`MOST`] is refreshed as if it had said that.
+pub(super) fn agreed(message: &Message) -> Option<(u32, bool)> {
+    let agreed = SessionExpires::of(message).ok().flatten()?;
+    let ours = agreed.refresher != Some(Refresher::Uas) || agreed.seconds > MOST;
+    Some((agreed.seconds.clamp(LEAST, MOST), ours))
+}
+
 /// Asks for a session timer in the INVITE that opens a leg.
 pub(super) fn put_request(draft: &mut Draft<'_>, interval: u32) {
     draft.put_args(
@@ -108,6 +122,16 @@ pub(super) fn put_response(draft: &mut Draft<'_>, session: Option<Session>) {
 }
 
 impl Session {
+    /// How long after it was agreed a session is refreshed, or ends.
+    pub(super) fn due(interval: Duration, ours: bool) -> Duration {
+        if ours {
+            interval / 2
+        } else {
+            // RFC 4028 §10: the BYE goes out before the interval is over.
+            interval.saturating_sub((interval / 3).min(Duration::from_secs(32)))
+        }
+    }
+
     /// The interval in seconds, as headers have it.
     pub(super) fn seconds(self) -> u32 {
         u32::try_from(self.interval.as_secs()).unwrap_or(u32::MAX)
@@ -120,11 +144,8 @@ impl Turn<'_> {
         let carrier = side == self.call.carrier_side();
         let agreed = match offer {
             Some(offer) if carrier => {
-                let interval = offer
-                    .interval
-                    .unwrap_or(CARRIER)
-                    .min(CARRIER)
-                    .max(offer.least);
+                let interval = offer.interval.unwrap_or(CARRIER).min(CARRIER);
+                let interval = interval.max(offer.least).min(MOST);
                 let ours = !offer.supported || offer.refresher != Some(Refresher::Uac);
                 Some((interval, ours))
             }
@@ -132,12 +153,12 @@ impl Turn<'_> {
             None if carrier => Some((CARRIER, true)),
             Some(Offer {
                 interval: Some(interval),
+                least,
                 refresher,
                 supported,
-                ..
             }) => {
                 let ours = !supported || refresher == Some(Refresher::Uas);
-                Some((interval.max(LEAST), ours))
+                Some((interval.min(PHONE_SYSTEM).max(least), ours))
             }
             // One that is switched off must not keep the carrier's leg up.
             _ => Some((SILENT_PHONE_SYSTEM, true)),
@@ -147,13 +168,7 @@ impl Turn<'_> {
 
     /// As UAC: takes what the 2xx on `side` says (RFC 4028 §7.2).
     pub(super) fn session_agreed(&mut self, side: Side, message: &Message) {
-        let agreed = SessionExpires::of(message).ok().flatten().map(|agreed| {
-            (
-                agreed.seconds.max(LEAST),
-                agreed.refresher != Some(Refresher::Uas),
-            )
-        });
-        self.set_session(side, agreed);
+        self.set_session(side, agreed(message));
         let leg = self.call.leg_mut(side);
         let needed = leg.session.is_some_and(|session| session.ours) && !leg.takes(Method::Update);
         if !needed {
@@ -166,18 +181,14 @@ impl Turn<'_> {
             self.tools.wheel.cancel(old.timer);
         }
         let Some((seconds, ours)) = agreed else {
+            self.journal_session(side);
             return;
         };
         let interval = Duration::from_secs(seconds.into());
         if side == self.call.carrier_side() {
-            self.interval_billed(interval);
+            self.interval_agreed(interval);
         }
-        let due = if ours {
-            interval / 2
-        } else {
-            // RFC 4028 §10: the BYE goes out before the interval is over.
-            interval.saturating_sub((interval / 3).min(Duration::from_secs(32)))
-        };
+        let due = Session::due(interval, ours);
         let timer = self
             .tools
             .schedule(self.key, Alarm::Session(side), self.now.mono, due);
@@ -186,6 +197,21 @@ impl Turn<'_> {
             ours,
             timer,
             cut: false,
+        });
+        self.journal_session(side);
+    }
+
+    /// What was agreed after the answer; what came with it is in its own record.
+    fn journal_session(&mut self, side: Side) {
+        if self.call.answered.is_none() {
+            return;
+        }
+        let session = self.call.leg(side).session;
+        self.out.journal(&Record::Session {
+            call: self.call.reference,
+            wall: self.now.wall,
+            side,
+            session: session.map_or(record::Session::NONE, Session::as_record),
         });
     }
 
@@ -204,7 +230,21 @@ impl Turn<'_> {
     pub(super) fn remember_description(&mut self, side: Side, body: &[u8]) {
         if let Some(body) = self.description_to_keep(side, body) {
             self.call.leg_mut(side).description = Some(body);
+            self.journal_description(side);
         }
+    }
+
+    /// What a refresh has to repeat, unless it is to be known to nobody.
+    pub(super) fn journal_description(&mut self, side: Side) {
+        let description = self.call.leg(side).description.as_deref();
+        let Some(body) = description.filter(|body| !holds_keys(body)) else {
+            return;
+        };
+        self.out.journal(&Record::Description {
+            call: self.call.reference,
+            side,
+            body,
+        });
     }
 
     /// The description that was sent on this leg is in force.
@@ -248,8 +288,11 @@ impl Turn<'_> {
             Method::Info => false,
             _ => !update,
         };
+        // Nor does it wait for a refresh of the other leg, which this one never sees.
         let mut exchanges = self.call.exchanges.iter();
-        if exchanges.any(|exchange| in_the_way(exchange) && exchange.is_under_way()) {
+        if exchanges.any(|exchange| {
+            in_the_way(exchange) && exchange.is_under_way() && !exchange.refreshes(side.other())
+        }) {
             self.prolong(side, Some(AGAIN));
         } else if update {
             self.send_refresh(side, Method::Update);
@@ -365,10 +408,16 @@ impl Turn<'_> {
             422 => {
                 let least = min_se(arrived.message).ok().flatten();
                 let ours = self.call.leg(side).session.map(|session| session.seconds());
-                if let Some((least, _)) = least.zip(ours).filter(|(least, ours)| least > ours) {
-                    self.set_session(side, Some((least, true)));
+                let longer = least.zip(ours).filter(|(least, ours)| least > ours);
+                match longer {
+                    // It is alive, and gets no more.
+                    Some((least, _)) if least > MOST => self.prolong(side, None),
+                    Some((least, _)) => {
+                        self.set_session(side, Some((least, true)));
+                        self.prolong(side, Some(AGAIN));
+                    }
+                    None => self.prolong(side, Some(AGAIN)),
                 }
-                self.prolong(side, Some(AGAIN));
             }
             491 | 500 => self.prolong(side, Some(AGAIN)),
             // It would not, but it is alive, and that was the question.
@@ -404,6 +453,19 @@ impl Turn<'_> {
         let tag = self.call.leg(side).local_tag;
         self.respond(server, (422, tag), b"", put_least);
     }
+}
+
+/// Whether a session description has keys in it (RFC 4568, RFC 4567, RFC 8866 §5.12).
+fn holds_keys(body: &[u8]) -> bool {
+    let lines = body.split(|byte| matches!(byte, b'\r' | b'\n'));
+    lines.into_iter().any(|line| {
+        [b"a=crypto:".as_slice(), b"a=key-mgmt:", b"k="]
+            .iter()
+            .any(|key| {
+                line.get(..key.len())
+                    .is_some_and(|it| it.eq_ignore_ascii_case(key))
+            })
+    })
 }
 
 /// Says what the least interval is.

@@ -171,7 +171,11 @@ impl Control {
         self.phase = match self.phase {
             Phase::Serving => {
                 let seconds = self.stop_after.as_secs();
-                tracing::info!(calls, seconds, "stopping: new calls are refused");
+                tracing::info!(
+                    calls,
+                    seconds,
+                    "stopping: new calls are refused, except emergency calls"
+                );
                 self.tell_all(|| Letter::Command(Command::Drain));
                 Phase::Draining(Instant::now() + self.stop_after)
             }
@@ -182,7 +186,10 @@ impl Control {
             }
             Phase::HangingUp(_) => {
                 if calls > 0 {
-                    tracing::warn!(calls, "calls are left that could not be hung up");
+                    tracing::warn!(
+                        calls,
+                        "calls are left: to emergency numbers, or such as could not be hung up"
+                    );
                 }
                 self.tell_all(|| Letter::Stop);
                 // Far enough: the threads end at their next turn.

@@ -51,7 +51,7 @@ impl Answer {
     fn refresh(&mut self, now: Nanos, seconds: u32) {
         // What has run out is not refreshed any more.
         if self.expires.is_none_or(|at| now < at) {
-            self.expires = Some(now + u64::from(seconds) * SEC);
+            self.expires = expiry(now, seconds);
         }
     }
 
@@ -67,6 +67,11 @@ impl Answer {
             .flatten()
             .min()
     }
+}
+
+/// When a session timer runs out. One for ages is as good as none.
+fn expiry(now: Nanos, seconds: u32) -> Option<Nanos> {
+    (seconds <= 1_800).then_some(now + u64::from(seconds) * SEC)
 }
 
 /// A call at a carrier.
@@ -241,9 +246,7 @@ impl Bill {
                     invited,
                     from: now,
                     bye: None,
-                    expires: wire
-                        .session
-                        .map(|(seconds, _)| now + u64::from(seconds) * SEC),
+                    expires: wire.session.and_then(|(seconds, _)| expiry(now, seconds)),
                     hung_up: None,
                     acked: false,
                 });

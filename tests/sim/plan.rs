@@ -127,6 +127,8 @@ pub enum Session {
     Ours,
     /// 422 first.
     TooSmall,
+    /// It agrees to far more than anyone asked for.
+    Ages,
 }
 
 /// What a callee does.
@@ -364,11 +366,12 @@ fn callee(rng: &mut Rng, mood: Mood, inbound: bool) -> Callee {
         2 => OnCancel::Ignore,
         _ => OnCancel::Silence,
     };
-    let session = match rng.weighted(&[40, 40, 15, 5]) {
+    let session = match rng.weighted(&[40, 40, 15, 5, 5]) {
         0 => Session::None,
         1 => Session::Theirs,
         2 => Session::Ours,
-        _ => Session::TooSmall,
+        3 => Session::TooSmall,
+        _ => Session::Ages,
     };
     let mut side = side(rng, mood);
     if inbound {

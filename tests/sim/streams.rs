@@ -5,34 +5,7 @@ use crate::link::{SEC, Stream};
 use crate::net::{Event, Fault};
 use crate::rules::Places;
 use crate::seen::Met;
-use crate::tap::{CARRIER_MARK, PBX_MARK};
-use crate::text::Host;
 use crate::world::{CALM, Waiting, World};
-
-/// The machines of a run: PBXs, carriers, a stranger.
-pub fn hosts(places: Places) -> Vec<Host> {
-    let mut hosts = Vec::new();
-    let mut add = |ip: String, mark| {
-        let addr = format!("{ip}:5060").parse().expect("an address");
-        let core = "10.5.0.1:5060".into();
-        let stream = places.is_stream(hosts.len() as u64);
-        hosts.push(Host {
-            stream,
-            addr,
-            ip,
-            mark,
-            core,
-        });
-    };
-    for tenant in 0..places.tenants {
-        add(format!("10.1.{tenant}.1"), PBX_MARK);
-    }
-    for carrier in 0..places.carriers {
-        add(format!("10.9.{carrier}.1"), CARRIER_MARK);
-    }
-    add("203.0.113.9".into(), "stranger");
-    hosts
-}
 
 /// Their connections, where they have any.
 pub fn draw(places: Places) -> Vec<Option<Stream>> {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use tollgate::policy::RuleSet;
 
 use crate::bill::Bill;
+use crate::block::{self, Gate};
 use crate::calendar::{day, wall};
 use crate::core::{Core, Origin, Out};
 use crate::link::{Links, MS, Nanos, SEC};
@@ -16,16 +17,16 @@ use crate::prices::Prices;
 use crate::rng::Rng;
 use crate::rules::{Places, Rules};
 use crate::seen::{Met, Seen};
-use crate::streams::{self, hosts};
+use crate::streams;
 use crate::tap::{Breach, Records, Sent, Tap, Turn};
-use crate::text::Host;
+use crate::text::{Host, hosts};
 use crate::trace::Trace;
 use crate::wire::Wire;
 
 /// When the faults stop and everybody hangs up.
 pub const CALM: Nanos = 600 * SEC;
 /// By when everything must be at rest: the longest call and its teardown.
-const REST: Nanos = CALM + 1_000 * SEC;
+const REST: Nanos = CALM + 4_000 * SEC;
 
 /// What a run came to.
 pub struct Outcome {
@@ -49,7 +50,7 @@ pub enum Waiting {
 
 struct Shard {
     rules: usize,
-    draining: bool,
+    gate: Gate,
     stalled: bool,
     waiting: Vec<Waiting>,
     /// Turns at one moment, to find a shard that spins.
@@ -168,7 +169,7 @@ impl World {
         for _ in 0..shards {
             world.shards.push(Shard {
                 rules: 0,
-                draining: false,
+                gate: Gate::default(),
                 stalled: false,
                 waiting: Vec::new(),
                 turns: (0, 0),
@@ -202,6 +203,7 @@ impl World {
             self.net.at(at, Event::Fault(Fault::Stall(shard, span)));
         }
         self.schedule_closes();
+        block::schedule(&mut self.net, shards as u8, self.peers.tenants.into(), CALM);
         let ending = self.net.rng.weighted(&[60, 25, 15]);
         if ending > 0 {
             let at = CALM - 20 * SEC - self.net.rng.below(60 * SEC);
@@ -213,7 +215,8 @@ impl World {
                 }
             }
         }
-        // An emergency call may last for a day, and its peer may be dead.
+        // A call may last for a day, and its peers may be dead. One to an emergency
+        // number ends by its session timers alone.
         for shard in 0..shards as u8 {
             self.net
                 .at(CALM + 650 * SEC, Event::Fault(Fault::HangUpAll(shard)));
@@ -306,7 +309,11 @@ impl World {
                 self.tick(shard);
             }
             Fault::Close(peer) => self.close(peer),
-            Fault::Rules(shard, _) | Fault::Drain(shard) | Fault::HangUpAll(shard) => {
+            Fault::Rules(shard, _)
+            | Fault::Drain(shard)
+            | Fault::HangUpAll(shard)
+            | Fault::Block(shard, _)
+            | Fault::Look(shard) => {
                 self.input(shard, Waiting::Fault(fault));
             }
         }
@@ -356,8 +363,18 @@ impl World {
             Waiting::Fault(Fault::Drain(_)) => {
                 self.net.seen.note(Met::Drained);
                 self.core.drain(shard, now);
-                self.shards[usize::from(shard)].draining = true;
+                self.shards[usize::from(shard)].gate.draining = true;
                 self.turn(shard, None);
+            }
+            Waiting::Fault(Fault::Block(_, block)) => {
+                self.core.block(shard, now, block);
+                self.shards[usize::from(shard)].gate.block = block.map(|it| (it, now));
+                self.turn(shard, None);
+            }
+            Waiting::Fault(look @ Fault::Look(_)) => {
+                if let Some(at) = self.tapped(shard, |tap, turn| tap.look(turn)) {
+                    self.net.at(at, Event::Fault(look));
+                }
             }
             Waiting::Fault(_) => {
                 self.net.seen.note(Met::HungUpAll);
@@ -402,7 +419,10 @@ impl World {
                 }
             }
         }
-        self.tapped(shard, input, &sent);
+        self.tapped(shard, |tap, turn| match &input {
+            Some((from, wire)) => tap.message(turn, *from, wire, &sent),
+            None => tap.other(turn, &sent),
+        });
         for packet in &sent {
             self.trace
                 .packet(now, &self.peers, packet.to, &packet.wire, "<--");
@@ -449,7 +469,8 @@ impl World {
         })
     }
 
-    fn tapped(&mut self, shard: u8, input: Option<(u8, Rc<Wire>)>, sent: &[Sent]) {
+    /// Has the tap look at a shard, under the rules that it has now.
+    fn tapped<T>(&mut self, shard: u8, look: impl FnOnce(&mut Tap, &mut Turn<'_>) -> T) -> T {
         let state = &self.shards[usize::from(shard)];
         let core = &self.core;
         let shards = |call_id: &[u8]| core.shard_of(call_id);
@@ -457,16 +478,13 @@ impl World {
             now: self.net.now,
             shard,
             rules: &self.rules[state.rules],
-            draining: state.draining,
+            gate: state.gate,
             day: day(self.wall, self.net.now),
             shards: &shards,
             seen: &mut self.net.seen,
             peers: &mut self.peers,
         };
-        match &input {
-            Some((from, wire)) => self.tap.message(&mut turn, *from, wire, sent),
-            None => self.tap.other(&mut turn, sent),
-        }
+        look(&mut self.tap, &mut turn)
     }
 
     /// Nothing happens any more: is everything as it should be?
@@ -479,7 +497,7 @@ impl World {
             now: self.net.now + SEC,
             shard: 0,
             rules: &self.rules[0],
-            draining: false,
+            gate: Gate::default(),
             day: 0,
             shards: &none,
             seen: &mut self.net.seen,

@@ -53,3 +53,53 @@ fn no_call_leaves_with_more_fields_than_are_read() {
         sound(&text);
     }
 }
+
+/// After most codes a phone system tries no other trunk (603), or not for long
+/// (Retry-After).
+#[test]
+fn a_failed_emergency_call_is_503_whatever_the_carrier_says() {
+    for status in [
+        "300 Multiple Choices",
+        "401 Unauthorized",
+        "403 Forbidden",
+        "404 Not Found",
+        "408 Request Timeout",
+        "480 Temporarily Unavailable",
+        "484 Address Incomplete",
+        "486 Busy Here",
+        "488 Not Acceptable Here",
+        "500 Server Error",
+        "503 Unavailable",
+        "600 Busy Everywhere",
+        "603 Decline",
+        "604 Nowhere",
+        "606 Not Acceptable",
+    ] {
+        let mut world = World::new();
+        let out = world.send(PBX, &invite("110", "e1"))[1].1.clone();
+        let sent = world.send(CARRIER, &answer(&out, status, "c", "Retry-After: 3600\n"));
+        let (_, failed) = sent.iter().find(|(to, _)| to == PBX).unwrap();
+        assert!(failed.starts_with("SIP/2.0 503 "), "{status}: {failed}");
+        assert!(!failed.contains("Retry-After"), "{status}: {failed}");
+    }
+    // It rings for ever.
+    let mut world = World::new();
+    world.send(PBX, &invite("110", "e1"));
+    let sent = world.pass(40);
+    let (_, failed) = sent.iter().find(|(to, _)| to == PBX).unwrap();
+    assert!(failed.starts_with("SIP/2.0 503 "), "{failed}");
+}
+
+#[test]
+fn a_stop_leaves_emergency_calls_up() {
+    let mut world = World::new();
+    let rings = world.send(PBX, &invite("110", "e1"))[1].1.clone();
+    let talks = world.send(PBX, &invite("119", "e2"))[1].1.clone();
+    let contact = "Contact: <sip:c@127.0.0.2:5070>\n";
+    world.send(CARRIER, &answer(&talks, "200 OK", "c", contact));
+    world.take(Input::Command(Command::Drain));
+    let sent = world.take(Input::Command(Command::HangUpAll));
+    assert!(sent.is_empty(), "{sent:#?}");
+    let sent = world.send(CARRIER, &answer(&rings, "200 OK", "c", contact));
+    assert!(sent[0].1.starts_with("SIP/2.0 200 "), "{sent:#?}");
+}

@@ -8,7 +8,7 @@ const STATES: [State; 4] = [
     State::Completed,
     State::Accepted,
 ];
-const EVENTS: [Event; 8] = [
+const EVENTS: [Event; 9] = [
     Event::Provisional,
     Event::Success,
     Event::Failure,
@@ -17,6 +17,7 @@ const EVENTS: [Event; 8] = [
     Event::End,
     Event::SendFailed,
     Event::Closed,
+    Event::NeverLeft,
 ];
 
 fn after(seconds: u64) -> Clock {
@@ -70,7 +71,7 @@ fn figure(state: State, event: Event) -> Option<(State, Todo)> {
                 },
             )
         }
-        (S::Calling, E::SendFailed) => (S::Calling, Todo::over(Over::Failed)),
+        (S::Calling, E::SendFailed | E::NeverLeft) => (S::Calling, Todo::over(Over::Failed)),
         (S::Calling | S::Proceeding, E::End) => (state, Todo::over(Over::TimedOut)),
         (S::Proceeding, E::Provisional) => (state, Todo::pass(Pass::First)),
         (S::Calling, E::Closed) => (state, Todo::over(Over::Cut)),

@@ -45,6 +45,7 @@ enum Event {
     SendFailed,
     /// The connection has closed.
     Closed,
+    NeverLeft,
 }
 
 impl Machine {
@@ -69,6 +70,7 @@ impl Machine {
                     Event::Timer(Which::End) => InviteEvent::End,
                     Event::SendFailed => InviteEvent::SendFailed,
                     Event::Closed => InviteEvent::Closed,
+                    Event::NeverLeft => InviteEvent::NeverLeft,
                 };
                 machine.step(event, timers, reliable)
             }
@@ -78,7 +80,7 @@ impl Machine {
                     Event::Response(200..) => OtherEvent::Final,
                     Event::Timer(Which::Resend) => OtherEvent::Resend,
                     Event::Timer(Which::End) => OtherEvent::End,
-                    Event::SendFailed => OtherEvent::SendFailed,
+                    Event::SendFailed | Event::NeverLeft => OtherEvent::SendFailed,
                     Event::Closed => OtherEvent::Closed,
                 };
                 machine.step(event, timers, reliable)
@@ -108,6 +110,28 @@ impl<U: Copy> Table<U> {
     ) -> Option<ClientKey> {
         let id = client_id(branch, method);
         self.start_client(now, id, flow, method, packet, Some(owner), out)
+    }
+
+    /// Takes up an INVITE that was sent before a restart: nothing is sent, and it
+    /// waits for what comes, or for [`Table::cancel`]. `packet` is what a CANCEL or
+    /// an ACK is made from. `None` as for [`Table::request`].
+    pub fn resume_invite(
+        &mut self,
+        flow: Flow,
+        branch: Token,
+        packet: Packet,
+        owner: U,
+    ) -> Option<ClientKey> {
+        self.insert_client(Client {
+            id: client_id(branch, Method::Invite),
+            flow,
+            machine: Machine::Invite(InviteClient::resumed()),
+            method: Method::Invite,
+            owner: Some(owner),
+            packet: Some(packet),
+            reason: None,
+            clocks: Clocks::default(),
+        })
     }
 
     #[expect(
@@ -230,6 +254,10 @@ impl<U: Copy> Table<U> {
     /// A step for a failure, in which nothing is sent.
     pub(super) fn client_send_failed(&mut self, now: Mono, key: ClientKey) -> Option<Over> {
         self.step_client(now, key, Event::SendFailed, &mut Vec::new())
+    }
+
+    pub(super) fn client_never_left(&mut self, now: Mono, key: ClientKey) -> Option<Over> {
+        self.step_client(now, key, Event::NeverLeft, &mut Vec::new())
     }
 
     /// Tells the requests that went out over a connection that it has closed: `flow`

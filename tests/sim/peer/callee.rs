@@ -9,6 +9,9 @@ use crate::seen::Met;
 use crate::text::Body;
 use crate::wire::{Method, REL, TIMER, Wire, hash2};
 
+/// Session intervals that nobody may agree to, in seconds.
+const AGES: [u32; 3] = [2_000, 86_400, u32::MAX];
+
 impl Peers {
     /// The first INVITE of a call came.
     pub(super) fn called(&mut self, net: &mut Net, peer: u8, tx: u32, wire: &Rc<Wire>) {
@@ -187,13 +190,21 @@ impl Peers {
             Session::None => return String::new(),
             Session::Theirs | Session::TooSmall => false,
             Session::Ours => true,
+            Session::Ages => net.rng.permille(500),
         };
         let (Some((seconds, refresher)), true) = (request.session, request.supported & TIMER != 0)
         else {
             return String::new();
         };
         // §9: who is asked to refresh by the request, does.
-        let mine = refresher.map_or(ours, |uac| !uac);
+        let ages = plan.callee.session == Session::Ages;
+        let mine = refresher.filter(|_| !ages).map_or(ours, |uac| !uac);
+        let seconds = if ages {
+            net.seen.note(Met::SessionForAges);
+            *net.rng.pick(&AGES)
+        } else {
+            seconds
+        };
         let timer = Timer {
             seconds,
             mine,
@@ -291,6 +302,9 @@ impl Peers {
             } else {
                 "uac"
             };
+            let plan = &self.plans[self.legs[leg as usize].plan as usize];
+            let ages = plan.callee.session == Session::Ages && !self.legs[leg as usize].caller;
+            let seconds = if ages { *net.rng.pick(&AGES) } else { seconds };
             extra = format!("Require: timer\r\nSession-Expires: {seconds};refresher={who}\r\n");
             if let Some(timer) = &mut self.legs[leg as usize].timer {
                 timer.refreshed = net.now;

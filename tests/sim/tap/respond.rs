@@ -1,6 +1,7 @@
 //! The responses that come out of the core.
 
 use super::{Id, Sent, Tap, Turn, in_key, tag_hash};
+use crate::dial::Group;
 use crate::peer::T64;
 use crate::seen::Met;
 use crate::wire::{Method, REL, Wire, hash2};
@@ -160,6 +161,14 @@ impl Tap {
             ));
         }
         let first = server.request.to_tag.is_empty();
+        let plan = self
+            .plan
+            .and_then(|plan| turn.peers.plans.get(plan as usize));
+        let emergency = plan.is_some_and(|it| it.dial.group == Group::Emergency && !it.inbound);
+        let relays = first && emergency && server.relay.is_some();
+        if relays && wire.code >= 300 && !matches!(wire.code, 487 | 503) {
+            return Err(format!("an emergency call failed with {}", wire.code));
+        }
         let relayed = server
             .relay
             .map(|relay| self.clients[relay].answer.map(|a| a.0));
