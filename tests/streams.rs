@@ -15,9 +15,11 @@ mod peer;
 #[path = "streams/world.rs"]
 mod world;
 
+use std::net::UdpSocket;
 use std::time::Duration;
 
 use peer::{header, response, within};
+use tollgate::base::limits::STREAMS_PER_SOURCE;
 use world::{Version, World};
 
 /// Long enough for anything that is to come, on a busy machine.
@@ -129,6 +131,55 @@ fn what_has_no_certain_end_closes_the_connection_and_is_never_seen() {
         None,
         "the inner INVITE was seen"
     );
+    world.stop();
+}
+
+#[test]
+fn what_is_too_long_for_a_datagram_goes_over_tcp_where_the_carrier_takes_it() {
+    let mut world = World::with_datagrams_first();
+    let datagrams = UdpSocket::bind(world.carrier.address()).unwrap();
+    datagrams.set_read_timeout(Some(PATIENCE)).unwrap();
+    let mut datagram = vec![0; 65_535];
+    let mut receive = || {
+        let (length, from) = datagrams.recv_from(&mut datagram).unwrap();
+        (
+            String::from_utf8_lossy(&datagram[..length]).into_owned(),
+            from,
+        )
+    };
+    world.pbx.send(&world.invite("+442071838750", "short"));
+    let (invite, tollgate) = receive();
+    assert!(header(&invite, "Via").starts_with("SIP/2.0/UDP "));
+    let busy = response(&invite, "486 Busy Here", &[]);
+    datagrams.send_to(busy.as_bytes(), tollgate).unwrap();
+    world.pbx.expect("SIP/2.0 486 ");
+    assert!(receive().0.starts_with("ACK "));
+    world
+        .pbx
+        .send(&world.long_invite("+442071838750", "long", 1_300));
+    let invite = world.carrier.expect("INVITE ");
+    assert!(header(&invite, "Via").starts_with("SIP/2.0/TCP "));
+    assert!(header(&invite, "Contact").ends_with(";transport=tcp>"));
+    world.carrier.send(&response(&invite, "486 Busy Here", &[]));
+    world.carrier.expect("ACK ");
+    world.pbx.expect("SIP/2.0 486 ");
+    world.stop();
+}
+
+#[test]
+fn one_source_has_no_more_than_its_share_of_connections() {
+    let world = World::start(Version::V4);
+    let mut first = world.connect_pbx();
+    let others: Vec<_> = (2..STREAMS_PER_SOURCE)
+        .map(|_| world.connect_pbx())
+        .collect();
+    // The phone system of this world has one itself.
+    let mut further = world.connect_pbx();
+    further.try_send(&world.options("further"));
+    assert_eq!(further.until_closed(), b"");
+    first.send(&world.options("first"));
+    first.expect("SIP/2.0 200 ");
+    drop(others);
     world.stop();
 }
 

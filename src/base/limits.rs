@@ -228,17 +228,23 @@ pub const CLOSING_S: u32 = 32;
 /// restart. At the limit the oldest are forgotten.
 pub const CLOSING_CALLS: usize = 1 << 16;
 
-/// Connections (TCP and TLS) that peers may have open at once, if the system allows so
-/// many files. At the limit one that has said nothing whole is closed for a new one; if
-/// there is none, the new one is closed.
+/// Connections (TCP and TLS) that may be open at once, if the system allows so many
+/// files: three of four for those that peers make, one of four for ours. At the limit
+/// one that has said nothing whole is closed for a new one; if there is none, the new
+/// one is closed, or what was to be sent over it could not be.
 pub const STREAMS: usize = 1 << 14;
 
-/// Connections that one address may have open at once. At the limit further ones are
-/// closed. Some programs make one for each call.
+/// Connections that one address may have open at once, and as many that we may have to
+/// it. At the limit there are no further ones. Some programs make one for each call.
 pub const STREAMS_PER_SOURCE: usize = 1 << 10;
 
 /// Open files that are left for everything but connections.
 pub const FILES_BESIDE: usize = 128;
+
+/// Bytes of a request above which it does not fit a datagram for sure (RFC 3261
+/// §18.1.1, where nobody knows what the path takes): it goes over TCP, if its peer's
+/// `large_over_tcp` says that it may.
+pub const LARGE_REQUEST_BYTES: usize = 1_300;
 
 /// What one read from a connection takes, in bytes. What is left waits for the next.
 pub const STREAM_READ_BYTES: usize = 1 << 16;
@@ -246,6 +252,10 @@ pub const STREAM_READ_BYTES: usize = 1 << 16;
 /// Bytes that wait to be written to one connection. At the limit further messages
 /// cannot be sent, which their senders are told.
 pub const STREAM_QUEUE_BYTES: usize = 1 << 18;
+
+/// Bytes that wait to be written, over all connections. At the limit further messages
+/// cannot be sent, which their senders are told.
+pub const STREAM_QUEUES_BYTES: usize = 1 << 28;
 
 /// Bytes of messages that are not whole yet, over all connections. At the limit the
 /// connection that adds to them is closed.

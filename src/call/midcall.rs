@@ -170,10 +170,50 @@ impl Turn<'_> {
             return;
         }
         let (cseq, branch) = (self.call.leg_mut(to).next_cseq(), self.tools.mint.token());
-        let Some((ends_tag, far)) = self.call.ends(to, tag, arrived.sender_tag()) else {
+        let mut onward = self.onward(side, (tag, rack), (cseq, branch), arrived);
+        if matches!(&onward, Some((_, packet)) if self.outgrows(to, packet)) {
+            onward = self.onward(side, (tag, rack), (cseq, branch), arrived);
+        }
+        let Some((flow, packet)) = onward else {
             self.refuse(server, side, 481);
             return;
         };
+        let message = arrived.message;
+        let method = arrived.essentials.cseq.method;
+        if method == Method::Invite {
+            self.tools
+                .respond(self.now, server, (100, None), b"", self.out, |_| {});
+        }
+        let exchange = Exchange {
+            method,
+            opening: false,
+            from: side,
+            server: Some(server),
+            client: None,
+            tag,
+            server_cseq: arrived.essentials.cseq.number,
+            client_cseq: cseq,
+            offer: Offer::of(message),
+            stage: Stage::Open,
+            offered: self.description_to_keep(to, message.body()),
+        };
+        if matches!(method, Method::Invite | Method::Update) {
+            self.refresh_target(side, message);
+        }
+        self.send_exchange(exchange, flow, branch, packet);
+    }
+
+    /// A request as the other leg gets it, and the way there. `None` if it has no such
+    /// dialog.
+    fn onward(
+        &mut self,
+        side: Side,
+        (tag, rack): (Token, Option<(u32, u32)>),
+        (cseq, branch): (u32, Token),
+        arrived: &Arrived<'_>,
+    ) -> Option<(Flow, Packet)> {
+        let to = side.other();
+        let (ends_tag, far) = self.call.ends(to, tag, arrived.sender_tag())?;
         let message = arrived.message;
         let method = arrived.essentials.cseq.method;
         let leg = self.call.leg(to);
@@ -201,28 +241,7 @@ impl Turn<'_> {
         }
         topology::carry(&mut draft, message);
         topology::carry_tags(&mut draft, message, HeaderId::Supported, true);
-        let packet = draft.seal(Some(message.body()));
-        if method == Method::Invite {
-            self.tools
-                .respond(self.now, server, (100, None), b"", self.out, |_| {});
-        }
-        let exchange = Exchange {
-            method,
-            opening: false,
-            from: side,
-            server: Some(server),
-            client: None,
-            tag,
-            server_cseq: arrived.essentials.cseq.number,
-            client_cseq: cseq,
-            offer: Offer::of(message),
-            stage: Stage::Open,
-            offered: self.description_to_keep(to, message.body()),
-        };
-        if matches!(method, Method::Invite | Method::Update) {
-            self.refresh_target(side, message);
-        }
-        self.send_exchange(exchange, flow, branch, packet);
+        Some((flow, draft.seal(Some(message.body()))))
     }
 
     /// What RAck has to say on the other leg (RFC 3262 §7.2): the RSeq as it

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use crate::base::token::Token;
 use crate::record::{self, Record, Side};
 use crate::sip::draft::{Draft, Packet};
 use crate::sip::fields::{Refresher, SessionExpires, min_se};
@@ -303,33 +304,12 @@ impl Turn<'_> {
 
     fn send_refresh(&mut self, side: Side, method: Method) {
         let (cseq, branch) = (self.call.leg_mut(side).next_cseq(), self.tools.mint.token());
+        let mut packet = self.refresh_packet(side, method, cseq, branch);
+        if self.outgrows(side, &packet) {
+            packet = self.refresh_packet(side, method, cseq, branch);
+        }
         let leg = self.call.leg(side);
-        let here = self.tools.here.at(leg.flow.listener);
-        let ends = Ends {
-            leg,
-            local_tag: leg.local_tag,
-            far: &leg.far,
-            here,
-        };
-        let head = Head {
-            method: method.as_str().as_bytes(),
-            cseq,
-            branch,
-            max_forwards: super::MAX_FORWARDS,
-        };
         let flow = topology::next_hop(&self.tools.rules, leg.flow, &leg.far);
-        let mut draft = topology::request(&mut self.tools.scratch, &ends, &head);
-        topology::put_contact(&mut draft, here, leg.flow.transport);
-        draft.put(HeaderId::Supported, b"timer");
-        put_again(&mut draft, leg.session);
-        let packet: Packet = match (&leg.description, method) {
-            (Some(description), Method::Invite) => {
-                draft.put(HeaderId::Allow, topology::ALLOW);
-                draft.put(HeaderId::ContentType, b"application/sdp");
-                draft.seal(Some(description))
-            }
-            _ => draft.seal(None),
-        };
         let exchange = Exchange {
             method,
             opening: false,
@@ -347,6 +327,35 @@ impl Turn<'_> {
         // A little later than the request itself times out.
         let wait = self.tools.timers.t1 * 66;
         self.look_again(side, wait);
+    }
+
+    fn refresh_packet(&mut self, side: Side, method: Method, cseq: u32, branch: Token) -> Packet {
+        let leg = self.call.leg(side);
+        let here = self.tools.here.at(leg.flow.listener);
+        let ends = Ends {
+            leg,
+            local_tag: leg.local_tag,
+            far: &leg.far,
+            here,
+        };
+        let head = Head {
+            method: method.as_str().as_bytes(),
+            cseq,
+            branch,
+            max_forwards: super::MAX_FORWARDS,
+        };
+        let mut draft = topology::request(&mut self.tools.scratch, &ends, &head);
+        topology::put_contact(&mut draft, here, leg.flow.transport);
+        draft.put(HeaderId::Supported, b"timer");
+        put_again(&mut draft, leg.session);
+        match (&leg.description, method) {
+            (Some(description), Method::Invite) => {
+                draft.put(HeaderId::Allow, topology::ALLOW);
+                draft.put(HeaderId::ContentType, b"application/sdp");
+                draft.seal(Some(description))
+            }
+            _ => draft.seal(None),
+        }
     }
 
     /// The connection closed under a refresh of ours: often it is only found out

@@ -4,7 +4,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use crate::base::flow::{Flow, Transport};
-use crate::base::limits::REASON_BYTES;
+use crate::base::limits::{LARGE_REQUEST_BYTES, REASON_BYTES};
 use crate::base::token::Token;
 use crate::policy::{Peer, RuleSet};
 use crate::sip::draft::Draft;
@@ -158,6 +158,21 @@ pub(super) fn next_hop(rules: &RuleSet, flow: Flow, far: &Far) -> Flow {
         connection: flow.connection.filter(|_| same_host),
         ..flow
     }
+}
+
+/// The way of a request of so many bytes that is too long for a datagram, where its
+/// peer has another (RFC 3261 §18.1.1). `None` if it goes as it is.
+pub(super) fn way_of_large(rules: &RuleSet, flow: Flow, bytes: usize) -> Option<Flow> {
+    if flow.transport.is_reliable() || bytes <= LARGE_REQUEST_BYTES {
+        return None;
+    }
+    let listener = rules.large_from(flow)?;
+    Some(Flow {
+        listener: listener.id,
+        transport: listener.transport,
+        local: None,
+        ..flow
+    })
 }
 
 /// The address that the dialog's route or target names, if it is the same peer's.

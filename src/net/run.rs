@@ -219,11 +219,16 @@ pub fn run_until(setup: Setup, stop: impl Future<Output = ()>) -> Result<(), Run
     }
     streams.stop();
     served?;
-    let live = setup.counters.places();
+    look_for_leaks(&setup.counters);
+    Ok(())
+}
+
+/// When no call lives, nothing is held.
+fn look_for_leaks(counters: &Counters) {
+    let live = counters.places();
     if live > 0 {
         tracing::warn!(live, "counters of live calls were not given back");
     }
-    Ok(())
 }
 
 /// The main thread's loop, and the signals that it serves.

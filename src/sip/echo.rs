@@ -280,7 +280,7 @@ mod tests {
             let essentials = Essentials::parse(message).unwrap();
             (
                 Echo::new(message, &essentials, from),
-                reply_to(&essentials, from),
+                reply_to(&essentials, from, Transport::Udp),
             )
         };
         assert_eq!(echo(&kept), echo(&message));

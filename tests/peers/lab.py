@@ -114,8 +114,6 @@ class Lab:
 
     program = Tollgate
 
-    program = Tollgate
-
     def __init__(self, directory, net, direct):
         self.directory, self.net, self.direct = directory, net, direct
         self.started = []

@@ -12,7 +12,7 @@ use socket2::{Domain, Socket, Type};
 use tokio::sync::oneshot;
 use tollgate::ledger::{Journal, Ledger};
 use tollgate::net::{self, RunError, Setup, Sockets, clock};
-use tollgate::policy::{Counters, Options, RuleSet, Source, Sources, compile};
+use tollgate::policy::{Blocks, Counters, Options, RuleSet, Source, Sources, compile};
 
 use super::peer::{Callee, Peer, Way, header, response, within};
 
@@ -60,6 +60,15 @@ fn any_port(host: &str) -> SocketAddr {
 
 impl World {
     pub(crate) fn start(version: Version) -> Self {
+        Self::start_with(version, "tcp", "")
+    }
+
+    /// One whose carrier takes datagrams, and what is too long for them over TCP.
+    pub(crate) fn with_datagrams_first() -> Self {
+        Self::start_with(Version::V4, "udp", "large_over_tcp = true\n")
+    }
+
+    fn start_with(version: Version, scheme: &str, more_of_carrier: &str) -> Self {
         static WORLDS: AtomicU32 = AtomicU32::new(0);
         let [here, pbx, carrier] = version.hosts();
         let tcp = TcpListener::bind((here, 0))
@@ -87,7 +96,7 @@ impl World {
         };
         let main = format!(
             "[[listen]]\naddress = \"tcp:{tcp}\"\n[[listen]]\naddress = \"udp:{udp}\"\n{more}\
-             [[carrier]]\nname = \"upstream\"\naddress = \"tcp:{}\"\n\
+             [[carrier]]\nname = \"upstream\"\naddress = \"{scheme}:{}\"\n{more_of_carrier}\
              sources = [\"127.0.0.22/32\"]\nnumber_format = \"e164\"\n",
             carrier.address()
         );
@@ -95,8 +104,10 @@ impl World {
         let setup = Setup {
             sockets: Sockets::open(&rules).unwrap(),
             rules: Arc::new(rules),
+            blocks: Blocks::default(),
             counters: Arc::clone(&counters),
             journals: (0..2).map(|shard| journal(&ledger, shard)).collect(),
+            restored: Vec::new(),
             bucket_key: ledger.key().unwrap(),
             directory: directory.clone(),
             stop_after: Duration::from_secs(5),
@@ -154,6 +165,15 @@ impl World {
         self.request("INVITE", &uri, id, &contact)
     }
 
+    /// The same with a body of this length.
+    pub(crate) fn long_invite(&self, number: &str, id: &str, length: usize) -> String {
+        let body = "a=x\r\n".repeat(length / 5);
+        let length = format!("Content-Length: {}\r\n\r\n{body}", body.len());
+        let invite = self.invite(number, id);
+        let invite = invite.replace("Content-Length: 0\r\n\r\n", &length);
+        invite.replace("Contact:", "Content-Type: application/sdp\r\nContact:")
+    }
+
     fn request(&self, method: &str, uri: &str, id: &str, more: &str) -> String {
         let via = self.pbx.via();
         format!(
@@ -209,7 +229,7 @@ impl World {
     pub(crate) fn stop(self) {
         self.stop.send(()).unwrap();
         self.thread.join().unwrap().unwrap();
-        assert_eq!(self.counters.live(), 0);
+        assert_eq!(self.counters.places(), 0);
         std::fs::remove_dir_all(&self.directory).unwrap();
     }
 }

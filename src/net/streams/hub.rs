@@ -129,22 +129,21 @@ impl Hub {
                 origin,
             } = transmit;
             let line = self.lines.borrow().find(flow);
-            let line = line.unwrap_or_else(|| self.connect(flow));
-            if line
-                .push(Unwritten::message(packet, shard, origin))
-                .is_err()
-            {
+            let queued = line
+                .or_else(|| self.connect(flow))
+                .is_some_and(|it| it.push(Unwritten::message(packet, shard, origin)).is_ok());
+            if !queued {
                 self.unsent(shard, origin, flow.remote, Errno::ENOBUFS);
             }
         }
     }
 
-    fn connect(self: &Rc<Self>, flow: Flow) -> Rc<Line> {
-        let line = self.lines.borrow_mut().connect(flow);
+    fn connect(self: &Rc<Self>, flow: Flow) -> Option<Rc<Line>> {
+        let line = self.lines.borrow_mut().connect(flow)?;
         let from = self.from.get(usize::from(flow.listener.0)).copied();
         talk::call(Rc::clone(self), Rc::clone(&line), from.flatten());
         self.count();
-        line
+        Some(line)
     }
 
     /// A message came over `line`. Its call's shard gets it.

@@ -1,14 +1,15 @@
 //! A connection as the rest of the thread sees it: who is at its end, and what is
 //! to be written to it.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
+use std::rc::Rc;
 use std::task::Waker;
 
 use smallvec::SmallVec;
 
 use crate::base::flow::{ConnectionId, Flow};
-use crate::base::limits::STREAM_QUEUE_BYTES;
+use crate::base::limits::{STREAM_QUEUE_BYTES, STREAM_QUEUES_BYTES};
 use crate::sip::Packet;
 use crate::transaction::Origin;
 
@@ -21,6 +22,8 @@ pub(super) struct Line {
     /// The peer made it.
     pub(super) accepted: bool,
     state: RefCell<State>,
+    /// Bytes in the queues of all lines.
+    queued: Rc<Cell<usize>>,
 }
 
 #[derive(Debug, Default)]
@@ -92,7 +95,12 @@ impl Unwritten {
 }
 
 impl Line {
-    pub(super) fn new(id: ConnectionId, flow: Flow, accepted: bool) -> Self {
+    pub(super) fn new(
+        id: ConnectionId,
+        flow: Flow,
+        accepted: bool,
+        queued: &Rc<Cell<usize>>,
+    ) -> Self {
         let flow = Flow {
             connection: Some(id),
             ..flow
@@ -102,6 +110,7 @@ impl Line {
             flow,
             accepted,
             state: RefCell::default(),
+            queued: Rc::clone(queued),
         }
     }
 
@@ -109,10 +118,14 @@ impl Line {
     /// does not read is not waited for.
     pub(super) fn push(&self, unwritten: Unwritten) -> Result<(), Unwritten> {
         let mut state = self.state.borrow_mut();
-        let bytes = state.bytes.saturating_add(unwritten.all().len());
-        if bytes > STREAM_QUEUE_BYTES && !state.queue.is_empty() {
+        let length = unwritten.all().len();
+        let bytes = state.bytes.saturating_add(length);
+        let queued = self.queued.get().saturating_add(length);
+        let full = bytes > STREAM_QUEUE_BYTES || queued > STREAM_QUEUES_BYTES;
+        if full && !state.queue.is_empty() {
             return Err(unwritten);
         }
+        self.queued.set(queued);
         if let Some((shard, Origin::Client(_))) = unwritten.sender()
             && !state.asked.contains(&shard)
         {
@@ -169,6 +182,7 @@ impl Line {
         };
         let mut left = taken(&result);
         state.bytes = state.bytes.saturating_sub(left);
+        self.queued.set(self.queued.get().saturating_sub(left));
         while let Some(first) = state.queue.front_mut() {
             let rest = first.rest().len();
             if left < rest {
@@ -184,7 +198,8 @@ impl Line {
     /// Everything that was not written, and who asked something over it.
     pub(super) fn close(&self) -> (VecDeque<Unwritten>, SmallVec<[u16; 2]>) {
         let mut state = self.state.borrow_mut();
-        state.bytes = 0;
+        let left = std::mem::take(&mut state.bytes);
+        self.queued.set(self.queued.get().saturating_sub(left));
         let queue = std::mem::take(&mut state.queue);
         (queue, std::mem::take(&mut state.asked))
     }

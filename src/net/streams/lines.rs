@@ -18,13 +18,15 @@ pub(super) struct Lines {
     all: HashMap<ConnectionId, Entry>,
     /// Those that were made to an address, or that lead to it all the same.
     by_address: HashMap<(ListenerId, SocketAddr), ConnectionId>,
-    /// How many each address has made.
-    sources: HashMap<IpAddr, usize>,
+    /// How many each address has made, and how many we have made to it.
+    sources: HashMap<(bool, IpAddr), usize>,
     accepted: usize,
     /// Those that said nothing whole yet, the oldest first; some have, since.
     silent: VecDeque<ConnectionId>,
     /// How many there may be: what the system lets us open, less what else is.
     room: usize,
+    /// Bytes that wait to be written on all of them.
+    queued: Rc<Cell<usize>>,
 }
 
 #[derive(Debug)]
@@ -47,15 +49,13 @@ impl Lines {
     /// A connection that a peer made. `None` if there may be no more of them; where
     /// that is because of all peers together, one that has said nothing has to go.
     pub(super) fn accept(&mut self, flow: Flow) -> Option<Rc<Line>> {
-        let source = flow.remote.ip();
-        if self.sources.get(&source).copied().unwrap_or(0) >= STREAMS_PER_SOURCE {
+        if !self.has_share(flow, true) {
             return None;
         }
-        if self.accepted >= self.room {
+        if self.accepted >= self.room - self.room / 4 {
             let oldest = self.next_silent()?;
             oldest.unwant();
         }
-        *self.sources.entry(source).or_default() += 1;
         self.accepted += 1;
         let line = self.add(flow, true);
         if self.silent.len() > 2 * STREAMS {
@@ -66,12 +66,17 @@ impl Lines {
         Some(line)
     }
 
-    /// A connection that is to be made to where `flow` leads.
-    pub(super) fn connect(&mut self, flow: Flow) -> Rc<Line> {
+    /// A connection that is to be made to where `flow` leads. `None` if there may be
+    /// no more of them.
+    pub(super) fn connect(&mut self, flow: Flow) -> Option<Rc<Line>> {
+        let made = self.all.len().saturating_sub(self.accepted);
+        if made >= self.room / 4 || !self.has_share(flow, false) {
+            return None;
+        }
         let line = self.add(flow, false);
         let way = (flow.listener, flow.remote);
         self.by_address.insert(way, line.id);
-        line
+        Some(line)
     }
 
     /// The connection that leads where `flow` does: its own, or any.
@@ -114,14 +119,13 @@ impl Lines {
                 self.by_address.remove(&way);
             }
         }
-        if entry.line.accepted {
-            self.accepted = self.accepted.saturating_sub(1);
-            let source = flow.remote.ip();
-            if let Some(count) = self.sources.get_mut(&source) {
-                *count = count.saturating_sub(1);
-                if *count == 0 {
-                    self.sources.remove(&source);
-                }
+        let accepted = entry.line.accepted;
+        self.accepted = self.accepted.saturating_sub(usize::from(accepted));
+        let source = (accepted, flow.remote.ip());
+        if let Some(count) = self.sources.get_mut(&source) {
+            *count = count.saturating_sub(1);
+            if *count == 0 {
+                self.sources.remove(&source);
             }
         }
     }
@@ -137,7 +141,9 @@ impl Lines {
     fn add(&mut self, flow: Flow, accepted: bool) -> Rc<Line> {
         let id = NonZeroU64::MIN.saturating_add(self.last);
         self.last = self.last.saturating_add(1);
-        let line = Rc::new(Line::new(ConnectionId(id), flow, accepted));
+        let source = (accepted, flow.remote.ip());
+        *self.sources.entry(source).or_default() += 1;
+        let line = Rc::new(Line::new(ConnectionId(id), flow, accepted, &self.queued));
         let entry = Entry {
             line: Rc::clone(&line),
             heard: Cell::new(false),
@@ -145,6 +151,12 @@ impl Lines {
         };
         self.all.insert(line.id, entry);
         line
+    }
+
+    /// Whether one address may have another one.
+    fn has_share(&self, flow: Flow, accepted: bool) -> bool {
+        let source = (accepted, flow.remote.ip());
+        self.sources.get(&source).copied().unwrap_or(0) < STREAMS_PER_SOURCE
     }
 
     /// The oldest connection over which nothing whole was heard.
@@ -162,8 +174,10 @@ impl Lines {
 
 #[cfg(test)]
 mod tests {
+    use super::super::line::Unwritten;
     use super::*;
     use crate::base::flow::Transport;
+    use crate::base::limits::STREAM_QUEUE_BYTES;
 
     fn flow(remote: &str) -> Flow {
         Flow {
@@ -184,18 +198,53 @@ mod tests {
         assert!(lines.accept(flow("192.0.2.2:40000")).is_some());
         lines.remove(last.flatten().unwrap().id);
         assert!(lines.accept(from).is_some());
+        let port = |port: usize| flow(&format!("192.0.2.3:{port}"));
+        assert!((1..=STREAMS_PER_SOURCE).all(|it| lines.connect(port(it)).is_some()));
+        assert!(lines.connect(port(60_000)).is_none());
+        assert!(lines.connect(flow("192.0.2.4:5060")).is_some());
+    }
+
+    #[test]
+    fn what_peers_have_leaves_room_for_ours() {
+        let mut lines = Lines::new(8);
+        let peers: Vec<_> = (1..=9)
+            .filter_map(|it| lines.accept(flow(&format!("192.0.2.{it}:1"))))
+            .collect();
+        peers.iter().for_each(|it| lines.heard(it.id));
+        assert!(lines.accept(flow("192.0.2.10:1")).is_none());
+        for (port, fits) in [(1, true), (2, true), (3, false)] {
+            let made = lines.connect(flow(&format!("192.0.2.1:{port}")));
+            assert_eq!(made.is_some(), fits);
+        }
+    }
+
+    #[test]
+    fn who_does_not_read_is_not_waited_for() {
+        let mut lines = Lines::new(8);
+        let line = lines.connect(flow("192.0.2.1:1")).unwrap();
+        let ends: &'static [u8] = vec![b'\n'; STREAM_QUEUE_BYTES / 2].leak();
+        assert!(line.push(Unwritten::line_ends(ends)).is_ok());
+        assert!(line.push(Unwritten::line_ends(ends)).is_ok());
+        assert!(line.push(Unwritten::line_ends(b"\n")).is_err());
+        line.write(|_| 7, |taken| *taken);
+        assert!(line.push(Unwritten::line_ends(b"\n")).is_ok());
+        assert_eq!(lines.queued.get(), STREAM_QUEUE_BYTES - 6);
+        line.close();
+        assert_eq!(lines.queued.get(), 0);
     }
 
     #[test]
     fn who_has_said_nothing_makes_room() {
-        let mut lines = Lines::new(2);
+        let mut lines = Lines::new(3);
         let first = lines.accept(flow("192.0.2.1:1")).unwrap();
         let second = lines.accept(flow("192.0.2.2:1")).unwrap();
         lines.heard(first.id);
         let third = lines.accept(flow("192.0.2.3:1")).unwrap();
-        assert!(second.is_unwanted() && !first.is_unwanted());
         lines.heard(third.id);
-        assert!(lines.accept(flow("192.0.2.4:1")).is_none());
+        let fourth = lines.accept(flow("192.0.2.4:1")).unwrap();
+        assert!(second.is_unwanted() && !first.is_unwanted());
+        lines.heard(fourth.id);
+        assert!(lines.accept(flow("192.0.2.5:1")).is_none());
     }
 
     #[test]
@@ -212,7 +261,7 @@ mod tests {
         assert_eq!(lines.find(flow("192.0.2.1:5060")).unwrap().id, accepted.id);
         lines.remove(accepted.id);
         assert!(lines.find(answer).is_none());
-        let made = lines.connect(flow("192.0.2.1:5060"));
+        let made = lines.connect(flow("192.0.2.1:5060")).unwrap();
         assert_eq!(lines.find(answer).unwrap().id, made.id);
         lines.remove(made.id);
         assert_eq!(

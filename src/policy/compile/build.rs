@@ -246,6 +246,17 @@ impl<'z> Build<'z> {
         peers
     }
 
+    /// The listener from which large requests go over TCP, if they are to.
+    pub(super) fn listener_for_large(
+        &self,
+        wanted: Option<At<bool>>,
+        address: SocketAddr,
+        faults: &mut Faults<'_>,
+    ) -> Option<ListenerId> {
+        let at = wanted.filter(|it| it.value)?.with(address);
+        self.listener_for(Transport::Tcp, at, None, faults)
+    }
+
     /// The listener from which `address` is reached: the one named, or the first
     /// of the same transport and IP version.
     pub(super) fn listener_for(

@@ -245,6 +245,8 @@ fn carrier(build: &mut Build<'_>, table: &CarrierTable<'_>, faults: &mut Faults<
         let listener = build.listener_for(transport, at, table.listener, faults)?;
         Some((transport, at, listener))
     });
+    let large_from =
+        at.and_then(|(_, at)| build.listener_for_large(table.large_over_tcp, at.value, faults));
     let known = reached.and(id);
     build
         .carrier_names
@@ -257,6 +259,7 @@ fn carrier(build: &mut Build<'_>, table: &CarrierTable<'_>, faults: &mut Faults<
         transport,
         address: at.value,
         listener,
+        large_from,
         number_format,
         user_phone: table.user_phone.map(|it| it.value),
     });

@@ -439,6 +439,7 @@ fn inbound(
         transport,
         address: at.value,
         listener: build.listener_for(transport, at, table.listener, faults)?,
+        large_from: build.listener_for_large(table.large_over_tcp, at.value, faults),
     })
 }
 

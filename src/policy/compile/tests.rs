@@ -1,7 +1,7 @@
 use super::*;
-use crate::base::flow::{ListenerId, Transport};
 use crate::policy::diagnostic::Severity;
 
+mod listeners;
 mod numbering;
 mod tenants;
 
@@ -262,26 +262,6 @@ fn transports_and_names_not_served_yet_are_left_out_when_previewed() {
     assert_eq!(compiled(&sources, false).unwrap_err().len(), 3);
     let set = compiled(&sources, true).unwrap();
     assert_eq!((set.listeners().len(), set.carriers().len()), (1, 1));
-}
-
-#[test]
-fn each_is_reached_from_a_listener_of_its_transport() {
-    let tcp = MAIN.replace("udp:127.0.0.2:5070", "tcp:127.0.0.2:5070");
-    let faults = shown(compiled(&sources(&tcp, &[TENANT]), false));
-    assert_has(
-        &faults[0],
-        &["no listener can reach this IPv4 address over TCP", "tcp:"],
-    );
-    let both = format!("[[listen]]\naddress = \"tcp:127.0.0.1:5060\"\n{tcp}");
-    let set = compiled(&sources(&both, &[TENANT]), false).unwrap();
-    let carrier = &set.carriers()[0];
-    assert_eq!(
-        (carrier.transport, carrier.listener),
-        (Transport::Tcp, ListenerId(0))
-    );
-    let other = both.replace("sources =", "listener = \"udp:127.0.0.1:5060\"\nsources =");
-    let faults = shown(compiled(&sources(&other, &[TENANT]), false));
-    assert_has(&faults[0], &["another transport", "name a tcp: listener"]);
 }
 
 #[test]
