@@ -163,17 +163,18 @@ impl Net {
     pub fn send_in(&mut self, from: u8, wire: &Rc<Wire>) {
         self.said.push((from, Rc::clone(wire)));
         let on = self.links.connection(from);
-        self.carry(from, false, || Event::ToCore(from, Rc::clone(wire), on));
+        self.carry((from, true), || Event::ToCore(from, Rc::clone(wire), on));
     }
 
     /// Puts the core's packet on the link to a peer.
     pub fn send_out(&mut self, to: u8, wire: &Rc<Wire>) {
         let on = self.links.connection(to);
-        self.carry(to, true, || Event::ToPeer(to, Rc::clone(wire), on));
+        self.carry((to, false), || Event::ToPeer(to, Rc::clone(wire), on));
     }
 
-    fn carry(&mut self, peer: u8, out: bool, event: impl Fn() -> Event) {
-        if let Some(at) = self.links.stream(self.now, peer, out, &mut self.rng) {
+    fn carry(&mut self, peer: (u8, bool), event: impl Fn() -> Event) {
+        let (other, said) = peer;
+        if let Some(at) = self.links.stream(self.now, other, !said, &mut self.rng) {
             self.seen.note(Met::OverStream);
             return self.at(at, event());
         }
