@@ -202,3 +202,6 @@ fn tell(hub: &Hub, now: Instant, told: &mut Option<Instant>) {
         *told = Some(now);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -35,6 +35,7 @@ mod prices;
 mod rng;
 mod rules;
 mod runner;
+mod schedule;
 mod seen;
 mod streams;
 mod tap;

@@ -6,11 +6,11 @@ use std::sync::Arc;
 use tollgate::policy::RuleSet;
 
 use crate::bill::Bill;
-use crate::block::{self, Gate};
+use crate::block::Gate;
 use crate::calendar::{day, wall};
 use crate::core::{Core, Origin, Out};
 use crate::link::{Links, MS, Nanos, SEC};
-use crate::net::{Event, Fault, Net, Task};
+use crate::net::{Event, Fault, Net};
 use crate::peer::Peers;
 use crate::plan::{self, Mood};
 use crate::prices::Prices;
@@ -67,9 +67,9 @@ pub struct World {
     pub rules: Vec<Rules>,
     compiled: Vec<Option<Arc<RuleSet>>>,
     /// How late the driver wakes for a deadline.
-    late: Nanos,
+    pub late: Nanos,
     /// The longest stall.
-    stalled: Nanos,
+    pub stalled: Nanos,
     /// Sends that fail, of a thousand.
     failing: u64,
     pub wall: i64,
@@ -177,52 +177,6 @@ impl World {
         }
         world.schedule();
         world
-    }
-
-    /// Puts the calls and the faults into the queue.
-    fn schedule(&mut self) {
-        for plan in 0..self.peers.plans.len() as u32 {
-            let at = self.peers.plans[plan as usize].at;
-            self.net.at(at, Event::Task(Task::Begin(plan)));
-        }
-        self.net.after(SEC, Task::Attack);
-        let shards = u64::from(self.core.count());
-        for version in 1..self.rules.len() as u8 {
-            let at = CALM / self.rules.len() as u64 * u64::from(version);
-            for shard in 0..shards as u8 {
-                let at = at + self.net.rng.below(100 * MS);
-                self.net.at(at, Event::Fault(Fault::Rules(shard, version)));
-            }
-        }
-        for _ in 0..self.net.rng.weighted(&[40, 30, 20, 10]) {
-            let shard = self.net.rng.below(shards) as u8;
-            let spans = [200 * MS, 3 * SEC, 40 * SEC];
-            let span = spans[self.net.rng.weighted(&[50, 40, 10])];
-            let at = self.net.rng.below(CALM - 60 * SEC);
-            self.stalled = self.stalled.max(span);
-            self.net.at(at, Event::Fault(Fault::Stall(shard, span)));
-        }
-        self.schedule_closes();
-        block::schedule(&mut self.net, shards as u8, self.peers.tenants.into(), CALM);
-        let ending = self.net.rng.weighted(&[60, 25, 15]);
-        if ending > 0 {
-            let at = CALM - 20 * SEC - self.net.rng.below(60 * SEC);
-            for shard in 0..shards as u8 {
-                self.net.at(at, Event::Fault(Fault::Drain(shard)));
-                if ending == 2 {
-                    self.net
-                        .at(at + 10 * SEC, Event::Fault(Fault::HangUpAll(shard)));
-                }
-            }
-        }
-        // A call may last for a day, and its peers may be dead. One to an emergency
-        // number ends by its session timers alone.
-        for shard in 0..shards as u8 {
-            self.net
-                .at(CALM + 650 * SEC, Event::Fault(Fault::HangUpAll(shard)));
-        }
-        self.net.at(CALM, Event::Fault(Fault::WindDown));
-        self.tap.slack = self.stalled + self.late + 50 * MS;
     }
 
     fn run(&mut self) {

@@ -28,7 +28,7 @@ fn each_is_reached_from_a_listener_of_its_transport() {
     );
     let without = large.replace("tcp:127.0.0.1:5060", "udp:127.0.0.1:5070");
     let faults = shown(compiled(&sources(&without, &[TENANT]), false));
-    assert_has(&faults[0], &["over TCP", "large_over_tcp", "\"tcp:…\""]);
+    assert_has(&faults[0], &["over TCP", "tollgate.toml:9", "\"tcp:…\""]);
     let other = both.replace("sources =", "listener = \"udp:127.0.0.1:5060\"\nsources =");
     let faults = shown(compiled(&sources(&other, &[TENANT]), false));
     assert_has(&faults[0], &["another transport", "name a tcp: listener"]);
