@@ -173,7 +173,7 @@ fn is_due(second: u64, due: u64) -> bool {
 fn who_says_nothing_whole_is_closed() {
     with_world(async |world| {
         let peer = world.peer().await;
-        let byte_in_ten = |second| if second % 10 == 0 { "O" } else { "" };
+        let byte_in_ten = |second: u64| if second.is_multiple_of(10) { "O" } else { "" };
         let (second, heard) = listen_for(100, &peer, &byte_in_ten).await;
         assert!(is_due(second, STREAM_FIRST_S), "{second}");
         assert_eq!((heard.as_str(), world.counts()), ("", (0, 1)));
@@ -202,7 +202,7 @@ fn a_connection_that_nobody_uses_is_closed_without_a_fault() {
     with_world(async |world| {
         let peer = world.peer().await;
         let says = |second: u64| {
-            if second < 400 && second % 100 == 0 {
+            if second < 400 && second.is_multiple_of(100) {
                 OPTIONS
             } else {
                 ""
