@@ -270,3 +270,62 @@ pub const CLOSING_S: u32 = 32;
 /// Calls of one shard that ended within [`CLOSING_S`] and are still known after a
 /// restart. At the limit the oldest are forgotten.
 pub const CLOSING_CALLS: usize = 1 << 16;
+
+/// Connections (TCP and TLS) that may be open at once, if the system allows so many
+/// files: three of four for those that peers make, one of four for ours. At the limit
+/// one that has said nothing whole is closed for a new one; if there is none, the new
+/// one is closed, or what was to be sent over it could not be.
+pub const STREAMS: usize = 1 << 14;
+
+/// Connections that one address may have open at once, and as many that we may have to
+/// it. At the limit there are no further ones. Some programs make one for each call.
+pub const STREAMS_PER_SOURCE: usize = 1 << 10;
+
+/// Open files that are left for everything but connections.
+pub const FILES_BESIDE: usize = 128;
+
+/// Bytes of a request above which it does not fit a datagram for sure (RFC 3261
+/// §18.1.1, where nobody knows what the path takes): it goes over TCP, if its peer's
+/// `large_over_tcp` says that it may.
+pub const LARGE_REQUEST_BYTES: usize = 1_300;
+
+/// What one read from a connection takes, in bytes. What is left waits for the next.
+pub const STREAM_READ_BYTES: usize = 1 << 16;
+
+/// Bytes that wait to be written to one connection. At the limit further messages
+/// cannot be sent, which their senders are told.
+pub const STREAM_QUEUE_BYTES: usize = 1 << 18;
+
+/// Bytes that wait to be written, over all connections. At the limit further messages
+/// cannot be sent, which their senders are told.
+pub const STREAM_QUEUES_BYTES: usize = 1 << 28;
+
+/// Bytes of messages that are not whole yet, over all connections. At the limit the
+/// connection that adds to them is closed.
+pub const STREAM_PARTIAL_BYTES: usize = 1 << 28;
+
+/// Turns of shards whose messages wait for the thread of the connections. At the limit
+/// further messages cannot be sent, which their senders are told.
+pub const STREAM_ERRANDS: usize = 1 << 14;
+
+/// Seconds that a connection may take to be made. Then what was to be sent over it
+/// could not be.
+pub const STREAM_CONNECT_S: u64 = 3;
+
+/// Seconds from a connection's begin until something whole must have been heard over
+/// it. Then it is closed.
+pub const STREAM_FIRST_S: u64 = 15;
+
+/// Seconds from a message's first byte to its last. Then the connection is closed.
+pub const STREAM_MESSAGE_S: u64 = 15;
+
+/// Seconds for which a peer may take nothing of what waits for it. Then the connection
+/// is closed.
+pub const STREAM_WRITE_S: u64 = 10;
+
+/// Seconds after which a connection is closed that nobody has used.
+pub const STREAM_IDLE_S: u64 = 900;
+
+/// Seconds from one sign of life that is asked for to the next, on connections that we
+/// made (RFC 5626 §4.4.1 has 120 at most over TCP).
+pub const STREAM_PING_S: u64 = 60;

@@ -238,7 +238,10 @@ impl Turn<'_> {
             self.out.journal(&Record::Acked { call });
         }
         if matches!(exchange.stage, Stage::Answered { ack: None, .. }) {
-            let packet = self.ack_packet(side.other(), there, Some(arrived));
+            let mut packet = self.ack_packet(side.other(), there, Some(arrived));
+            if self.outgrows(side.other(), &packet) {
+                packet = self.ack_packet(side.other(), there, Some(arrived));
+            }
             self.remember_description(side.other(), arrived.message.body());
             self.keep_ack(at, side.other(), packet);
         }

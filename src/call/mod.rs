@@ -48,6 +48,7 @@ pub(crate) mod topology;
 
 use std::sync::Arc;
 
+use crate::base::flow::Flow;
 use crate::base::limits::{CALLS_PER_SHARD, CALLS_RESERVE, LARGEST_INVITE};
 use crate::base::time::{Mono, Now};
 use crate::base::token::Token;
@@ -263,6 +264,15 @@ impl Calls {
         self.settle_expired(now, expired, out);
     }
 
+    /// A connection has closed, and what went out on it is left without an answer.
+    pub(crate) fn handle_flow_closed(&mut self, now: Now, flow: Flow, out: &mut Outbox) {
+        let mut expired = std::mem::take(&mut self.expired);
+        self.tools
+            .transactions
+            .flow_closed(now.mono, flow, &mut out.transmits, &mut expired);
+        self.settle_expired(now, expired, out);
+    }
+
     /// The INVITE that opens a call was held back, because the call could not be
     /// recorded: the call is refused.
     pub(crate) fn handle_unrecorded(&mut self, now: Now, origin: Origin, out: &mut Outbox) {
@@ -304,6 +314,7 @@ impl Calls {
             let owner = match event {
                 Expired::ClientTimeout { owner, .. }
                 | Expired::ClientFailed { owner, .. }
+                | Expired::ClientCut { owner, .. }
                 | Expired::ClientEnded { owner, .. } => owner,
                 // A response that was lost on our side is one lost on the way.
                 Expired::ServerFailed { .. } | Expired::ServerEnded { .. } => continue,
@@ -369,7 +380,7 @@ impl Calls {
 /// A message with all that was read of it so far.
 #[derive(Clone, Copy)]
 pub(crate) struct Arrived<'m> {
-    pub(crate) flow: crate::base::flow::Flow,
+    pub(crate) flow: Flow,
     pub(crate) message: &'m Message,
     pub(crate) essentials: &'m Essentials<'m>,
 }

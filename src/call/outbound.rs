@@ -208,6 +208,7 @@ impl Calls {
                 transport: carrier.transport,
                 remote: carrier.address,
                 local: None,
+                connection: None,
             },
             uri: uris.called.as_bytes(),
             from: uris.from.as_bytes(),

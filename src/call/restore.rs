@@ -15,9 +15,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use smallvec::{SmallVec, smallvec};
 
-use crate::base::flow::{Flow, ListenerId};
+use crate::base::flow::Flow;
 use crate::base::time::{Mono, Now, Wall};
 use crate::base::token::Token;
+use crate::policy::Listener;
 use crate::policy::number::Number;
 use crate::record::fold::{self, Legs};
 use crate::record::{CallRef, Decision, Direction, Party, Side};
@@ -115,16 +116,25 @@ impl Calls {
         kept.direction == Direction::Outbound && abroad
     }
 
+    /// The way to a peer, by the listeners of now: its own, or one like it.
+    fn way(&self, kept: Flow) -> Flow {
+        let listeners = self.tools.rules.listeners();
+        let fits = |it: &&Listener| {
+            it.transport == kept.transport && it.bind.is_ipv4() == kept.remote.is_ipv4()
+        };
+        let own = listeners.get(usize::from(kept.listener.0)).filter(fits);
+        let like_it = || listeners.iter().find(fits);
+        let listener = own.or_else(like_it).or(listeners.first());
+        listener.map_or(kept, |it| Flow {
+            listener: it.id,
+            transport: it.transport,
+            ..kept
+        })
+    }
+
     fn leg(&self, kept: &fold::Leg) -> Option<Leg> {
         let tag = Token::parse(&kept.local_tag)?;
-        let listener = match self.tools.here.has(kept.flow.listener) {
-            true => kept.flow.listener,
-            false => ListenerId(0),
-        };
-        let flow = Flow {
-            listener,
-            ..kept.flow
-        };
+        let flow = self.way(kept.flow);
         let mut leg = Leg::new(flow, tag, &kept.call_id, &kept.local_uri, &kept.remote_uri);
         leg.far = Far::new(&kept.remote_tag, &kept.target, &kept.routes);
         // A BYE may have been sent, which the journal does not count.
@@ -364,6 +374,7 @@ impl Turn<'_> {
             interval,
             ours,
             timer,
+            cut: false,
         });
     }
 

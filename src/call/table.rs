@@ -94,11 +94,6 @@ impl Here {
         )
     }
 
-    /// Whether there is such a listener.
-    pub(super) fn has(&self, listener: ListenerId) -> bool {
-        usize::from(listener.0) < self.0.len()
-    }
-
     pub(super) fn at(&self, listener: ListenerId) -> &str {
         self.0.get(usize::from(listener.0)).map_or("", |text| text)
     }

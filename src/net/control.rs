@@ -31,10 +31,10 @@ const HANDING: Duration = Duration::from_secs(5);
 /// How often the figures are logged.
 const FIGURES: Duration = Duration::from_secs(60);
 
-/// How a shard's thread ended.
+/// How a shard's thread ended, or the one of the connections.
 #[derive(Debug)]
 pub(super) struct Exit {
-    pub(super) shard: u16,
+    pub(super) shard: Option<u16>,
     /// What went wrong, if it did not end as told.
     pub(super) broken: Option<String>,
 }

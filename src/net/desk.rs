@@ -25,6 +25,7 @@ use super::reins::Receipt;
 use super::run::Restored;
 use super::stats::Stats;
 use super::udp::Datagram;
+use super::wire::Unsent;
 
 /// What one shard's thread sends another's, or the main thread any.
 #[derive(Debug)]
@@ -44,6 +45,10 @@ pub(super) enum Letter {
     Read(bool, Receipt),
     /// All that was appended up to this ticket is on the disk, or may not be.
     Synced(u64, Option<io::Error>),
+    /// A message of the receiver's could not be sent over a connection.
+    Unsent(Unsent),
+    /// A connection is closed over which the receiver has sent requests.
+    FlowClosed(Flow),
     /// The receiver's thread is to end.
     Stop,
     /// The same, for a successor, which reads the journal at once: it need not be on
@@ -128,6 +133,7 @@ impl Desk {
             transport: Transport::Udp,
             remote: datagram.source,
             local: datagram.local,
+            connection: None,
         };
         let shards = u16::try_from(self.mailboxes.len()).unwrap_or(u16::MAX);
         let owner = shard_of(&self.buckets, shards, message.call_id());
@@ -165,6 +171,12 @@ impl Desk {
                     self.command(now, command);
                 }
                 self.receipts.push(receipt);
+            }
+            Letter::Unsent(unsent) => self.failed(now, unsent.origin),
+            Letter::FlowClosed(flow) => {
+                self.handling = Bytes::new();
+                let input = Input::FlowClosed { flow };
+                self.shard.handle(now, input, &mut self.outbox);
             }
             Letter::Stop | Letter::Cede => {
                 self.command(now, Command::Close);
@@ -252,7 +264,7 @@ impl Desk {
 
 /// Posts what must go into a full mailbox: calls that are up are not to suffer
 /// from a flood of new ones, and emergency calls from nothing.
-fn post_to_full(rules: &RuleSet, mailbox: &Mailbox<Letter>, letters: &mut Vec<Letter>) {
+pub(super) fn post_to_full(rules: &RuleSet, mailbox: &Mailbox<Letter>, letters: &mut Vec<Letter>) {
     let mut under_way: Vec<_> = letters.extract_if(.., is_under_way).collect();
     mailbox.post(&mut under_way, MAILBOX_LETTERS + MAILBOX_RESERVE);
     let emergency = |letter: &mut Letter| is_emergency(rules, letter);

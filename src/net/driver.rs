@@ -194,6 +194,8 @@ impl Driver {
                     self.wire.read(wanted);
                     self.desk.receipts.push(receipt);
                 }
+                // Told, and logged, like those of a socket.
+                Letter::Unsent(unsent) => self.failed.push(unsent),
                 letter => {
                     self.ceding |= matches!(letter, Letter::Cede);
                     self.stopping |= !self.desk.letter(now, letter);

@@ -10,6 +10,7 @@
 //!   desk         admission and steering in front of the core
 //!   pen          the journal behind it
 //!   hold         what waits for the disk, where it must
+//!  streams     a thread that has all TCP connections
 //! ```
 
 mod admit;
@@ -27,6 +28,7 @@ mod rules;
 mod run;
 mod socket;
 mod stats;
+mod streams;
 mod udp;
 mod wire;
 

@@ -46,6 +46,8 @@ impl InForce {
 pub struct Reins {
     pub(super) mailboxes: Vec<Mailbox<Letter>>,
     pub(super) stats: Vec<Arc<Stats>>,
+    /// What the thread of the connections counts.
+    pub(super) streams: Arc<Stats>,
     pub(super) jobs: std::sync::mpsc::Sender<Job>,
     pub(super) in_force: InForce,
     pub(super) quarantined: usize,
@@ -214,7 +216,7 @@ impl Reins {
     #[must_use]
     pub fn tally(&self) -> Tally {
         let mut tally = Tally::default();
-        for stats in &self.stats {
+        for stats in self.stats.iter().chain([&self.streams]) {
             tally.add(stats);
         }
         tally

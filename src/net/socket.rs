@@ -12,12 +12,14 @@ use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::sync::oneshot;
 
+use crate::base::flow::Transport;
 use crate::base::limits::{HANDED_SOCKETS, KERNEL_BUFFER_BYTES};
 use crate::policy::{Listener, RuleSet};
 
 /// Why a listener could not be opened.
 #[derive(Debug)]
 pub struct BindError {
+    transport: Transport,
     address: SocketAddr,
     cause: io::Error,
 }
@@ -25,12 +27,18 @@ pub struct BindError {
 impl std::fmt::Display for BindError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let address = self.address;
-        write!(f, "cannot listen on udp:{address}: ")?;
+        let transport = self.transport.via_name().to_ascii_lowercase();
+        write!(f, "cannot listen on {transport}:{address}: ")?;
         match self.cause.kind() {
             io::ErrorKind::AddrInUse => write!(
                 f,
-                "another program has port {} (`ss -ulpn` shows which); stop it, or change the [[listen]] address",
-                address.port()
+                "another program has port {} (`ss -{}lpn` shows which); stop it, or change the [[listen]] address",
+                address.port(),
+                if self.transport.is_reliable() {
+                    't'
+                } else {
+                    'u'
+                }
             ),
             io::ErrorKind::PermissionDenied => write!(
                 f,
@@ -82,6 +90,7 @@ impl Handed {
 #[derive(Clone, Debug)]
 pub(super) struct Opened {
     pub(super) socket: Arc<Socket>,
+    pub(super) transport: Transport,
     /// It has all addresses of the machine.
     pub(super) everywhere: bool,
     /// What leaves for someone who has not called leaves from here. None if it
@@ -109,7 +118,11 @@ impl Sockets {
     pub fn inherit(rules: &RuleSet, from: Vec<OwnedFd>) -> Result<Self, BindError> {
         let mut left: Vec<Socket> = from.into_iter().map(Socket::from).collect();
         let sockets = rules.listeners().iter().map(|listener| {
-            let same = |socket: &mut Socket| bound_to(socket) == Some(listener.bind);
+            let wanted = match listener.transport.is_reliable() {
+                true => Type::STREAM,
+                false => Type::DGRAM,
+            };
+            let same = |socket: &mut Socket| bound_to(socket) == Some((wanted, listener.bind));
             let inherited = left.extract_if(.., same).next();
             Opened::new(listener, inherited)
         });
@@ -122,7 +135,10 @@ impl Sockets {
             let address = opened.socket.local_addr().ok();
             let address = address.and_then(|it| it.as_socket());
             let address = address.map_or_else(String::new, |it| it.to_string());
-            tracing::info!(address, "listening on UDP");
+            tracing::info!(address, "listening on {}", opened.transport.via_name());
+            if opened.transport.is_reliable() {
+                continue;
+            }
             let bytes = receive_buffer(&opened.socket);
             if bytes < KERNEL_BUFFER_BYTES {
                 tracing::warn!(
@@ -143,20 +159,30 @@ impl Opened {
         Ok(Self {
             socket: Arc::new(match socket {
                 Some(socket) => socket,
-                None => bind(listener.bind)?,
+                None => bind_as(listener.transport, listener.bind)?,
             }),
+            transport: listener.transport,
             everywhere,
             // Behind address translation, others know us by an address of its.
             usual: Some(usual).filter(|it| everywhere && bind(SocketAddr::new(*it, 0)).is_ok()),
         })
     }
+
+    /// The address that connections are made from; none where the kernel chooses.
+    pub(super) fn leaves_from(&self) -> Option<IpAddr> {
+        let bound = self.socket.local_addr().ok()?.as_socket()?;
+        if self.everywhere {
+            self.usual
+        } else {
+            Some(bound.ip())
+        }
+    }
 }
 
-/// Where a UDP socket is bound to.
-fn bound_to(socket: &Socket) -> Option<SocketAddr> {
-    let kind = socket.r#type().ok()?;
+/// Of which type a socket is, and where it is bound to.
+fn bound_to(socket: &Socket) -> Option<(Type, SocketAddr)> {
     let address = socket.local_addr().ok()?.as_socket()?;
-    (kind == Type::DGRAM).then_some(address)
+    Some((socket.r#type().ok()?, address))
 }
 
 /// A bound, non-blocking UDP socket. It alone has the address: a second
@@ -165,7 +191,37 @@ fn bound_to(socket: &Socket) -> Option<SocketAddr> {
 /// # Errors
 /// The address is taken, not this machine's, or not ours to take.
 pub(super) fn bind(address: SocketAddr) -> Result<Socket, BindError> {
-    open(address).map_err(|cause| BindError { address, cause })
+    bind_as(Transport::Udp, address)
+}
+
+/// The same for any transport; a stream's already takes connections.
+fn bind_as(transport: Transport, address: SocketAddr) -> Result<Socket, BindError> {
+    let opened = match transport {
+        Transport::Udp => open(address),
+        Transport::Tcp | Transport::Tls => open_stream(address),
+    };
+    opened.map_err(|cause| BindError {
+        transport,
+        address,
+        cause,
+    })
+}
+
+/// How many connections the kernel keeps until they are looked at.
+const BACKLOG: i32 = 1_024;
+
+fn open_stream(address: SocketAddr) -> io::Result<Socket> {
+    let kind = Type::STREAM.nonblocking().cloexec();
+    let socket = Socket::new(Domain::for_address(address), kind, Some(Protocol::TCP))?;
+    if address.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
+    // Connections of an earlier run that still fade away are no hindrance; another
+    // listener is.
+    socket.set_reuse_address(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket)
 }
 
 fn open(address: SocketAddr) -> io::Result<Socket> {

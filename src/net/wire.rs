@@ -21,15 +21,20 @@ use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
 use crate::base::flow::ListenerId;
-use crate::base::limits::{BATCH, SEND_WAITS};
+use crate::base::limits::{BATCH, SEND_WAITS, STREAM_ERRANDS};
 use crate::transaction::{Origin, Transmit};
 
+use super::mailbox::Mailbox;
 use super::socket::{self, Opened};
 use super::stats::Stats;
+use super::streams::Errand;
 use super::udp::{self, Datagram, Headers, Slots};
 
 /// The sockets of a shard, in the order of the listeners.
 pub(super) struct Wire {
+    shard: u16,
+    /// To the thread that has the connections.
+    errands: Mailbox<Errand>,
     ends: Vec<End>,
     slots: Slots,
     headers: Headers,
@@ -71,11 +76,13 @@ impl Wire {
         sockets: &[Opened],
         id: u16,
         shards: u16,
+        errands: Mailbox<Errand>,
         stats: Arc<Stats>,
     ) -> io::Result<Self> {
         let readers = (0..shards.max(1)).cycle();
         let ends = sockets.iter().zip(readers).map(|(opened, reader)| {
-            let reader = if reader == id {
+            let datagrams = !opened.transport.is_reliable();
+            let reader = if reader == id && datagrams {
                 let fd = socket::watch(Arc::clone(&opened.socket))?;
                 let headers = match opened.everywhere {
                     true => Headers::with_called(),
@@ -89,6 +96,8 @@ impl Wire {
             Ok(End { opened, reader })
         });
         Ok(Self {
+            shard: id,
+            errands,
             ends: ends.collect::<io::Result<_>>()?,
             slots: Slots::new(),
             headers: Headers::new(),
@@ -166,6 +175,10 @@ impl Wire {
     /// sent is added to `failed`.
     pub(super) fn send(&mut self, transmits: &[Transmit], failed: &mut Vec<Unsent>) {
         for (end, id) in self.ends.iter().zip(0..) {
+            if end.opened.transport.is_reliable() {
+                self.hand_over(ListenerId(id), transmits, failed);
+                continue;
+            }
             let queue: SmallVec<[&Transmit; 2 * BATCH]> = transmits
                 .iter()
                 .filter(|transmit| transmit.flow.listener == ListenerId(id))
@@ -178,6 +191,29 @@ impl Wire {
                     waits: SEND_WAITS,
                 };
                 sending.all(&queue, failed);
+            }
+        }
+    }
+}
+
+impl Wire {
+    /// Has the thread of the connections send a listener's share of `transmits`.
+    fn hand_over(&self, id: ListenerId, transmits: &[Transmit], failed: &mut Vec<Unsent>) {
+        let ours = transmits.iter().filter(|it| it.flow.listener == id);
+        let transmits: Vec<Transmit> = ours.cloned().collect();
+        if transmits.is_empty() {
+            return;
+        }
+        let shard = self.shard;
+        let mut errands = vec![Errand::Send { shard, transmits }];
+        self.errands.post(&mut errands, STREAM_ERRANDS);
+        for errand in errands {
+            if let Errand::Send { transmits, .. } = errand {
+                failed.extend(transmits.iter().map(|it| Unsent {
+                    origin: it.origin,
+                    remote: it.flow.remote,
+                    errno: Errno::ENOBUFS,
+                }));
             }
         }
     }

@@ -55,7 +55,7 @@ fn refuse(calls: &Calls, flow: Flow, message: &Message, fault: Fault, out: &mut 
     if matches!(message.method(), None | Some(Method::Ack)) {
         return;
     }
-    let Some((echo, to)) = Echo::salvage(message, flow.remote) else {
+    let Some((echo, to)) = Echo::salvage(message, flow.remote, flow.transport) else {
         return;
     };
     let code = fault.kind.status();

@@ -7,10 +7,8 @@ use super::header::HeaderId;
 use super::message::Message;
 use super::name_addr::NameAddr;
 use super::via::Via;
+use crate::base::flow::Transport;
 use std::net::{IpAddr, SocketAddr};
-
-/// The port of a `sent-by` without one, for UDP and TCP (RFC 3261 §18.1.1).
-const DEFAULT_PORT: u16 = 5060;
 
 /// What a response copies from its request: every Via, From, To, Call-ID and CSeq,
 /// unfolded, in one allocation.
@@ -47,13 +45,17 @@ impl Echo {
     /// where the request came from. `None` if there is no Via at all: there is
     /// nothing then by which its sender would know the answer.
     #[must_use]
-    pub fn salvage(message: &Message, from: SocketAddr) -> Option<(Self, SocketAddr)> {
+    pub fn salvage(
+        message: &Message,
+        from: SocketAddr,
+        transport: Transport,
+    ) -> Option<(Self, SocketAddr)> {
         let via = Via::parse_list(message.first(HeaderId::Via)?).next();
         let via = via.and_then(Result::ok);
         let to = message.first(HeaderId::To).map(NameAddr::parse);
         let has_tag = matches!(to, Some(Ok(to)) if to.tag().is_some());
         let echo = Self::build(message, via.as_ref(), has_tag, from);
-        let to = via.map_or(from, |via| reply_to_via(&via, from));
+        let to = via.map_or(from, |via| reply_to_via(&via, from, transport));
         Some((echo, to))
     }
 
@@ -216,19 +218,20 @@ fn top_via(lines: &mut Vec<u8>, text: &[u8], via: &Via<'_>, from: SocketAddr) {
     append_unfolded(lines, further);
 }
 
-/// Where the response to a request that came from `from` goes over UDP (RFC 3261
-/// §18.2.2, RFC 3581 §4): always to the address it came from; to the port it came
-/// from if it asked so with `rport`, else to that of `sent-by`. `maddr` is not
-/// obeyed: it would let a sender point our answers at others.
+/// Where the response to a request that came from `from` goes (RFC 3261 §18.2.2,
+/// RFC 3581 §4): always to the address it came from. Over UDP, to the port it came
+/// from if it asked so with `rport`, else to that of `sent-by`; that is also where a
+/// connection is made to if the one that the request came on has closed. `maddr` is
+/// not obeyed: it would let a sender point our answers at others.
 #[must_use]
-pub fn reply_to(essentials: &Essentials<'_>, from: SocketAddr) -> SocketAddr {
-    reply_to_via(&essentials.via, from)
+pub fn reply_to(essentials: &Essentials<'_>, from: SocketAddr, transport: Transport) -> SocketAddr {
+    reply_to_via(&essentials.via, from, transport)
 }
 
-fn reply_to_via(via: &Via<'_>, from: SocketAddr) -> SocketAddr {
+fn reply_to_via(via: &Via<'_>, from: SocketAddr, transport: Transport) -> SocketAddr {
     let port = match via.rport {
-        Some(_) => from.port(),
-        None => via.port.unwrap_or(DEFAULT_PORT),
+        Some(_) if !transport.is_reliable() => from.port(),
+        _ => via.port.unwrap_or(transport.default_port()),
     };
     SocketAddr::new(from.ip(), port)
 }
@@ -255,14 +258,14 @@ mod tests {
         let from = FROM.parse().unwrap();
         let echo = Echo::new(&message, &essentials, from);
         assert_eq!(
-            Echo::salvage(&message, from),
-            Some((echo.clone(), reply_to(&essentials, from)))
+            Echo::salvage(&message, from, Transport::Udp),
+            Some((echo.clone(), reply_to(&essentials, from, Transport::Udp)))
         );
         let mut scratch = Vec::new();
         let draft = echo.response(&mut scratch, 200, b"OK", tag.map(str::as_bytes));
         let text = String::from_utf8(draft.seal(None).as_ref().to_vec()).unwrap();
         let lines = text.lines().map(str::to_owned).collect();
-        (lines, reply_to(&essentials, from))
+        (lines, reply_to(&essentials, from, Transport::Udp))
     }
 
     #[test]
@@ -277,7 +280,7 @@ mod tests {
             let essentials = Essentials::parse(message).unwrap();
             (
                 Echo::new(message, &essentials, from),
-                reply_to(&essentials, from),
+                reply_to(&essentials, from, Transport::Udp),
             )
         };
         assert_eq!(echo(&kept), echo(&message));
@@ -362,7 +365,7 @@ mod tests {
     fn a_faulty_request_is_answered_as_far_as_it_goes() {
         let text = "INVITE  sip:b SIP/2.0\r\nv: SIP/2.0/UDP a\r\nt: \"B <sip:b>\r\nf: x\ny\r\n\r\n";
         let message = scan(bytes::Bytes::from(text)).unwrap();
-        let (echo, _) = Echo::salvage(&message, FROM.parse().unwrap()).unwrap();
+        let (echo, _) = Echo::salvage(&message, FROM.parse().unwrap(), Transport::Udp).unwrap();
         let mut scratch = Vec::new();
         let packet = echo
             .response(&mut scratch, 400, b"Bad Request", Some(b"t"))
@@ -379,7 +382,7 @@ mod tests {
         let from = FROM.parse().unwrap();
         let text = "INVITE sip:b SIP/2.0\r\nv: SIP/7.0/UDP\r\n\t:::];;\r\nVia:b\r\n\r\n";
         let message = scan(bytes::Bytes::from(text)).unwrap();
-        let (echo, to) = Echo::salvage(&message, from).unwrap();
+        let (echo, to) = Echo::salvage(&message, from, Transport::Udp).unwrap();
         assert_eq!(to, from);
         let mut scratch = Vec::new();
         let packet = echo.response(&mut scratch, 400, b"", None).seal(None);
@@ -389,6 +392,6 @@ mod tests {
         );
         let text = text.replace("v:", "x:").replace("Via:", "y:");
         let message = scan(bytes::Bytes::from(text)).unwrap();
-        assert_eq!(Echo::salvage(&message, from), None);
+        assert_eq!(Echo::salvage(&message, from, Transport::Udp), None);
     }
 }

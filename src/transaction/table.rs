@@ -247,6 +247,12 @@ impl<U: Copy> Table<U> {
                     Over::Ended => Expired::ClientEnded { key, owner, method },
                     Over::TimedOut => Expired::ClientTimeout { key, owner, method },
                     Over::Failed => Expired::ClientFailed { key, owner, method },
+                    Over::Cut => Expired::ClientCut {
+                        key,
+                        owner,
+                        method,
+                        cancelled: false,
+                    },
                 });
             }
         }

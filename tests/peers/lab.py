@@ -27,6 +27,17 @@ ORDINARY = {
 }
 
 
+def addresses(net):
+    """Who is where, and how they are reached: over UDP."""
+    return {
+        "listen": "",
+        "carrier": f"udp:{net}.2:5070",
+        "carrier_source": f"{net}.2/32",
+        "pbx": f"udp:{net}.3:5080",
+        "pbx_sources": f'"{net}.3/32"',
+    }
+
+
 class Tollgate(Process):
     """`tollgate run`, with a configuration of its own."""
 
@@ -118,7 +129,7 @@ class Lab:
     def start(self, **rules):
         """Tollgate, with these rules in place of the ordinary ones."""
         if not self.direct:
-            self.tollgate = self.program(self, {**ORDINARY, **rules})
+            self.tollgate = self.program(self, {**addresses(self.net), **ORDINARY, **rules})
 
     def restart(self):
         """kill -9, and Tollgate again, with the same files. Says how many seconds it was away."""

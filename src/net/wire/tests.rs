@@ -19,7 +19,7 @@ fn listener(bind: &str, advertise: &str) -> Listener {
 fn wire(bind: &str, advertise: &str) -> (Wire, u16) {
     let opened = Opened::new(&listener(bind, advertise), None).unwrap();
     let address = opened.socket.local_addr().unwrap().as_socket().unwrap();
-    let wire = Wire::new(&[opened], 0, 1, Arc::default()).unwrap();
+    let wire = Wire::new(&[opened], 0, 1, Mailbox::new(), Arc::default()).unwrap();
     (wire, address.port())
 }
 
@@ -51,6 +51,7 @@ fn transmit(user: &str, to: SocketAddr, local: Option<&str>, body: &[u8]) -> Tra
             transport: Transport::Udp,
             remote: to,
             local: local.map(|it| it.parse().unwrap()),
+            connection: None,
         },
         packet: draft.seal(Some(body)),
         origin: Origin::Stateless,
@@ -219,10 +220,11 @@ async fn a_receive_error_does_not_spin() {
     socket.send(b"hello").unwrap();
     let opened = Opened {
         socket: Arc::new(socket),
+        transport: Transport::Udp,
         everywhere: false,
         usual: None,
     };
-    let mut wire = Wire::new(&[opened], 0, 1, Arc::default()).unwrap();
+    let mut wire = Wire::new(&[opened], 0, 1, Mailbox::new(), Arc::default()).unwrap();
     let trouble = loop {
         assert!(!wire.receive(true, |_, _| {}), "there is nothing more");
         if let Some(trouble) = wire.take_trouble() {

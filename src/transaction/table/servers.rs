@@ -167,7 +167,7 @@ impl<U: Copy> Table<U> {
         let key = self.insert_server(Server {
             id,
             flow: Flow {
-                remote: reply_to(e, flow.remote),
+                remote: reply_to(e, flow.remote, flow.transport),
                 ..flow
             },
             machine,

@@ -21,6 +21,8 @@ enum Op {
     Cancel(usize),
     /// The `n`-th last message could not be sent.
     Fail(usize),
+    /// What carried all of it closes.
+    Close,
     Pass(u64),
 }
 
@@ -38,6 +40,7 @@ fn op() -> impl Strategy<Value = Op> {
         4 => (any::<usize>(), answered, codes).prop_map(|(at, m, c)| Op::Response(at, m, c)),
         2 => any::<usize>().prop_map(Op::Cancel),
         1 => (0_usize..8).prop_map(Op::Fail),
+        1 => Just(Op::Close),
         4 => (0_u64..40_000).prop_map(Op::Pass),
     ]
 }
@@ -67,6 +70,10 @@ impl User {
             }
             Op::Send(method) => self.clients.push(world.send(method)),
             Op::Pass(millis) => self.pass(Duration::from_millis(millis)),
+            Op::Close => {
+                let (out, events) = (&mut world.out, &mut world.events);
+                world.table.flow_closed(world.now, peer(), out, events);
+            }
             Op::Fail(back) => {
                 if let Some(origin) = self.origins.iter().rev().nth(back) {
                     let events = &mut world.events;
@@ -117,10 +124,14 @@ impl User {
             .extend(world.out.drain(..).map(|sent| sent.origin));
         for event in world.events.drain(..) {
             let key = match event {
-                Expired::ServerFailed { .. } => continue,
+                Expired::ServerFailed { .. }
+                | Expired::ClientCut {
+                    cancelled: true, ..
+                } => continue,
                 Expired::ServerEnded { key, .. } => format!("server {key:?}"),
                 Expired::ClientTimeout { key, owner, .. }
                 | Expired::ClientFailed { key, owner, .. }
+                | Expired::ClientCut { key, owner, .. }
                 | Expired::ClientEnded { key, owner, .. } => {
                     assert_eq!(owner, 7);
                     format!("client {key:?}")
