@@ -209,8 +209,7 @@ pub fn run_until(setup: Setup, stop: impl Future<Output = ()>) -> Result<Ended, 
             errands: streams.errands.clone(),
             stats: Arc::clone(stats),
         };
-        let exits = exits.clone();
-        threads.push(seat.start(exits)?);
+        threads.push(seat.start(exits.clone())?);
     }
     drop(setup.rules);
     let reins = Reins {
@@ -224,24 +223,19 @@ pub fn run_until(setup: Setup, stop: impl Future<Output = ()>) -> Result<Ended, 
     };
     let control = control::Control::new(reins, exited, asked, sockets, setup.stop_after);
     let served = runtime.block_on(control.serve(signals, stop, setup.beside));
-    if served.is_ok() {
-        // What a thread had to say, it said through `exits`.
-        threads.into_iter().for_each(|it| drop(it.join()));
-    }
+    // What a thread had to say, it said through `exits`.
+    let served = served.inspect(|_| threads.into_iter().for_each(|it| drop(it.join())));
     streams.stop();
-    let ended = served?;
-    if ended == Ended::Stopped {
-        look_for_leaks(&setup.counters);
-    }
-    Ok(ended)
+    look_for_leaks(served?, &setup.counters)
 }
 
 /// When no call lives, nothing is held.
-fn look_for_leaks(counters: &Counters) {
+fn look_for_leaks(ended: Ended, counters: &Counters) -> Result<Ended, RunError> {
     let live = counters.places();
-    if live > 0 {
+    if live > 0 && ended == Ended::Stopped {
         tracing::warn!(live, "counters of live calls were not given back");
     }
+    Ok(ended)
 }
 
 /// The main thread's loop, and the signals that it serves.

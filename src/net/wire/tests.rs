@@ -81,7 +81,7 @@ async fn what_comes_to_a_deaf_one_waits_for_its_successor() {
     let socket = before.ends[0].opened.socket.try_clone().unwrap();
     drop(before);
     let opened = Opened::new(&listener("127.0.0.1:0", "127.0.0.1:5060"), Some(socket)).unwrap();
-    let mut after = Wire::new(&[opened], 0, 1, Arc::default()).unwrap();
+    let mut after = Wire::new(&[opened], 0, 1, Mailbox::new(), Arc::default()).unwrap();
     let mut heard = Vec::new();
     while heard.is_empty() {
         after.receive(true, |_, datagram| heard.extend_from_slice(datagram.bytes));
