@@ -7,6 +7,7 @@
 //!
 //! - `outside`: requests outside a dialog: what all must satisfy, and who answers
 //! - `open`: the callee's INVITE, from what `outbound` or `inbound` decided
+//! - `emergency`: how messages of emergency calls are read
 //! - `progress`: what is answered to a request that was carried over
 //! - `accept`: a 2xx to an INVITE, and its ACK
 //! - `midcall`: requests inside the dialogs, ACK among them
@@ -20,6 +21,7 @@ mod accept;
 mod account;
 #[expect(clippy::module_inception, reason = "the room's central type")]
 mod call;
+mod emergency;
 mod inbound;
 mod leg;
 mod longer;

@@ -85,15 +85,6 @@ impl Calls {
         );
     }
 
-    /// Whether a message from this peer asks for an emergency call, as far as its
-    /// start line goes.
-    pub(crate) fn is_emergency_from(&self, peer: Peer, message: &Message) -> bool {
-        let of_tenant = matches!(peer, Peer::Tenant(_));
-        let invite = of_tenant && message.method() == Some(Method::Invite);
-        let uri = message.uri().filter(|_| invite);
-        uri.is_some_and(|uri| self.tools.rules.is_emergency(uri))
-    }
-
     /// Whether a request from this peer is an emergency call.
     pub(super) fn is_emergency(&self, peer: Peer, arrived: &Arrived<'_>) -> bool {
         let uri = arrived.message.uri().map(Uri::parse);

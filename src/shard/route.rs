@@ -22,12 +22,10 @@ pub(super) fn message(
     let Some(peer) = calls.rules().peer(flow.listener, flow.remote.ip()) else {
         return;
     };
-    let essentials = match message
+    let sound = message
         .fault()
-        // A fault that does not keep the call from being made stops no emergency.
-        .filter(|_| !calls.is_emergency_from(peer, message))
-        .map_or_else(|| Essentials::parse(message), Err)
-    {
+        .map_or_else(|| Essentials::parse(message), Err);
+    let mut essentials = match sound.or_else(|fault| calls.salvage(peer, message).ok_or(fault)) {
         Ok(essentials) => essentials,
         Err(fault) => {
             out.events.push(Event::Malformed {
@@ -38,6 +36,7 @@ pub(super) fn message(
             return;
         }
     };
+    calls.forget_foreign_tag(peer, message, &mut essentials);
     let arrived = Arrived {
         flow,
         message,

@@ -17,6 +17,7 @@ pub mod message;
 pub mod name_addr;
 #[cfg(test)]
 mod properties;
+mod salvage;
 pub mod scan;
 #[cfg(test)]
 mod torture;
