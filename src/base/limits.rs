@@ -9,6 +9,25 @@ pub const SERVER_TRANSACTIONS: usize = 1 << 20;
 /// let in as emergencies may take. At the limit they too are not kept.
 pub const SERVER_TRANSACTIONS_RESERVE: usize = 1 << 12;
 
+/// Bytes of messages that a shard's transactions keep: what may have to be sent
+/// again, and what responses repeat of their requests. At the limit a new request is
+/// not kept (`Arrival::Full`), and its sender's own retransmissions bring it again.
+pub const TRANSACTION_BYTES: usize = 256 << 20;
+
+/// Bytes on top of [`TRANSACTION_BYTES`], which emergency calls (of no more than
+/// [`LARGEST_INVITE`]) may take, and what is sent on and torn down. At the limit
+/// nothing but BYE and CANCEL is sent in a transaction any more.
+pub const TRANSACTION_BYTES_RESERVE: usize = 64 << 20;
+
+/// Bytes of what a response repeats of its request: Via, From, To, Call-ID and CSeq.
+/// A request with more is answered 513 and forgotten, unless it is an emergency
+/// call's. Twenty hops come to some 2 kB.
+pub const ECHO_BYTES: usize = 8_192;
+
+/// Bytes of a session description that is kept so that a session refresh can repeat
+/// it. A larger one is not, and the session is refreshed by UPDATE.
+pub const DESCRIPTION_BYTES: usize = 16_384;
+
 /// Client transactions a shard keeps at once. At the limit a request is not
 /// sent, and who asked for it is told. It is above the server side's limits
 /// together, so that what was let in can also be sent on and torn down.

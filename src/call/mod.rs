@@ -175,7 +175,9 @@ impl Calls {
             .tools
             .transactions
             .receive_request(now.mono, flow, message, essentials, transmits);
-        if matches!(arrival, Arrival::Full) && self.is_emergency(peer, arrived) {
+        // Those that are as long as no call for help is must not fill its room.
+        let urgent = || message.bytes().len() <= LARGEST_INVITE && self.is_emergency(peer, arrived);
+        if matches!(arrival, Arrival::Full) && urgent() {
             arrival = self
                 .tools
                 .transactions

@@ -49,6 +49,8 @@ pub struct Counts {
     pub client_transactions: usize,
     /// Timers of calls and transactions.
     pub timers: usize,
+    /// Bytes that transactions keep of messages.
+    pub bytes: usize,
     /// Dialogs that can be found by their tag, and set-ups by their origin.
     pub indexed: usize,
 }
@@ -137,6 +139,7 @@ impl Tools {
             server_transactions: transactions.server,
             client_transactions: transactions.client,
             timers: transactions.timers + self.wheel.len(),
+            bytes: transactions.bytes,
             indexed: self.tags.len() + self.origins.len(),
         }
     }

@@ -1,10 +1,11 @@
 //! From a scanned message to the part of the core it is for.
 
 use crate::base::flow::Flow;
+use crate::base::limits::ECHO_BYTES;
 use crate::base::time::Now;
 use crate::call::{Arrived, Calls, Event, Outbox};
 use crate::sip::echo::Echo;
-use crate::sip::error::Fault;
+use crate::sip::error::{Fault, FaultKind};
 use crate::sip::fields::Essentials;
 use crate::sip::line::{Method, StartLine, reason_phrase};
 use crate::sip::message::Message;
@@ -22,9 +23,7 @@ pub(super) fn message(
     let Some(peer) = calls.rules().peer(flow.listener, flow.remote.ip()) else {
         return;
     };
-    let sound = message
-        .fault()
-        .map_or_else(|| Essentials::parse(message), Err);
+    let sound = message.fault().map_or_else(|| read(message), Err);
     let mut essentials = match sound.or_else(|fault| calls.salvage(peer, message).ok_or(fault)) {
         Ok(essentials) => essentials,
         Err(fault) => {
@@ -46,6 +45,16 @@ pub(super) fn message(
         StartLine::Request { .. } => calls.handle_request(now, peer, &arrived, out),
         StartLine::Response { .. } => calls.handle_response(now, &arrived, out),
     }
+}
+
+/// What a request says that has no more than a response can be kept for to it; what a
+/// response says.
+fn read(message: &Message) -> Result<Essentials<'_>, Fault> {
+    let asks = message.method().is_some();
+    if asks && message.bytes().len() > ECHO_BYTES && Echo::length_of(message) > ECHO_BYTES {
+        return Err(Fault::new(FaultKind::HeadTooLong, 0));
+    }
+    Essentials::parse(message)
 }
 
 /// Answers a malformed request and forgets it. A malformed response is

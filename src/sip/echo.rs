@@ -145,6 +145,29 @@ impl Echo {
         draft
     }
 
+    /// How long the fields are together, in bytes.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.lines.len()
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.lines.is_empty()
+    }
+
+    /// How long the values are together that a response repeats of a request, in
+    /// bytes.
+    #[must_use]
+    pub fn length_of(message: &Message) -> usize {
+        let vias = message.all(HeaderId::Via).map(<[u8]>::len);
+        let others = ORDER
+            .into_iter()
+            .filter_map(|id| Some(message.first(id)?.len()));
+        vias.chain(others).sum()
+    }
+
     /// The Call-ID.
     #[must_use]
     pub fn call_id(&self) -> &[u8] {

@@ -171,4 +171,6 @@ pub struct Counts {
     pub client: usize,
     /// Timers set.
     pub timers: usize,
+    /// Bytes kept of messages.
+    pub bytes: usize,
 }

@@ -11,6 +11,7 @@ use crate::base::limits;
 use crate::base::slab::Slab;
 use crate::base::time::Mono;
 use crate::base::wheel::{TimerId, Wheel};
+use crate::sip::Method;
 
 use super::machine::{Clock, Over, Timers, Todo};
 use super::matching::Index;
@@ -31,6 +32,8 @@ pub struct Table<U: Copy> {
     server_index: Index<ServerKey>,
     clients: Slab<Client<U>, ClientSide>,
     client_index: Index<ClientKey>,
+    /// What all transactions keep of messages, in bytes.
+    bytes: usize,
     /// Where ACKs and CANCELs are written.
     scratch: Vec<u8>,
 }
@@ -42,6 +45,9 @@ struct Limits {
     /// On top of `server`.
     reserve: usize,
     client: usize,
+    /// Bytes kept, and those on top.
+    bytes: usize,
+    bytes_reserve: usize,
 }
 
 /// A transaction of either side.
@@ -109,6 +115,8 @@ impl<U: Copy> Table<U> {
             server: limits::SERVER_TRANSACTIONS,
             reserve: limits::SERVER_TRANSACTIONS_RESERVE,
             client: limits::CLIENT_TRANSACTIONS,
+            bytes: limits::TRANSACTION_BYTES,
+            bytes_reserve: limits::TRANSACTION_BYTES_RESERVE,
         };
         Self::with_limits(key, timers, start, limits)
     }
@@ -123,6 +131,7 @@ impl<U: Copy> Table<U> {
             server_index: Index::default(),
             clients: Slab::tagged(limits.client),
             client_index: Index::default(),
+            bytes: 0,
             scratch: Vec::new(),
         }
     }
@@ -177,14 +186,24 @@ impl<U: Copy> Table<U> {
             server: self.servers.len(),
             client: self.clients.len(),
             timers: self.wheel.len(),
+            bytes: self.bytes,
         }
+    }
+
+    /// Notes that a transaction which kept `before` bytes keeps `after`.
+    fn weigh(&mut self, before: usize, after: usize) {
+        self.bytes = self.bytes.saturating_sub(before).saturating_add(after);
     }
 
     /// Whether a server transaction can be kept; the last of the room is for
     /// `urgent` requests only.
     fn has_room(&self, urgent: bool) -> bool {
-        let reserve = if urgent { self.limits.reserve } else { 0 };
+        let (reserve, bytes) = match urgent {
+            true => (self.limits.reserve, self.limits.bytes_reserve),
+            false => (0, 0),
+        };
         self.servers.len() < self.limits.server.saturating_add(reserve)
+            && self.bytes < self.limits.bytes.saturating_add(bytes)
     }
 
     /// Keeps a new server transaction; `None` at the limit.
@@ -202,6 +221,11 @@ impl<U: Copy> Table<U> {
         if self.client_index.contains_key(&id) {
             return None;
         }
+        let most = self.limits.bytes.saturating_add(self.limits.bytes_reserve);
+        let ends = matches!(client.method, Method::Bye | Method::Cancel);
+        if !ends && self.bytes.saturating_add(client.bytes()) > most {
+            return None;
+        }
         let key = self.clients.insert(client).ok()?;
         self.client_index.insert(id, key);
         Some(key)
@@ -215,6 +239,7 @@ impl<U: Copy> Table<U> {
                     return;
                 };
                 self.server_index.remove(&server.id);
+                self.weigh(server.held, 0);
                 server.clocks.stop(&mut self.wheel);
                 events.push(Expired::ServerEnded {
                     key,
@@ -228,6 +253,7 @@ impl<U: Copy> Table<U> {
                     return;
                 };
                 self.client_index.remove(&client.id);
+                self.weigh(client.held, 0);
                 client.clocks.stop(&mut self.wheel);
                 let Some(owner) = client.owner else {
                     return;

@@ -27,7 +27,16 @@ pub(super) struct Client<U> {
     pub(super) packet: Option<Packet>,
     /// The Reason of a CANCEL that has to wait.
     reason: Option<Box<[u8]>>,
+    /// What the table's count of bytes has of it.
+    pub(super) held: usize,
     pub(super) clocks: Clocks,
+}
+
+impl<U> Client<U> {
+    /// What it keeps of messages.
+    pub(super) fn bytes(&self) -> usize {
+        self.packet.as_ref().map_or(0, Packet::len)
+    }
 }
 
 #[derive(Debug)]
@@ -130,6 +139,7 @@ impl<U: Copy> Table<U> {
             owner,
             packet: Some(packet),
             reason: None,
+            held: 0,
             clocks: Clocks::default(),
         })?;
         self.apply_to_client(now, key, &todo, &[], out);
@@ -281,6 +291,9 @@ impl<U: Copy> Table<U> {
             client.packet = None;
             client.reason = None;
         }
+        let after = client.bytes();
+        let before = std::mem::replace(&mut client.held, after);
+        self.weigh(before, after);
     }
 
     /// Sends the CANCEL of an INVITE in a transaction of its own; at the limit once

@@ -24,10 +24,18 @@ pub(super) struct Server<U> {
     echo: Option<Echo>,
     /// The last response, while it may be sent again.
     pub(super) packet: Option<Packet>,
+    /// What the table's count of bytes has of it.
+    pub(super) held: usize,
     pub(super) clocks: Clocks,
 }
 
 impl<U> Server<U> {
+    /// What it keeps of messages.
+    fn bytes(&self) -> usize {
+        let echo = self.echo.as_ref().map_or(0, Echo::len);
+        echo.saturating_add(self.packet.as_ref().map_or(0, Packet::len))
+    }
+
     /// Whether it is an INVITE to which a 2xx was sent.
     fn is_accepted(&self) -> bool {
         matches!(&self.machine, Machine::Invite(machine) if machine.is_accepted())
@@ -175,6 +183,7 @@ impl<U: Copy> Table<U> {
             owner: None,
             echo: Some(Echo::new(msg, e, flow.remote)),
             packet: None,
+            held: 0,
             clocks: Clocks::default(),
         })?;
         self.apply_to_server(now, key, &todo, out);
@@ -262,6 +271,16 @@ impl<U: Copy> Table<U> {
         if let Some(server) = server.filter(|server| server.is_accepted()) {
             server.packet = None;
         }
+        self.weigh_server(key);
+    }
+
+    /// Counts anew what a transaction keeps.
+    fn weigh_server(&mut self, key: ServerKey) {
+        if let Some(server) = self.servers.get_mut(key) {
+            let after = server.bytes();
+            let before = std::mem::replace(&mut server.held, after);
+            self.weigh(before, after);
+        }
     }
 
     pub(super) fn server_timer(
@@ -308,5 +327,6 @@ impl<U: Copy> Table<U> {
         if todo.release {
             server.packet = None;
         }
+        self.weigh_server(key);
     }
 }
