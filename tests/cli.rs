@@ -23,5 +23,9 @@ mod exposure;
 mod folder;
 #[path = "cli/ledger.rs"]
 mod ledger;
+#[path = "cli/restart.rs"]
+mod restart;
 #[path = "cli/run.rs"]
 mod run;
+#[path = "cli/stderr.rs"]
+mod stderr;

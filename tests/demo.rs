@@ -131,8 +131,10 @@ fn shows_it(output: Output) {
     assert_eq!(counted(&text, "ordinary calls that failed"), "0");
     assert_eq!(counted(&text, "attack calls that reached the carrier"), "0");
     assert_eq!(counted(&text, "the attack did cost"), "¥0");
-    assert_eq!(counted(&text, "saved against"), "¥2,450,000");
-    let through = counted(&text, "dear, allowed: let through of 48");
+    assert_eq!(counted(&text, "saved, to 10/min, 3 at once"), "¥2,450,000");
+    let through = counted(&text, "dear (+44 7), allowed, through of 48");
+    let told = format!("is sure, so that {through} fit the budget");
+    assert!(text.contains(&told), "{text}");
     assert!((1..48).contains(&through.parse::<u32>().unwrap()));
     let billed = counted(&text, "billed, of a budget of ¥2,000");
     assert!((1..=2_000).contains(&billed[2..].parse::<u32>().unwrap()));
@@ -140,6 +142,12 @@ fn shows_it(output: Output) {
     let made = counted(&text, "attack calls made");
     assert!(made.parse::<u32>().unwrap() > 100);
     assert_eq!(counted(&text, "attack calls refused"), made);
+    // What was said while it went on agrees with what is said in the end.
+    let last = text
+        .lines()
+        .rfind(|line| line.contains("attack calls refused, "));
+    let last = last.and_then(|line| line.split("; ").nth(1)?.split(' ').next());
+    assert!(last.unwrap().parse::<u32>().unwrap() <= made.parse().unwrap());
     let ordinary = counted(&text, "ordinary calls made");
     assert!(ordinary.parse::<u32>().unwrap() > 50);
     // What it says to type next does work, where the example files are.
@@ -187,6 +195,32 @@ fn it_ends_soon_after_its_reader() {
         (Some(141), &b""[..])
     );
     assert_eq!(folder.entries(), 0, "the temporary folder is gone");
+}
+
+#[test]
+fn a_terminal_that_is_closed_ends_it_like_any_program() {
+    let folder = Temporary::new("closed");
+    let code = folder.0.with_extension("code");
+    let made = nix::unistd::mkfifo(&code, nix::sys::stat::Mode::S_IRWXU);
+    made.unwrap();
+    // As a shell that one types at, it hands the signal on.
+    let inside = format!(
+        "trap 'kill -HUP $!' HUP; {PROGRAM} demo & wait $!; wait $!; echo $? >{}",
+        code.display()
+    );
+    let mut command = Command::new("script");
+    command.args(["-qec", &inside, "/dev/null"]);
+    let mut terminal = folder.start(&mut command);
+    let mut stdout = BufReader::new(terminal.stdout.take().unwrap());
+    for _ in 0..20 {
+        let mut line = String::new();
+        assert!(stdout.read_line(&mut line).unwrap() > 0);
+    }
+    terminal.kill().unwrap();
+    terminal.wait().unwrap();
+    let said = fs::read_to_string(&code).unwrap();
+    fs::remove_file(&code).unwrap();
+    assert_eq!(said, "129\n");
 }
 
 /// In a terminal of 40 columns, to its end and to a Ctrl-C in the middle.

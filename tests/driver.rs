@@ -40,6 +40,8 @@ fn three_lives() {
     result.unwrap();
     answers_from_where_it_was_called(&mut world);
     a_full_disk_refuses(&world);
+    nothing_leaves_before_the_disk_has_it(&world);
+    a_stuck_disk_refuses(&world);
     a_second_signal_hangs_up(&world);
     world.finish();
 }
@@ -91,6 +93,35 @@ fn a_full_disk_refuses(world: &World) {
     }
     world.set_disk(Disk::Good);
     std::thread::sleep(Duration::from_secs(2));
+}
+
+/// With `durability = "disk"`: neither end hears of a call before its records are on
+/// the disk.
+fn nothing_leaves_before_the_disk_has_it(world: &World) {
+    world.set_disk(Disk::Stuck);
+    world.pbx.send(&world.invite("+442071838750", "waits"));
+    world.pbx.expect_silence(SILENCE);
+    world.carrier.expect_silence(Duration::from_millis(1));
+    world.set_disk(Disk::Good);
+    let invite = world.carrier.expect("INVITE ", PATIENCE);
+    world.carrier.send(&response(&invite, "486 Busy Here", &[]));
+    world.carrier.expect("ACK ", PATIENCE);
+    let refusal = world.pbx.expect("SIP/2.0 486 ", PATIENCE);
+    world.ack_refusal("+442071838750", "waits", &refusal);
+}
+
+/// A disk that does not answer is as one that is full, after a second.
+fn a_stuck_disk_refuses(world: &World) {
+    let call = world.answered_call("+442071838750", "before");
+    world.set_disk(Disk::Stuck);
+    world.refused("+442071838750", "stuck");
+    world.carrier.expect_silence(SILENCE);
+    let help = world.answered_call("110", "help-anyway");
+    world.hang_up(&help);
+    world.hang_up(&call);
+    world.set_disk(Disk::Good);
+    std::thread::sleep(Duration::from_secs(2));
+    world.whole_call("taken-again");
 }
 
 /// Whatever a stranger sends, and whatever a peer sends that says nothing.

@@ -51,7 +51,7 @@ const WORDS: [(&str, &str); 9] = [
     ("unsafe", "find a safe way; only F5 may, with a reason"),
 ];
 
-/// Macros that the core may not use.
+/// Macros that nobody may use.
 const MACROS: [&str; 5] = ["println", "eprintln", "print", "eprint", "dbg"];
 
 /// Paths that the core may not use, and what to do instead.
@@ -132,6 +132,7 @@ fn check(tree: &Tree) -> Vec<Fault> {
         };
         check_file_size(path, text, &mut faults);
         check_functions(path, &shown, &mut faults);
+        check_macros(path, &shown, &mut faults);
         check_imports(path, &all, &shown, *for_tests, &mut faults);
         if floor(room(path)).is_some_and(|floor| floor < OUTSIDE) {
             check_words(path, &shown, &mut faults);
@@ -241,21 +242,29 @@ fn from_root(path: &str, steps: &[String]) -> Option<Vec<String>> {
     Some(from)
 }
 
-fn check_words(path: &str, shown: &[Token], faults: &mut Vec<Fault>) {
+fn check_macros(path: &str, shown: &[Token], faults: &mut Vec<Fault>) {
+    let outside = floor(room(path)).is_none_or(|floor| floor >= OUTSIDE);
     for pair in shown.windows(2) {
         if let [name, bang] = pair
             && bang.text == "!"
             && MACROS.contains(&name.text.as_str())
         {
-            let what = format!("`{}!` below F{OUTSIDE}", name.text);
-            faults.push(Fault::new(
-                path,
-                name.line,
-                &what,
-                "put an event into the outbox",
-            ));
+            let (what, help) = match outside {
+                true => (
+                    format!("`{}!`, which panics if it cannot be written", name.text),
+                    "use `app::log::say` or `app::print`",
+                ),
+                false => (
+                    format!("`{}!` below F{OUTSIDE}", name.text),
+                    "put an event into the outbox",
+                ),
+            };
+            faults.push(Fault::new(path, name.line, &what, help));
         }
     }
+}
+
+fn check_words(path: &str, shown: &[Token], faults: &mut Vec<Fault>) {
     for (line, steps) in paths(shown) {
         for (word, instead) in WORDS {
             if steps.iter().any(|step| step == word) {

@@ -289,7 +289,8 @@ impl Up {
         let at = now(at_ms);
         self.course.ended(Course::OWN, at.mono);
         if self.allowed.lease.is_some() {
-            let (cost, _) = rules.settle(&self.allowed.hold, &self.course, Money::ZERO, at);
+            let settled = rules.settle(&self.allowed.hold, &self.course, Money::ZERO, at);
+            let cost = settled.cost;
             assert!(cost.is_some(), "a call that leaves has a price");
         }
         self.allowed.hold.release(at);

@@ -33,6 +33,63 @@ pub enum Order {
     Status,
     /// Read the rules again.
     Reload,
+    /// Block calls.
+    Block(Block),
+    /// Block them no longer.
+    Unblock(Unblock),
+    /// Begin a tenant's counters anew.
+    Reset {
+        /// Whose.
+        tenant: String,
+        /// Why, in words.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        why: String,
+    },
+}
+
+/// Which calls a block is about. None is about an emergency call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Scope {
+    /// Every call.
+    Everything,
+    /// Calls that go abroad.
+    International,
+}
+
+/// Calls to be blocked.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Block {
+    /// Whose; none for every tenant's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tenant: Option<String>,
+    /// Which of them.
+    pub scope: Scope,
+    /// Whether those that are up are hung up.
+    #[serde(default)]
+    pub hang_up: bool,
+    /// For how many seconds; none for as long as nobody lifts it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seconds: Option<u64>,
+    /// Why, in the operator's words; may be empty.
+    #[serde(default)]
+    pub why: String,
+}
+
+/// A block to be lifted.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Unblock {
+    /// Whose; none for the one of every tenant's calls. Those of single tenants stay.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tenant: Option<String>,
+    /// Which; none for either.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scope: Option<Scope>,
+    /// Why, in the operator's words; may be empty.
+    #[serde(default)]
+    pub why: String,
 }
 
 /// One line of an answer.
@@ -55,8 +112,54 @@ pub enum Reply {
     Status(Box<Status>),
     /// New rules are in force.
     Reloaded(Rules),
+    /// Calls are blocked, or no longer.
+    Blocks(Blocks),
+    /// A tenant's counters begin anew.
+    Reset {
+        /// Whose.
+        tenant: String,
+        /// How often that was done to them.
+        times: u64,
+        /// Every shard has it in its journal.
+        recorded: bool,
+    },
     /// It was not done.
     Fault(Fault),
+}
+
+/// What became of an order about blocks.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Blocks {
+    /// The block that came into force, or those that were lifted.
+    pub changed: Vec<Blocked>,
+    /// Every block that is in force now.
+    pub in_force: Vec<Blocked>,
+    /// How many shards obey: all of them.
+    pub shards: u16,
+    /// Whether every shard has it in its journal.
+    pub recorded: bool,
+}
+
+/// Calls that are blocked.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Blocked {
+    /// Whose; none for every tenant's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tenant: Option<String>,
+    /// Which of them.
+    pub scope: Scope,
+    /// Since when (RFC 3339, UTC).
+    pub since: String,
+    /// Until when; none for as long as nobody lifts it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<String>,
+    /// Who ordered it.
+    pub by: String,
+    /// The user's number.
+    pub uid: u32,
+    /// Why, in the operator's words.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub why: String,
 }
 
 /// Why an order was not done.
@@ -104,6 +207,12 @@ pub enum FaultKind {
     Rules,
     /// A shard did not say in time that it obeys.
     Silent,
+    /// There is no such tenant, or no such block.
+    Unknown,
+    /// What is asked for is out of bounds.
+    Bounds,
+    /// It is in force, but cannot be kept over a restart.
+    Unkept,
     /// A kind that this version does not know.
     #[serde(other)]
     Other,
@@ -139,12 +248,18 @@ pub struct Status {
     pub ledger: String,
     /// The rules in force.
     pub rules: Rules,
+    /// The files were broken when they were read last, and these are older rules.
+    #[serde(default)]
+    pub files_broken: bool,
     /// How many shards there are.
     pub shards: usize,
     /// It is being stopped, and lets no new call in.
     pub stopping: bool,
     /// Calls that live, emergency calls included.
     pub calls: u64,
+    /// What is blocked.
+    #[serde(default)]
+    pub blocks: Vec<Blocked>,
     /// The journal.
     pub journal: Journal,
     /// The carriers.

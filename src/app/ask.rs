@@ -5,7 +5,7 @@ use std::path::Path;
 use crate::admin::protocol::{Fault, Order, Reply, Request, VERSION};
 use crate::admin::{Talk, Unanswered, ask};
 
-use super::sources;
+use super::{log, sources};
 
 /// Sends an order to the Tollgate that runs with this configuration; none if nobody
 /// listens.
@@ -58,7 +58,7 @@ pub(super) fn last(talk: Talk) -> Result<Reply, String> {
 /// Shows what a fault has to say beside its one line.
 pub(super) fn show(fault: &Fault) -> String {
     for line in &fault.details {
-        eprintln!("{line}");
+        log::say(line);
     }
     fault.text.clone()
 }

@@ -17,7 +17,7 @@ pub(super) fn run(wanted: &Configuration) -> Result<(), String> {
     let rules = rules::load(wanted, &Counters::new()).map_err(Broken::show)?;
     let hints = rules.set.lint(&rules.sources, clock::now().wall);
     rules.show_warnings(&hints);
-    let warnings = rules.set.warnings().len() + hints.len();
+    let warnings = rules.warnings() + hints.len();
     let config = wanted.config.display().to_string();
     super::print(&summary(&rules.set, warnings, &config))
 }

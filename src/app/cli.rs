@@ -1,12 +1,16 @@
 //! The command line: what can be said, and the help that teaches it.
 
+mod evidence;
+
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::builder::styling::{AnsiColor, Styles};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::base::time::Wall;
-use crate::policy::Amount;
+use crate::policy::{Amount, duration};
+
+pub(super) use evidence::{Calls, Export, Json, Ledger, Verify};
 
 const STYLES: Styles = Styles::styled()
     .header(AnsiColor::Yellow.on_default().bold())
@@ -29,6 +33,7 @@ Begin with:
   tollgate explain -c tollgate.toml --tenant T NUMBER    why is it refused?
   tollgate run   -c tollgate.toml     judge calls
   tollgate status -c tollgate.toml    what is it doing?
+  tollgate block T -c tollgate.toml --hang-up    stop a tenant's calls, now
 
 Exit codes: 0 all is well; 1 a fault, said on standard error; 2 the command
 line makes no sense."
@@ -74,6 +79,29 @@ It asks over the control socket: `control` in the ledger's folder, unless
 [admin] socket says otherwise. Only the user that Tollgate runs as, and root,
 may ask.")]
     Status(Status),
+    /// Stop calls, at once and whatever the rules say: a tenant's, or everybody's.
+    #[command(after_help = "\
+Examples:
+  tollgate block acme -c tollgate.toml --hang-up
+  tollgate block acme -c tollgate.toml --international --for 2h --why 'ticket 17'
+  tollgate block --all -c tollgate.toml
+
+Every new call but emergency calls is refused, from the tenant and to it, or with
+--international its calls abroad. Calls that are up go on, unless --hang-up ends
+those of the same kind; an emergency call is never ended. When this returns, it
+is in force in every shard, in the journal with who ordered it and why, and kept
+over reloads and restarts. It is over when --for is, or with tollgate unblock;
+tollgate status shows what is in force.")]
+    Block(Block),
+    /// Let calls be made again that were stopped by tollgate block.
+    #[command(after_help = "\
+Examples:
+  tollgate unblock acme -c tollgate.toml
+  tollgate unblock --all -c tollgate.toml
+
+--all lifts what block --all ordered; what was ordered for single tenants stays,
+and is shown.")]
+    Unblock(Unblock),
     /// Have a Tollgate that runs read its rules again.
     #[command(after_help = "\
 Example:
@@ -83,6 +111,17 @@ What SIGHUP does, but it waits until the new rules are in force in every shard.
 If they are broken, each fault is shown, the old ones stay in force, and the exit
 code is 1.")]
     Reload(Reload),
+    /// Have a tenant's counters begin anew.
+    #[command(after_help = "\
+Example:
+  tollgate reset -c tollgate.toml --tenant acme --why \"false alarm, ticket 4711\"
+
+What was counted against its caps so far is forgotten: calls in the last second,
+minute and hour, calls and different numbers of the day, and what was spent of
+its budgets in the day and the month. Calls that are up go on being counted, and
+keep what they hold. Patterns of fraud are not forgotten. It is written into the
+ledger, with who did it and why; no reload and no restart does this.")]
+    Reset(Reset),
     /// Validate the configuration and every file it draws in.
     #[command(after_help = "\
 Example:
@@ -121,6 +160,17 @@ listed below the figures.
 Exit codes: 0; 1 a fault, or with --max a tenant that can lose more, or any
 amount, or money of another currency.")]
     Exposure(Exposure),
+    /// List the calls that were judged, the latest first.
+    #[command(after_help = "\
+Examples:
+  tollgate calls -c tollgate.toml --tenant acme --since 2026-07-01
+  tollgate calls -c tollgate.toml --verdict refuse --number +232 --limit 20
+  sqlite3 var/ledger/index/2026-07-01.sqlite 'select number, reason from calls'
+
+It reads the index: one file of SQLite for each day, made from the journal some
+seconds behind it. The index is a copy for looking things up; the evidence is
+the journal (tollgate ledger). A file of it that is removed is made again.")]
+    Calls(Calls),
     /// Read the ledger: the evidence of every call.
     #[command(subcommand, arg_required_else_help = true)]
     Ledger(Ledger),
@@ -200,11 +250,63 @@ pub(super) struct Status {
     pub(super) json: bool,
 }
 
+/// Whose calls, and which.
+#[derive(Debug, Args)]
+pub(super) struct Kind {
+    /// The configuration that it runs with.
+    #[arg(short = 'c', long = "config", value_name = "FILE")]
+    pub(super) config: PathBuf,
+    /// Whose calls.
+    #[arg(value_name = "TENANT", required_unless_present = "all")]
+    pub(super) tenant: Option<String>,
+    /// Every tenant's calls; behind a TENANT, all of that tenant's.
+    #[arg(long)]
+    pub(super) all: bool,
+    /// Only calls that go abroad, to numbers of no country, or to codes that set up
+    /// forwarding.
+    #[arg(long)]
+    pub(super) international: bool,
+    /// Why: for the journal and for who comes after you.
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    pub(super) why: String,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Block {
+    #[command(flatten)]
+    pub(super) kind: Kind,
+    /// Hang up such calls that are up.
+    #[arg(long)]
+    pub(super) hang_up: bool,
+    /// For how long: 2h, 30m, 1h30m. Without this, until it is lifted.
+    #[arg(long = "for", value_name = "TIME", value_parser = duration)]
+    pub(super) lasts: Option<Duration>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Unblock {
+    #[command(flatten)]
+    pub(super) kind: Kind,
+}
+
 #[derive(Debug, Args)]
 pub(super) struct Reload {
     /// The configuration that it runs with.
     #[arg(short = 'c', long = "config", value_name = "FILE")]
     pub(super) config: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Reset {
+    /// The configuration that it runs with.
+    #[arg(short = 'c', long = "config", value_name = "FILE")]
+    pub(super) config: PathBuf,
+    /// Whose counters.
+    #[arg(long, value_name = "T")]
+    pub(super) tenant: String,
+    /// Why, for the ledger.
+    #[arg(long, value_name = "TEXT")]
+    pub(super) why: Option<String>,
 }
 
 #[derive(Debug, Args)]
@@ -225,104 +327,6 @@ pub(super) enum Log {
     Json,
 }
 
-#[derive(Debug, Subcommand)]
-pub(super) enum Ledger {
-    /// Print the ledger as lines of JSON, oldest first.
-    #[command(after_help = "\
-Examples:
-  tollgate ledger export -c tollgate.toml --tenant acme --since 2026-07-01
-  tollgate ledger export --dir copy-of-ledger | jq 'select(.decision==\"refuse\")'
-
-It only reads: a ledger that is being written, or a copy of one, will do. Each
-line names its kind in \"record\"; a call's lines share \"shard\" and \"call\".
-Damage gets a line of its own, and exit code 1; a last record that a crash cut
-short gets a line, too, but is no fault.")]
-    Export(Export),
-    /// Say whether the ledger is as it was written, and where it is not.
-    #[command(after_help = "\
-Examples:
-  tollgate ledger verify -c tollgate.toml
-  tollgate ledger verify copy-of-ledger --key public.key --expect checkpoint.txt
-
-Every ten seconds in which something happened, Tollgate signs how far the journal
-has come. Whatever was changed, cut off, moved, removed or repeated before the
-last of these checkpoints is found, with its place. What came after it is only
-counted: a checkpoint kept elsewhere, and given with --expect, shows whether the
-end was cut off. A copy of the folder and of public.key will do; sign.key is no
-part of what should be handed on.
-
-Exit codes: 0 all is as it was signed; 1 it is not, or a fault.")]
-    Verify(Verify),
-}
-
-#[derive(Debug, Args)]
-pub(super) struct Verify {
-    /// The ledger's folder, or a copy of it.
-    #[arg(
-        value_name = "DIR",
-        required_unless_present = "config",
-        conflicts_with = "config"
-    )]
-    pub(super) dir: Option<PathBuf>,
-    /// The configuration that names the ledger.
-    #[arg(short = 'c', long = "config", value_name = "FILE")]
-    pub(super) config: Option<PathBuf>,
-    /// The ledger's public key; public.key in its folder, unless it is given.
-    #[arg(long, value_name = "PUB")]
-    pub(super) key: Option<PathBuf>,
-    /// A file with checkpoints that must be in the ledger.
-    #[arg(long, value_name = "CHECKPOINT")]
-    pub(super) expect: Option<PathBuf>,
-}
-
-#[derive(Debug, Args)]
-pub(super) struct Export {
-    #[command(flatten)]
-    pub(super) place: Place,
-    /// Only this tenant's calls.
-    #[arg(long, value_name = "T")]
-    pub(super) tenant: Option<String>,
-    /// Only from this time on: 2026-07-01, 2026-07-01T09:00:00Z or
-    /// 2026-07-01T18:00:00+09:00. A bare date begins at midnight UTC.
-    #[arg(long, value_name = "TIME", value_parser = time)]
-    pub(super) since: Option<Wall>,
-    /// The form of the output.
-    #[arg(long, value_name = "FORM", default_value = "lines")]
-    pub(super) json: Json,
-}
-
-#[derive(Debug, Args)]
-#[group(required = true, multiple = false)]
-pub(super) struct Place {
-    /// The configuration that names the ledger.
-    #[arg(short = 'c', long = "config", value_name = "FILE")]
-    pub(super) config: Option<PathBuf>,
-    /// The ledger's folder itself.
-    #[arg(long, value_name = "DIR")]
-    pub(super) dir: Option<PathBuf>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(super) enum Json {
-    /// One JSON object a line.
-    Lines,
-}
-
-fn time(text: &str) -> Result<Wall, String> {
-    let stamp = match text.parse::<jiff::Timestamp>() {
-        Ok(stamp) => Some(stamp),
-        Err(_) => text
-            .parse::<jiff::civil::Date>()
-            .ok()
-            .filter(|_| !text.contains(['T', 't', ' ', ':']))
-            .and_then(|date| date.to_zoned(jiff::tz::TimeZone::UTC).ok())
-            .map(|zoned| zoned.timestamp()),
-    };
-    stamp
-        .map(|stamp| Wall::from_micros(stamp.as_microsecond()))
-        .ok_or_else(|| "write it like 2026-07-01 or 2026-07-01T09:00:00Z".to_owned())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -331,16 +335,5 @@ mod tests {
     #[test]
     fn the_commands_agree_with_themselves() {
         Cli::command().debug_assert();
-    }
-
-    #[test]
-    fn times_are_read_with_their_zone() {
-        let micros = |text| time(text).map(Wall::as_micros);
-        assert_eq!(micros("1970-01-02"), Ok(86_400_000_000));
-        assert_eq!(micros("1970-01-01T00:00:01Z"), Ok(1_000_000));
-        assert_eq!(micros("1970-01-01T09:00:01+09:00"), Ok(1_000_000));
-        for text in ["yesterday", "1970-01-01T09:00:00", "1970-13-01", ""] {
-            assert!(micros(text).is_err(), "{text}");
-        }
     }
 }

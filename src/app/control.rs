@@ -1,17 +1,25 @@
 //! What `tollgate run` does when it is spoken to over the control socket.
 
+use std::cell::RefCell;
 use std::path::PathBuf;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
+
+use tokio::sync::Mutex;
 
 use crate::admin::protocol::{
     Budget, Carrier, Count, Fault, FaultKind, Journal, Order, Reply, Rules, Status, Tenant,
 };
 use crate::admin::{By, Operator, Replies, Socket, serve};
-use crate::base::limits::STATUS_TENANTS;
-use crate::base::time::Now;
+use crate::base::limits::{STATUS_TENANTS, WHY_BYTES};
+use crate::base::time::{Now, Wall};
 use crate::net::{Beside, Reins, clock};
-use crate::policy::{Amount, Quantity, RuleSet, Spent, Standing};
+use crate::policy::{Amount, Counters, Quantity, RuleSet, Spent, Standing};
+use crate::shard::{Command, Reset};
+
+use super::blocks::Blocks;
+use super::rules::Files;
 
 /// What the operator of a program that runs needs to know of it.
 pub(super) struct Running {
@@ -21,17 +29,29 @@ pub(super) struct Running {
     pub(super) ledger: PathBuf,
     /// When it started.
     pub(super) start: Now,
+    /// The files of rules.
+    pub(super) files: Arc<Files>,
+    /// What is blocked.
+    pub(super) blocks: RefCell<Blocks>,
+    /// What the rules count in.
+    pub(super) counters: Arc<Counters>,
 }
 
-struct Desk {
-    running: Running,
-    reins: Reins,
+pub(super) struct Desk {
+    pub(super) running: Running,
+    pub(super) reins: Reins,
+    /// Held by the one order about blocks that is under way.
+    pub(super) blocking: Mutex<()>,
 }
 
 /// Answers on `socket` for as long as the program runs.
 pub(super) fn answer_on(socket: Socket, running: Running) -> Beside {
     Box::new(move |reins| {
-        let desk = Rc::new(Desk { running, reins });
+        let desk = Rc::new(Desk {
+            running,
+            reins,
+            blocking: Mutex::new(()),
+        });
         Box::pin(async move {
             if let Err(error) = serve(socket, desk).await {
                 tracing::error!(%error, "the control socket cannot be served: no orders are taken");
@@ -45,6 +65,9 @@ impl Operator for Desk {
         match order {
             Order::Status => Reply::Status(Box::new(self.status(clock::now()))),
             Order::Reload => self.reload(&by).await,
+            Order::Block(block) => self.block(&by, block).await,
+            Order::Unblock(unblock) => self.unblock(&by, unblock).await,
+            Order::Reset { tenant, why } => self.reset(&by, tenant, &why).await,
         }
     }
 }
@@ -66,7 +89,34 @@ impl Desk {
         }
     }
 
+    async fn reset(&self, by: &By, tenant: String, why: &str) -> Reply {
+        if why.len() > WHY_BYTES {
+            let text = format!("the reason is longer than {WHY_BYTES} bytes: shorten it");
+            return Reply::Fault(Fault::new(FaultKind::Bounds, text));
+        }
+        let Some(times) = self.running.counters.reset(&tenant) else {
+            let text = format!("no tenant is called \"{tenant}\": see tollgate check");
+            return Reply::Fault(Fault::new(FaultKind::Unknown, text));
+        };
+        tracing::warn!(by = %by.name, %tenant, why, "the tenant's counters begin anew");
+        let reset = Arc::new(Reset {
+            tenant: tenant.as_str().into(),
+            times,
+            by: by.name.as_str().into(),
+            why: why.into(),
+        });
+        match self.reins.tell(|| Command::Reset(Arc::clone(&reset))).await {
+            Ok(obeyed) => Reply::Reset {
+                tenant,
+                times,
+                recorded: obeyed.recorded,
+            },
+            Err(silent) => Reply::Fault(Fault::new(FaultKind::Silent, silent.to_string())),
+        }
+    }
+
     fn status(&self, now: Now) -> Status {
+        let blocks = self.running.blocks.borrow().shown(now.wall);
         let (rules, tally) = (self.reins.rules(), self.reins.tally());
         let (tenants, tenants_left_out) = tenants(&rules, now);
         let up = now.mono.saturating_since(self.running.start.mono);
@@ -74,14 +124,16 @@ impl Desk {
         Status {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             pid: std::process::id(),
-            since: time(self.running.start),
+            since: time(self.running.start.wall),
             seconds: up.as_secs(),
             configuration: self.running.configuration.display().to_string(),
             ledger: self.running.ledger.display().to_string(),
             rules: summary(&rules),
+            files_broken: self.running.files.are_broken(),
             shards: self.reins.shards(),
             stopping: tally.draining > 0,
             calls: tally.calls,
+            blocks,
             journal: Journal {
                 shards_without: tally.journal_faults,
                 bytes: tally.journal_bytes,
@@ -172,8 +224,8 @@ fn budget(spent: &Spent) -> Budget {
 }
 
 /// A point in time for people and programs (RFC 3339, UTC, whole seconds).
-fn time(at: Now) -> String {
-    let micros = at.wall.as_micros();
+pub(super) fn time(at: Wall) -> String {
+    let micros = at.as_micros();
     jiff::Timestamp::from_microsecond(micros)
         .and_then(|time| time.round(jiff::Unit::Second))
         .map_or_else(|_| micros.to_string(), |time| time.to_string())

@@ -20,7 +20,9 @@ use std::time::Duration;
 
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
+
+use super::log;
 
 use carrier::{Bill, Carrier};
 use gate::{Gate, Places};
@@ -78,7 +80,10 @@ fn play() -> Result<Option<Early>, String> {
     let tally = stage.tally();
     if let Some(early) = early? {
         if matches!(early, Early::Signal(_)) {
-            eprintln!("tollgate: {}", report::interrupted(tally.pbx.elapsed));
+            log::say(&format!(
+                "tollgate: {}",
+                report::interrupted(tally.pbx.elapsed)
+            ));
         }
         return Ok(Some(early));
     }
@@ -165,7 +170,14 @@ impl Stage {
                 let over = self.pbx.as_ref().is_none_or(JoinHandle::is_finished);
                 let tally = self.tally();
                 screen.show(tally.pbx.elapsed, || tally.view(), || tally.line())?;
-                let early = signal.or_else(|| screen.is_closed().then_some(Early::Closed));
+                let early = match signal {
+                    None if screen.is_closed() => {
+                        // A terminal that was closed says so by a signal, too.
+                        let signal = timeout(FRAME, interrupts.next()).await;
+                        Some(signal.map_or(Early::Closed, Early::Signal))
+                    }
+                    signal => signal,
+                };
                 if early.is_some() || over || !self.gate.is_up() {
                     return Ok(early);
                 }

@@ -259,6 +259,8 @@ struct Json<'r> {
     unread: Option<&'static str>,
     caller: Option<String>,
     price: Option<JsonPrice>,
+    /// What must be free of its budgets for the call to start.
+    reserve: Option<String>,
     caps: Vec<JsonRule<'r>>,
     longest_call: Option<u64>,
     longest_ring: Option<u64>,
@@ -321,6 +323,9 @@ impl Answer {
                 minute_at_worst: it.minute_at_worst.to_string(),
                 attempt: it.attempt.to_string(),
             }),
+            reserve: explanation
+                .and_then(|it| it.reserve)
+                .map(|it| it.money.to_string()),
             caps: caps
                 .iter()
                 .map(|&id| JsonRule {
@@ -367,6 +372,11 @@ impl Answer {
             because.push("before every rule, cap and price".to_owned());
         }
         let because = because.join(", ");
+        // The word alone could be read as a refusal.
+        let because = match verdict {
+            "observe" => format!("(goes out): {because}"),
+            _ => because,
+        };
         line(
             text,
             &paint(&format!("{verdict:<WIDTH$}"), colour),
@@ -384,6 +394,10 @@ impl Answer {
     fn terms(&self, rules: &RuleSet, explanation: &Explanation, text: &mut String) {
         if let Some(price) = &explanation.price {
             line(text, "price", &self.price(price));
+        }
+        if let Some(reserve) = &explanation.reserve {
+            let needs = format!("the call needs {reserve} free to start; some is given back");
+            line(text, "budget", &needs);
         }
         let Some((permit, _)) = self.goes() else {
             return;

@@ -43,18 +43,48 @@ pub(super) fn run(wanted: &cli::Exposure) -> Result<(), String> {
     let Some(max) = wanted.max else {
         return Ok(());
     };
-    let over: Vec<&str> = all
-        .iter()
-        .filter(|it| exceeds(it, max))
-        .map(|it| name(&rules, it))
+    let faults: Vec<String> = [over(&rules, &all, max), incomparable(&rules, &all, max)]
+        .into_iter()
+        .flatten()
         .collect();
-    if over.is_empty() {
-        return Ok(());
+    match faults.is_empty() {
+        true => Ok(()),
+        false => Err(faults.join("; ")),
     }
-    let who = count(over.len(), "tenant", "tenants");
-    let some: Vec<&str> = over.into_iter().take(20).collect();
+}
+
+/// Who can lose more than that.
+fn over(rules: &RuleSet, all: &[Exposure], max: Amount) -> Option<String> {
+    let over = all
+        .iter()
+        .filter(|it| exceeds(it, max) && compares(it, max));
+    let over: Vec<&str> = over.map(|it| name(rules, it)).collect();
+    let some: Vec<&str> = over.iter().copied().take(20).collect();
     let some = some.join(", ");
-    Err(format!("{who} can lose more than {max} in a day: {some}"))
+    let who = count(over.len(), "tenant", "tenants");
+    (!over.is_empty()).then(|| format!("{who} can lose more than {max} in a day: {some}"))
+}
+
+/// Whose loss is in another currency.
+fn incomparable(rules: &RuleSet, all: &[Exposure], max: Amount) -> Option<String> {
+    let mut others = all
+        .iter()
+        .filter(|it| exceeds(it, max) && !compares(it, max));
+    let first = others.next()?;
+    let (who, theirs) = (name(rules, first), first.currency?);
+    let more = match others.count() {
+        0 => String::new(),
+        more => format!(", and {} like it", count(more, "tenant", "tenants")),
+    };
+    let max = max.currency;
+    Some(format!(
+        "{who} loses {theirs}, which cannot be compared with {max}: give --max in {theirs}{more}"
+    ))
+}
+
+/// Whether what a tenant can lose is of the same currency, or more than any amount.
+fn compares(exposure: &Exposure, max: Amount) -> bool {
+    matches!(exposure.most, Most::Unbounded(_)) || exposure.currency == Some(max.currency)
 }
 
 /// Whether a tenant can lose more than that; another currency is not compared.
@@ -143,7 +173,13 @@ fn tenant(rules: &RuleSet, exposure: &Exposure, text: &mut String) {
         Some(sum) => shown(sum),
         None => "unbounded".to_owned(),
     };
-    line("  by caps", &format!("{caps}, whatever the budget"));
+    let caps = match (exposure.most, exposure.by_caps) {
+        (Most::AtMost(most), by_caps) if by_caps != Some(most) => {
+            format!("without the budget it would be {caps}")
+        }
+        _ => caps,
+    };
+    line("  by caps", &caps);
     for share in &exposure.shares {
         let on = match &share.on {
             Some(on) => format!("calls to {on}"),

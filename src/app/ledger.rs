@@ -2,9 +2,9 @@
 
 use std::io::{self, BufWriter, Write};
 
-use crate::ledger::{ExportError, Filter, Reader, export};
+use crate::ledger::{ExportError, Filter, Form, Reader, export};
 
-use super::{cli, sources};
+use super::{cli, log, sources};
 
 /// `tollgate ledger export`.
 ///
@@ -21,12 +21,17 @@ pub(super) fn run(wanted: cli::Export) -> Result<(), String> {
     if reader.is_empty() {
         return Err(format!("{}: there is no journal here", directory.display()));
     }
+    let which = wanted.which;
     let filter = Filter {
-        tenant: wanted.tenant,
-        since: wanted.since,
+        tenant: which.tenant,
+        since: which.since,
+        until: which.until,
+        decision: which.verdict.map(Into::into),
+        number: which.number,
     };
+    let form = if wanted.csv { Form::Csv } else { Form::Lines };
     let mut out = BufWriter::new(io::stdout().lock());
-    let done = export(&mut reader, &filter, &mut out).and_then(|summary| match out.flush() {
+    let done = export(&mut reader, &filter, form, &mut out).and_then(|summary| match out.flush() {
         Ok(()) => Ok(summary),
         Err(error) => Err(ExportError::Output(error)),
     });
@@ -38,7 +43,7 @@ pub(super) fn run(wanted: cli::Export) -> Result<(), String> {
         )),
         Ok(summary) => {
             if summary.records == 0 {
-                eprintln!("tollgate: the journal has no such record");
+                log::say("tollgate: the journal has no such record");
             }
             Ok(())
         }

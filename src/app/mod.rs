@@ -1,6 +1,9 @@
 //! F6: configuration, boot, and one file a subcommand.
 
 mod ask;
+mod block;
+mod blocks;
+mod calls;
 mod check;
 mod cli;
 mod control;
@@ -9,8 +12,10 @@ mod explain;
 mod exposure;
 mod last_good;
 mod ledger;
+mod log;
 mod reload;
 mod render;
+mod reset;
 mod rules;
 mod run;
 mod sources;
@@ -34,22 +39,23 @@ pub fn main() -> ExitCode {
         cli::Command::Demo => demo::run(),
         cli::Command::Ledger(cli::Ledger::Export(wanted)) => ledger::run(wanted).map(well),
         cli::Command::Ledger(cli::Ledger::Verify(wanted)) => verify::run(&wanted),
+        cli::Command::Calls(wanted) => calls::run(wanted).map(well),
         cli::Command::Check(wanted) => check::run(&wanted).map(well),
         cli::Command::Explain(wanted) => explain::run(&wanted),
         cli::Command::Exposure(wanted) => exposure::run(&wanted).map(well),
         cli::Command::Run(wanted) => run::run(wanted).map(well),
         cli::Command::Status(wanted) => status::run(&wanted).map(well),
+        cli::Command::Reset(wanted) => reset::run(wanted).map(well),
         cli::Command::Reload(wanted) => reload::run(&wanted).map(well),
+        cli::Command::Block(wanted) => block::block(&wanted).map(well),
+        cli::Command::Unblock(wanted) => block::unblock(&wanted).map(well),
     };
-    match done {
-        Ok(code) => code,
-        Err(text) => failed(&text),
-    }
-}
-
-fn failed(text: &str) -> ExitCode {
-    eprintln!("tollgate: {text}");
-    ExitCode::FAILURE
+    let code = done.unwrap_or_else(|text| {
+        log::say(&format!("tollgate: {text}"));
+        ExitCode::FAILURE
+    });
+    log::finish();
+    code
 }
 
 /// The tenant of this name.

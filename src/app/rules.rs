@@ -1,6 +1,8 @@
 //! From files to a rule set, or to what is wrong with them.
 
 use std::io::{IsTerminal, stderr};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use jiff::tz::TimeZoneDatabase;
 
@@ -9,12 +11,14 @@ use crate::policy::{Options, Sources, compile};
 
 use super::cli::Configuration;
 use super::render::{count, render};
-use super::sources;
+use super::{log, sources};
 
 /// Rules that can be used.
 pub(super) struct Rules {
     pub(super) set: RuleSet,
     pub(super) sources: Sources,
+    /// Warnings about files that are not read.
+    passed_over: Vec<Diagnostic>,
 }
 
 /// Why there are none.
@@ -30,9 +34,10 @@ pub(super) enum Broken {
 /// # Errors
 /// Every fault, not only the first.
 pub(super) fn load(wanted: &Configuration, counters: &Counters) -> Result<Rules, Broken> {
-    sources::load(&wanted.config)
-        .map_err(Broken::Unread)
-        .and_then(|sources| from(sources, wanted, counters))
+    let found = sources::load(&wanted.config).map_err(Broken::Unread)?;
+    let mut rules = from(found.sources, wanted, counters)?;
+    rules.passed_over = found.passed_over;
+    Ok(rules)
 }
 
 /// Compiles what is read already.
@@ -49,20 +54,80 @@ pub(super) fn from(
     };
     let zones = TimeZoneDatabase::bundled();
     match compile(&sources, options, &zones, counters) {
-        Ok(set) => Ok(Rules { set, sources }),
+        Ok(set) => Ok(Rules {
+            set,
+            sources,
+            passed_over: Vec::new(),
+        }),
         Err(faults) => Err(Broken::Faults(faults, Box::new(sources))),
+    }
+}
+
+/// How the files stand to the rules in force.
+#[derive(Debug, Default)]
+pub(super) struct Files {
+    /// They were broken when they were read last: older rules are in force.
+    broken: AtomicBool,
+    /// The tenants in force.
+    tenants: Mutex<Vec<String>>,
+}
+
+impl Files {
+    /// Notes whether they were broken when they were read last.
+    pub(super) fn note(&self, broken: bool) {
+        self.broken.store(broken, Ordering::Relaxed);
+    }
+
+    /// Whether they were broken when they were read last.
+    pub(super) fn are_broken(&self) -> bool {
+        self.broken.load(Ordering::Relaxed)
+    }
+
+    /// Lets `rules` replace those in force. What that ends is logged.
+    ///
+    /// # Errors
+    /// No tenant would be left: a folder that is not there for a moment must not make
+    /// a stranger of everybody.
+    pub(super) fn replace(&self, rules: &RuleSet) -> Result<(), String> {
+        let mut before = self.tenants.lock().unwrap_or_else(PoisonError::into_inner);
+        if rules.tenants().is_empty() && !before.is_empty() {
+            return Err(
+                "there is no tenant any more, and then nobody could call, not even for \
+                        help: put back the files in tenants/, or restart to run without any"
+                    .to_owned(),
+            );
+        }
+        let gone = before.iter().filter(|it| rules.tenant_named(it).is_none());
+        let gone: Vec<&str> = gone.map(String::as_str).take(20).collect();
+        if !gone.is_empty() {
+            let gone = gone.join(", ");
+            tracing::warn!("tenants are gone, and their calls are hung up: {gone}");
+        }
+        *before = rules
+            .tenants()
+            .iter()
+            .map(|it| it.name.to_string())
+            .collect();
+        Ok(())
     }
 }
 
 impl Rules {
     /// Shows on standard error what is odd, if not wrong; these hints, too.
     pub(super) fn show_warnings(&self, hints: &[Diagnostic]) {
+        show(&self.passed_over, &self.sources);
         show(self.set.warnings(), &self.sources);
         show(hints, &self.sources);
     }
 
+    /// How many warnings there are beside hints.
+    pub(super) fn warnings(&self) -> usize {
+        self.set.warnings().len() + self.passed_over.len()
+    }
+
     /// The same as lines of the log.
     pub(super) fn log_warnings(&self) {
+        log(&self.passed_over);
         log(self.set.warnings());
     }
 }
@@ -74,7 +139,7 @@ impl Broken {
             Self::Unread(text) => text,
             Self::Faults(faults, sources) => {
                 show(&faults, &sources);
-                format!("{}: {}", sources.main.name, tally(&faults))
+                tally(&faults)
             }
         }
     }
@@ -83,9 +148,9 @@ impl Broken {
     pub(super) fn log(self) -> String {
         match self {
             Self::Unread(text) => text,
-            Self::Faults(faults, sources) => {
+            Self::Faults(faults, _) => {
                 log(&faults);
-                format!("{}: {}", sources.main.name, tally(&faults))
+                tally(&faults)
             }
         }
     }
@@ -103,7 +168,10 @@ impl Broken {
 
 fn show(faults: &[Diagnostic], sources: &Sources) {
     let styled = stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-    eprint!("{}", render(faults, sources, styled));
+    let text = render(faults, sources, styled);
+    if let Some(text) = text.strip_suffix('\n') {
+        log::say(text);
+    }
 }
 
 fn log(faults: &[Diagnostic]) {
@@ -115,13 +183,14 @@ fn log(faults: &[Diagnostic]) {
     }
 }
 
-/// `2 faults, 1 warning`.
+/// `2 faults, 1 warning in the configuration`.
 fn tally(faults: &[Diagnostic]) -> String {
     let is_error = |fault: &&Diagnostic| fault.severity == Severity::Error;
     let errors = faults.iter().filter(is_error).count();
     let text = count(errors, "fault", "faults");
-    match faults.len() - errors {
-        0 => text,
-        warnings => format!("{text}, {}", count(warnings, "warning", "warnings")),
-    }
+    let warnings = match faults.len() - errors {
+        0 => String::new(),
+        warnings => format!(", {}", count(warnings, "warning", "warnings")),
+    };
+    format!("{text}{warnings} in the configuration")
 }

@@ -1,19 +1,26 @@
 //! `tollgate run`: boot.
 
+use std::cell::RefCell;
 use std::io::{self, IsTerminal, stderr};
 use std::sync::Arc;
 
 use tracing_subscriber::filter::LevelFilter;
 
 use crate::admin::Socket;
-use crate::ledger::{Chain, Fault, Follower, Journal, Ledger, Sink};
+use crate::base::time::Wall;
+use crate::base::token::Buckets;
+use crate::ledger::{
+    Chain, Dealt, Fault, Follower, Indexing, Journal, Keep, Ledger, Recovered, Sink, Snapshots,
+    Syncing,
+};
 use crate::net;
 use crate::policy::{Counters, RuleSet};
 use crate::record::Record;
 
+use super::blocks::Blocks;
 use super::control::{self, Running};
-use super::rules::{self, Rules};
-use super::{cli, last_good, sources};
+use super::rules::{self, Broken, Files, Rules};
+use super::{cli, last_good, log, sources};
 
 /// `tollgate run`.
 ///
@@ -26,22 +33,35 @@ pub(super) fn run(wanted: cli::Run) -> Result<(), String> {
     let ledger = Ledger::open(&directory).map_err(|fault| fault.to_string())?;
     let bucket_key = ledger.key().map_err(|fault| fault.to_string())?;
     let counters = Arc::new(Counters::new());
-    let rules = first_rules(&configuration, &counters, &ledger)?;
+    let files = Arc::<Files>::default();
+    let recovered = recover(&ledger, &counters).map_err(|fault| fault.to_string())?;
+    let rules = first_rules(&configuration, &counters, &ledger, &files)?;
     let run = rules.run().clone();
     let shards = run.shards.unwrap_or_else(net::default_shards);
+    let ledger = ledger
+        .with_segment_size(run.segment_megabytes << 20)
+        .durable(run.to_disk);
     // Before the journal says that a run has begun.
     let sockets = net::Sockets::open(&rules).map_err(|error| error.to_string())?;
     let socket = sources::socket_of(&configuration.config)?;
     let socket = Socket::open(&socket).map_err(|fault| fault.to_string())?;
+    let blocks = Blocks::kept(&ledger);
     let running = Running {
         configuration: configuration.config.clone(),
         ledger: directory.clone(),
         start: net::clock::now(),
+        files: Arc::clone(&files),
+        blocks: RefCell::new(blocks.clone()),
+        counters: Arc::clone(&counters),
     };
-    let journals = journals(&ledger, shards, &rules).map_err(|fault| fault.to_string())?;
-    let following = sinks(&ledger)
+    let dealt = recovered.deal(&Buckets::new(bucket_key), shards, net::clock::now().wall);
+    let journals = journals(&ledger, &dealt, &rules).map_err(|fault| fault.to_string())?;
+    let keep = keep(&rules);
+    let following = sinks(&ledger, keep)
         .and_then(|sinks| Follower::new(ledger.clone(), sinks, net::clock::now).start())
         .map_err(|fault| fault.to_string())?;
+    let indexing = Indexing::start(ledger.clone(), keep, net::clock::now);
+    let indexing = indexing.map_err(|fault| fault.to_string())?;
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
         configuration = %configuration.config.display(),
@@ -49,18 +69,14 @@ pub(super) fn run(wanted: cli::Run) -> Result<(), String> {
         shards,
         "starting"
     );
-    let reload = {
-        let (ledger, counters) = (ledger.clone(), Arc::clone(&counters));
-        move || match rules::load(&configuration, &counters) {
-            Ok(rules) => Ok(in_force(rules, &ledger)),
-            Err(broken) => Err(broken.log_and_tell()),
-        }
-    };
+    let reload = reloading(configuration, ledger.clone(), Arc::clone(&counters), files);
     net::run(net::Setup {
         rules: Arc::new(rules),
         sockets,
+        blocks: blocks.in_force(),
         counters: Arc::clone(&counters),
         journals,
+        restored: restored(dealt),
         bucket_key,
         directory,
         stop_after: run.stop_after,
@@ -70,12 +86,42 @@ pub(super) fn run(wanted: cli::Run) -> Result<(), String> {
     .map_err(|error| error.to_string())?;
     close(&ledger, shards, counters.places()).map_err(|fault| fault.to_string())?;
     following.finish();
+    drop(indexing);
     Ok(())
 }
 
+/// For how long the journal is kept.
+fn keep(rules: &RuleSet) -> Keep {
+    let run = rules.run();
+    let bytes = run.keep_gigabytes;
+    Keep {
+        days: Some(run.keep_days),
+        bytes: bytes.map(|it| it.saturating_mul(1_000_000_000)),
+    }
+}
+
+/// Reads the rules again whenever it is called.
+fn reloading(
+    configuration: cli::Configuration,
+    ledger: Ledger,
+    counters: Arc<Counters>,
+    files: Arc<Files>,
+) -> impl Fn() -> Result<RuleSet, String> + Send {
+    move || {
+        let rules = rules::load(&configuration, &counters)
+            .map_err(Broken::log_and_tell)
+            .and_then(|rules| files.replace(&rules.set).map(|()| rules));
+        files.note(rules.is_err());
+        rules.map(|rules| in_force(rules, &ledger))
+    }
+}
+
 /// Who makes something of what is journalled, behind the calls' way.
-fn sinks(ledger: &Ledger) -> Result<Vec<Box<dyn Sink>>, Fault> {
-    Ok(vec![Box::new(Chain::open(ledger)?)])
+fn sinks(ledger: &Ledger, keep: Keep) -> Result<Vec<Box<dyn Sink>>, Fault> {
+    Ok(vec![
+        Box::new(Snapshots::new(ledger.clone())),
+        Box::new(Chain::open(ledger)?.keeping(keep)),
+    ])
 }
 
 /// The rules to start with: those of the files or, if they are broken, the last
@@ -84,9 +130,13 @@ fn first_rules(
     configuration: &cli::Configuration,
     counters: &Counters,
     ledger: &Ledger,
+    files: &Files,
 ) -> Result<RuleSet, String> {
     let broken = match rules::load(configuration, counters) {
-        Ok(rules) => return Ok(in_force(rules, ledger)),
+        Ok(rules) => {
+            files.replace(&rules.set)?;
+            return Ok(in_force(rules, ledger));
+        }
         Err(broken) => broken,
     };
     let last_good = last_good::kept(ledger)
@@ -94,6 +144,8 @@ fn first_rules(
     let Some(last_good) = last_good else {
         return Err(broken.show());
     };
+    files.replace(&last_good.set)?;
+    files.note(true);
     let fault = broken.log();
     tracing::error!(
         "{fault}: the rules are broken, and the last good ones are in force instead: correct the \
@@ -126,27 +178,55 @@ fn start_log(form: cli::Log) -> Result<(), String> {
             ));
         }
     };
-    let log = tracing_subscriber::fmt()
-        .with_max_level(level)
-        .with_writer(stderr);
-    let started = match form {
-        cli::Log::Text => log.with_ansi(stderr().is_terminal()).try_init(),
-        cli::Log::Json => log.json().flatten_event(true).try_init(),
-    };
-    started.map_err(|error| format!("cannot start the log: {error}"))
+    log::start(form, level, stderr().is_terminal())
 }
 
-/// A journal for each shard, each beginning with who writes it, by which rules.
+/// What the ledger holds of the lives before. What they counted is counted on.
+pub(super) fn recover(ledger: &Ledger, counters: &Counters) -> Result<Recovered, Fault> {
+    let mut recovered = ledger.recover(net::clock::now(), boot().trim())?;
+    if recovered.damaged > 0 {
+        tracing::error!(
+            places = recovered.damaged,
+            "the ledger is damaged: calls that only the damaged places tell of are not known, \
+             and neither is what they cost"
+        );
+    }
+    let calls = recovered.up();
+    if calls > 0 {
+        tracing::info!(calls, "going on with the calls of the last run");
+    }
+    counters.restore(std::mem::take(&mut recovered.tallies));
+    Ok(recovered)
+}
+
+/// Which of the host's boots this is; nothing if it does not tell.
+fn boot() -> String {
+    std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default()
+}
+
+/// What the shards are told of it.
+pub(super) fn restored(dealt: Dealt) -> Vec<net::Restored> {
+    let shares = dealt.shares.into_iter();
+    shares
+        .map(|share| net::Restored {
+            calls: share.calls.into_iter().map(|taken| taken.call).collect(),
+            next: share.next,
+        })
+        .collect()
+}
+
+/// A journal for each shard, each beginning with who writes it, by which rules, and
+/// with what the shard takes over of the lives before.
 pub(super) fn journals(
     ledger: &Ledger,
-    shards: u16,
+    dealt: &Dealt,
     rules: &RuleSet,
 ) -> Result<Vec<Box<dyn net::Journal>>, Fault> {
     let wall = net::clock::now().wall;
-    let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
-    let open = |shard| {
-        let mut journal = Journal::open(ledger, shard, wall)?;
-        journal.begin(&[
+    let boot = boot();
+    let shards = u16::try_from(dealt.shares.len()).unwrap_or(u16::MAX);
+    let opening = |shard| {
+        vec![
             Record::Started {
                 wall,
                 shard,
@@ -159,10 +239,12 @@ pub(super) fn journals(
                 hash: rules.hash(),
                 version: rules.version(),
             },
-        ])?;
-        Ok(Box::new(journal) as Box<dyn net::Journal>)
+        ]
     };
-    (0..shards).map(open).collect()
+    let journals = dealt.resume(ledger, wall, opening)?.into_iter();
+    Ok(journals
+        .map(|journal| Box::new(journal) as Box<dyn net::Journal>)
+        .collect())
 }
 
 /// Writes into each journal that it ended in order: without this, the next start
@@ -183,11 +265,25 @@ impl net::Journal for Journal {
         Journal::wants_room(self)
     }
 
+    fn new_day(&mut self, wall: Wall) -> io::Result<()> {
+        Journal::new_day(self, wall)
+    }
+
     fn prepare(&mut self) -> io::Result<()> {
         Journal::prepare(self)
     }
 
     fn sync(&mut self) -> io::Result<()> {
         Journal::sync(self)
+    }
+
+    fn syncer(&self) -> Option<Box<dyn net::Syncer>> {
+        self.is_durable().then(|| Box::new(self.syncing()) as _)
+    }
+}
+
+impl net::Syncer for Syncing {
+    fn sync(&mut self) -> io::Result<()> {
+        Syncing::sync(self)
     }
 }

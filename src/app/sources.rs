@@ -2,31 +2,44 @@
 
 use std::fs::File;
 use std::io::{self, Read};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
+use nix::fcntl::OFlag;
+
 use crate::base::limits::{RULE_FILE_BYTES, TARIFF_BYTES};
-use crate::policy::Source;
-use crate::policy::{Sources, outline};
+use crate::policy::{Diagnostic, Severity, Source, Sources, outline};
+
+/// What was read.
+pub(super) struct Found {
+    /// Every file of rules.
+    pub(super) sources: Sources,
+    /// A warning for each file in their folders that is none by its name.
+    pub(super) passed_over: Vec<Diagnostic>,
+}
 
 /// Reads `config` and every file in the policies folder that it names.
 ///
 /// # Errors
 /// One line: what cannot be read, and what to do.
-pub(super) fn load(config: &Path) -> Result<Sources, String> {
+pub(super) fn load(config: &Path) -> Result<Found, String> {
     let main = main_file(config)?;
     let folder = beside(config, &outline(&main).policies);
-    let mut sources = Sources {
-        main,
-        ..Sources::default()
+    let mut found = Found {
+        sources: Sources {
+            main,
+            ..Sources::default()
+        },
+        passed_over: Vec::new(),
     };
-    if let Err(fault) = policies(config, &folder, &mut sources) {
+    if let Err(fault) = policies(config, &folder, &mut found) {
         // A main file that breaks off may not have come to say where the folder
         // is. Compiling it says where it breaks off, which matters more.
-        if sources.main.text.parse::<toml::Table>().is_ok() {
+        if found.sources.main.text.parse::<toml::Table>().is_ok() {
             return Err(fault);
         }
     }
-    Ok(sources)
+    Ok(found)
 }
 
 /// Where the ledger of this configuration is.
@@ -45,19 +58,27 @@ pub(super) fn socket_of(config: &Path) -> Result<PathBuf, String> {
     main_file(config).map(|main| beside(config, &outline(&main).socket))
 }
 
-fn policies(config: &Path, folder: &Path, sources: &mut Sources) -> Result<(), String> {
+fn policies(config: &Path, folder: &Path, found: &mut Found) -> Result<(), String> {
     if !folder.is_dir() {
+        let what = match folder.exists() {
+            true => "a file, and no folder",
+            false => "no such folder",
+        };
         return Err(format!(
-            "{}: no such folder: create it with tenants/ and plans/ in it, or correct \
+            "{}: {what}: create it with tenants/ and plans/ in it, or correct \
              [policies] directory in {}",
             folder.display(),
             config.display()
         ));
     }
-    sources.tenants = files(&folder.join("tenants"), &TOML, Missing::Fault)?;
+    let Found {
+        sources,
+        passed_over: odd,
+    } = found;
+    sources.tenants = files(&folder.join("tenants"), &TOML, Missing::Fault, odd)?;
     sources.numbering = numbering(&folder.join("numbering/table.tsv"))?;
-    sources.plans = files(&folder.join("plans"), &TOML, Missing::Fault)?;
-    sources.tariffs = files(&folder.join("tariffs"), &CSV, Missing::Empty)?;
+    sources.plans = files(&folder.join("plans"), &TOML, Missing::Fault, odd)?;
+    sources.tariffs = files(&folder.join("tariffs"), &CSV, Missing::Empty, odd)?;
     Ok(())
 }
 
@@ -133,9 +154,14 @@ enum Missing {
     Empty,
 }
 
-/// Every file of this form in a folder, by name. Hidden files, which editors leave,
-/// are passed over.
-fn files(path: &Path, form: &Form, missing: Missing) -> Result<Vec<Source>, String> {
+/// Every file of this form in a folder, by name. Others are passed over, with a
+/// warning unless it is plain that they are meant to be.
+fn files(
+    path: &Path,
+    form: &Form,
+    missing: Missing,
+    passed_over: &mut Vec<Diagnostic>,
+) -> Result<Vec<Source>, String> {
     let (shown, extension) = (path.display(), form.extension);
     let listing = match (std::fs::read_dir(path), missing) {
         (Ok(listing), _) => listing,
@@ -154,21 +180,53 @@ fn files(path: &Path, form: &Form, missing: Missing) -> Result<Vec<Source>, Stri
         let path = entry
             .map_err(|error| format!("{shown}: {}", because(&error)))?
             .path();
-        let hidden = path
-            .file_name()
-            .is_none_or(|name| name.as_encoded_bytes().starts_with(b"."));
-        if !hidden && path.extension().is_some_and(|found| found == extension) {
+        if path.extension().is_some_and(|found| found == extension) && !is_put_away(&path) {
             paths.push(path);
+        } else if path.is_file() && !is_put_away(&path) {
+            passed_over.push(is_no_rule_file(&path, extension));
         }
     }
     paths.sort_unstable();
+    passed_over.sort_by(|a, b| a.file.cmp(&b.file));
     let each = paths.iter().map(|path| {
         read(path, form).map_err(|fault| match fault {
+            Unread::Missing if path.is_symlink() => format!(
+                "{}: a link to what is not there: correct it, or take it out",
+                path.display()
+            ),
             Unread::Missing => format!("{}: it went while it was read; try again", path.display()),
             Unread::Because(text) => text,
         })
     });
     each.collect()
+}
+
+/// Endings of files that are kept, but are not to be read.
+const PUT_AWAY: [&str; 7] = ["bak", "old", "orig", "save", "disabled", "off", "md"];
+
+/// Whether it is plain from the name that this is not to be read: a hidden file, as
+/// editors leave, or one that was put away.
+fn is_put_away(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default().as_encoded_bytes();
+    let extension = path.extension().and_then(|it| it.to_str());
+    name.starts_with(b".")
+        || name.ends_with(b"~")
+        || extension.is_some_and(|it| PUT_AWAY.contains(&it) || it.starts_with("dpkg-"))
+}
+
+fn is_no_rule_file(path: &Path, extension: &str) -> Diagnostic {
+    Diagnostic {
+        file: path.display().to_string(),
+        span: 0..0,
+        line: 1,
+        column: 1,
+        title: "this file is passed over".to_owned(),
+        label: String::new(),
+        help: Some(format!(
+            "files here are read if they end in .{extension}: rename it, or take it out"
+        )),
+        severity: Severity::Warning,
+    }
 }
 
 enum Unread {
@@ -182,10 +240,24 @@ fn read(path: &Path, form: &Form) -> Result<Source, Unread> {
         io::ErrorKind::NotFound => Unread::Missing,
         _ => Unread::Because(format!("{shown}: {}", because(&error))),
     };
+    // A named pipe would otherwise be waited for until someone writes to it.
+    let mut open = File::options();
+    open.read(true).custom_flags(OFlag::O_NONBLOCK.bits());
+    let file = open.open(path).map_err(failed)?;
+    let kind = file.metadata().map_err(failed)?.file_type();
+    if !kind.is_file() {
+        let what = match kind.is_dir() {
+            true => "a folder",
+            false => "a pipe, socket or device",
+        };
+        return Err(Unread::Because(format!(
+            "{shown}: {what}, and no file: rename it, or take it out"
+        )));
+    }
     let mut bytes = Vec::new();
     let most = u64::try_from(form.most).unwrap_or(u64::MAX);
-    File::open(path)
-        .and_then(|file| file.take(most.saturating_add(1)).read_to_end(&mut bytes))
+    file.take(most.saturating_add(1))
+        .read_to_end(&mut bytes)
         .map_err(failed)?;
     if bytes.len() > form.most {
         let (megabytes, help) = (form.most / 1_000_000, form.help);

@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use crate::admin::protocol::{Budget, Order, Reply, Status, Tenant};
 
+use super::block::line as blocked_line;
 use super::cli::Status as Wanted;
 use super::control::span;
 use super::render::count;
@@ -41,28 +42,7 @@ pub(super) fn run(wanted: &Wanted) -> Result<(), String> {
 
 /// The status for people: one thing a line, what is wrong in words.
 fn text(status: &Status) -> String {
-    let mut lines = vec![
-        (
-            "tollgate",
-            format!(
-                "{}, process {}, up {} (since {})",
-                status.version,
-                status.pid,
-                span(status.seconds),
-                status.since
-            ),
-        ),
-        (
-            "rules",
-            format!(
-                "{}: {}, {}, hash {}",
-                status.configuration,
-                count(status.rules.tenants, "tenant", "tenants"),
-                count(status.rules.rules, "rule", "rules"),
-                status.rules.hash.get(..16).unwrap_or(&status.rules.hash),
-            ),
-        ),
-    ];
+    let mut lines = program(status);
     let up = count(amount(status.calls), "call", "calls");
     let on = count(status.shards, "shard", "shards");
     let stopping = match status.stopping {
@@ -70,6 +50,8 @@ fn text(status: &Status) -> String {
         false => "",
     };
     lines.push(("calls", format!("{up} up, {on}{stopping}")));
+    let blocked = status.blocks.iter();
+    lines.extend(blocked.map(|it| ("BLOCKED", blocked_line(it))));
     lines.push(("journal", journal(status)));
     for carrier in &status.carriers {
         lines.push((
@@ -104,6 +86,42 @@ fn text(status: &Status) -> String {
         let _ = writeln!(text, "{head:<11}{line}");
     }
     text
+}
+
+/// What runs, and by which rules.
+fn program(status: &Status) -> Vec<(&'static str, String)> {
+    let mut lines = vec![
+        (
+            "tollgate",
+            format!(
+                "{}, process {}, up {} (since {})",
+                status.version,
+                status.pid,
+                span(status.seconds),
+                status.since
+            ),
+        ),
+        (
+            "rules",
+            format!(
+                "{}: {}, {}, hash {}",
+                status.configuration,
+                count(status.rules.tenants, "tenant", "tenants"),
+                count(status.rules.rules, "rule", "rules"),
+                status.rules.hash.get(..16).unwrap_or(&status.rules.hash),
+            ),
+        ),
+    ];
+    if status.files_broken {
+        lines.push((
+            "",
+            format!(
+                "THE FILES ARE BROKEN, and the last good rules are in force: see tollgate check -c {}",
+                status.configuration
+            ),
+        ));
+    }
+    lines
 }
 
 fn journal(status: &Status) -> String {

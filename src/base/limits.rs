@@ -61,6 +61,19 @@ pub const DIALLED_BYTES: usize = 512;
 /// cut off: no number is that long.
 pub const RECORDED_TEXT: usize = 1_024;
 
+/// Refusals of one tenant for one reason whose INVITEs are recorded as they came, in
+/// a minute and a shard. Of those beyond, only the verdicts are.
+pub const REFUSALS_WHOLE: u32 = 100;
+
+/// Refusals of one tenant for one reason of which the verdicts are recorded, in a
+/// minute and a shard. Those beyond are recorded together: how many, and when the
+/// first and the last was.
+pub const REFUSALS_RECORDED: u32 = 1_000;
+
+/// Pairs of tenant and reason that are told apart for [`REFUSALS_WHOLE`], in a minute
+/// and a shard. At the limit further ones have their verdicts recorded alone.
+pub const EVIDENCE_KINDS: usize = 1 << 16;
+
 /// The bytes of a Reason field (RFC 3326) that is passed on. A longer one is left
 /// out: what a peer says must not make a BYE or CANCEL too large to arrive.
 pub const REASON_BYTES: usize = 128;
@@ -93,6 +106,10 @@ pub const FORKS_PER_CALL: usize = 8;
 /// Requests under way between the legs of one call. At the limit a further one
 /// is answered 500 with Retry-After.
 pub const EXCHANGES_PER_CALL: usize = 8;
+
+/// Different numbers that a cap can be told to allow a day: so many are remembered.
+/// Calls that are let go all the same are counted as one of them.
+pub const NUMBERS_PER_DAY: u32 = 10_000;
 
 /// Diversions of one call that are looked at, and entries of its history. Those
 /// beyond are not.
@@ -175,6 +192,31 @@ pub const QUARANTINE: usize = 256;
 /// them all.
 pub const LOG_LINES_PER_SECOND: u32 = 20;
 
+/// Lines of the log that wait for being written, in bytes, unless one alone is
+/// longer. At the limit further ones are lost, which the log says once it is read
+/// again.
+pub const LOG_QUEUE_BYTES: usize = 1 << 20;
+
+/// Lines written after which the log says how many were lost meanwhile, if it did
+/// not come to say so before.
+pub const LOG_LINES_UNTOLD: usize = 1_000;
+
+/// Calls that an operator's order hangs up at once in a shard, and the milliseconds
+/// until the next ones: 8,000 a second. What else the shard does waits no longer than
+/// for those few, and what a peer gets at once fits into its socket's buffer.
+pub const HANG_UPS_AT_ONCE: usize = 16;
+
+/// See [`HANG_UPS_AT_ONCE`].
+pub const HANG_UP_PAUSE_MS: u64 = 2;
+
+/// Blocks that may be in force at once. At the limit an order for another one is
+/// refused: block every tenant instead.
+pub const BLOCKS: usize = 1_000;
+
+/// The bytes of what an operator gives as the reason of an order. A longer one is
+/// refused.
+pub const WHY_BYTES: usize = 1_000;
+
 /// Seconds within which every shard must say that an operator's order is in force.
 /// Then the operator is told which ones have not.
 pub const ORDER_TIME_S: u64 = 5;
@@ -195,3 +237,12 @@ pub const CONTROL_TIME_S: u64 = 5;
 
 /// Tenants that a status names. Of further ones only the number is told.
 pub const STATUS_TENANTS: usize = 200;
+
+/// Seconds for which a call that ended is still known after a restart: as long as its
+/// BYE or its final answer is repeated (64 × T1, RFC 3261 §17). Whichever peer did not
+/// get it before gets it then.
+pub const CLOSING_S: u32 = 32;
+
+/// Calls of one shard that ended within [`CLOSING_S`] and are still known after a
+/// restart. At the limit the oldest are forgotten.
+pub const CLOSING_CALLS: usize = 1 << 16;

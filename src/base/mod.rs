@@ -1,10 +1,11 @@
-//! F0: time, timers, slabs, tokens and limits. Nothing here knows SIP.
+//! F0: time, timers, slabs, tokens, tallies and limits. Nothing here knows SIP.
 
 #![forbid(unsafe_code)]
 
 pub mod flow;
 pub mod limits;
 pub mod slab;
+pub mod tally;
 pub mod time;
 pub mod token;
 pub mod wheel;

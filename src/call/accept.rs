@@ -2,6 +2,7 @@
 //! transactions' (RFC 3261 §13.2.2.4, §13.3.1.4): the answer is repeated to the
 //! requester until its ACK comes, and the ACK is carried to who answered.
 
+use crate::base::time::Now;
 use crate::base::token::Token;
 use crate::policy::Course;
 use crate::record::{Record, Side};
@@ -42,11 +43,12 @@ impl Turn<'_> {
             up: true,
             byes: 0,
         };
-        self.call.answered = Some(self.now);
         if let Some(ring) = self.call.limit.take() {
             self.tools.wheel.cancel(ring);
         }
-        let longest = self.call.longest;
+        // After a restart it may be the answer's second copy.
+        let talked = self.call.talked(self.now).unwrap_or_default();
+        let longest = self.call.longest.saturating_sub(talked);
         let limit = self
             .tools
             .schedule(self.key, Alarm::Longest, self.now.mono, longest);
@@ -58,7 +60,8 @@ impl Turn<'_> {
         };
         let (server, offer) = (exchange.server, exchange.offer);
         self.session_granted(Side::Caller, offer);
-        self.journal_answered();
+        let first = *self.call.answered.get_or_insert(self.now);
+        self.journal_answered(first);
         self.answer_billed(Course::OWN, interval_of(arrived.message));
         self.out.events.push(Event::Answered {
             call: self.call.reference,
@@ -102,20 +105,21 @@ impl Turn<'_> {
         }
     }
 
-    fn journal_answered(&mut self) {
+    fn journal_answered(&mut self, first: Now) {
         let call = &*self.call;
         let tags = [&call.caller, &call.callee].map(|leg| leg.local_tag.text());
         let [caller_tag, callee_tag] = &tags;
         let session = call.leg(call.carrier_side()).session;
         let record = Record::Answered {
             call: call.reference,
-            wall: self.now.wall,
-            ends_by: self.now.wall + call.longest,
+            wall: first.wall,
+            ends_by: first.wall + call.longest,
             session_expires: session.map_or(0, |session| session.seconds()),
             caller: call.caller.as_record(caller_tag),
             callee: call.callee.as_record(callee_tag),
         };
         self.out.journal(&record);
+        self.journal_description(Side::Callee);
     }
 
     /// Passes a 2xx to an INVITE on, and repeats it until the ACK
@@ -227,6 +231,10 @@ impl Turn<'_> {
             self.tools.transactions.acknowledged(server);
         }
         let (opening, there) = (exchange.opening, exchange.client_cseq);
+        if opening {
+            let call = self.call.reference;
+            self.out.journal(&Record::Acked { call });
+        }
         if matches!(exchange.stage, Stage::Answered { ack: None, .. }) {
             let packet = self.ack_packet(side.other(), there, Some(arrived));
             self.remember_description(side.other(), arrived.message.body());

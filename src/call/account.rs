@@ -3,14 +3,16 @@
 
 use std::time::Duration;
 
+use crate::base::tally::Billing;
 use crate::base::time::{Mono, Now};
 use crate::base::wheel::TimerId;
-use crate::policy::{Amount, Course, Lease, Money, Renewal};
+use crate::policy::{Amount, Course, Currency, Lease, Money, Renewal};
 use crate::record::{CallRef, Record, Side};
 use crate::sip::message::Message;
 
 use super::call::{Alarm, Call};
 use super::refresh;
+use super::table::Tools;
 use super::{Calls, Outbox, Turn};
 
 /// A call's account with the budgets of its tenant.
@@ -42,6 +44,44 @@ impl Account {
             booked: Money::ZERO,
             settled: false,
         })
+    }
+
+    /// An account of an earlier life, as far as the journal knows it. Its lease runs
+    /// again once [`Turn::resume_lease`] says so.
+    pub(super) fn resumed(told: &Billing, now: Now) -> Box<Self> {
+        let course = Course::resumed(told, now);
+        let answered = told.answers.iter().any(|it| it.dialog == Course::OWN);
+        let granted = (told.lasts_s > 0 && !answered).then(|| Lease {
+            lasts: Duration::from_secs(told.lasts_s.into()),
+            interval: Duration::from_secs(told.interval_s.into()),
+            from_invite: told.from_invite,
+            reserved: Amount {
+                currency: Currency::NONE,
+                money: Money::ZERO,
+            },
+        });
+        Box::new(Self {
+            covers: course.interval(),
+            course,
+            granted,
+            due: None,
+            booked: Money::from_millionths(told.booked),
+            settled: false,
+        })
+    }
+
+    /// What is known of what the call costs.
+    pub(super) fn billing(&self) -> Billing {
+        let lasts = self.granted.map_or(0, |lease| lease.lasts.as_secs());
+        let mut billing = Billing {
+            lasts_s: u32::try_from(lasts).unwrap_or(u32::MAX),
+            from_invite: self.granted.is_some_and(|lease| lease.from_invite),
+            due: self.due.map(|(_, at)| at),
+            booked: self.booked.millionths(),
+            ..Billing::default()
+        };
+        self.course.tell(&mut billing);
+        billing
     }
 
     /// The timer it has set.
@@ -88,6 +128,18 @@ fn write(call: CallRef, now: Now, lease: &Lease, (value, threshold): (u64, u64),
     });
 }
 
+impl Tools {
+    /// Says that a call holds nothing any more, before it gives that back.
+    pub(super) fn journal_release(&mut self, call: &Call, out: &mut Outbox) {
+        let Some(hold) = &call.hold else { return };
+        if let Some(statement) = hold.statement() {
+            let closed = statement.closed();
+            self.named
+                .journal_account(call.reference, hold, &closed, b"", out);
+        }
+    }
+}
+
 /// Calls that hold nothing yet ask new rules within this time, one after the other.
 const SPREAD: u64 = 1_000;
 
@@ -128,18 +180,35 @@ impl Turn<'_> {
         };
         account.course.answered(dialog, now, interval);
         account.settled = false;
-        if dialog != Course::OWN {
-            return;
-        }
-        let Some(lease) = account.granted.take() else {
-            return;
+        let granted = match dialog {
+            Course::OWN => account.granted.take(),
+            _ => None,
         };
-        if !lease.from_invite {
+        if let Some(lease) = granted.filter(|it| !it.from_invite) {
             self.run_lease(lease.lasts);
+        }
+        self.journal_held();
+    }
+
+    /// The lease of an earlier life runs on, until `due`. A call that has outlived it
+    /// is hung up.
+    pub(super) fn resume_lease(&mut self, due: Option<Mono>) {
+        match due {
+            Some(due) if due <= self.now.mono => self.hang_up("lease-over"),
+            Some(due) => self.run_lease(due.saturating_since(self.now.mono)),
+            None => {}
         }
     }
 
-    fn run_lease(&mut self, lasts: Duration) {
+    /// Notes what the call holds of budgets, and what is known of what it costs.
+    pub(super) fn journal_held(&mut self) {
+        if let (Some(hold), Some(account)) = (&self.call.hold, &self.call.account) {
+            let (call, named) = (self.call.reference, &mut self.tools.named);
+            named.journal_held(call, hold, || account.billing(), self.out);
+        }
+    }
+
+    pub(super) fn run_lease(&mut self, lasts: Duration) {
         let now = self.now.mono;
         let timer = self.tools.schedule(self.key, Alarm::Lease, now, lasts);
         if let Some(account) = &mut self.call.account {
@@ -199,10 +268,12 @@ impl Turn<'_> {
             Renewal::Granted(lease) => {
                 write(call, now, &lease, (0, 0), self.out);
                 self.run_lease(lease.lasts);
+                self.journal_held();
             }
             Renewal::Over(lease, over) => {
                 write(call, now, &lease, (over.value, over.threshold), self.out);
                 self.run_lease(lease.lasts);
+                self.journal_held();
             }
             Renewal::Refused(refused) => self.hang_up(refused.reason.code()),
         }
@@ -225,6 +296,7 @@ impl Turn<'_> {
                 *granted = lease;
                 account.covers = interval;
                 write(call, now, &lease, (0, 0), self.out);
+                self.journal_held();
                 true
             }
             Renewal::Refused(_) => false,
@@ -250,9 +322,14 @@ impl Turn<'_> {
             return None;
         };
         let rules = &self.tools.rules;
-        let (cost, holds) = rules.settle(hold, &account.course, account.booked, self.now);
+        let settled = rules.settle(hold, &account.course, account.booked, self.now);
+        let (cost, holds) = (settled.cost, settled.holds);
         account.booked = cost.map_or(account.booked, |cost| cost.money);
         account.settled = !account.course.is_open();
+        if let Some(statement) = &settled.statement {
+            let (call, named) = (self.call.reference, &mut self.tools.named);
+            named.journal_account(call, hold, statement, b"", self.out);
+        }
         if !holds {
             self.call.release(self.now);
         }
@@ -263,6 +340,7 @@ impl Turn<'_> {
     pub(super) fn close_account(&mut self) {
         let account = self.call.account.as_ref();
         let Some(before) = account.filter(|it| !it.settled).map(|it| it.booked) else {
+            self.tools.journal_release(self.call, self.out);
             self.call.release(self.now);
             return;
         };
@@ -278,6 +356,7 @@ impl Turn<'_> {
             };
             self.out.journal(&record);
         }
+        self.tools.journal_release(self.call, self.out);
         self.call.release(self.now);
     }
 

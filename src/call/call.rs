@@ -1,6 +1,7 @@
 //! A call: two legs, what it holds of the tenant's caps, and what is under way
 //! between the legs.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use smallvec::SmallVec;
@@ -172,6 +173,12 @@ pub(crate) struct Call {
     /// An emergency call: whatever fails is said so that the phone system tries
     /// another way.
     pub(super) emergency: bool,
+    /// Whose it is.
+    pub(super) tenant: Arc<str>,
+    /// It goes abroad, as `policy::Scope` says.
+    pub(super) abroad: bool,
+    /// An operator's order is about to hang it up.
+    pub(super) doomed: bool,
     /// The leg whose peer opened the call.
     pub(super) caller: Leg,
     /// The leg that Tollgate opened.
@@ -202,6 +209,10 @@ pub(crate) struct Call {
     pub(super) over: bool,
     /// The end is in the journal.
     pub(super) reported: bool,
+    /// That it is on its way to its end is in the journal.
+    pub(super) told_ending: bool,
+    /// It was taken over from an earlier life.
+    pub(super) restored: bool,
     /// Key to what the INVITE came from: see `Tools::origin`.
     pub(super) origin: u128,
 }
@@ -264,7 +275,9 @@ impl Call {
     /// Whether the INVITE that opened the call had this CSeq number.
     pub(super) fn was_opened_by(&self, cseq: u32) -> bool {
         let opening = self.exchanges.iter().find(|exchange| exchange.opening);
+        let before = self.caller.remote_cseq.filter(|_| self.restored);
         opening.is_some_and(|exchange| exchange.server_cseq == cseq)
+            || before.is_some_and(|last| cseq <= last)
     }
 
     /// Stops the copies of a 2xx; the timer is the caller's to cancel.

@@ -15,8 +15,9 @@ use crate::sip::name_addr::NameAddr;
 use crate::sip::uri::Uri;
 use crate::transaction::ServerKey;
 
+use super::judged::Judged;
 use super::open::Opening;
-use super::outbound::{Asker, Judged};
+use super::outbound::Asker;
 use super::{Arrived, Calls, Event, Outbox, topology};
 
 /// The user part for a caller who has no number, or none that may be shown.
@@ -61,11 +62,15 @@ impl Calls {
             call_id: &call_id,
         };
         through.announce(now, &rules, arrived, out);
+        let named = &mut self.tools.named;
+        named.journal_counted(reference, &call.hold, &call.counted, out);
         let called = format!("sip:{}@{}", number.as_str(), to.address);
         let opening = Opening {
             reference,
             direction: Direction::Inbound,
             emergency: false,
+            tenant: &tenant.name,
+            abroad: false,
             peer: &tenant.name,
             far,
             hold: Some(call.hold),
@@ -100,7 +105,7 @@ impl Calls {
                     pai: asserted(arrived),
                     from: arrived.essentials.from,
                 };
-                self.tools.rules.judge_inbound(&facts, now)
+                self.tools.rules.judge_inbound(&facts, &self.blocks, now)
             }
             (None, _) => Inbound::Refuse(Refused::because(Reason::NoSingleMeaning), None),
         }

@@ -132,6 +132,16 @@ pub(super) struct Session {
     pub(super) timer: TimerId,
 }
 
+impl Session {
+    /// The timer as the journal keeps it.
+    pub(super) fn as_record(self) -> record::Session {
+        record::Session {
+            seconds: self.seconds(),
+            ours: self.ours,
+        }
+    }
+}
+
 /// Tollgate's end of a dialog with one side of a call, and what it knows of
 /// the other end.
 #[derive(Debug)]
@@ -207,6 +217,10 @@ impl Leg {
             routes: self.far.routes(),
             local_cseq: self.local_cseq,
             remote_cseq: self.remote_cseq.unwrap_or(0),
+            allow: self.allow.map(MethodSet::bits),
+            session: self
+                .session
+                .map_or(record::Session::NONE, Session::as_record),
         }
     }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::base::token::Token;
-use crate::record::Side;
+use crate::record::Record;
 use crate::sip::draft::Packet;
 use crate::sip::fields::{Essentials, SessionExpires, min_se};
 use crate::sip::header::HeaderId;
@@ -65,7 +65,11 @@ impl Turn<'_> {
         }
         let branch = self.tools.mint.token();
         let cseq = self.call.callee.next_cseq();
-        self.journal_cseq(Side::Callee);
+        self.out.journal(&Record::Retried {
+            call: self.call.reference,
+            cseq,
+            branch: &branch.text(),
+        });
         let packet = self.invite_again(&invite, branch, least);
         let flow = self.call.callee.flow;
         let client = self.tools.transactions.request(

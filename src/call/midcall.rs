@@ -81,11 +81,13 @@ impl Turn<'_> {
             role: Role::Relay,
         };
         self.tools.transactions.set_owner(server, owner);
+        let method = arrived.essentials.cseq.method;
         if self.call.leg(side).progress.is_closed() {
-            self.refuse(server, side, 481);
+            // Who hung up may not have got the answer before a restart.
+            let again = self.call.restored && method == Method::Bye;
+            self.refuse(server, side, if again { 200 } else { 481 });
             return;
         }
-        let method = arrived.essentials.cseq.method;
         // Whoever hangs up means it, however it counts.
         let tags = (
             arrived.essentials.to_tag.unwrap_or_default(),

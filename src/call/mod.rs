@@ -12,17 +12,28 @@
 //! - `accept`: a 2xx to an INVITE, and its ACK
 //! - `midcall`: requests inside the dialogs, ACK among them
 //! - `teardown`: BYE, CANCEL, limits, and when a call is over
+//! - `ending`: what the journal is told of that
 //! - `refresh`: session timers; `longer`: the INVITE once more for a longer one
+//! - `restore`: calls of an earlier life
 //! - `account`: what the call may cost, and what it has cost
+//! - `block`: what an operator has blocked, and calls hung up by that order
+//! - `judged`: what the journal is told of a verdict
+//! - `evidence`: how much is kept of calls that are refused
+//! - `counted`: what the journal is told of both, and of the caps
 
 #![forbid(unsafe_code)]
 
 mod accept;
 mod account;
+mod block;
 #[expect(clippy::module_inception, reason = "the room's central type")]
 mod call;
+mod counted;
 mod emergency;
+mod ending;
+mod evidence;
 mod inbound;
+mod judged;
 mod leg;
 mod longer;
 mod midcall;
@@ -32,6 +43,7 @@ mod output;
 mod outside;
 mod progress;
 mod refresh;
+mod restore;
 mod table;
 mod teardown;
 pub(crate) mod topology;
@@ -41,7 +53,7 @@ use std::sync::Arc;
 use crate::base::limits::{CALLS_PER_SHARD, CALLS_RESERVE, LARGEST_INVITE};
 use crate::base::time::{Mono, Now};
 use crate::base::token::Token;
-use crate::policy::{Peer, Reason, RuleSet};
+use crate::policy::{Blocks, Peer, Reason, RuleSet};
 use crate::record::Side;
 use crate::sip::draft::Draft;
 use crate::sip::fields::Essentials;
@@ -50,6 +62,7 @@ use crate::sip::message::Message;
 use crate::transaction::{Arrival, Expired, Matched, Origin, ServerKey};
 
 use call::{Call, CallKey};
+use evidence::Evidence;
 use table::Tools;
 
 pub use output::{Event, Outbox};
@@ -63,10 +76,15 @@ const MAX_FORWARDS: u8 = 70;
 pub(crate) struct Calls {
     calls: crate::base::slab::Slab<Call>,
     tools: Tools,
+    evidence: Evidence,
     /// No new calls but emergency ones.
     draining: bool,
     /// Nothing can be recorded: no new calls but emergency ones either.
     unrecorded: bool,
+    /// What an operator has blocked.
+    blocks: Blocks,
+    /// Calls to be hung up by an operator's order.
+    doomed: block::Doomed,
     expired: Vec<Expired<call::Owner>>,
 }
 
@@ -84,8 +102,11 @@ impl Calls {
         Self {
             calls: crate::base::slab::Slab::new(CALLS_PER_SHARD + CALLS_RESERVE),
             tools: Tools::new(config, start),
+            evidence: Evidence::default(),
             draining: false,
             unrecorded: false,
+            blocks: Blocks::default(),
+            doomed: block::Doomed::default(),
             expired: Vec::new(),
         }
     }
@@ -104,6 +125,7 @@ impl Calls {
         rules: Arc<RuleSet>,
         out: &mut Outbox,
     ) -> Arc<RuleSet> {
+        self.close_evidence(now, out);
         let old = std::mem::replace(&mut self.tools.rules, rules);
         let new = &self.tools.rules;
         if !new.has_peers_of(&old) {
@@ -127,12 +149,21 @@ impl Calls {
         self.tools.tag_of(message.bytes())
     }
 
+    /// Records what waits to be recorded with more of its kind.
+    pub(crate) fn close_evidence(&mut self, now: Now, out: &mut Outbox) {
+        self.evidence.record(now, &self.tools.rules, out);
+        self.evidence.clear();
+    }
+
     pub(crate) fn drain(&mut self) {
         self.draining = true;
     }
 
     pub(crate) fn trust_journal(&mut self, trusted: bool) {
         self.unrecorded = !trusted;
+        if trusted {
+            self.tools.named.forget();
+        }
     }
 
     /// Why this new call is not let in whatever it is, if it is not: unless it is
@@ -154,7 +185,9 @@ impl Calls {
     pub(crate) fn next_deadline(&self) -> Option<Mono> {
         let timers = self.tools.wheel.next_deadline();
         let transactions = self.tools.transactions.next_deadline();
-        timers.into_iter().chain(transactions).min()
+        let waiting = timers.into_iter().chain(transactions);
+        let waiting = waiting.chain(self.evidence.due());
+        waiting.chain(self.doomed.due()).min()
     }
 
     /// A request from a known peer whose essentials are sound.
@@ -240,7 +273,7 @@ impl Calls {
         let mut expired = std::mem::take(&mut self.expired);
         self.tools
             .transactions
-            .send_failed(now.mono, origin, &mut expired);
+            .never_left(now.mono, origin, &mut expired);
         for event in &expired {
             if let Expired::ClientFailed { owner, .. } = event {
                 self.turn(owner.call, now, out, |turn| turn.unrecorded());
@@ -251,6 +284,9 @@ impl Calls {
 
     /// Time has passed.
     pub(crate) fn tick(&mut self, now: Now, out: &mut Outbox) {
+        if self.evidence.due().is_some_and(|due| due <= now.mono) {
+            self.evidence.record(now, &self.tools.rules, out);
+        }
         let mut expired = std::mem::take(&mut self.expired);
         self.tools
             .transactions
@@ -259,6 +295,7 @@ impl Calls {
         while let Some((key, alarm)) = self.tools.wheel.pop_expired(now.mono) {
             self.turn(key, now, out, |turn| turn.alarm(alarm));
         }
+        self.hang_up_doomed(now, out);
     }
 
     fn settle_expired(

@@ -1,5 +1,6 @@
 //! Opening the callee's leg: the INVITE that goes out for one that came in.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use smallvec::{SmallVec, smallvec};
@@ -11,9 +12,11 @@ use crate::base::token::{Buckets, Token};
 use crate::policy::Hold;
 use crate::record::{CallRef, Direction, Party, Record, Side};
 use crate::sip::draft::Packet;
+use crate::sip::echo::essence;
 use crate::sip::fields::MethodSet;
 use crate::sip::header::HeaderId;
 use crate::sip::line::Method;
+use crate::sip::message::Message;
 use crate::transaction::{Origin, ServerKey};
 
 use super::account::Account;
@@ -30,6 +33,9 @@ pub(super) struct Opening<'a> {
     pub(super) reference: CallRef,
     pub(super) direction: Direction,
     pub(super) emergency: bool,
+    pub(super) tenant: &'a Arc<str>,
+    /// It goes abroad, as `policy::Scope` says.
+    pub(super) abroad: bool,
     /// The name of who is called, for the journal.
     pub(super) peer: &'a str,
     /// The caller's end of its dialog.
@@ -95,6 +101,9 @@ impl Opening<'_> {
             reference: self.reference,
             direction: self.direction,
             emergency: self.emergency,
+            tenant: Arc::clone(self.tenant),
+            abroad: self.abroad,
+            doomed: false,
             caller,
             callee,
             forks: SmallVec::new(),
@@ -111,6 +120,8 @@ impl Opening<'_> {
             answered: None,
             over: false,
             reported: false,
+            told_ending: false,
+            restored: false,
             origin: tools.origin(essentials.call_id, arrived.sender_tag()),
         }
     }
@@ -156,6 +167,7 @@ impl Calls {
             }
             Err(mut call) => {
                 let status = own_failure(opening.emergency);
+                self.tools.journal_release(&call, out);
                 call.release(now);
                 // Its verdict is in the journal, so its end must be, too.
                 call.ending = Some(Ending {
@@ -185,7 +197,7 @@ impl Turn<'_> {
 
         let branch = self.tools.mint.token();
         let packet = self.invite_packet(branch, arrived, opening);
-        self.journal_setup(opening, &branch.text());
+        self.journal_setup(opening, &branch.text(), arrived.message);
         let flow = self.call.callee.flow;
         let (now, transmits) = (self.now.mono, &mut self.out.transmits);
         let client = self.tools.transactions.request(
@@ -266,14 +278,17 @@ impl Turn<'_> {
         packet
     }
 
-    fn journal_setup(&mut self, opening: &Opening<'_>, branch: &[u8]) {
-        let tag = self.call.callee.local_tag.text();
+    fn journal_setup(&mut self, opening: &Opening<'_>, branch: &[u8], invite: &Message) {
+        let [tag, caller_tag] =
+            [&self.call.callee, &self.call.caller].map(|leg| leg.local_tag.text());
         let record = Record::Setup {
             call: self.call.reference,
             wall: self.now.wall,
             peer: opening.peer,
             leg: self.call.callee.as_record(&tag),
             branch,
+            caller: self.call.caller.as_record(&caller_tag),
+            asked: &essence(invite),
         };
         self.out.journal(&record);
     }

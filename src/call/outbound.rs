@@ -7,12 +7,12 @@ use std::sync::Arc;
 use smallvec::SmallVec;
 
 use crate::base::flow::Flow;
-use crate::base::limits::{DIVERSIONS_PER_CALL, RECORDED_TEXT};
+use crate::base::limits::DIVERSIONS_PER_CALL;
 use crate::base::time::Now;
 use crate::policy::number::Number;
 use crate::policy::{
     Allowed, Carrier, Decision as Ruling, Facts, Peer, Permit, Presentation, Reason, Refused,
-    RuleId, RuleSet, Tenant, TenantId, Verdict,
+    RuleSet, Tenant, TenantId, Verdict,
 };
 use crate::record::{CallRef, Decision, Direction, Record};
 use crate::sip::fields;
@@ -24,6 +24,8 @@ use crate::sip::uri::Uri;
 use crate::transaction::ServerKey;
 
 use super::account::{Account, journal_lease};
+use super::evidence::Kind;
+use super::judged::Judged;
 use super::leg::Far;
 use super::open::{Opening, own_failure};
 use super::{Arrived, Calls, Event, Outbox, topology};
@@ -48,6 +50,10 @@ impl Calls {
         let forwarded_by = forwarded_by(arrived);
         let facts = facts(tenant, uri, &forwarded_by, arrived);
         let rules = &self.tools.rules;
+        if let Some(refused) = rules.blocked(&self.blocks, &facts, now.wall) {
+            let asker = Asker::Tenant(tenant);
+            return self.refuse_call(now, asker, server, &refused, arrived, out);
+        }
         let emergency = || matches!(rules.decide(&facts), Ruling::Emergency(_));
         let far = match topology::caller_end(arrived) {
             Some(far) => far,
@@ -173,16 +179,16 @@ impl Calls {
             carrier,
         };
         judged.announce(now, &rules, &allowed, arrived, out);
-        if let Some(lease) = &allowed.lease {
-            journal_lease(reference, now, lease, out);
-        }
         let (ring, longest) = (allowed.longest_ring, allowed.longest_call);
         let account = (!emergency).then(|| Account::new(now, ring, allowed.lease));
+        self.journal_counts(now, reference, &allowed, account.as_deref(), out);
         let privacy = privacy(allowed.permit.presentation);
         let opening = Opening {
             reference,
             direction: Direction::Outbound,
             emergency,
+            tenant: &tenant.name,
+            abroad: !emergency && rules.is_abroad(id, &allowed.permit.number),
             peer: &carrier.name,
             far,
             hold: Some(allowed.hold),
@@ -205,10 +211,29 @@ impl Calls {
         self.open(now, server, arrived, opening, out);
     }
 
+    /// Records what the call is counted in, and what it holds of budgets.
+    fn journal_counts(
+        &mut self,
+        now: Now,
+        call: CallRef,
+        allowed: &Allowed,
+        account: Option<&Account>,
+        out: &mut Outbox,
+    ) {
+        let named = &mut self.tools.named;
+        if let Some(counted) = &allowed.counted {
+            named.journal_counted(call, &allowed.hold, counted, out);
+        }
+        if let (Some(lease), Some(account)) = (&allowed.lease, account) {
+            journal_lease(call, now, lease, out);
+            named.journal_held(call, &allowed.hold, || account.billing(), out);
+        }
+    }
+
     /// Refuses a call. A phone system gets the one answer after which it does not
     /// try another trunk. A carrier gets 486 where a tenant's caps leave no room:
     /// its caller hears that the line is busy, and what is set up for that case
-    /// happens.
+    /// happens, but nothing where the tenant is blocked.
     pub(super) fn refuse_call(
         &mut self,
         now: Now,
@@ -219,11 +244,18 @@ impl Calls {
         out: &mut Outbox,
     ) {
         let call = self.tools.number_call();
-        let rules = &self.tools.rules;
         let (tenant, direction) = match asker {
             Asker::Tenant(tenant) => (Some(tenant), Direction::Outbound),
             Asker::Carrier(tenant) => (tenant, Direction::Inbound),
         };
+        let kind = Kind {
+            tenant,
+            direction,
+            reason: refused.reason,
+        };
+        let source = arrived.flow.remote;
+        let extent = self.evidence.take(now, kind, source, refused.number);
+        let rules = &self.tools.rules;
         let name = tenant
             .and_then(|id| rules.tenant(id))
             .map(|tenant| Arc::clone(&tenant.name));
@@ -240,18 +272,18 @@ impl Calls {
             call_id: b"",
             carrier: "",
         }
-        .journal(now, rules, arrived, out);
+        .journal_some(now, rules, arrived, extent, out);
         out.events.push(Event::Refused {
             tenant: tenant_name,
-            source: arrived.flow.remote.ip(),
+            source: source.ip(),
             number: refused.number,
             reason: refused.reason,
         });
         let code = refused.reason.code();
         // Q.850's causes (RFC 3326): 17 is "user busy", 21 "call rejected".
         let (status, cause) = match asker {
-            Asker::Carrier(Some(_)) => (486, 17),
-            Asker::Carrier(None) | Asker::Tenant(_) => (603, 21),
+            Asker::Carrier(Some(_)) if refused.reason != Reason::Blocked => (486, 17),
+            Asker::Carrier(_) | Asker::Tenant(_) => (603, 21),
         };
         self.answer(now, server, status, out, |draft| {
             draft.put_args(
@@ -404,59 +436,6 @@ impl Through<'_> {
             number: permit.number,
             emergency: self.decision == Decision::Emergency,
             observed: observed.map(|refused| refused.reason),
-        });
-    }
-}
-
-/// A verdict, as the journal is told of it.
-pub(super) struct Judged<'a> {
-    pub(super) call: CallRef,
-    pub(super) tenant: &'a str,
-    pub(super) direction: Direction,
-    pub(super) decision: Decision,
-    pub(super) number: Option<&'a Number>,
-    pub(super) caller: &'a [u8],
-    pub(super) rule: Option<RuleId>,
-    /// Why it is refused, or would be.
-    pub(super) observed: Option<&'a Refused>,
-    pub(super) call_id: &'a [u8],
-    pub(super) carrier: &'a str,
-}
-
-/// As much of what a peer sent as a record holds.
-fn clipped(text: &[u8]) -> &[u8] {
-    text.get(..RECORDED_TEXT).unwrap_or(text)
-}
-
-impl Judged<'_> {
-    pub(super) fn journal(
-        self,
-        now: Now,
-        rules: &RuleSet,
-        arrived: &Arrived<'_>,
-        out: &mut Outbox,
-    ) {
-        let rule = self.rule.map(|rule| rules.rule(rule));
-        let [a, b, c, d, e, f, g, h, ..] = rules.hash();
-        out.journal(&Record::Verdict {
-            call: self.call,
-            wall: now.wall,
-            tenant: self.tenant,
-            source: arrived.flow.remote,
-            direction: self.direction,
-            caller: clipped(self.caller),
-            received_uri: clipped(arrived.message.uri().unwrap_or_default()),
-            number: self.number.map_or("", |number| number.as_str()),
-            decision: self.decision,
-            reason: self.observed.map_or("", |refused| refused.reason.code()),
-            rule_file: rule.as_ref().map_or("", |rule| rule.file),
-            rule_line: rule.as_ref().map_or(0, |rule| rule.line),
-            value: self.observed.map_or(0, |refused| refused.value),
-            threshold: self.observed.map_or(0, |refused| refused.threshold),
-            rules_hash8: u64::from_be_bytes([a, b, c, d, e, f, g, h]),
-            a_call_id: arrived.essentials.call_id,
-            b_call_id: self.call_id,
-            carrier: self.carrier,
         });
     }
 }

@@ -9,6 +9,8 @@ use crate::policy::number::Number;
 use crate::policy::{Reason, RuleSet};
 use crate::record;
 use crate::record::{CallRef, Party, Record};
+use crate::sip::message::Message;
+use crate::sip::redact;
 use crate::transaction::{Origin, Transmit};
 
 /// Everything one turn of a shard leaves behind. The driver appends `records`
@@ -29,6 +31,8 @@ pub struct Outbox {
     /// Rule sets no longer in use, to be freed elsewhere: freeing a large one
     /// takes longer than a shard may stand still.
     pub retired: Vec<Arc<RuleSet>>,
+    /// Where a message is written without its secrets.
+    text: Vec<u8>,
 }
 
 impl Outbox {
@@ -41,6 +45,16 @@ impl Outbox {
                 what: "journal record",
             });
         }
+    }
+
+    /// Adds the INVITE that a call's verdict is of.
+    pub(crate) fn journal_invite(&mut self, call: CallRef, invite: &Message) {
+        let mut text = std::mem::take(&mut self.text);
+        text.clear();
+        redact(invite, &mut text);
+        let message = &text;
+        self.journal(&Record::Invite { call, message });
+        self.text = text;
     }
 
     /// Empties it, keeping its memory for the next turn.

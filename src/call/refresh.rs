@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use crate::base::limits::DESCRIPTION_BYTES;
-use crate::record::Side;
+use crate::record::{self, Record, Side};
 use crate::sip::draft::{Draft, Packet};
 use crate::sip::fields::{Refresher, SessionExpires, min_se};
 use crate::sip::header::HeaderId;
@@ -123,6 +123,16 @@ pub(super) fn put_response(draft: &mut Draft<'_>, session: Option<Session>) {
 }
 
 impl Session {
+    /// How long after it was agreed a session is refreshed, or ends.
+    pub(super) fn due(interval: Duration, ours: bool) -> Duration {
+        if ours {
+            interval / 2
+        } else {
+            // RFC 4028 §10: the BYE goes out before the interval is over.
+            interval.saturating_sub((interval / 3).min(Duration::from_secs(32)))
+        }
+    }
+
     /// The interval in seconds, as headers have it.
     pub(super) fn seconds(self) -> u32 {
         u32::try_from(self.interval.as_secs()).unwrap_or(u32::MAX)
@@ -172,18 +182,14 @@ impl Turn<'_> {
             self.tools.wheel.cancel(old.timer);
         }
         let Some((seconds, ours)) = agreed else {
+            self.journal_session(side);
             return;
         };
         let interval = Duration::from_secs(seconds.into());
         if side == self.call.carrier_side() {
             self.interval_agreed(interval);
         }
-        let due = if ours {
-            interval / 2
-        } else {
-            // RFC 4028 §10: the BYE goes out before the interval is over.
-            interval.saturating_sub((interval / 3).min(Duration::from_secs(32)))
-        };
+        let due = Session::due(interval, ours);
         let timer = self
             .tools
             .schedule(self.key, Alarm::Session(side), self.now.mono, due);
@@ -191,6 +197,21 @@ impl Turn<'_> {
             interval,
             ours,
             timer,
+        });
+        self.journal_session(side);
+    }
+
+    /// What was agreed after the answer; what came with it is in its own record.
+    fn journal_session(&mut self, side: Side) {
+        if self.call.answered.is_none() {
+            return;
+        }
+        let session = self.call.leg(side).session;
+        self.out.journal(&Record::Session {
+            call: self.call.reference,
+            wall: self.now.wall,
+            side,
+            session: session.map_or(record::Session::NONE, Session::as_record),
         });
     }
 
@@ -209,7 +230,21 @@ impl Turn<'_> {
     pub(super) fn remember_description(&mut self, side: Side, body: &[u8]) {
         if let Some(body) = self.description_to_keep(side, body) {
             self.call.leg_mut(side).description = Some(body);
+            self.journal_description(side);
         }
+    }
+
+    /// What a refresh has to repeat, unless it is to be known to nobody.
+    pub(super) fn journal_description(&mut self, side: Side) {
+        let description = self.call.leg(side).description.as_deref();
+        let Some(body) = description.filter(|body| !holds_keys(body)) else {
+            return;
+        };
+        self.out.journal(&Record::Description {
+            call: self.call.reference,
+            side,
+            body,
+        });
     }
 
     /// The description that was sent on this leg is in force.
@@ -254,8 +289,11 @@ impl Turn<'_> {
             Method::Info => false,
             _ => !update,
         };
+        // Nor does it wait for a refresh of the other leg, which this one never sees.
         let mut exchanges = self.call.exchanges.iter();
-        if exchanges.any(|exchange| in_the_way(exchange) && exchange.is_under_way()) {
+        if exchanges.any(|exchange| {
+            in_the_way(exchange) && exchange.is_under_way() && !exchange.refreshes(side.other())
+        }) {
             self.prolong(side, Some(AGAIN));
         } else if update {
             self.send_refresh(side, Method::Update);
@@ -403,6 +441,19 @@ impl Turn<'_> {
         let tag = self.call.leg(side).local_tag;
         self.respond(server, (422, tag), b"", put_least);
     }
+}
+
+/// Whether a session description has keys in it (RFC 4568, RFC 4567, RFC 8866 §5.12).
+fn holds_keys(body: &[u8]) -> bool {
+    let lines = body.split(|byte| matches!(byte, b'\r' | b'\n'));
+    lines.into_iter().any(|line| {
+        [b"a=crypto:".as_slice(), b"a=key-mgmt:", b"k="]
+            .iter()
+            .any(|key| {
+                line.get(..key.len())
+                    .is_some_and(|it| it.eq_ignore_ascii_case(key))
+            })
+    })
 }
 
 /// Says what the least interval is.

@@ -13,6 +13,7 @@ use crate::record::{CallRef, Side};
 use crate::transaction::{Table, Timers};
 
 use super::call::{Alarm, Call, CallKey, Owner};
+use super::counted::Named;
 
 /// Keys are keyed hashes or minted tokens: a peer cannot aim them at one slot.
 type Map<K, V> = HashMap<K, V, foldhash::fast::FixedState>;
@@ -75,6 +76,8 @@ pub(super) struct Tools {
     over: usize,
     key: u128,
     next_call: u64,
+    /// Which scopes the journal knows.
+    pub(super) named: Named,
 }
 
 /// What each listener is called in Via and Contact: its address, as text.
@@ -91,6 +94,11 @@ impl Here {
                 .map(|one| one.advertise.to_string().into())
                 .collect(),
         )
+    }
+
+    /// Whether there is such a listener.
+    pub(super) fn has(&self, listener: ListenerId) -> bool {
+        usize::from(listener.0) < self.0.len()
     }
 
     pub(super) fn at(&self, listener: ListenerId) -> &str {
@@ -128,6 +136,7 @@ impl Tools {
             over: 0,
             key,
             next_call: first,
+            named: Named::default(),
         }
     }
 
@@ -149,6 +158,11 @@ impl Tools {
     pub(super) fn number_call(&mut self) -> CallRef {
         self.next_call += 1;
         CallRef(self.next_call)
+    }
+
+    /// Numbers new calls from here on, if they are not numbered higher already.
+    pub(super) fn number_from(&mut self, next: CallRef) {
+        self.next_call = self.next_call.max(next.0);
     }
 
     /// A Call-ID of ours in the bucket of the leg it belongs with, so that both

@@ -2,18 +2,18 @@
 
 use crate::base::limits::STRAYS_PER_CALL;
 use crate::base::time::Now;
-use crate::policy::{Amount, Course};
-use crate::record::{Party, Record, Side};
+use crate::policy::Course;
+use crate::record::{Party, Side};
 use crate::sip::header::HeaderId;
 use crate::sip::line::Method;
 use crate::transaction::{Origin, ServerKey, Transmit};
 
 use super::account::interval_of;
-use super::call::{Alarm, Call, Ending, Exchange, Owner, Role, Stage};
+use super::call::{Alarm, Ending, Exchange, Owner, Role, Stage};
 use super::leg::Far;
 use super::open::{failure, own_failure};
 use super::topology::{self, Ends, Head};
-use super::{Arrived, Calls, Event, Outbox, Turn};
+use super::{Arrived, Calls, Outbox, Turn};
 
 impl Calls {
     /// A CANCEL, which its own transaction answers at once (RFC 3261 §9.2).
@@ -84,7 +84,7 @@ impl Turn<'_> {
             cause: "bye",
             status: 200,
         });
-        self.call.leg_mut(side).progress.up = false;
+        let was_up = std::mem::take(&mut self.call.leg_mut(side).progress.up);
         self.dialog_over(side, self.dialog_with(side, arrived.sender_tag()));
         self.withdraw_requests_of(side);
         self.stop_resending_to(side);
@@ -93,10 +93,12 @@ impl Turn<'_> {
             self.give_up_invite(487, reason);
         }
         if side == Side::Callee && self.call.callee.progress.pending {
-            // It overtook the 2xx of its dialog, which then only wants its ACK.
-            let dialog = self.note_stray(Far::new(arrived.sender_tag(), b"", b""));
-            self.answer_billed(dialog, None);
-            self.dialog_over(side, dialog);
+            if !was_up {
+                // It overtook the 2xx of its dialog, which then only wants its ACK.
+                let dialog = self.note_stray(Far::new(arrived.sender_tag(), b"", b""));
+                self.answer_billed(dialog, None);
+                self.dialog_over(side, dialog);
+            }
             self.give_up_invite(480, reason);
         }
         self.hang_up_leg_with(side.other(), reason);
@@ -138,7 +140,7 @@ impl Turn<'_> {
 
     /// Ends the set-up, if it is still going on: a final answer to the caller,
     /// CANCEL to the callee.
-    fn give_up_invite(&mut self, code: u16, reason: Option<&[u8]>) {
+    pub(super) fn give_up_invite(&mut self, code: u16, reason: Option<&[u8]>) {
         let opening = self
             .call
             .exchanges
@@ -186,7 +188,7 @@ impl Turn<'_> {
     /// Sends BYE on a leg that is up. A caller's leg whose ACK is still out
     /// gets it after that (RFC 3261 §15); a 2xx of the leg's own peer is
     /// acknowledged first.
-    fn hang_up_leg_with(&mut self, side: Side, reason: Option<&[u8]>) {
+    pub(super) fn hang_up_leg_with(&mut self, side: Side, reason: Option<&[u8]>) {
         if !self.call.leg(side).progress.up {
             return;
         }
@@ -211,8 +213,10 @@ impl Turn<'_> {
     fn bye_to(&mut self, (side, dialog): (Side, u8), far: &Far, reason: Option<&[u8]>) {
         let cseq = self.call.leg_mut(side).next_cseq();
         let now = self.now.mono;
-        if let (true, Some(course)) = (side == self.call.carrier_side(), self.call.course()) {
-            course.parts(dialog, now);
+        if let (true, Some(course)) = (side == self.call.carrier_side(), self.call.course())
+            && course.parts(dialog, now)
+        {
+            self.journal_held();
         }
         let branch = self.tools.mint.token();
         let leg = self.call.leg(side);
@@ -376,6 +380,11 @@ impl Turn<'_> {
     /// A timer of the call's has run out.
     pub(super) fn alarm(&mut self, alarm: Alarm) {
         match alarm {
+            // After a restart: its callee has answered before, and does not repeat it.
+            Alarm::Ring if self.call.answered.is_some() => {
+                self.call.limit = None;
+                self.hang_up("no-ack");
+            }
             Alarm::Ring => {
                 self.call.limit = None;
                 self.end(Ending {
@@ -401,6 +410,7 @@ impl Turn<'_> {
     /// After each step: gives back what the call held once the carrier's leg is
     /// closed, and says whether the call is over.
     pub(super) fn settle(&mut self) -> bool {
+        self.journal_ending();
         let carrier = self.call.leg(self.call.carrier_side()).progress;
         if carrier.is_closed() && !self.call.reported {
             self.call.reported = true;
@@ -446,40 +456,6 @@ impl Turn<'_> {
             }
         }
         self.call.exchanges = exchanges;
-    }
-}
-
-impl Call {
-    /// Says that the call is over.
-    pub(super) fn journal_end(&self, now: Now, cost: Option<Amount>, out: &mut Outbox) {
-        let ending = self.ending.unwrap_or(Ending {
-            by: Party::Tollgate,
-            cause: "closed",
-            status: 0,
-        });
-        let duration = self
-            .answered
-            .map(|start| now.mono.saturating_since(start.mono));
-        let record = Record::Ended {
-            call: self.reference,
-            wall: now.wall,
-            answered: duration.is_some(),
-            duration_ms: duration.map_or(0, |length| {
-                u64::try_from(length.as_millis()).unwrap_or(u64::MAX)
-            }),
-            by: ending.by,
-            cause: ending.cause,
-            status: ending.status,
-            cost: cost.map_or(0, |cost| cost.money.millionths()),
-            currency: cost.as_ref().map_or("", |cost| cost.currency.as_str()),
-        };
-        out.journal(&record);
-        out.events.push(Event::Ended {
-            call: self.reference,
-            duration,
-            by: ending.by,
-            cause: ending.cause,
-        });
     }
 }
 

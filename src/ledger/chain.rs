@@ -10,12 +10,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::base::time::{Mono, Now};
+use crate::base::time::{Mono, Now, Wall};
 use crate::record::frame::Damage;
 
 use super::checkpoint::{Checkpoint, Head, Start, State, extend};
 use super::note::{self, SigningKey};
 use super::notes::{self, Pile};
+use super::retire::{self, Keep, Watch};
 use super::{Content, Fault, Found, Ledger, Place, Sink, segment};
 
 /// How often a checkpoint is made while records come.
@@ -38,6 +39,10 @@ pub struct Chain {
     /// When one was made last, or tried.
     made: Option<Mono>,
     failing: bool,
+    keep: Keep,
+    watch: Watch,
+    /// The last checkpoint's time.
+    wall: Option<Wall>,
 }
 
 impl Chain {
@@ -55,6 +60,7 @@ impl Chain {
             );
         }
         let mut shards = BTreeMap::new();
+        let wall = last.as_ref().map(|(checkpoint, _)| checkpoint.wall);
         let last = last.map(|(checkpoint, hash)| {
             shards.extend(checkpoint.shards.into_iter().map(|it| (it.shard, it)));
             (checkpoint.number, hash)
@@ -70,7 +76,29 @@ impl Chain {
             unsigned: BTreeMap::new(),
             made: None,
             failing: false,
+            keep: Keep::default(),
+            watch: Watch::default(),
+            wall,
         })
+    }
+
+    /// The same, but what is older than `keep` says is retired.
+    #[must_use]
+    pub const fn keeping(mut self, keep: Keep) -> Self {
+        self.keep = keep;
+        self
+    }
+
+    /// Retires what is not kept any more: signed first, then removed, so that what
+    /// is missing without a word was taken by someone else.
+    fn retire(&mut self, now: Now) -> Result<(), Fault> {
+        let mut states: Vec<_> = self.shards.values_mut().collect();
+        let directory = &self.directory;
+        if retire::choose(directory, self.keep, &self.watch, now, &mut states)? {
+            self.sign(now)?;
+        }
+        let states: Vec<_> = self.shards.values().copied().collect();
+        retire::remove(&self.directory, &states)
     }
 
     /// Signs how far the shards have come.
@@ -91,6 +119,7 @@ impl Chain {
         let note = self.signer.sign(&checkpoint.text());
         self.pile.append(now.wall, &note)?;
         self.last = Some((number, notes::hash(&note)));
+        self.wall = Some(now.wall);
         self.starts.clear();
         self.anew.clear();
         self.unsigned.clear();
@@ -178,7 +207,21 @@ impl Sink for Chain {
         }
     }
 
-    fn rest(&mut self, now: Now, _caught_up: bool, last: bool) {
+    fn rest(&mut self, now: Now, caught_up: bool, last: bool) {
+        self.sign_in_time(now, last);
+        let limited = self.keep != Keep::default();
+        if limited
+            && caught_up
+            && self.watch.is_due(now, self.wall)
+            && let Err(fault) = self.retire(now)
+        {
+            tracing::error!("what is not kept any more cannot be removed: {fault}");
+        }
+    }
+}
+
+impl Chain {
+    fn sign_in_time(&mut self, now: Now, last: bool) {
         let due = self.made.is_none_or(|at| now.mono >= at + INTERVAL);
         if self.unsigned.is_empty() || !(due || last) {
             return;

@@ -1,4 +1,6 @@
-//! Writes a ledger out as lines of JSON.
+//! Writes a ledger out, as lines of JSON or as a table.
+
+mod table;
 
 use std::collections::HashSet;
 use std::io::{self, Write};
@@ -9,13 +11,28 @@ use crate::record::{CallRef, Decision, Record};
 
 use super::{Entry, Fault, Reader};
 
-/// What is wanted of a ledger.
+/// What is wanted of a ledger: what all of it is true of.
 #[derive(Clone, Debug, Default)]
 pub struct Filter {
     /// Only calls of this tenant.
     pub tenant: Option<String>,
     /// Only from this time on.
     pub since: Option<Wall>,
+    /// Only before this time.
+    pub until: Option<Wall>,
+    /// Only calls judged like this.
+    pub decision: Option<Decision>,
+    /// Only calls to numbers that begin with this.
+    pub number: Option<String>,
+}
+
+/// The form of an export.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// One JSON object a line.
+    Lines,
+    /// Values separated by commas (RFC 4180), the same columns in each row.
+    Csv,
 }
 
 /// What an export came across.
@@ -48,31 +65,40 @@ pub enum ExportError {
 pub fn export(
     reader: &mut Reader,
     filter: &Filter,
+    form: Form,
     to: &mut impl Write,
 ) -> Result<Summary, ExportError> {
     let mut summary = Summary::default();
     let mut calls = Calls::default();
+    if form == Form::Csv {
+        writeln!(to, "{}", table::heading()).map_err(ExportError::Output)?;
+    }
     while let Some(entry) = reader.next().map_err(ExportError::Ledger)? {
-        match &entry.content {
+        let text = match &entry.content {
             Ok(record) => {
-                let wanted = filter.tenant.as_deref().is_none_or(|tenant| {
-                    // Asked first: it keeps the list of the tenant's calls.
-                    calls.are_of(tenant, entry.shard, record)
-                }) && filter.since.is_none_or(|since| entry.wall >= since);
+                // Asked first: it keeps the list of the calls that are wanted.
+                let wanted = calls.are_wanted(filter, entry.shard, record)
+                    && filter.since.is_none_or(|since| entry.wall >= since)
+                    && filter.until.is_none_or(|until| entry.wall < until);
                 if !wanted {
                     continue;
                 }
                 summary.records += 1;
-                writeln!(to, "{}", line(&entry, record)).map_err(ExportError::Output)?;
+                line(&entry, record)
             }
             Err(damage) => {
                 match damage {
                     Damage::Torn => summary.torn += 1,
                     Damage::Corrupt { .. } | Damage::Unknown { .. } => summary.damaged += 1,
                 }
-                writeln!(to, "{}", damage_line(&entry, damage)).map_err(ExportError::Output)?;
+                damage_line(&entry, damage)
             }
-        }
+        };
+        let text = match form {
+            Form::Lines => text,
+            Form::Csv => table::row(&text),
+        };
+        writeln!(to, "{text}").map_err(ExportError::Output)?;
     }
     Ok(summary)
 }
@@ -109,32 +135,61 @@ fn damage_line(entry: &Entry<'_>, damage: &Damage) -> String {
     .to_string()
 }
 
-/// Which calls are the tenant's: only the verdict names it.
+/// Which calls are wanted: only the verdict says whose they are, and where to.
 #[derive(Debug, Default)]
 struct Calls {
     live: HashSet<(u16, CallRef)>,
+    /// The last refused one that is wanted: its INVITE follows.
+    refused: Option<(u16, CallRef)>,
 }
 
 impl Calls {
-    fn are_of(&mut self, tenant: &str, shard: u16, record: &Record<'_>) -> bool {
-        let Some(call) = record.call() else {
-            return false;
+    fn are_wanted(&mut self, filter: &Filter, shard: u16, record: &Record<'_>) -> bool {
+        if filter.tenant.is_none() && filter.decision.is_none() && filter.number.is_none() {
+            return true;
+        }
+        let is_of = |whose: &str, decision: Decision, number: &str| {
+            filter.tenant.as_deref().is_none_or(|it| it == whose)
+                && filter.decision.is_none_or(|it| it == decision)
+                && filter
+                    .number
+                    .as_deref()
+                    .is_none_or(|it| number.starts_with(it))
         };
-        match record {
-            Record::Verdict {
-                tenant: whose,
-                decision,
-                ..
-            } => {
-                let ours = *whose == tenant;
-                if ours && *decision != Decision::Refuse {
-                    self.live.insert((shard, call));
+        let call = record.call().map(|call| (shard, call));
+        match (record, call) {
+            (
+                Record::Verdict {
+                    tenant,
+                    decision,
+                    number,
+                    ..
+                },
+                Some(call),
+            ) => {
+                let wanted = is_of(tenant, *decision, number);
+                let refused = *decision == Decision::Refuse;
+                if wanted && !refused {
+                    self.live.insert(call);
                 }
-                ours
+                self.refused = (wanted && refused).then_some(call);
+                wanted
             }
-            Record::Booked { tenant: whose, .. } => *whose == tenant,
-            Record::Ended { .. } => self.live.remove(&(shard, call)),
-            _ => self.live.contains(&(shard, call)),
+            (Record::Ordered { tenant, .. }, _) => {
+                filter.decision.is_none()
+                    && filter.number.is_none()
+                    && (tenant.is_empty() || is_of(tenant, Decision::Allow, ""))
+            }
+            (Record::Refusals { tenant, number, .. }, _) => is_of(tenant, Decision::Refuse, number),
+            // Its call's end came before, and with that the call was forgotten.
+            (Record::Booked { tenant, .. }, _)
+                if filter.decision.is_none() && filter.number.is_none() =>
+            {
+                filter.tenant.as_deref().is_none_or(|it| it == *tenant)
+            }
+            (Record::Ended { .. }, Some(call)) => self.live.remove(&call),
+            (_, Some(call)) => self.refused == Some(call) || self.live.contains(&call),
+            (_, None) => false,
         }
     }
 }

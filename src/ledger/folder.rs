@@ -20,6 +20,7 @@ pub struct Ledger {
     pub(super) segment_size: u64,
     pub(super) marks: Marks,
     pub(super) signer: Arc<SigningKey>,
+    pub(super) durable: bool,
 }
 
 impl Ledger {
@@ -45,7 +46,15 @@ impl Ledger {
             segment_size: SEGMENT_SIZE,
             marks: Marks::default(),
             signer: Arc::new(signing_key(directory)?),
+            durable: false,
         })
+    }
+
+    /// The same ledger, in which records count as written when they are on the disk.
+    #[must_use]
+    pub const fn durable(mut self, durable: bool) -> Self {
+        self.durable = durable;
+        self
     }
 
     /// What verifies this ledger's checkpoints, as `public.key` in its folder says

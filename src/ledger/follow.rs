@@ -86,7 +86,7 @@ pub trait Sink: Send {
 }
 
 /// How often the journal is looked at.
-const INTERVAL: Duration = Duration::from_millis(100);
+pub(super) const INTERVAL: Duration = Duration::from_millis(100);
 
 /// How long the end waits for what is still unread. Who follows goes on from its
 /// place at the next start.
@@ -228,7 +228,7 @@ impl Follower {
             tracing::debug!(%error, "the journal is followed at an ordinary priority");
         }
         let mut failing = false;
-        while !bell.wait() {
+        while !bell.wait(INTERVAL) {
             // As much as there is; an end that is asked for has its own patience.
             loop {
                 match self.round() {
@@ -277,27 +277,27 @@ impl Drop for Following {
 
 /// Ends the wait.
 #[derive(Debug, Default)]
-struct Bell {
+pub(super) struct Bell {
     rung: Mutex<bool>,
     wake: Condvar,
 }
 
 impl Bell {
-    fn ring(&self) {
+    pub(super) fn ring(&self) {
         *self.rung.lock().unwrap_or_else(PoisonError::into_inner) = true;
         self.wake.notify_all();
     }
 
-    fn rings(&self) -> bool {
+    pub(super) fn rings(&self) -> bool {
         *self.rung.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits for the next round's time. Whether it is the end instead.
-    fn wait(&self) -> bool {
+    /// Waits for so long. Whether it is the end instead.
+    pub(super) fn wait(&self, time: Duration) -> bool {
         let rung = self.rung.lock().unwrap_or_else(PoisonError::into_inner);
         let (rung, _) = self
             .wake
-            .wait_timeout_while(rung, INTERVAL, |rung| !*rung)
+            .wait_timeout_while(rung, time, |rung| !*rung)
             .unwrap_or_else(PoisonError::into_inner);
         *rung
     }

@@ -11,7 +11,7 @@ use crate::record::frame::{self, Damage};
 use crate::record::{Buffer, Record};
 
 use super::folder::{create_folder, private};
-use super::mark::Mark;
+use super::mark::{Mark, Syncing};
 use super::segment::{self, HEADER, Header};
 use super::{Fault, Ledger};
 
@@ -50,11 +50,14 @@ pub struct Journal {
     unsynced_name: bool,
     /// The time of the last record that a segment was begun with.
     wall: Wall,
+    /// The day on which the segment was begun.
+    day: i64,
     resumed: Resumed,
     /// Tells who follows how far this is.
     mark: Arc<Mark>,
     /// Whose key signs it.
     series: [u8; 16],
+    durable: bool,
 }
 
 impl Journal {
@@ -84,8 +87,12 @@ impl Journal {
             }
             None => None,
         };
+        let mut day = day_of(wall);
         let (sequence, file, at) = match going_on {
-            Some((file, at)) => (last.unwrap_or(0), file, at),
+            Some((file, at, begun)) => {
+                day = day_of(begun);
+                (last.unwrap_or(0), file, at)
+            }
             None => {
                 let sequence = last.unwrap_or(0).saturating_add(1);
                 let path = segment::path(&folder, sequence);
@@ -113,9 +120,11 @@ impl Journal {
             file,
             at,
             wall,
+            day,
             resumed,
             mark: ledger.marks.of(shard),
             series,
+            durable: ledger.durable,
         };
         journal.mark.set(journal.sequence, journal.at);
         journal.start(wall)?;
@@ -222,6 +231,24 @@ impl Journal {
         self.next.is_none() && self.at > self.size / 2
     }
 
+    /// Goes on to the next segment if this one was begun on another day (UTC), so
+    /// that days can be retired apart.
+    ///
+    /// # Errors
+    /// What the system said: above all, that the disk is full.
+    pub fn new_day(&mut self, wall: Wall) -> io::Result<()> {
+        let day = day_of(wall);
+        if self.day >= day {
+            return Ok(());
+        }
+        if self.at > HEADER {
+            self.wall = wall;
+            self.rotate(&[])?;
+        }
+        self.day = day;
+        Ok(())
+    }
+
     /// Gives the next segment its room on the disk. To be called between turns
     /// when [`Self::wants_room`]; while it fails no new call may be admitted, so
     /// that what is left of this segment is kept for the calls that are up.
@@ -247,6 +274,22 @@ impl Journal {
             self.unsynced_name = false;
         }
         Ok(())
+    }
+
+    /// Whether messages wait until their records are on the disk.
+    #[must_use]
+    pub const fn is_durable(&self) -> bool {
+        self.durable
+    }
+
+    /// What syncs this journal from another thread.
+    #[must_use]
+    pub fn syncing(&self) -> Syncing {
+        Syncing {
+            folder: self.folder.clone(),
+            mark: Arc::clone(&self.mark),
+            open: None,
+        }
     }
 
     /// What a write that failed half-way leaves.
@@ -289,6 +332,11 @@ impl Journal {
     }
 }
 
+/// The day in UTC, counted from the epoch.
+const fn day_of(wall: Wall) -> i64 {
+    wall.as_micros().div_euclid(86_400_000_000)
+}
+
 /// A new file without a number yet, with its room on the disk.
 fn room(folder: &Path, size: u64) -> io::Result<File> {
     let file = private().truncate(true).open(folder.join("next"))?;
@@ -312,7 +360,7 @@ fn resume(
     wanted: Header,
     size: u64,
     resumed: &mut Resumed,
-) -> Result<Option<(File, u64)>, Fault> {
+) -> Result<Option<(File, u64, Wall)>, Fault> {
     let path = segment::path(folder, wanted.sequence);
     let bytes = std::fs::read(&path).map_err(Fault::io("read", &path))?;
     resumed.segment = Some(path.clone());
@@ -336,9 +384,9 @@ fn resume(
             }
         }
     };
-    if resumed.damaged || resumed.foreign {
+    let Some(header) = header.filter(|_| !(resumed.damaged || resumed.foreign)) else {
         return Ok(None);
-    }
+    };
     resumed.cut = u64::try_from(torn).unwrap_or(u64::MAX);
     let at = u64::try_from(bytes.len() - rest.len()).unwrap_or(u64::MAX);
     let file = private()
@@ -346,5 +394,5 @@ fn resume(
         .open(&path)
         .map_err(Fault::io("write", &path))?;
     segment::clear_from(&file, at, size).map_err(Fault::io("preallocate", &path))?;
-    Ok(Some((file, at)))
+    Ok(Some((file, at, header.wall)))
 }

@@ -1,6 +1,9 @@
 //! How far a shard's journal is written, for who follows it.
 
 use std::collections::BTreeMap;
+use std::fs::File;
+use std::io;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -24,6 +27,39 @@ impl Mark {
     pub(super) fn read(&self) -> (u64, u64) {
         let word = self.0.load(Ordering::Acquire);
         (word >> 32, word & u64::from(u32::MAX))
+    }
+}
+
+/// Has a journal on the disk, from another thread than its writer's.
+#[derive(Debug)]
+pub struct Syncing {
+    pub(super) folder: PathBuf,
+    pub(super) mark: Arc<Mark>,
+    /// The segment that was synced last, and its number.
+    pub(super) open: Option<(u64, File)>,
+}
+
+impl Syncing {
+    /// Returns when all that was appended before the call is on the disk.
+    ///
+    /// # Errors
+    /// What the system said. It may be lost then, if the power fails.
+    pub fn sync(&mut self) -> io::Result<()> {
+        let (segment, _) = self.mark.read();
+        let from = match &self.open {
+            Some((open, file)) => {
+                file.sync_data()?;
+                open.saturating_add(1)
+            }
+            None => segment,
+        };
+        for sequence in from..=segment {
+            let file = File::open(super::segment::path(&self.folder, sequence))?;
+            file.sync_data()?;
+            File::open(&self.folder)?.sync_all()?;
+            self.open = Some((sequence, file));
+        }
+        Ok(())
     }
 }
 

@@ -7,10 +7,12 @@
 //!   sign.key                  signs checkpoints; what verifies them is in public.key
 //!   checkpoints/              one file a day: how far each shard's chain had come
 //!   rules.json                the rules that last compiled
+//!   index/                    one file a day: every call as a row (see `index`)
 //!   shard-000/                one series of segments for each shard
 //!     00000001.tgj            0600; header, then frames (see `record::frame`), then zeros
 //!     00000002.tgj
 //!     next                    preallocated for the segment after
+//!   fold-000                  what a series comes to at a place in it
 //! ```
 //! A [`Journal`] appends with one write a turn. Nothing is synced to the disk on
 //! the way: what was written survives the end of the process, however it comes,
@@ -22,25 +24,36 @@ mod checkpoint;
 mod export;
 mod folder;
 mod follow;
+mod index;
 mod journal;
 mod mark;
 mod note;
 mod notes;
 mod reader;
+mod recover;
+mod retire;
 mod segment;
+mod snapshot;
 mod verify;
 
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::record::frame::VERSION;
+
 pub use chain::Chain;
-pub use export::{ExportError, Filter, Summary, export};
+pub use export::{ExportError, Filter, Form, Summary, export};
 pub use folder::Ledger;
 pub use follow::{Content, Follower, Following, Found, Place, Sink};
+pub use index::{Call, Calls, Indexing, Summed, Wanted, calls};
 pub use journal::{Journal, Resumed};
+pub use mark::Syncing;
 pub use note::PublicKey;
 pub use reader::{Entry, Reader};
+pub use recover::{Dealt, Recovered, Share, Taken};
+pub use retire::Keep;
 pub use segment::SEGMENT_SIZE;
+pub use snapshot::Snapshots;
 pub use verify::{Expected, Finding, Report, public_key, verify};
 
 /// Why a ledger cannot be opened, in one line with what to do about it.
@@ -68,10 +81,24 @@ pub enum Fault {
         /// The file that should hold it.
         path: PathBuf,
     },
+    /// The index cannot be read.
+    Index {
+        /// The file of the day.
+        path: PathBuf,
+        /// What SQLite said.
+        source: rusqlite::Error,
+    },
     /// A file given as a checkpoint holds none.
     NoCheckpoint {
         /// The file.
         path: PathBuf,
+    },
+    /// A segment holds records of another version of Tollgate.
+    Version {
+        /// The segment.
+        path: PathBuf,
+        /// The version of its records.
+        version: u8,
     },
     /// The operating system refused.
     Io {
@@ -126,10 +153,24 @@ impl std::fmt::Display for Fault {
                  folder, where it is called public.key",
                 path.display()
             ),
+            Self::Index { path, source } => write!(
+                to,
+                "cannot read the index {}: {source}: remove that file, and a Tollgate that runs \
+                 makes it anew",
+                path.display()
+            ),
             Self::NoCheckpoint { path } => write!(
                 to,
                 "{} holds no checkpoint: give a file with one as it stands in the ledger's \
                  checkpoints folder",
+                path.display()
+            ),
+            Self::Version { path, version } => write!(
+                to,
+                "{} holds records of version {version}, which this Tollgate ({VERSION}) does not \
+                 read: it cannot know which calls are up and what was spent. Start the version \
+                 that wrote them; or set another [ledger] directory, where every cap and budget \
+                 starts anew, and keep this one as evidence",
                 path.display()
             ),
             Self::Io {
@@ -151,10 +192,12 @@ impl std::error::Error for Fault {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Io { source, .. } => Some(source),
+            Self::Index { source, .. } => Some(source),
             Self::Locked { .. }
             | Self::Key { .. }
             | Self::PublicKey { .. }
-            | Self::NoCheckpoint { .. } => None,
+            | Self::NoCheckpoint { .. }
+            | Self::Version { .. } => None,
         }
     }
 }

@@ -147,7 +147,7 @@ fn whole(bytes: &[u8]) -> u64 {
 }
 
 /// The day in UTC, as `2026-11-29`.
-fn day(wall: Wall) -> String {
+pub(super) fn day(wall: Wall) -> String {
     let time = jiff::Timestamp::from_microsecond(wall.as_micros()).unwrap_or_default();
     time.to_zoned(jiff::tz::TimeZone::UTC).date().to_string()
 }

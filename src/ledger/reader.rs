@@ -11,6 +11,7 @@ use crate::record::Record;
 use crate::record::frame::{self, Damage, MAX_PAYLOAD};
 
 use super::Fault;
+use super::follow::Place;
 use super::segment::{self, HEADER, Header};
 
 /// No frame is longer than this.
@@ -55,12 +56,23 @@ impl Reader {
                 shard,
                 folder,
                 sequences: sequences.into(),
+                start: None,
                 window: None,
                 wall: Wall::default(),
                 ready: None,
             });
         }
         Ok(Self { shards })
+    }
+
+    /// Begins a shard's records at a place in its series.
+    pub(super) fn skip_to(&mut self, shard: u16, place: Place) {
+        if let Some(cursor) = self.shards.iter_mut().find(|it| it.shard == shard) {
+            cursor
+                .sequences
+                .retain(|sequence| *sequence >= place.segment);
+            cursor.start = Some(place);
+        }
     }
 
     /// Whether there is no shard's journal at all.
@@ -105,6 +117,8 @@ struct Cursor {
     shard: u16,
     folder: PathBuf,
     sequences: VecDeque<u64>,
+    /// Where to begin, if not at the beginning.
+    start: Option<Place>,
     window: Option<Window>,
     wall: Wall,
     ready: Option<Ready>,
@@ -166,7 +180,15 @@ impl Cursor {
         match header {
             Some(header) => {
                 self.wall = header.wall;
-                window.from += size;
+                let start = self.start.take().filter(|it| it.segment == sequence);
+                match start.filter(|it| it.offset > HEADER) {
+                    Some(place) => {
+                        window.base = place.offset;
+                        window.from = 0;
+                        window.load(WINDOW)?;
+                    }
+                    None => window.from += size,
+                }
             }
             None => self.ready = Some(Ready::Damage(Damage::Corrupt { skip: size }, size)),
         }

@@ -10,6 +10,10 @@ use tokio::time::{Instant, Sleep, sleep};
 
 use crate::base::time::{Mono, Now, Wall};
 
+/// The monotonic clock's origin lies so long before the host's start that what
+/// happened before that has a time, too: calls outlive a restart of the host.
+const ORIGIN: Duration = Duration::from_secs(366 * 24 * 3_600);
+
 /// What time it is, on both clocks (`CLOCK_BOOTTIME` and `CLOCK_REALTIME`;
 /// neither costs a system call).
 #[must_use]
@@ -25,8 +29,8 @@ pub fn now() -> Now {
 /// The monotonic clock alone.
 #[must_use]
 pub fn mono() -> Mono {
-    let boot = read(ClockId::CLOCK_BOOTTIME);
-    Mono::from_nanos(u64::try_from(boot.as_nanos()).unwrap_or(u64::MAX))
+    let since = ORIGIN + read(ClockId::CLOCK_BOOTTIME);
+    Mono::from_nanos(u64::try_from(since.as_nanos()).unwrap_or(u64::MAX))
 }
 
 /// Wakes a task at a deadline. Setting it later costs nothing: it then rings

@@ -171,7 +171,11 @@ impl Control {
         self.phase = match self.phase {
             Phase::Serving => {
                 let seconds = self.stop_after.as_secs();
-                tracing::info!(calls, seconds, "stopping: new calls are refused");
+                tracing::info!(
+                    calls,
+                    seconds,
+                    "stopping: new calls are refused, except emergency calls"
+                );
                 self.tell_all(|| Letter::Command(Command::Drain));
                 Phase::Draining(Instant::now() + self.stop_after)
             }

@@ -1,6 +1,7 @@
 //! What lies between a shard's sockets and its core: admission, steering, and
 //! the mail of the other shards. It waits for nothing and sends nothing.
 
+use std::io;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -21,6 +22,7 @@ use super::log::Strangers;
 use super::mailbox::Mailbox;
 use super::quarantine::Quarantine;
 use super::reins::Receipt;
+use super::run::Restored;
 use super::stats::Stats;
 use super::udp::Datagram;
 
@@ -37,6 +39,8 @@ pub(super) enum Letter {
     Command(Command),
     /// The same, if it is one, and that it is in force is to be said.
     Order(Option<Command>, Receipt),
+    /// All that was appended up to this ticket is on the disk, or may not be.
+    Synced(u64, Option<io::Error>),
     /// The receiver's thread is to end.
     Stop,
 }
@@ -92,6 +96,13 @@ impl Desk {
         }
     }
 
+    /// Takes over calls of an earlier life. What follows from that leaves before
+    /// anything of this life.
+    pub(super) fn restore(&mut self, now: Now, restored: Restored) {
+        let Restored { calls, next } = restored;
+        self.shard.restore(now, calls, next, &mut self.outbox);
+    }
+
     /// A datagram that came to `listener`.
     pub(super) fn datagram(&mut self, now: Now, listener: ListenerId, datagram: &Datagram<'_>) {
         let Some(message) = admit(
@@ -141,13 +152,18 @@ impl Desk {
                 self.message(now, flow, message);
             }
             Letter::Command(command) => self.command(now, command),
+            // The driver's own.
+            Letter::Synced(..) => {}
             Letter::Order(command, receipt) => {
                 if let Some(command) = command {
                     self.command(now, command);
                 }
                 self.receipts.push(receipt);
             }
-            Letter::Stop => return false,
+            Letter::Stop => {
+                self.command(now, Command::Close);
+                return false;
+            }
         }
         true
     }

@@ -2,10 +2,12 @@
 
 use std::collections::VecDeque;
 use std::future::poll_fn;
+use std::io;
 use std::sync::{Arc, mpsc};
 use std::task::Poll;
 use std::time::Duration;
 
+use bytes::Bytes;
 use tokio::task::yield_now;
 
 use crate::base::limits::{BATCH, FLUSHES};
@@ -15,6 +17,7 @@ use crate::transaction::Origin;
 
 use super::clock::{self, Alarm};
 use super::desk::{Desk, Letter};
+use super::hold::{Hold, Released};
 use super::log::Logger;
 use super::mailbox::Mailbox;
 use super::pen::Pen;
@@ -32,6 +35,8 @@ pub(super) struct Parts {
     pub(super) desk: Desk,
     pub(super) wire: Wire,
     pub(super) pen: Pen,
+    /// Where messages wait for the disk, if they are to.
+    pub(super) hold: Option<Hold>,
     pub(super) mailbox: Mailbox<Letter>,
     pub(super) jobs: mpsc::Sender<Job>,
     pub(super) stats: Arc<Stats>,
@@ -41,7 +46,8 @@ pub(super) struct Parts {
 /// One shard's thread, apart from the thread.
 pub(super) struct Driver {
     pub(super) desk: Desk,
-    pub(super) pen: Pen,
+    pen: Pen,
+    hold: Option<Hold>,
     wire: Wire,
     logger: Logger,
     mailbox: Mailbox<Letter>,
@@ -68,6 +74,7 @@ impl Driver {
             desk,
             wire,
             pen,
+            hold,
             mailbox,
             jobs,
             stats,
@@ -77,6 +84,7 @@ impl Driver {
             desk,
             wire,
             pen,
+            hold,
             logger: Logger::new(shard),
             mailbox,
             inbox: VecDeque::new(),
@@ -96,7 +104,8 @@ impl Driver {
         while !self.stopping {
             let now = clock::now();
             let more = self.turn(now);
-            let deadline = self.desk.next_deadline();
+            let held = self.hold.as_ref().and_then(Hold::deadline);
+            let deadline = self.desk.next_deadline().into_iter().chain(held).min();
             if more || deadline.is_some_and(|at| at <= now.mono) {
                 // The runtime gets to look at the sockets in between.
                 yield_now().await;
@@ -149,8 +158,16 @@ impl Driver {
 
     /// Lets no new call in while the journal cannot be trusted.
     fn tend_journal(&mut self, now: Now) {
-        self.pen.tend(now.mono);
-        let trusted = self.pen.is_trusted();
+        self.pen.tend(now);
+        if let Some(released) = self.hold.as_mut().and_then(|it| it.tend(now.mono)) {
+            tracing::error!(
+                "the disk does not take the journal in time: new calls are refused, emergency \
+                 calls excepted"
+            );
+            self.release(released);
+        }
+        let held = self.hold.as_ref().is_none_or(Hold::is_trusted);
+        let trusted = self.pen.is_trusted() && held;
         if trusted == self.closed {
             self.closed = !trusted;
             self.stats.journal_faults.set(usize::from(self.closed));
@@ -164,10 +181,50 @@ impl Driver {
             self.mailbox.collect(&mut self.inbox);
         }
         let count = self.inbox.len().min(BATCH);
-        for letter in self.inbox.drain(..count) {
+        for _ in 0..count {
+            let Some(letter) = self.inbox.pop_front() else {
+                return;
+            };
+            if let Letter::Synced(ticket, error) = letter {
+                self.synced(now, ticket, error);
+                continue;
+            }
             if !self.desk.letter(now, letter) {
                 self.stopping = true;
             }
+        }
+    }
+
+    /// The disk has taken the journal up to a ticket, or refused to.
+    fn synced(&mut self, now: Now, ticket: u64, error: Option<io::Error>) {
+        let Some(hold) = &mut self.hold else { return };
+        let trusted = hold.is_trusted();
+        let released = hold.synced(now.mono, ticket, error.is_none());
+        match error {
+            Some(error) if trusted => tracing::error!(
+                %error,
+                "the disk does not take the journal: new calls are refused, emergency calls \
+                 excepted"
+            ),
+            None if !trusted => tracing::warn!("the disk takes the journal again"),
+            _ => {}
+        }
+        self.release(released);
+    }
+
+    /// Sends what has waited for the disk.
+    fn release(&mut self, mut released: Released) {
+        self.stats.unrecorded.add_len(released.kept_back.len());
+        self.unrecorded.append(&mut released.kept_back);
+        self.wire.send(&released.transmits, &mut self.failed);
+    }
+
+    /// The last thing: what is written is to be on the disk, and what waits for that
+    /// is sent.
+    pub(super) fn close(&mut self) {
+        self.pen.close();
+        if let Some(released) = self.hold.as_mut().map(Hold::finish) {
+            self.release(released);
         }
     }
 
@@ -187,13 +244,21 @@ impl Driver {
             if outbox.is_empty() {
                 return;
             }
-            if !self.pen.append(now.mono, outbox.records.bytes()) {
+            let written = self.pen.append(now.mono, outbox.records.bytes());
+            if !written {
                 let held = &outbox.openings;
                 outbox.transmits.retain(|it| !held.contains(&it.origin));
                 self.stats.unrecorded.add_len(held.len());
                 self.unrecorded.append(&mut outbox.openings);
             }
+            if let Some(hold) = &mut self.hold {
+                let recorded = written && !outbox.records.is_empty();
+                let (transmits, openings) = (&mut outbox.transmits, &mut outbox.openings);
+                hold.take(now.mono, recorded, transmits, openings);
+            }
             self.wire.send(&outbox.transmits, &mut self.failed);
+            // What breaks from here on, no message did.
+            self.desk.handling = Bytes::new();
             for event in outbox.events.drain(..) {
                 self.logger.log(now.mono, &event);
             }

@@ -9,6 +9,7 @@ use crate::base::flow::ListenerId;
 use crate::base::limits::LOG_LINES_PER_SECOND;
 use crate::base::time::Mono;
 use crate::policy::number::Number;
+use crate::record::Party;
 use crate::shard::Event;
 
 use super::wire::Unsent;
@@ -24,6 +25,7 @@ pub(super) struct Logger {
     shard: u16,
     calls: Gate,
     refusals: Gate,
+    ends: Gate,
     faults: Gate,
     network: Gate,
     /// When the log was last told of strangers.
@@ -82,6 +84,7 @@ impl Logger {
             shard,
             calls: Gate::default(),
             refusals: Gate::default(),
+            ends: Gate::default(),
             faults: Gate::default(),
             network: Gate::default(),
             told: None,
@@ -110,6 +113,11 @@ impl Logger {
                 write(event);
                 return;
             }
+            // What is out of the ordinary is worth a line; other calls are many.
+            Event::Allowed {
+                observed: Some(_), ..
+            } => &mut self.refusals,
+            Event::Ended { by, cause, .. } if is_odd(*by, cause) => &mut self.ends,
             Event::Allowed { .. } | Event::Answered { .. } | Event::Ended { .. } => {
                 if !tracing::enabled!(tracing::Level::DEBUG) {
                     return;
@@ -141,6 +149,12 @@ impl Logger {
     }
 }
 
+/// Whether a call did not end as its two sides wanted: Tollgate ended it, such as
+/// for its budget, or the other side was never heard.
+fn is_odd(by: Party, cause: &str) -> bool {
+    by == Party::Tollgate || cause == "no-answer"
+}
+
 fn write(event: &Event) {
     match event {
         Event::Allowed {
@@ -163,14 +177,14 @@ fn write(event: &Event) {
             number,
             observed: Some(reason),
             ..
-        } => tracing::debug!(call = call.0, %tenant, %number, %reason, "only observed"),
+        } => tracing::info!(call = call.0, %tenant, %number, %reason, "only observed: it goes out"),
         Event::Refused {
             tenant,
             source,
             number,
             reason,
         } => {
-            let number = number.as_ref().map_or("none", Number::as_str);
+            let number = number.as_ref().map_or("-", Number::as_str);
             tracing::info!(%tenant, %source, number, %reason, "refused");
         }
         Event::Alert {
@@ -181,7 +195,7 @@ fn write(event: &Event) {
             value,
             threshold,
         } => {
-            let number = number.as_ref().map_or("none", Number::as_str);
+            let number = number.as_ref().map_or("-", Number::as_str);
             tracing::warn!(%tenant, %source, number, %reason, value, threshold, "a pattern of fraud");
         }
         Event::Answered { call } => tracing::debug!(call = call.0, "answered"),
@@ -192,7 +206,10 @@ fn write(event: &Event) {
             cause,
         } => {
             let seconds = duration.map(|duration| duration.as_secs_f64());
-            tracing::debug!(call = call.0, seconds, ?by, cause, "ended");
+            match is_odd(*by, cause) {
+                true => tracing::info!(call = call.0, seconds, ?by, cause, "ended"),
+                false => tracing::debug!(call = call.0, seconds, ?by, cause, "ended"),
+            }
         }
         Event::Malformed { flow, fault } => {
             tracing::info!(source = %flow.remote, fault, "a malformed message");

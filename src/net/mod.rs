@@ -9,6 +9,7 @@
 //!   wire         its sockets: batches in, batches out
 //!   desk         admission and steering in front of the core
 //!   pen          the journal behind it
+//!   hold         what waits for the disk, where it must
 //! ```
 
 mod admit;
@@ -16,6 +17,7 @@ pub mod clock;
 mod control;
 mod desk;
 mod driver;
+mod hold;
 mod log;
 mod mailbox;
 mod pen;
@@ -28,9 +30,10 @@ mod stats;
 mod udp;
 mod wire;
 
+pub use hold::Syncer;
 pub use pen::Journal;
 pub use reins::{Beside, Obeyed, Reins, Silent};
 pub use rules::Reload;
-pub use run::{RunError, Setup, default_shards, run, run_until};
+pub use run::{Restored, RunError, Setup, default_shards, run, run_until};
 pub use socket::{BindError, Sockets};
 pub use stats::{Stats, Tally};

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::base::limits::UNWRITTEN_BYTES;
-use crate::base::time::Mono;
+use crate::base::time::{Mono, Now, Wall};
 
+use super::hold::Syncer;
 use super::stats::Stats;
 
 /// Where a shard's records go.
@@ -20,6 +21,14 @@ pub trait Journal: Send {
     /// Whether [`Self::prepare`] should be called soon.
     fn wants_room(&self) -> bool;
 
+    /// Goes on to the next segment if it is a new day.
+    ///
+    /// # Errors
+    /// There is no room: no new call may be let in.
+    fn new_day(&mut self, _wall: Wall) -> io::Result<()> {
+        Ok(())
+    }
+
     /// Makes room for what will be appended later.
     ///
     /// # Errors
@@ -31,6 +40,12 @@ pub trait Journal: Send {
     /// # Errors
     /// It may be lost if the power fails.
     fn sync(&mut self) -> io::Result<()>;
+
+    /// What does so from another thread, if no message may leave before its records
+    /// are on the disk; None if it is enough that they outlive the process.
+    fn syncer(&self) -> Option<Box<dyn Syncer>> {
+        None
+    }
 }
 
 /// How long after a failure the journal is tried again.
@@ -102,7 +117,16 @@ impl Pen {
     }
 
     /// Between turns: makes room in time, and tries again what failed.
-    pub(super) fn tend(&mut self, now: Mono) {
+    pub(super) fn tend(&mut self, now: Now) {
+        if self.failed.is_none()
+            && let Err(error) = self.journal.new_day(now.wall)
+        {
+            return self.distrust(now.mono, &error);
+        }
+        self.tend_room(now.mono);
+    }
+
+    fn tend_room(&mut self, now: Mono) {
         let waits = self.failed.is_some_and(|at| now < at + RETRY);
         let due = self.failed.is_some() || self.journal.wants_room();
         if waits || !due {
@@ -208,10 +232,10 @@ mod tests {
         assert!(!pen.is_trusted());
         disk.set_full(false);
         pen.append(now, b"three ");
-        pen.tend(now);
+        pen.tend_room(now);
         assert!(!pen.is_trusted(), "tried again too soon");
         now = now + RETRY;
-        pen.tend(now);
+        pen.tend_room(now);
         assert!(pen.is_trusted());
         pen.append(now, b"four");
         assert_eq!(disk.text(), b"one two three four");
@@ -230,7 +254,7 @@ mod tests {
         assert_eq!(pen.unwritten.len(), UNWRITTEN_BYTES);
         assert_eq!(stats.journal_lost.value(), 2 * turn.len() as u64);
         disk.set_full(false);
-        pen.tend(Mono::ZERO + RETRY);
+        pen.tend_room(Mono::ZERO + RETRY);
         assert!(pen.append(Mono::ZERO, b"later"));
         assert_eq!(disk.text().len(), UNWRITTEN_BYTES + 5);
     }
@@ -241,10 +265,10 @@ mod tests {
         let mut pen = Pen::new(Box::new(disk.clone()), 0, Arc::default());
         pen.append(Mono::ZERO, b"123456");
         disk.set_full(true);
-        pen.tend(Mono::ZERO);
+        pen.tend_room(Mono::ZERO);
         assert!(!pen.is_trusted());
         disk.set_full(false);
-        pen.tend(Mono::ZERO + RETRY);
+        pen.tend_room(Mono::ZERO + RETRY);
         assert!(pen.is_trusted());
         assert_eq!(disk.text(), b"123456");
     }

@@ -27,18 +27,18 @@ impl Quarantine {
     /// # Errors
     /// The file is there and cannot be read: which one, and what the system said.
     pub(super) fn load(directory: &Path) -> io::Result<Self> {
-        let text = match fs::read_to_string(path(directory)) {
-            Ok(text) => text,
+        let bytes = match fs::read(path(directory)) {
+            Ok(bytes) => bytes,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Self::default()),
             Err(error) => {
                 let text = format!("{}: {error}", path(directory).display());
                 return Err(io::Error::new(error.kind(), text));
             }
         };
-        // A line cut short by a crash is no hash, and is passed over.
-        let mut hashes: Vec<_> = text
-            .lines()
-            .filter_map(|line| blake3::Hash::from_hex(line).ok())
+        // A line cut short by a crash, or damaged, is no hash, and is passed over.
+        let mut hashes: Vec<_> = bytes
+            .split(|&byte| byte == b'\n')
+            .filter_map(|line| blake3::Hash::from_hex(line.trim_ascii()).ok())
             .collect();
         hashes.drain(..hashes.len().saturating_sub(QUARANTINE));
         Ok(Self { hashes })
@@ -85,6 +85,9 @@ mod tests {
         assert_eq!(loaded.len(), 2);
         assert!(loaded.holds(b"INVITE") && loaded.holds(b"BYE"));
         assert!(!loaded.holds(b"ACK"));
+        let damaged = [&fs::read(path(&directory)).unwrap()[..], b"\xff\xfe\n"].concat();
+        fs::write(path(&directory), damaged).unwrap();
+        assert!(Quarantine::load(&directory).unwrap().holds(b"BYE"));
         for _ in 0..QUARANTINE {
             Quarantine::add(&directory, b"ACK").unwrap();
         }

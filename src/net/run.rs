@@ -14,14 +14,16 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::sync::mpsc::UnboundedSender;
 
 use crate::base::token::Buckets;
-use crate::policy::{Counters, RuleSet};
-use crate::shard::{Config, Shard};
+use crate::policy::{Blocks, Counters, RuleSet, Switch};
+use crate::record::{CallRef, fold};
+use crate::shard::{Command, Config, Shard};
 use crate::transaction::Timers;
 
 use super::clock;
 use super::control::{self, Exit};
 use super::desk::{Desk, Letter};
 use super::driver::{Driver, Parts};
+use super::hold::Hold;
 use super::mailbox::Mailbox;
 use super::pen::{Journal, Pen};
 use super::quarantine::Quarantine;
@@ -37,10 +39,14 @@ pub struct Setup {
     pub rules: Arc<RuleSet>,
     /// These rules' listeners, open.
     pub sockets: Sockets,
+    /// What is blocked from the first message on.
+    pub blocks: Blocks,
     /// What the rules count in; nothing live may be left in it at the end.
     pub counters: Arc<Counters>,
     /// A journal for each shard: there are as many shards as journals.
     pub journals: Vec<Box<dyn Journal>>,
+    /// What each shard takes over of an earlier life: as many as there are journals.
+    pub restored: Vec<Restored>,
     /// Spreads calls over the shards. Must be the same from run to run.
     pub bucket_key: u128,
     /// Where the list of messages that broke the program is kept.
@@ -51,6 +57,15 @@ pub struct Setup {
     pub reload: Reload,
     /// What runs beside, if anything does: the control socket.
     pub beside: Option<Beside>,
+}
+
+/// What a shard takes over of an earlier life.
+#[derive(Debug, Default)]
+pub struct Restored {
+    /// Its calls, as they are in its journal by now.
+    pub calls: Vec<fold::Call>,
+    /// New calls are numbered from here on.
+    pub next: CallRef,
 }
 
 /// Why [`run`] did not run, or not to its end.
@@ -150,8 +165,10 @@ pub fn run_until(setup: Setup, stop: impl Future<Output = ()>) -> Result<(), Run
         mailboxes.clone(),
     )
     .map_err(RunError::system("start the thread for rules"))?;
+    block(setup.blocks, &mailboxes);
     let (exits, exited) = tokio::sync::mpsc::unbounded_channel();
     let mut threads = Vec::with_capacity(setup.journals.len());
+    let mut restored = setup.restored.into_iter();
     let parts = setup.journals.into_iter().zip(&mailboxes).zip(&stats);
     for (id, ((journal, mailbox), stats)) in (0..).zip(parts) {
         let seat = Seat {
@@ -165,6 +182,7 @@ pub fn run_until(setup: Setup, stop: impl Future<Output = ()>) -> Result<(), Run
             mailbox: mailbox.clone(),
             mailboxes: mailboxes.clone(),
             journal,
+            restored: restored.next().unwrap_or_default(),
             jobs: jobs.clone(),
             stats: Arc::clone(stats),
         };
@@ -194,6 +212,20 @@ pub fn run_until(setup: Setup, stop: impl Future<Output = ()>) -> Result<(), Run
         tracing::warn!(live, "counters of live calls were not given back");
     }
     Ok(())
+}
+
+/// Blocks before any thread runs, so that each shard reads of it before a message.
+fn block(blocks: Blocks, mailboxes: &[Mailbox<Letter>]) {
+    if blocks.is_empty() {
+        return;
+    }
+    let switch = Arc::new(Switch {
+        blocks,
+        order: None,
+    });
+    for mailbox in mailboxes {
+        mailbox.urge(Letter::Command(Command::Block(Arc::clone(&switch))));
+    }
 }
 
 /// The messages that are kept out.
@@ -232,6 +264,7 @@ struct Seat {
     mailbox: Mailbox<Letter>,
     mailboxes: Vec<Mailbox<Letter>>,
     journal: Box<dyn Journal>,
+    restored: Restored,
     jobs: mpsc::Sender<Job>,
     stats: Arc<Stats>,
 }
@@ -258,7 +291,7 @@ impl Seat {
         };
         let result = catch_unwind(AssertUnwindSafe(|| runtime.block_on(driver.run())));
         let Err(panic) = result else {
-            driver.pen.close();
+            driver.close();
             return Ok(None);
         };
         let mut said = said(panic.as_ref());
@@ -283,7 +316,9 @@ impl Seat {
             timers: Timers::default(),
             rules: Arc::clone(&self.rules),
         };
-        let desk = Desk::new(
+        let hold = self.journal.syncer();
+        let hold = hold.map(|it| Hold::start(self.id, it, self.mailbox.clone()));
+        let mut desk = Desk::new(
             Shard::new(config, now),
             self.id,
             Buckets::new(self.bucket_key),
@@ -292,10 +327,12 @@ impl Seat {
             self.mailboxes,
             Arc::clone(&self.stats),
         );
+        desk.restore(now, self.restored);
         Ok(Driver::new(Parts {
             desk,
             wire: Wire::new(&self.sockets, self.id, shards, Arc::clone(&self.stats))?,
             pen: Pen::new(self.journal, self.id, Arc::clone(&self.stats)),
+            hold: hold.transpose()?,
             mailbox: self.mailbox,
             jobs: self.jobs,
             stats: self.stats,

@@ -183,7 +183,7 @@ pub fn compile(
         let fault = Fault::warning("there are no tenants").label("nobody can call");
         faults.add(
             build.main_place,
-            fault.help("add a file for each to policies/tenants/"),
+            fault.help("add a file for each, ending in .toml, to the folder tenants/"),
         );
     }
     build.settle_owners(&mut faults);

@@ -7,13 +7,14 @@
 //! reload resets nothing. No lock guard leaves this folder.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::base::time::Now;
 
 mod book;
 mod day;
+mod kept;
 mod lease;
 mod meter;
 mod numbers;
@@ -22,19 +23,21 @@ mod purse;
 mod scopes;
 mod watch;
 
+pub(super) use crate::base::tally::{Scope, Who};
 pub use book::Hold;
 pub(super) use book::{
-    Admission, Book, Claim, Claims, Measure, Meters, Rigour, Scope, Subject, UsedUp, Who,
+    Admission, Book, Claim, Claims, Entry, Measure, Meters, Rigour, Subject, UsedUp,
 };
 use day::CivilClock;
 pub(super) use day::{Dates, Minute, Zone};
+pub use kept::{Counted, Kept, Owed, Statement};
 pub(super) use lease::Renewal;
 pub(super) use meter::Limits;
 pub use meter::Quantity;
 pub(super) use numbers::NUMBERS_MAX;
 pub use purse::Used;
 pub(super) use purse::{Budget, Sum};
-pub(super) use watch::{PatternKey, Seen, Sign};
+pub(super) use watch::{PatternKey, Seen, Sign, Then};
 
 /// What all books have in common.
 #[derive(Debug, Default)]
@@ -45,6 +48,8 @@ struct Shared {
     clock: CivilClock,
     /// How many rule sets were numbered.
     versions: AtomicU64,
+    /// How many scopes were.
+    scopes: AtomicU32,
 }
 
 /// Every counter of every tenant. Outlives the rule sets compiled against it.

@@ -214,12 +214,19 @@ impl<'s> Faults<'s> {
 
     /// Notes something that is understood, but has no effect yet.
     pub(super) fn pending(&mut self, place: Place, what: &str) {
+        self.pending_but(place, what, "take it out");
+    }
+
+    /// The same, where something else can be done `instead`.
+    pub(super) fn pending_but(&mut self, place: Place, what: &str, instead: &str) {
         let fault = if self.preview {
             Fault::warning(format!("{what} is not enforced yet")).label("has no effect")
         } else {
             Fault::error(format!("{what} is not enforced yet"))
                 .label("would have no effect")
-                .help("take it out, or run with --preview to accept it without effect")
+                .help(format!(
+                    "{instead}, or run with --preview to accept it without effect"
+                ))
         };
         self.add(place, fault);
     }

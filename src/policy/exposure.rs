@@ -350,7 +350,7 @@ impl RuleSet {
     }
 
     /// The caps on one target, of which this is the first.
-    fn caps_from(&self, first: u32) -> impl Iterator<Item = &Cap> {
+    pub(super) fn caps_from(&self, first: u32) -> impl Iterator<Item = &Cap> {
         let mut more = true;
         let caps = self.caps.get(first as usize..).unwrap_or_default().iter();
         caps.take_while(move |cap| std::mem::replace(&mut more, cap.more))
@@ -428,7 +428,7 @@ impl RuleSet {
     }
 
     /// How much money a cap allows in a day.
-    fn money_of(&self, cap: &Cap) -> Option<(Money, RuleId)> {
+    pub(super) fn money_of(&self, cap: &Cap) -> Option<(Money, RuleId)> {
         self.allowances.get(cap.allowance as usize)?.least()
     }
 }

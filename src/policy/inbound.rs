@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use super::counters::{Hold, Minute, Subject};
+use super::blocks::Blocks;
+use super::counters::{Counted, Hold, Minute, Subject};
 use super::number::Number;
 use super::reason::Reason;
 use super::ruleset::{Delivery, RuleSet, TenantId};
@@ -25,6 +26,10 @@ pub struct InboundFacts<'a> {
 
 /// What becomes of a call from a carrier.
 #[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "judging a call allocates nothing, and this is not kept"
+)]
 pub enum Inbound {
     /// It goes to a tenant's phone system.
     Deliver(Delivered),
@@ -45,6 +50,8 @@ pub struct Delivered {
     pub to: Delivery,
     /// What it holds in the counters, until it is over.
     pub hold: Hold,
+    /// Where it was counted.
+    pub counted: Counted,
     /// Why it would have been refused, where that is only observed.
     pub observed: Option<Refused>,
     /// The longest that it may last once it is answered.
@@ -58,7 +65,24 @@ impl RuleSet {
     /// that tenant's calls go, and whether the tenant's caps on inbound calls have
     /// room. The number may be in any tenant's own national form.
     #[must_use]
-    pub fn judge_inbound(&self, facts: &InboundFacts<'_>, now: Now) -> Inbound {
+    pub fn judge_inbound(&self, facts: &InboundFacts<'_>, blocks: &Blocks, now: Now) -> Inbound {
+        let (tenant, number, delivery, to) = match self.called(facts) {
+            Ok(called) => called,
+            Err(refused) => return Inbound::Refuse(refused, None),
+        };
+        let name = self.tenant(tenant).map_or("", |it| &it.name);
+        if blocks.cover(name, false, now.wall) {
+            let blocked = Refused::new(Reason::Blocked, None, Some(number));
+            return Inbound::Refuse(blocked, Some(tenant));
+        }
+        self.deliver(tenant, number, delivery, to, facts, now)
+    }
+
+    /// Whose number is called, and where that tenant's calls go.
+    fn called(
+        &self,
+        facts: &InboundFacts<'_>,
+    ) -> Result<(TenantId, Number, Delivery, Destination), Refused> {
         let mut refused = Refused::new(Reason::CalledNotServed, None, None);
         for (at, plan) in self.plans.iter().enumerate() {
             let reading = match plan.read(&facts.request_uri, &self.numbering) {
@@ -78,7 +102,7 @@ impl RuleSet {
             let its_plan = self.lane(tenant).map(|lane| usize::from(lane.plan));
             let delivery = self.tenant(tenant).and_then(|it| it.inbound);
             if let (true, Some(delivery)) = (its_plan == Some(at), delivery) {
-                return self.deliver(tenant, number, delivery, to, facts, now);
+                return Ok((tenant, number, delivery, to));
             }
         }
         if refused.number.is_some() {
@@ -86,7 +110,7 @@ impl RuleSet {
         } else {
             refused.reason = Reason::NoSingleMeaning;
         }
-        Inbound::Refuse(refused, None)
+        Err(refused)
     }
 
     /// Takes the places under its tenant's caps of a call that can be delivered.
@@ -113,16 +137,16 @@ impl RuleSet {
         match self.admit(&tenancy, &subject, now) {
             // No budget is on calls from carriers.
             Ok(Admitted {
-                hold,
-                over,
+                entry,
                 longest,
                 lease: _,
             }) => Inbound::Deliver(Delivered {
                 tenant,
                 number,
                 to: delivery,
-                hold,
-                observed: over.map(|it| self.used_up(it, number)),
+                hold: entry.hold,
+                counted: entry.counted,
+                observed: entry.over.map(|it| self.used_up(it, number)),
                 longest_call: seconds(longest.call),
                 longest_ring: seconds(longest.ring),
             }),

@@ -21,6 +21,7 @@ use super::counters::{Dates, Sum, Zone};
 use super::money::{Amount, Money};
 use super::tariff::Price;
 use crate::base::limits::{ANSWERS_BESIDE, CLOCK_SKEW_S, LATE_ANSWER_S, TEARDOWN_S};
+use crate::base::tally::{self, Billing};
 use crate::base::time::{Mono, Now, Wall};
 
 /// One answer to a call's INVITE, which makes a dialog that a carrier may bill.
@@ -85,6 +86,61 @@ impl Course {
         }
     }
 
+    /// Writes down what is known.
+    pub fn tell(&self, to: &mut Billing) {
+        to.invited = self.invited;
+        to.answer_by = self.answer_by;
+        to.attempts = self.attempts;
+        to.interval_s = whole(self.interval);
+        to.unheard = self.unheard;
+        to.open = self.open;
+        let answers = self.answers.iter();
+        to.answers.clear();
+        to.answers.extend(answers.map(|it| tally::Answer {
+            dialog: it.dialog,
+            from: it.from,
+            end: it.end,
+            interval_s: whole(it.interval),
+            parted: it.parted,
+        }));
+    }
+
+    /// A call of which so much is known that a life begins with `now`. What may have
+    /// happened in between, with nobody there to see, counts as if it did: another
+    /// answer came, and was repeated until its carrier gave up. A call that has
+    /// outlived its lease was hung up by its carrier as reserved, if that keeps a
+    /// session timer.
+    #[must_use]
+    pub fn resumed(told: &Billing, now: Now) -> Self {
+        let answers = told.answers.iter().map(|it| Answer {
+            dialog: it.dialog,
+            from: it.from,
+            end: it.end,
+            interval: seconds(it.interval_s),
+            parted: it.parted,
+        });
+        let mut course = Self {
+            invited: told.invited,
+            answer_by: told.answer_by,
+            attempts: told.attempts,
+            interval: seconds(told.interval_s),
+            answers: answers.collect(),
+            unheard: told.unheard,
+            open: told.open,
+        };
+        if course.open && !course.answers.is_empty() {
+            course.unheard = Some(now.mono);
+        }
+        let due = told.due.filter(|due| *due < now.mono);
+        if let (Some(due), Some(own)) = (due, course.answer(Self::OWN))
+            && own.interval > Duration::ZERO
+            && own.end.is_none()
+        {
+            own.parted = own.parted.or(Some(due));
+        }
+        course
+    }
+
     /// Another INVITE of the call leaves, which asks for this interval.
     pub fn invited_again(&mut self, interval: Duration) {
         self.attempts = self.attempts.saturating_add(1);
@@ -118,11 +174,11 @@ impl Course {
         }
     }
 
-    /// A dialog gets its first BYE.
-    pub fn parts(&mut self, dialog: u8, at: Mono) {
-        if let Some(answer) = self.answer(dialog) {
-            answer.parted = answer.parted.or(Some(at));
-        }
+    /// A dialog gets a BYE. Says whether it is the first.
+    pub fn parts(&mut self, dialog: u8, at: Mono) -> bool {
+        let answer = self.answer(dialog).filter(|it| it.parted.is_none());
+        let first = answer.map(|it| it.parted = Some(at));
+        first.is_some()
     }
 
     /// Until when a dialog that got a BYE may be billed if that was lost: it is
@@ -218,8 +274,20 @@ impl Course {
                 bill.add_at_any_time(self.invited, last + length, length);
             }
         }
+        self.add_unheard(&mut bill, rate);
         bill.add_attempts(self.attempts.saturating_sub(1), now.mono);
         bill.sum()
+    }
+
+    /// An answer that nobody saw.
+    fn add_unheard(&self, bill: &mut Bill<'_>, rate: &Rate<'_>) {
+        let Some(given_up) = self.unheard else { return };
+        let late = seconds(LATE_ANSWER_S);
+        let length = match rate.price.bills_ringing() {
+            true => given_up.saturating_since(self.invited) + late,
+            false => late,
+        };
+        bill.add_at_any_time(self.invited, given_up + late, length);
     }
 
     /// What the call has cost at the most, if nothing more happens.
@@ -229,14 +297,7 @@ impl Course {
             let from = self.start(rate, answer.from);
             bill.add(from, answer.end.unwrap_or(now.mono));
         }
-        if let Some(given_up) = self.unheard {
-            let late = seconds(LATE_ANSWER_S);
-            let length = match rate.price.bills_ringing() {
-                true => given_up.saturating_since(self.invited) + late,
-                false => late,
-            };
-            bill.add_at_any_time(self.invited, given_up + late, length);
-        }
+        self.add_unheard(&mut bill, rate);
         let unanswered = match self.answers.is_empty() && self.unheard.is_none() {
             true => self.attempts,
             false => self.attempts.saturating_sub(1),
@@ -357,6 +418,10 @@ fn billed(length: Duration) -> u32 {
     let whole = u32::try_from(length.as_secs()).unwrap_or(u32::MAX);
     let begun = u32::from(length.subsec_nanos() > 0);
     whole.saturating_add(begun).saturating_add(CLOCK_SKEW_S)
+}
+
+fn whole(length: Duration) -> u32 {
+    u32::try_from(length.as_secs()).unwrap_or(u32::MAX)
 }
 
 fn seconds(seconds: u32) -> Duration {

@@ -3,16 +3,20 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
+use std::time::Duration;
 
 use super::compile::Sources;
 use super::diagnostic::{Diagnostic, Severity, Source};
-use super::lane::{Lane, NO_TARIFF};
+use super::lane::{Cap, Lane, NO_TARIFF};
+use super::lease::Rate;
 use super::matcher::{self, Decision};
+use super::money::{Amount, Money};
 use super::numbering::Class;
 use super::ruleset::{Mode, RuleId, RuleSet, TenantId};
 use super::spots::{Spot, services};
 use super::table::{Entry, Table};
-use super::target::Packed;
+use super::target::{Destination, Packed};
+use super::tariff::Price;
 use crate::base::time::Wall;
 
 /// How many destinations a warning names.
@@ -27,6 +31,9 @@ struct Survey {
     caps: BTreeSet<u32>,
     /// By the rule that allows them: places with a price, and sorts without.
     prices: BTreeMap<u32, Prices>,
+    /// By the rule of a budget that is smaller than what a call must reserve: the
+    /// most that one must, and the sorts of calls.
+    small: BTreeMap<RuleId, (Money, BTreeSet<String>)>,
 }
 
 #[derive(Default)]
@@ -44,12 +51,13 @@ impl RuleSet {
         let mut found = Vec::new();
         let everywhere: Vec<Spot> = self.spots(Packed::default()).collect();
         for (tenant, lane) in (0..).map(TenantId).zip(&self.lanes) {
-            let survey = self.survey(lane, &everywhere);
+            let survey = self.survey(lane, &everywhere, at);
             self.idle_rules(lane, &survey, &mut found);
             if lane.tariff != NO_TARIFF {
                 self.unpriced_rules(&survey, &mut found);
             }
             self.missing_budget(tenant, lane, at, &mut found);
+            self.small_budgets(lane, &survey, &mut found);
         }
         let mut found: Vec<Diagnostic> = found
             .into_iter()
@@ -59,7 +67,7 @@ impl RuleSet {
         found
     }
 
-    fn survey(&self, lane: &Lane, everywhere: &[Spot]) -> Survey {
+    fn survey(&self, lane: &Lane, everywhere: &[Spot], at: Wall) -> Survey {
         let home = self.home(lane);
         let rules = self.destinations_of(lane);
         let caps = Table::new(lane.cap_targets().of(&self.entries), lane.cap_kinds);
@@ -84,15 +92,79 @@ impl RuleSet {
                 survey.caps.insert(entry.value);
             });
             let prices = survey.prices.entry(rule).or_default();
-            if self.price_to(lane, &to).is_some() || is_priced_inside(&priced, to.digits) {
+            let price = self.price_to(lane, &to);
+            if price.is_some() || is_priced_inside(&priced, to.digits) {
                 prices.any = true;
             } else if to.class != Class::Unassigned {
-                let country = to.country.map(|it| format!("{it}."));
-                let sort = format!("{}{}", country.unwrap_or_default(), to.class);
-                prices.missing.insert(sort);
+                prices.missing.insert(sort(&to));
+            }
+            if let Some(price) = price {
+                self.try_budgets(lane, &to, price, at, &mut survey.small);
             }
         }
         survey
+    }
+
+    /// Notes each budget that has not even when it is whole what a call there must
+    /// reserve.
+    fn try_budgets(
+        &self,
+        lane: &Lane,
+        to: &Destination,
+        price: Price<'_>,
+        at: Wall,
+        small: &mut BTreeMap<RuleId, (Money, BTreeSet<String>)>,
+    ) {
+        let wide = (lane.wide_caps..).take(lane.wide_count.into());
+        let wide = wide.filter_map(|it| self.caps.get(it as usize));
+        let mut caps: Vec<&Cap> = wide.collect();
+        let narrower = Table::new(lane.cap_targets().of(&self.entries), lane.cap_kinds);
+        narrower.covering(to, self.home(lane), |entry| {
+            caps.extend(self.caps_from(entry.value));
+        });
+        let ring = caps
+            .iter()
+            .fold(lane.longest(), |all, cap| all.min(cap.longest));
+        let ring = Duration::from_secs(ring.ring.into());
+        caps.retain(|cap| !cap.measure.observe);
+        let budgets = caps.into_iter().filter_map(|cap| self.money_of(cap));
+        let Some(zone) = self.zones.get(usize::from(lane.zone)) else {
+            return;
+        };
+        let mut least = None;
+        for (limit, rule) in budgets {
+            let least = *least.get_or_insert_with(|| {
+                let wall = at;
+                Self::least(&Rate { price, zone, wall }, ring, at)
+            });
+            if limit < least {
+                let (most, sorts) = small.entry(rule).or_default();
+                *most = least.max(*most);
+                sorts.insert(sort(to));
+            }
+        }
+    }
+
+    fn small_budgets(&self, lane: &Lane, survey: &Survey, found: &mut Vec<Warning>) {
+        let Some(currency) = self.tariff_of(lane).map(|it| it.currency()) else {
+            return;
+        };
+        for (&rule, (most, sorts)) in &survey.small {
+            let text = self.rule(rule).text;
+            let most = Amount {
+                currency,
+                money: *most,
+            };
+            found.push(Warning {
+                rule,
+                at_name: false,
+                title: format!("`{text}` lets no call go to {}", named(sorts)),
+                help: format!(
+                    "a call starts only if all it may come to in some 5 minutes is free, here up \
+                     to {most}: raise the budget, or allow less"
+                ),
+            });
+        }
     }
 
     fn idle_rules(&self, lane: &Lane, survey: &Survey, found: &mut Vec<Warning>) {
@@ -104,6 +176,7 @@ impl RuleSet {
             let rule = RuleId(rule);
             found.push(Warning {
                 rule,
+                at_name: false,
                 title: format!("`{}` never decides", self.rule(rule).text),
                 help: "other rules decide about every number it covers: take it out, or the rule \
                        that is in its way"
@@ -117,6 +190,7 @@ impl RuleSet {
             if let (Some(rule), Mode::Enforce) = (self.rules_of_cap(cap).next(), lane.mode) {
                 found.push(Warning {
                     rule,
+                    at_name: false,
                     title: format!("`{}` never counts a call", self.rule(rule).text),
                     help: "nothing that it is on is allowed under [destinations]".to_owned(),
                 });
@@ -131,25 +205,16 @@ impl RuleSet {
             }
             let rule = RuleId(rule);
             let text = self.rule(rule).text;
-            let some: Vec<&str> = prices
-                .missing
-                .iter()
-                .take(NAMED)
-                .map(String::as_str)
-                .collect();
-            let more = match prices.missing.len() - some.len() {
-                0 => String::new(),
-                more => format!(" and {more} more"),
-            };
-            let some = some.join(", ");
+            let some = named(&prices.missing);
             let title = if prices.any {
-                format!("`{text}` allows what has no price: {some}{more}")
+                format!("`{text}` allows what has no price: {some}")
             } else {
-                format!("`{text}` allows nothing: the tariff has no price for {some}{more}")
+                format!("`{text}` allows nothing: the tariff has no price for {some}")
             };
             let help = "calls there are refused: add rows to the tariff, or allow less";
             found.push(Warning {
                 rule,
+                at_name: false,
                 title,
                 help: help.to_owned(),
             });
@@ -175,6 +240,7 @@ impl RuleSet {
         };
         found.push(Warning {
             rule: tariff.unwrap_or(lane.callers),
+            at_name: tariff.is_none(),
             title: format!(
                 "{title}: tenant `{}`",
                 self.tenant(tenant).map_or("", |it| &it.name)
@@ -182,6 +248,22 @@ impl RuleSet {
             help: help.to_owned(),
         });
     }
+}
+
+/// "jp.mobile", "satellite".
+fn sort(to: &Destination) -> String {
+    let country = to.country.map(|it| format!("{it}."));
+    format!("{}{}", country.unwrap_or_default(), to.class)
+}
+
+/// The first of some names, and how many more there are.
+fn named(all: &BTreeSet<String>) -> String {
+    let some: Vec<&str> = all.iter().take(NAMED).map(String::as_str).collect();
+    let more = match all.len() - some.len() {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    some.join(", ") + &more
 }
 
 /// Whether a tariff has prices for parts of it: all of it may have one.
@@ -212,6 +294,8 @@ fn quoted(line: &str, name: &str) -> Option<Range<usize>> {
 /// A warning about a rule.
 struct Warning {
     rule: RuleId,
+    /// It is about the whole file: it stands where that says whose it is.
+    at_name: bool,
     title: String,
     help: String,
 }
@@ -223,8 +307,15 @@ impl Warning {
         let all = [&sources.tenants, &sources.plans, &sources.tariffs];
         let mut all = all.into_iter().flatten();
         let source: &Source = all.find(|source| source.name == rule.file)?;
-        let line = usize::try_from(rule.line).ok()?;
         let lines = source.text.split_inclusive('\n');
+        let names = |line: &str| {
+            line.split_once('=')
+                .is_some_and(|(key, _)| key.trim() == "name")
+        };
+        let line = match lines.clone().position(names).filter(|_| self.at_name) {
+            Some(before) => before + 1,
+            None => usize::try_from(rule.line).ok()?,
+        };
         let before = lines
             .clone()
             .take(line.saturating_sub(1))
@@ -235,6 +326,7 @@ impl Warning {
             .text
             .split('"')
             .nth(1)
+            .filter(|_| !self.at_name)
             .and_then(|name| quoted(text, name));
         let span = named.unwrap_or_else(|| {
             let indent = text.len() - text.trim_start().len();
@@ -330,7 +422,7 @@ mod tests {
         let allow = "allow = [\"us\"]\n";
         let title = "no budget bounds what calls cost: tenant `acme`";
         assert_eq!(lint_all(allow, ALL), [format!("3:10 {title}")]);
-        let budget = format!("{allow}[budget]\nper_month = \"JPY 9\"\n");
+        let budget = format!("{allow}[budget]\nper_month = \"JPY 900\"\n");
         assert_eq!(lint_all(&budget, ALL), [""; 0]);
         assert_eq!(lint_all("", ALL), [""; 0], "nothing is allowed");
         let idle = format!("{budget}[[cap]]\non = \"gb\"\nmoney_per_day = \"JPY 9\"\n");
@@ -338,6 +430,27 @@ mod tests {
         assert!(
             found[0].contains("money_per_day = \"JPY 9\"` never counts"),
             "{found:?}"
+        );
+    }
+
+    #[test]
+    fn a_budget_below_the_start_of_a_call_is_shown() {
+        let found =
+            |budget: &str| lint_all(&format!("allow = [\"us\", \"jp.fixed\"]\n{budget}"), ALL);
+        // A minute costs 1: what must be free is the minutes of it.
+        let free = |most: &str| found(&format!("[budget]\nper_day = \"JPY {most}\"\n"));
+        assert_eq!(free("7"), [""; 0]);
+        let title =
+            "`[budget] per_day = \"JPY 5\"` lets no call go to jp.fixed, us.fixed_or_mobile";
+        let shown = free("5");
+        assert!(shown[0].contains(title), "{shown:?}");
+        let narrow =
+            "[budget]\nper_day = \"JPY 99\"\n[[cap]]\non = \"us\"\nmoney_per_day = \"JPY 1\"\n";
+        let shown = found(narrow);
+        assert_eq!(shown.len(), 1, "{shown:?}");
+        assert!(
+            shown[0].contains("money_per_day = \"JPY 1\"` lets no call go to us."),
+            "{shown:?}"
         );
     }
 

@@ -8,6 +8,7 @@
 
 #![forbid(unsafe_code)]
 
+mod blocks;
 mod cap;
 mod compile;
 mod counters;
@@ -41,8 +42,9 @@ mod tariff;
 mod values;
 mod verdict;
 
+pub use blocks::{Block, Blocks, Order, Scope, Switch};
 pub use compile::{Options, Outline, Sources, compile, outline};
-pub use counters::{Counters, Hold, Quantity, Used};
+pub use counters::{Counted, Counters, Hold, Kept, Owed, Quantity, Statement, Used};
 pub use diagnostic::{Diagnostic, Severity, Source};
 pub use exposure::{Dearest, Exposure, Most, Share, Unbounded};
 pub use facts::{Caller, Facts, Presentation};
@@ -55,8 +57,9 @@ pub use ruleset::{
     Carrier, CarrierId, Delivery, Listener, Mode, Peer, RuleId, RuleRef, RuleSet, Run, Tenant,
     TenantId,
 };
-pub use spending::{Lease, Renewal};
+pub use spending::{Lease, Renewal, Settled};
 pub use standing::{Spent, Standing};
 pub use tariff::{Price, Tariff};
+pub use values::duration;
 pub use verdict::explain::{Explanation, Priced};
 pub use verdict::{Allowed, Decision, Permit, Refused, Verdict};

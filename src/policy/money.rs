@@ -95,15 +95,45 @@ impl fmt::Display for Money {
     }
 }
 
+/// The currencies of ISO 4217 that money goes round in.
+const IN_USE: &str = "AED AFN ALL AMD AOA ARS AUD AWG AZN BAM BBD BDT BGN BHD BIF BMD BND BOB BRL \
+                      BSD BTN BWP BYN BZD CAD CDF CHF CLP CNY COP CRC CUP CVE CZK DJF DKK DOP DZD \
+                      EGP ERN ETB EUR FJD FKP GBP GEL GHS GIP GMD GNF GTQ GYD HKD HNL HTG HUF IDR \
+                      ILS INR IQD IRR ISK JMD JOD JPY KES KGS KHR KMF KPW KRW KWD KYD KZT LAK LBP \
+                      LKR LRD LSL LYD MAD MDL MGA MKD MMK MNT MOP MRU MUR MVR MWK MXN MYR MZN NAD \
+                      NGN NIO NOK NPR NZD OMR PAB PEN PGK PHP PKR PLN PYG QAR RON RSD RUB RWF SAR \
+                      SBD SCR SDG SEK SGD SHP SLE SOS SRD SSP STN SVC SYP SZL THB TJS TMT TND TOP \
+                      TRY TTD TWD TZS UAH UGX USD UYU UZS VES VND VUV WST XAF XCD XCG XOF XPF YER \
+                      ZAR ZMW ZWG";
+
 /// A currency: its three letters in ISO 4217 ("JPY").
 ///
-/// Only well-formed, not always one that exists.
+/// Well-formed; whether it exists is for `is_in_use` to say.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Currency([u8; 3]);
 
 impl Currency {
     /// No currency, by ISO 4217.
-    pub(super) const NONE: Self = Self(*b"XXX");
+    pub const NONE: Self = Self(*b"XXX");
+
+    /// Whether money of it goes round: ISO 4217 lists it.
+    pub(super) fn is_in_use(self) -> bool {
+        IN_USE.split(' ').any(|known| known.as_bytes() == self.0)
+    }
+
+    /// The one in use that may have been meant.
+    pub(super) fn nearest(text: &str) -> Option<&'static str> {
+        let slips = [
+            ("YEN", "JPY"),
+            ("EURO", "EUR"),
+            ("STG", "GBP"),
+            ("RMB", "CNY"),
+        ];
+        let upper = text.to_ascii_uppercase();
+        let slip = slips.iter().find(|(wrong, _)| *wrong == upper);
+        let known = || IN_USE.split(' ').find(|known| *known == upper);
+        slip.map(|(_, meant)| *meant).or_else(known)
+    }
 
     /// Three upper-case ASCII letters, or `None`.
     #[must_use]

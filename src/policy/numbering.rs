@@ -40,6 +40,13 @@ impl Country {
         u16::from_be_bytes(self.0)
     }
 
+    /// The country of [`Country::word`]'s word; none if it is no country's.
+    pub(super) fn from_word(word: u16) -> Option<Self> {
+        let letters = word.to_be_bytes();
+        let lower = letters.iter().all(u8::is_ascii_lowercase);
+        lower.then_some(Self(letters))
+    }
+
     /// The code in lower case.
     #[must_use]
     pub fn as_str(&self) -> &str {

@@ -1,6 +1,6 @@
 //! Patterns of fraud in a tenant's calls: what each looks at, and what follows.
 
-use super::counters::{Book, Seen, Sign, Subject};
+use super::counters::{Book, Seen, Sign, Subject, Then};
 use super::facts::Facts;
 use super::hours::When;
 use super::number::Number;
@@ -35,8 +35,8 @@ pub(super) struct Pattern {
     pub count: u32,
     /// Within how many nanoseconds.
     pub within: u64,
-    /// Calls that make it are refused.
-    pub refuse: bool,
+    /// What follows from it.
+    pub then: Then,
     /// Burst: when, and to where.
     pub when: Option<When>,
     pub to: Option<Target>,
@@ -157,7 +157,7 @@ impl Pattern {
         if sight.tell {
             watched.alert = Some(alert);
         }
-        if self.refuse {
+        if self.then != Then::Alert {
             watched.refuse = watched.refuse.or(Some(alert));
         }
     }

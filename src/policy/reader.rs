@@ -29,13 +29,17 @@ pub(super) fn read_file<T>(
     if errors.is_empty() {
         return read(Fields::new(file, "", 0..0, root.get_ref()), faults);
     }
-    for error in errors {
+    // The others most often follow from the first.
+    for error in errors.into_iter().take(1) {
         let span = error.span().unwrap_or(0..0);
         let fault = Fault::error(error.message()).label("not TOML from here");
         faults.add(Place::new(file, &span), fault);
     }
     None
 }
+
+/// What counts are.
+const WHOLE: &str = "a whole number from 0 up";
 
 impl<'t> Fields<'t> {
     fn new(
@@ -88,8 +92,17 @@ impl<'t> Fields<'t> {
         let value = self.value(key)?;
         let integer = value.value.as_integer();
         let count = integer.and_then(|it| u64::from_str_radix(it.as_str(), it.radix()).ok());
-        if count.is_none() {
-            wrong_type(value, key, "a whole number", faults);
+        match integer {
+            _ if count.is_some() => {}
+            None => wrong_type(value, key, WHOLE, faults),
+            Some(integer) => {
+                let label = match integer.as_str().starts_with('-') {
+                    true => "this is below 0",
+                    false => "this is too large",
+                };
+                let fault = Fault::error(format!("`{key}` takes {WHOLE}"));
+                faults.add(value.place, fault.label(label));
+            }
         }
         count.map(|count| value.with(count))
     }

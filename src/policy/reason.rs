@@ -55,6 +55,8 @@ pub enum Reason {
     JournalFault,
     /// The INVITE is larger than one that a ringing call may keep copies of.
     TooLarge,
+    /// An operator has blocked such calls.
+    Blocked,
 }
 
 impl Reason {
@@ -85,6 +87,7 @@ impl Reason {
             Self::Stopping => "stopping",
             Self::JournalFault => "journal-fault",
             Self::TooLarge => "too-large",
+            Self::Blocked => "blocked",
         }
     }
 
@@ -115,6 +118,7 @@ impl Reason {
             Self::Stopping => "Tollgate is being stopped",
             Self::JournalFault => "the journal cannot be written",
             Self::TooLarge => "the INVITE is too large",
+            Self::Blocked => "an operator has blocked such calls",
         }
     }
 

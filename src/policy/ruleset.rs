@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::cap::Condition;
 use super::counters::Zone;
-use super::diagnostic::Diagnostic;
+use super::diagnostic::{Diagnostic, nearest};
 use super::hours::Hours;
 use super::lane::{Cap, Home, Lane, Part};
 use super::number::{Kind, Number};
@@ -138,6 +138,14 @@ pub struct Run {
     pub stop_after: Duration,
     /// The journal's directory, relative to the main file.
     pub ledger: String,
+    /// Messages wait until their records are on the disk.
+    pub to_disk: bool,
+    /// How large a segment of the journal is, in 2²⁰ bytes: 1 to 1,024.
+    pub segment_megabytes: u64,
+    /// For how many days the journal is kept.
+    pub keep_days: u64,
+    /// How large the journal may grow, in 10⁹ bytes; none for any size.
+    pub keep_gigabytes: Option<u64>,
     /// The control socket, relative to the main file; none for the usual one in
     /// the journal's directory.
     pub socket: Option<String>,
@@ -257,6 +265,12 @@ impl RuleSet {
         let named = |id: &TenantId| self.tenant(*id).map_or("", |tenant| &tenant.name);
         let at = self.names.binary_search_by(|id| named(id).cmp(name)).ok()?;
         self.names.get(at).copied()
+    }
+
+    /// The tenant whose name is nearest to `name`, if one is near enough to be meant.
+    #[must_use]
+    pub fn tenant_nearest(&self, name: &str) -> Option<&str> {
+        nearest(name, self.tenants.iter().map(|it| &*it.name))
     }
 
     /// Whose traffic comes from `source`: the longest claimed prefix wins. Who

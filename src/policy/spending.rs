@@ -4,8 +4,8 @@
 use std::time::Duration;
 
 use super::counters::{
-    Budget, Claim, Claims, Hold, Quantity, Renewal as Request, Rigour, Subject, Sum, Used, UsedUp,
-    Zone,
+    Admission, Budget, Claim, Claims, Entry, Hold, Kept, Quantity, Renewal as Request, Rigour,
+    Statement, Subject, Sum, Used, UsedUp, Zone,
 };
 use super::lane::{Cap, Lane};
 use super::lease::{Course, Rate};
@@ -15,7 +15,7 @@ use super::ruleset::{Mode, RuleId, RuleSet, TenantId};
 use super::tariff::Price;
 use super::verdict::Refused;
 use crate::base::limits::LEASES_S;
-use crate::base::time::{Mono, Now};
+use crate::base::time::{Mono, Now, Wall};
 
 /// What happens to live calls when a budget is used up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,6 +72,18 @@ pub struct Lease {
     pub reserved: Amount,
 }
 
+/// What came of booking a call.
+#[derive(Clone, Debug, Default)]
+pub struct Settled {
+    /// What it has cost in all; none where the rules have no price for it: then what
+    /// it held is booked.
+    pub cost: Option<Amount>,
+    /// It still holds something.
+    pub holds: bool,
+    /// What is to be journalled of it, where budgets cover it.
+    pub statement: Option<Statement>,
+}
+
 /// What becomes of a live call that asks for more time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Renewal {
@@ -104,8 +116,8 @@ impl RuleSet {
         ring: Duration,
         now: Now,
         observes: bool,
-        admit: impl Fn(Option<Sum>, Rigour) -> Result<(Hold, Option<UsedUp>), UsedUp>,
-    ) -> Result<(Hold, Option<UsedUp>, Lease), UsedUp> {
+        admit: impl Fn(Option<Sum>, Rigour) -> Result<Entry, UsedUp>,
+    ) -> Result<(Entry, Lease), UsedUp> {
         let try_for = |(lasts, interval), rigour| {
             let asks = Course::new(now, ring, interval).reserve(rate, now, lasts);
             let lease = Lease {
@@ -114,7 +126,7 @@ impl RuleSet {
                 from_invite: rate.price.bills_ringing(),
                 reserved: rate.amount(&asks),
             };
-            admit(Some(asks), rigour).map(|(hold, over)| (hold, over, lease))
+            admit(Some(asks), rigour).map(|entry| (entry, lease))
         };
         let [longer @ .., shortest] = LEASES_S.map(durations);
         for terms in longer {
@@ -125,6 +137,18 @@ impl RuleSet {
             }
         }
         try_for(shortest, Rigour::of(observes))
+    }
+
+    /// The least that its budgets must have free for a call to be let in at `at`
+    /// that may ring for `ring`.
+    pub(super) fn least(rate: &Rate<'_>, ring: Duration, at: Wall) -> Money {
+        let now = Now {
+            mono: Mono::ZERO,
+            wall: at,
+        };
+        let [.., (lasts, interval)] = LEASES_S.map(durations);
+        let asks = Course::new(now, ring, interval).reserve(rate, now, lasts);
+        asks.money
     }
 
     /// What a call must hold that was let in at `since` by rules under which no
@@ -205,26 +229,47 @@ impl RuleSet {
         Renewal::Refused(refused.unwrap_or_else(|| Refused::because(Reason::BudgetSpent)))
     }
 
+    /// Lets a call in again that was let in before a restart, whatever the caps say:
+    /// it lives. None where nothing is known of its tenant any more.
+    #[must_use]
+    pub fn readmit(&self, kept: &Kept, now: Now) -> Option<Hold> {
+        let lane = self.lane(self.tenant_named(&kept.tenant)?)?;
+        let zone = self.zones.get(usize::from(lane.zone))?;
+        let subject = kept.subject()?;
+        let mut claims = Claims::new();
+        self.claims(lane, &subject, &mut claims);
+        let call = Admission {
+            subject,
+            claims: &claims,
+            version: self.version,
+            zone,
+            wall: lane.book.wall(now),
+            asks: None,
+            rigour: Rigour::Regardless,
+        };
+        Some(lane.book.readmit(
+            now,
+            &call,
+            kept,
+            |subject, out| self.claims(lane, subject, out),
+            |subject, since| self.ask_anew(lane, subject, since, now),
+        ))
+    }
+
     /// Books what a call has cost so far, beyond what was `booked` of it before,
-    /// and has it hold only what a carrier may yet bill. Returns the whole cost,
-    /// none where these rules have no price for it (what it held is booked
-    /// instead), and whether it still holds anything.
-    pub fn settle(
-        &self,
-        hold: &Hold,
-        course: &Course,
-        booked: Money,
-        now: Now,
-    ) -> (Option<Amount>, bool) {
+    /// and has it hold only what a carrier may yet bill.
+    pub fn settle(&self, hold: &Hold, course: &Course, booked: Money, now: Now) -> Settled {
         let Some(call) = hold.standing() else {
-            return (None, false);
+            return Settled::default();
         };
         let lane = self.tenant_named(call.book.name());
         let lane = lane.and_then(|tenant| self.lane(tenant));
         let rate = lane.and_then(|lane| self.rate(lane, &call.subject, now));
         let Some(rate) = rate else {
-            hold.book(call.held.as_ref(), None);
-            return (None, false);
+            return Settled {
+                statement: hold.book(call.held.as_ref(), None),
+                ..Settled::default()
+            };
         };
         let cost = course.cost(&rate, now);
         let fresh = Sum {
@@ -238,12 +283,14 @@ impl RuleSet {
                 ..all
             }
         });
-        hold.book(Some(&fresh), left.as_ref());
-        let cost = Amount {
-            currency: rate.price.currency(),
-            money: cost.money.max(booked),
-        };
-        (Some(cost), left.is_some())
+        Settled {
+            cost: Some(Amount {
+                currency: rate.price.currency(),
+                money: cost.money.max(booked),
+            }),
+            holds: left.is_some(),
+            statement: hold.book(Some(&fresh), left.as_ref()),
+        }
     }
 
     /// What became of a tenant's own budget in the period that it is now: its

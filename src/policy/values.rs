@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use ipnet::{IpNet, Ipv4Net};
 
+use super::diagnostic::nearest;
 use super::target::Packed;
 
 /// Reads "4h", "3m", "30s", "1h30m".
@@ -15,7 +16,7 @@ use super::target::Packed;
 /// # Errors
 ///
 /// What is expected instead.
-pub(super) fn duration(text: &str) -> Result<Duration, &'static str> {
+pub fn duration(text: &str) -> Result<Duration, &'static str> {
     const EXPECTED: &str = "write a number and its unit, h, m or s: \"4h\", \"90s\", \"1h30m\"";
     let mut total = 0_u64;
     let mut number: Option<u64> = None;
@@ -94,12 +95,16 @@ pub(super) fn signalling(text: &str) -> Result<(Scheme, Endpoint<'_>), &'static 
         "udp" => Scheme::Udp,
         "tcp" => Scheme::Tcp,
         "tls" => Scheme::Tls,
+        _ if nearest(scheme, ["udp"].into_iter()).is_some() => {
+            return Err("did you mean udp? Write, say, \"udp:192.0.2.1:5060\"");
+        }
         _ => return Err(EXPECTED),
     };
     if let Ok(address) = host_and_port(rest, scheme.port()) {
         return Ok((scheme, Endpoint::Address(address)));
     }
     let name = match rest.rsplit_once(':') {
+        Some((_, port)) if is_no_port(port) => return Err(PORTS),
         Some((name, port)) if port.parse::<u16>().is_ok_and(|port| port > 0) => name,
         _ => rest,
     };
@@ -110,6 +115,14 @@ pub(super) fn signalling(text: &str) -> Result<(Scheme, Endpoint<'_>), &'static 
     } else {
         Err(EXPECTED)
     }
+}
+
+const PORTS: &str = "a port is a number from 1 to 65535";
+
+/// Whether these digits are no port.
+fn is_no_port(text: &str) -> bool {
+    let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    digits && !text.parse::<u16>().is_ok_and(|port| port > 0)
 }
 
 /// Reads `192.0.2.1:5060`, `[::1]:5060`, `192.0.2.1`, `[::1]` or `::1`. IPv4
@@ -124,10 +137,16 @@ pub(super) fn host_and_port(text: &str, port: u16) -> Result<SocketAddr, &'stati
     if let Ok(address) = SocketAddr::from_str(text) {
         let canonical = SocketAddr::new(address.ip().to_canonical(), address.port());
         return if address.port() == 0 {
-            Err(EXPECTED)
+            Err(PORTS)
         } else {
             Ok(canonical)
         };
+    }
+    if let Some((host, port)) = text.rsplit_once(':')
+        && is_no_port(port)
+        && (host.ends_with(']') || !host.contains(':'))
+    {
+        return Err(PORTS);
     }
     let bare = text.strip_prefix('[').and_then(|it| it.strip_suffix(']'));
     let ip = IpAddr::from_str(bare.unwrap_or(text)).map_err(|_| EXPECTED)?;

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use super::counters::{Admission, Claims, Hold, Minute, Rigour, Subject, UsedUp, Zone};
+use super::counters::{
+    Admission, Claims, Counted, Entry, Hold, Minute, Rigour, Subject, UsedUp, Zone,
+};
 use super::facts::{Caller, Facts, Identity, Presentation};
 use super::lane::{Lane, Longest, NO_TARIFF};
 use super::matcher::{self, Decision as Matched};
@@ -106,6 +108,8 @@ pub struct Allowed {
     pub permit: Permit,
     /// What it holds in the counters, until it is over.
     pub hold: Hold,
+    /// Where it was counted; nowhere in an emergency.
+    pub counted: Option<Counted>,
     /// What it holds of budgets, if any covers it, and for how long.
     pub lease: Option<Lease>,
     /// Why it would have been refused, where that is only observed.
@@ -218,8 +222,12 @@ impl RuleSet {
             },
         };
         let Admitted {
-            hold,
-            over,
+            entry:
+                Entry {
+                    hold,
+                    over,
+                    counted,
+                },
             longest,
             lease,
         } = match self.admit(&tenancy, subject, now) {
@@ -238,6 +246,7 @@ impl RuleSet {
                 ..permit(&considered, facts)
             },
             hold,
+            counted: Some(counted),
             lease,
             observed: observed.or_else(|| over.map(|it| self.used_up(it, number))),
             alert,
@@ -357,19 +366,16 @@ impl RuleSet {
         let covered = claims.iter().any(|claim| claim.budget.is_some());
         let rate = covered.then(|| self.rate(lane, &subject, now)).flatten();
         let Some(rate) = rate else {
-            let (hold, over) = admit(None, Rigour::of(observes))?;
             return Ok(Admitted {
-                hold,
-                over,
+                entry: admit(None, Rigour::of(observes))?,
                 longest,
                 lease: None,
             });
         };
         let ring = seconds(longest.ring);
         self.lease(&rate, ring, now, observes, admit)
-            .map(|(hold, over, lease)| Admitted {
-                hold,
-                over,
+            .map(|(entry, lease)| Admitted {
+                entry,
                 longest,
                 lease: Some(lease),
             })
@@ -388,9 +394,7 @@ impl RuleSet {
 
 /// A call that is let in.
 pub(super) struct Admitted {
-    pub hold: Hold,
-    /// What would have refused it, where that is only observed.
-    pub over: Option<UsedUp>,
+    pub entry: Entry,
     pub longest: Longest,
     pub lease: Option<Lease>,
 }
@@ -404,6 +408,7 @@ fn emergency(permit: Permit) -> Allowed {
     Allowed {
         permit,
         hold: Hold::nothing(),
+        counted: None,
         lease: None,
         observed: None,
         alert: None,

@@ -45,6 +45,22 @@ impl Serialize for Hex<'_> {
     }
 }
 
+/// Places as they were written; in an export as a list.
+pub(super) fn places<S: Serializer>(value: &[u8], to: S) -> Result<S::Ok, S::Error> {
+    if to.is_human_readable() {
+        return to.collect_seq(super::places::read_places(value));
+    }
+    to.serialize_bytes(value)
+}
+
+/// What is known of a call's cost, as it was written; in an export readable.
+pub(super) fn billing<S: Serializer>(value: &[u8], to: S) -> Result<S::Ok, S::Error> {
+    if to.is_human_readable() {
+        return super::read_billing(value).serialize(to);
+    }
+    to.serialize_bytes(value)
+}
+
 /// Microseconds since the epoch; in an export RFC 3339, UTC.
 pub(super) mod wall {
     use serde::{Deserialize, Deserializer, Serializer};
@@ -94,7 +110,7 @@ pub(super) mod address {
 
 /// A flow; in an export `UDP 192.0.2.1:5060 (listener 0)`.
 pub(super) mod flow {
-    use std::net::SocketAddr;
+    use std::net::{IpAddr, SocketAddr};
 
     use serde::de::Error;
     use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -107,6 +123,7 @@ pub(super) mod flow {
         transport: u8,
         #[serde(with = "super::address")]
         remote: SocketAddr,
+        local: Option<IpAddr>,
     }
 
     pub(crate) fn serialize<S: Serializer>(value: &Flow, to: S) -> Result<S::Ok, S::Error> {
@@ -125,6 +142,7 @@ pub(super) mod flow {
             listener: value.listener.0,
             transport,
             remote: value.remote,
+            local: value.local,
         }
         .serialize(to)
     }
@@ -143,8 +161,7 @@ pub(super) mod flow {
             listener: ListenerId(plain.listener),
             transport,
             remote: plain.remote,
-            // Not kept: after a restart the listener's own address will do.
-            local: None,
+            local: plain.local,
         })
     }
 }
@@ -183,5 +200,27 @@ pub(super) mod hash8 {
 
     pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<u64, D::Error> {
         <[u8; 8]>::deserialize(from).map(u64::from_be_bytes)
+    }
+}
+
+/// An amount in millionths of a currency's unit; in an export a decimal number of the
+/// unit, as text: `"16"`, `"2.67"`.
+pub(super) mod money {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    #[expect(
+        clippy::trivially_copy_pass_by_ref,
+        reason = "serde's `with` hands fields over by reference"
+    )]
+    pub(crate) fn serialize<S: Serializer>(value: &u64, to: S) -> Result<S::Ok, S::Error> {
+        if !to.is_human_readable() {
+            return value.serialize(to);
+        }
+        let text = format!("{}.{:06}", value / 1_000_000, value % 1_000_000);
+        to.serialize_str(text.trim_end_matches('0').trim_end_matches('.'))
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<u64, D::Error> {
+        u64::deserialize(from)
     }
 }

@@ -12,7 +12,7 @@
 use super::Record;
 
 /// The payload's first byte. Another one means another encoding.
-pub const VERSION: u8 = 2;
+pub const VERSION: u8 = 3;
 
 /// The payload's last byte.
 pub(super) const END: u8 = 0xFF;
@@ -80,15 +80,12 @@ pub fn split(bytes: &[u8]) -> Result<Option<Frame<'_>>, Damage> {
     if let Some(found) = intact(bytes) {
         return Ok(Some(found));
     }
-    let written = written(bytes);
-    if written == 0 {
+    if bytes.iter().all(|&byte| byte == 0) {
         return Ok(None);
     }
-    let resume =
-        (1..written).find(|&at| bytes.get(at..).is_some_and(|rest| intact(rest).is_some()));
-    match resume {
+    match Search::new(bytes).next_intact() {
         Some(skip) => Err(Damage::Corrupt { skip }),
-        None if claims_more_than(bytes, written) => Err(Damage::Torn),
+        None if claims_more_than(bytes, written(bytes)) => Err(Damage::Torn),
         None => Err(Damage::Corrupt { skip: bytes.len() }),
     }
 }
@@ -142,6 +139,12 @@ pub(super) fn seal(frame: &mut [u8]) -> bool {
     true
 }
 
+/// The same, for tests that make frames of other versions.
+#[cfg(test)]
+pub(crate) fn seal_for_test(frame: &mut [u8]) -> bool {
+    seal(frame)
+}
+
 fn checksum(length: u32, payload: &[u8]) -> u32 {
     let mut hasher = crc32fast::Hasher::new();
     hasher.update(&length.to_le_bytes());
@@ -170,6 +173,97 @@ fn intact(bytes: &[u8]) -> Option<Frame<'_>> {
         payload,
         rest,
     })
+}
+
+/// Looks behind damage for the next intact frame.
+///
+/// Bytes that all look like headers of long frames must not cost a checksum of
+/// their whole length each: the checksum between two marks comes from those of all
+/// bytes up to either, so that one costs as much as two steps between marks.
+struct Search<'a> {
+    bytes: &'a [u8],
+    /// The checksum of the first `n` steps, for as many `n` as were needed yet.
+    marks: Vec<u32>,
+}
+
+/// Bytes between two marks.
+const STEP: usize = 512;
+
+impl<'a> Search<'a> {
+    fn new(bytes: &'a [u8]) -> Self {
+        Self {
+            bytes,
+            marks: vec![0],
+        }
+    }
+
+    /// Where the first intact frame behind the first byte begins.
+    fn next_intact(&mut self) -> Option<usize> {
+        let mut at = 1;
+        loop {
+            // No length is 0, so a row of zeros is passed over as a whole.
+            let zeros = self.bytes.get(at..)?.iter().position(|&byte| byte != 0)?;
+            at = at.max((at + zeros).saturating_sub(3));
+            if self.is_intact(at) {
+                return Some(at);
+            }
+            at += 1;
+        }
+    }
+
+    fn is_intact(&mut self, at: usize) -> bool {
+        let Some((length, sum, rest)) = self.bytes.get(at..).and_then(header) else {
+            return false;
+        };
+        let Ok(size) = usize::try_from(length) else {
+            return false;
+        };
+        if size == 0 || size > MAX_PAYLOAD || size > rest.len() {
+            return false;
+        }
+        let start = at + HEADER;
+        self.checksum(length, start, start + size) == sum
+    }
+
+    /// [`checksum`] of the payload between the two.
+    fn checksum(&mut self, length: u32, start: usize, end: usize) -> u32 {
+        let (first, last) = (start.div_ceil(STEP), end / STEP);
+        let bytes = |from: usize, to: usize| self.bytes.get(from..to).unwrap_or_default();
+        if first >= last {
+            return checksum(length, bytes(start, end));
+        }
+        let mut hasher = crc32fast::Hasher::new();
+        hasher.update(&length.to_le_bytes());
+        hasher.update(bytes(start, first * STEP));
+        let after = bytes(last * STEP, end);
+        hasher.combine(&self.between(first, last));
+        hasher.update(after);
+        hasher.finalize()
+    }
+
+    /// The checksum of what lies between two marks.
+    fn between(&mut self, first: usize, last: usize) -> crc32fast::Hasher {
+        let amount = u64::try_from((last - first) * STEP).unwrap_or(u64::MAX);
+        // A checksum is linear: what all up to `last` has, less what all up to
+        // `first` has when as many zeros follow it.
+        let mut before = crc32fast::Hasher::new_with_initial(self.mark(first));
+        before.combine(&crc32fast::Hasher::new_with_initial_len(0, amount));
+        let sum = self.mark(last) ^ before.finalize();
+        crc32fast::Hasher::new_with_initial_len(sum, amount)
+    }
+
+    /// The checksum of the first `n` steps.
+    fn mark(&mut self, n: usize) -> u32 {
+        while self.marks.len() <= n {
+            let start = (self.marks.len() - 1) * STEP;
+            let step = self.bytes.get(start..start + STEP).unwrap_or_default();
+            let last = self.marks.last().copied().unwrap_or_default();
+            let mut hasher = crc32fast::Hasher::new_with_initial(last);
+            hasher.update(step);
+            self.marks.push(hasher.finalize());
+        }
+        self.marks.get(n).copied().unwrap_or_default()
+    }
 }
 
 /// How many bytes there are before the zeros at the end.

@@ -13,19 +13,25 @@
 //!   head is the hash of the shard's first segment header. The journal extends it
 //!   as it appends; a checkpoint is one more kind of record.
 //! - **The fold.** State after a restart is a function of a shard's records in
-//!   order, `fold(state, Record)`: `Verdict` opens a call and counts it,
-//!   `Setup`, `Answered`, `Target` and `CSeq` fill its legs in, `Ended` closes
-//!   it. Each variant says which of these it serves.
+//!   order: see [`Fold`]. Each variant says what of it serves that.
 
 #![forbid(unsafe_code)]
 
+mod belongs;
 mod buffer;
 mod encode;
+pub mod fold;
 pub mod frame;
 mod model;
+mod parts;
+mod places;
 
 pub use buffer::{Buffer, TooLong};
-pub use model::{CallRef, Decision, Direction, Leg, Party, Record, Side};
+pub use fold::Fold;
+pub use model::Record;
+pub use parts::{CallRef, Decision, Direction, Leg, Party, Session, Side};
+
+pub use places::{read_billing, read_places, write_billing, write_places};
 
 #[cfg(test)]
 mod tests;

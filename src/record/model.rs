@@ -8,111 +8,11 @@ use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::base::flow::Flow;
-use crate::base::time::Wall;
+use crate::base::tally::{Marks, Who};
+use crate::base::time::{Mono, Wall};
 
 use super::encode;
-
-/// A call's number in its shard's journal, never used for another call in it.
-///
-/// A shard counts upward from a start that lies above all it has written:
-/// the wall clock's microseconds at its start serve, since no shard begins a
-/// million calls a second.
-#[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
-)]
-pub struct CallRef(pub u64);
-
-/// What became of a call set-up.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Decision {
-    /// A rule allows it; the carrier's INVITE follows.
-    Allow,
-    /// It would have been refused; the tenant only observes, so it goes.
-    Observe,
-    /// It never leaves.
-    Refuse,
-    /// An emergency call: it goes before every rule.
-    Emergency,
-}
-
-/// Which way a call goes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Direction {
-    /// From the tenant to a carrier: what costs money.
-    Outbound,
-    /// From a carrier to the tenant.
-    Inbound,
-}
-
-/// One leg of a call.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Side {
-    /// The leg towards who calls: its INVITE came to us.
-    Caller,
-    /// The leg towards who is called: its INVITE is ours.
-    Callee,
-}
-
-impl Side {
-    /// The other leg.
-    #[must_use]
-    pub const fn other(self) -> Self {
-        match self {
-            Self::Caller => Self::Callee,
-            Self::Callee => Self::Caller,
-        }
-    }
-}
-
-/// Who did something to a call.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Party {
-    /// Who calls.
-    Caller,
-    /// Who is called.
-    Callee,
-    /// Tollgate itself: a limit reached, an order of the operator, a fault.
-    Tollgate,
-}
-
-/// One leg as a dialog (RFC 3261 §12): all that a later request on it is made from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Leg<'a> {
-    /// The way to the peer that this leg uses.
-    #[serde(with = "encode::flow")]
-    pub flow: Flow,
-    /// The Call-ID.
-    #[serde(serialize_with = "encode::bytes")]
-    pub call_id: &'a [u8],
-    /// Our own URI in From or To.
-    #[serde(serialize_with = "encode::bytes")]
-    pub local_uri: &'a [u8],
-    /// Our tag.
-    #[serde(serialize_with = "encode::bytes")]
-    pub local_tag: &'a [u8],
-    /// The peer's URI in To or From.
-    #[serde(serialize_with = "encode::bytes")]
-    pub remote_uri: &'a [u8],
-    /// The peer's tag; empty until it has given one.
-    #[serde(serialize_with = "encode::bytes")]
-    pub remote_tag: &'a [u8],
-    /// The remote target: the Request-URI of the next request.
-    #[serde(serialize_with = "encode::bytes")]
-    pub target: &'a [u8],
-    /// The route set, as the value of one Route field in the order it is sent;
-    /// empty if there is none.
-    #[serde(serialize_with = "encode::bytes")]
-    pub routes: &'a [u8],
-    /// The CSeq number of the last request we sent.
-    pub local_cseq: u32,
-    /// The CSeq number of the peer's last request; 0 before its first.
-    pub remote_cseq: u32,
-}
+use super::parts::{CallRef, Decision, Direction, Leg, Party, Session, Side};
 
 /// What the journal holds. Invariant 4: each is in the journal before the
 /// message it belongs to leaves.
@@ -122,7 +22,8 @@ pub struct Leg<'a> {
 #[serde(rename_all = "snake_case")]
 pub enum Record<'a> {
     /// A shard began to write. *Restart*: all before it is of an earlier life;
-    /// without a [`Record::Stopped`] in between, that one ended in a crash.
+    /// without a [`Record::Stopped`] in between, that one ended in a crash. The
+    /// calls of that life are still what is known of it until [`Record::Resumed`].
     Started {
         /// When.
         #[serde(with = "encode::wall")]
@@ -207,9 +108,14 @@ pub enum Record<'a> {
         peer: &'a str,
         /// The callee leg; its peer has given no tag yet.
         leg: Leg<'a>,
-        /// The branch of our INVITE's Via, magic cookie included.
+        /// The branch of our INVITE's Via, without the magic cookie.
         #[serde(serialize_with = "encode::bytes")]
         branch: &'a [u8],
+        /// The caller leg.
+        caller: Leg<'a>,
+        /// Of the caller's INVITE what its response needs, as an INVITE.
+        #[serde(serialize_with = "encode::bytes")]
+        asked: &'a [u8],
     },
     /// The callee answered. *Answer*: before the caller's 200.
     /// *Restart*: both dialogs, and until when the call may run.
@@ -271,6 +177,7 @@ pub enum Record<'a> {
         status: u16,
         /// What it has cost at the most, in millionths of the currency's unit:
         /// this was booked. 0 if it has no price.
+        #[serde(with = "encode::money")]
         cost: u64,
         /// In which currency (ISO 4217); empty if it has no price.
         currency: &'a str,
@@ -309,6 +216,7 @@ pub enum Record<'a> {
         /// answer on; from now on if it was answered.
         lasts_s: u32,
         /// How much, in millionths of the currency's unit.
+        #[serde(with = "encode::money")]
         reserved: u64,
         /// The currency (ISO 4217).
         currency: &'a str,
@@ -329,47 +237,230 @@ pub enum Record<'a> {
         /// Whose call it was.
         tenant: &'a str,
         /// What it has cost at the most, in millionths of the currency's unit.
+        #[serde(with = "encode::money")]
         cost: u64,
         /// The currency (ISO 4217).
         currency: &'a str,
     },
-}
-
-impl Record<'_> {
-    /// When it happened; `None` for those that take their call's time.
-    #[must_use]
-    pub const fn wall(&self) -> Option<Wall> {
-        match self {
-            Self::Started { wall, .. }
-            | Self::RulesLoaded { wall, .. }
-            | Self::Verdict { wall, .. }
-            | Self::Setup { wall, .. }
-            | Self::Answered { wall, .. }
-            | Self::Ended { wall, .. }
-            | Self::Note { wall, .. }
-            | Self::Stopped { wall, .. }
-            | Self::Lease { wall, .. }
-            | Self::Booked { wall, .. } => Some(*wall),
-            Self::Target { .. } | Self::CSeq { .. } => None,
-        }
-    }
-
-    /// The call it belongs to.
-    #[must_use]
-    pub const fn call(&self) -> Option<CallRef> {
-        match self {
-            Self::Verdict { call, .. }
-            | Self::Setup { call, .. }
-            | Self::Answered { call, .. }
-            | Self::Target { call, .. }
-            | Self::CSeq { call, .. }
-            | Self::Ended { call, .. }
-            | Self::Lease { call, .. }
-            | Self::Booked { call, .. } => Some(*call),
-            Self::Started { .. }
-            | Self::RulesLoaded { .. }
-            | Self::Note { .. }
-            | Self::Stopped { .. } => None,
-        }
-    }
+    /// An operator's order came into force in this shard. *Evidence*: who gave it,
+    /// and why.
+    Ordered {
+        /// When.
+        #[serde(with = "encode::wall")]
+        wall: Wall,
+        /// What was ordered: `block`, `unblock`.
+        order: &'a str,
+        /// Whose calls it is about; empty for every tenant's.
+        tenant: &'a str,
+        /// Which of them: for a block `everything` (but emergency calls) or
+        /// `international`.
+        detail: &'a str,
+        /// Such calls that were up are hung up.
+        hang_up: bool,
+        /// For how many seconds it holds; 0 for as long as nobody takes it back.
+        lasts_s: u64,
+        /// The user who gave it, as the kernel says (`SO_PEERCRED`, unix(7)).
+        uid: u32,
+        /// The user's name.
+        by: &'a str,
+        /// What the user gave as the reason; may be empty.
+        why: &'a str,
+    },
+    /// The INVITE that the verdict before it is of. *Evidence* only.
+    Invite {
+        /// The call.
+        call: CallRef,
+        /// As it was received, without the values of credentials and keys.
+        #[serde(serialize_with = "encode::bytes")]
+        message: &'a [u8],
+    },
+    /// Refused calls that were too many to have a verdict each. *Evidence* only.
+    Refusals {
+        /// When this was written.
+        #[serde(with = "encode::wall")]
+        wall: Wall,
+        /// Whose calls; empty if they are nobody's.
+        tenant: &'a str,
+        /// Which way they go.
+        direction: Direction,
+        /// Why: the reason's short name.
+        reason: &'a str,
+        /// When the first one was refused.
+        #[serde(with = "encode::wall")]
+        first: Wall,
+        /// When the last one was.
+        #[serde(with = "encode::wall")]
+        last: Wall,
+        /// How many there were.
+        count: u64,
+        /// Where the last one came from.
+        #[serde(with = "encode::address")]
+        source: SocketAddr,
+        /// The canonical number of the last one; empty if it has none.
+        number: &'a str,
+    },
+    /// The caller acknowledged the answer: before its ACK is carried on.
+    /// *Restart*: the call is up; before this, its callee's 2xx comes again.
+    Acked {
+        /// The call.
+        call: CallRef,
+    },
+    /// A leg's session timer was agreed afresh after the answer (RFC 4028).
+    /// *Restart*: who refreshes it, how often, and when next.
+    Session {
+        /// The call.
+        call: CallRef,
+        /// When.
+        #[serde(with = "encode::wall")]
+        wall: Wall,
+        /// Which leg.
+        side: Side,
+        /// What was agreed.
+        session: Session,
+    },
+    /// A session description that a refresh by re-INVITE has to repeat (RFC 4028
+    /// §7.4). None is written that holds keys.
+    Description {
+        /// The call.
+        call: CallRef,
+        /// The leg that it was sent on.
+        side: Side,
+        /// The description; empty if there is none to repeat any more.
+        #[serde(serialize_with = "encode::bytes")]
+        body: &'a [u8],
+    },
+    /// The INVITE that opens a call goes out once more (RFC 4028 §7.3). *Set-up*.
+    /// *Restart*: takes the place of the one in [`Record::Setup`].
+    Retried {
+        /// The call.
+        call: CallRef,
+        /// Its CSeq number.
+        cseq: u32,
+        /// The branch of its Via, without the magic cookie.
+        #[serde(serialize_with = "encode::bytes")]
+        branch: &'a [u8],
+    },
+    /// Somebody or something ends a call: before its BYE is answered, or one is
+    /// sent. *Restart*: it is not to go on.
+    Ending {
+        /// The call.
+        call: CallRef,
+        /// When.
+        #[serde(with = "encode::wall")]
+        wall: Wall,
+        /// Who ends it.
+        by: Party,
+        /// Why: a short name.
+        cause: &'a str,
+    },
+    /// A call of an earlier life is taken over, as it was when that life ended.
+    Restored {
+        /// The call. The same as before, unless another shard's journal has it now.
+        call: CallRef,
+        /// When.
+        #[serde(with = "encode::wall")]
+        wall: Wall,
+        /// In which shard's journal it was.
+        was_shard: u16,
+        /// What it was called there.
+        was: CallRef,
+        /// Whose call it is.
+        tenant: &'a str,
+        /// The canonical number.
+        number: &'a str,
+        /// All that is known of it: see `fold::Call`.
+        #[serde(serialize_with = "encode::bytes")]
+        state: &'a [u8],
+    },
+    /// All calls of earlier lives that this shard takes over are written anew, and
+    /// so are those of every other shard. *Restart*: what was before
+    /// [`Record::Started`] is not needed any more.
+    Resumed {
+        /// When.
+        #[serde(with = "encode::wall")]
+        wall: Wall,
+        /// How many calls this shard took over.
+        calls: u64,
+    },
+    /// What a scope's number stands for: before the first record of this life that
+    /// names it. *Restart*: see [`Record::Counted`].
+    Scope {
+        /// The number; it means nothing after the next [`Record::Started`].
+        number: u32,
+        /// Whose calls are counted.
+        tenant: &'a str,
+        /// Those that come from carriers.
+        inbound: bool,
+        /// Each number by itself.
+        each: Option<Who>,
+        /// The words of the targets that they go to.
+        to: [u64; 2],
+        /// Let in within these hours; empty for any time.
+        hours: &'a str,
+        /// Or outside of them.
+        outside: bool,
+    },
+    /// A call was counted, in the same turn as its verdict. *Restart*: all windows,
+    /// days and different numbers are rebuilt from this, without any rules.
+    Counted {
+        /// The call.
+        call: CallRef,
+        /// Whose it is.
+        tenant: &'a str,
+        /// When, by the monotonic clock.
+        mono: Mono,
+        /// When, by the wall clock as far as it was believed.
+        #[serde(with = "encode::wall")]
+        wall: Wall,
+        /// When the day ends that it counts in.
+        #[serde(with = "encode::wall")]
+        day_end: Wall,
+        /// How often the tenant's counters had been reset.
+        resets: u64,
+        /// What caps look at in it.
+        marks: Marks,
+        /// The counters.
+        #[serde(serialize_with = "encode::places")]
+        places: &'a [u8],
+    },
+    /// A tenant's counters were reset by hand: what was counted before with a smaller
+    /// number of resets is forgotten.
+    Reset {
+        /// When.
+        #[serde(with = "encode::wall")]
+        wall: Wall,
+        /// Whose.
+        tenant: &'a str,
+        /// How often they were, this time included.
+        resets: u64,
+        /// Who did it.
+        by: &'a str,
+        /// Why, in words; may be empty.
+        why: &'a str,
+    },
+    /// What a call holds of budgets changed, or something was booked of it; in the
+    /// same turn as [`Record::Lease`], [`Record::Ended`] or [`Record::Booked`].
+    /// *Restart*: all money is rebuilt from this.
+    Account {
+        /// The call.
+        call: CallRef,
+        /// How often the tenant's counters had been reset.
+        resets: u64,
+        /// What was booked now, in millionths of the currency's unit.
+        booked: u64,
+        /// The days that this counts in, from the first to the last, counted from
+        /// 1970-01-01.
+        booked_in: (i32, i32),
+        /// What it holds from now on, in millionths.
+        held: u64,
+        /// The days that this counts in.
+        held_in: (i32, i32),
+        /// The counters.
+        #[serde(serialize_with = "encode::places")]
+        places: &'a [u8],
+        /// What is known of what it costs: see [`crate::base::tally::Billing`]; empty
+        /// once it is over.
+        #[serde(serialize_with = "encode::billing")]
+        billing: &'a [u8],
+    },
 }

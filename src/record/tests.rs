@@ -1,195 +1,16 @@
-use std::net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV6};
+mod pool;
 
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 
+use pool::{Pool, pool};
+
 use super::frame::{Damage, MAX_PAYLOAD, VERSION, next, split};
 use super::*;
+
 use crate::base::flow::{Flow, ListenerId, Transport};
 use crate::base::time::Wall;
-
-/// What records borrow from: every field of every kind is drawn from here.
-#[derive(Clone, Debug)]
-struct Pool {
-    texts: Vec<String>,
-    bytes: Vec<Vec<u8>>,
-    longs: [u64; 4],
-    shorts: [u16; 2],
-    address: SocketAddr,
-    wall: i64,
-    hash: [u8; 32],
-    kind: usize,
-}
-
-const KINDS: usize = 12;
-
-fn pool() -> impl Strategy<Value = Pool> {
-    let address = prop_oneof![
-        any::<([u8; 4], u16)>().prop_map(|(ip, port)| SocketAddr::new(IpAddr::from(ip), port)),
-        any::<([u16; 8], u16, u32)>().prop_map(|(ip, port, scope)| {
-            SocketAddr::V6(SocketAddrV6::new(Ipv6Addr::from(ip), port, 0, scope))
-        }),
-    ];
-    (
-        vec("\\PC{0,12}", 8),
-        vec(vec(any::<u8>(), 0..40), 8),
-        any::<[u64; 4]>(),
-        any::<[u16; 2]>(),
-        address,
-        any::<i64>(),
-        any::<[u8; 32]>(),
-        0..KINDS,
-    )
-        .prop_map(
-            |(texts, bytes, longs, shorts, address, wall, hash, kind)| Pool {
-                texts,
-                bytes,
-                longs,
-                shorts,
-                address,
-                wall,
-                hash,
-                kind,
-            },
-        )
-}
-
-impl Pool {
-    fn leg(&self, turn: usize) -> Leg<'_> {
-        let field = |index: usize| self.bytes[(turn + index) % self.bytes.len()].as_slice();
-        Leg {
-            flow: Flow {
-                listener: ListenerId(self.shorts[0]),
-                transport: Transport::Udp,
-                remote: self.address,
-                local: None,
-            },
-            call_id: field(0),
-            local_uri: field(1),
-            local_tag: b"lt",
-            remote_uri: field(2),
-            remote_tag: b"rt",
-            target: field(3),
-            routes: field(4),
-            local_cseq: u32::from(self.shorts[1]) << 16,
-            remote_cseq: u32::from(self.shorts[0]) << 13,
-        }
-    }
-
-    fn verdict(&self) -> Record<'_> {
-        let pick = usize::from(self.shorts[1]);
-        Record::Verdict {
-            call: CallRef(self.longs[0]),
-            wall: Wall::from_micros(self.wall),
-            tenant: &self.texts[0],
-            source: self.address,
-            direction: [Direction::Outbound, Direction::Inbound][pick % 2],
-            caller: &self.bytes[0],
-            received_uri: &self.bytes[1],
-            number: &self.texts[1],
-            decision: [
-                Decision::Allow,
-                Decision::Observe,
-                Decision::Refuse,
-                Decision::Emergency,
-            ][pick % 4],
-            reason: &self.texts[2],
-            rule_file: &self.texts[3],
-            rule_line: u32::from(self.shorts[1]),
-            value: self.longs[1],
-            threshold: self.longs[2],
-            rules_hash8: self.longs[3],
-            a_call_id: &self.bytes[2],
-            b_call_id: &self.bytes[3],
-            carrier: &self.texts[4],
-        }
-    }
-
-    fn record(&self) -> Record<'_> {
-        let (call, wall) = (CallRef(self.longs[0]), Wall::from_micros(self.wall));
-        let side = [Side::Caller, Side::Callee][usize::from(self.shorts[0] % 2)];
-        match self.kind {
-            0 => Record::Started {
-                wall,
-                shard: self.shorts[0],
-                shards: self.shorts[1],
-                program: &self.texts[0],
-                boot: &self.texts[1],
-            },
-            1 => Record::RulesLoaded {
-                wall,
-                hash: self.hash,
-                version: self.longs[0],
-            },
-            2 => self.verdict(),
-            3 => Record::Setup {
-                call,
-                wall,
-                peer: &self.texts[0],
-                leg: self.leg(0),
-                branch: &self.bytes[7],
-            },
-            4 => Record::Answered {
-                call,
-                wall,
-                ends_by: Wall::from_micros(self.longs[1].cast_signed()),
-                session_expires: u32::from(self.shorts[1]),
-                caller: self.leg(1),
-                callee: self.leg(4),
-            },
-            5 => Record::Target {
-                call,
-                side,
-                target: &self.bytes[0],
-            },
-            6 => Record::CSeq {
-                call,
-                side,
-                local: u32::from(self.shorts[0]) << 13,
-                remote: u32::from(self.shorts[1]),
-            },
-            7 => Record::Ended {
-                call,
-                wall,
-                answered: side == Side::Caller,
-                duration_ms: self.longs[1],
-                by: [Party::Caller, Party::Callee, Party::Tollgate]
-                    [usize::from(self.shorts[1] % 3)],
-                cause: &self.texts[0],
-                status: self.shorts[0],
-                cost: self.longs[2],
-                currency: &self.texts[1],
-            },
-            8 => Record::Note {
-                wall,
-                what: &self.texts[0],
-                detail: &self.texts[1],
-                count: self.longs[1],
-            },
-            9 => Record::Stopped {
-                wall,
-                live: self.longs[1],
-            },
-            10 => Record::Lease {
-                call,
-                wall,
-                lasts_s: u32::from(self.shorts[0]),
-                reserved: self.longs[1],
-                currency: &self.texts[0],
-                value: self.longs[2],
-                threshold: self.longs[3],
-            },
-            _ => Record::Booked {
-                call,
-                wall,
-                tenant: &self.texts[0],
-                cost: self.longs[1],
-                currency: &self.texts[1],
-            },
-        }
-    }
-}
 
 fn encoded(pools: &[Pool]) -> (Buffer, Vec<usize>) {
     let mut buffer = Buffer::new();
@@ -282,6 +103,42 @@ proptest! {
             };
         }
     }
+}
+
+proptest! {
+    /// However long the frame behind the damage is, and wherever it lies.
+    #[test]
+    fn a_frame_behind_damage_is_found(
+        damage in vec(any::<u8>(), 1..1_500),
+        zeros in 0usize..1_500,
+        uri in 0usize..5_000,
+        more in 0usize..1_500,
+    ) {
+        let uri: Vec<u8> = (0..uri).map(|at| (at * 7 % 251).to_le_bytes()[0]).collect();
+        let mut buffer = Buffer::new();
+        let target = Record::Target { call: CallRef(7), side: Side::Caller, target: &uri };
+        buffer.append(&target).unwrap();
+        let mut bytes = damage;
+        // Which takes its last byte out of any length.
+        bytes.push(0xFF);
+        bytes.resize(bytes.len() + zeros, 0);
+        let skip = bytes.len();
+        bytes.extend_from_slice(buffer.bytes());
+        bytes.resize(bytes.len() + more, 0);
+        prop_assert_eq!(split(&bytes), Err(Damage::Corrupt { skip }));
+        let (record, _) = next(&bytes[skip..]).unwrap().unwrap();
+        prop_assert_eq!(record, target);
+    }
+}
+
+/// Every word looks like the head of a frame that fills the rest, or half of it.
+#[test]
+fn bytes_that_look_like_frames_do_not_hold_up_reading() {
+    let mut bytes = [0, 0, 8, 0].repeat(1 << 18);
+    assert_eq!(split(&bytes), Err(Damage::Corrupt { skip: bytes.len() }));
+    let skip = bytes.len();
+    bytes.extend_from_slice(three().0.bytes());
+    assert_eq!(split(&bytes), Err(Damage::Corrupt { skip }));
 }
 
 #[test]
@@ -387,10 +244,10 @@ fn appending_again_after_clear_allocates_nothing() {
     }
 }
 
-/// A journal written today must be readable for as long as version 2 is: if this
+/// A journal written today must be readable for as long as version 3 is: if this
 /// test fails, the encoding changed and [`VERSION`] must rise.
 #[test]
-fn the_encoding_of_version_2_stays() {
+fn the_encoding_of_version_3_stays() {
     let leg = Leg {
         flow: Flow {
             listener: ListenerId(1),
@@ -407,6 +264,11 @@ fn the_encoding_of_version_2_stays() {
         routes: b"",
         local_cseq: 1,
         remote_cseq: 300,
+        allow: Some(5),
+        session: Session {
+            seconds: 180,
+            ours: true,
+        },
     };
     let (call, wall) = (CallRef(5), Wall::from_micros(1));
     let mut buffer = Buffer::new();
@@ -417,6 +279,8 @@ fn the_encoding_of_version_2_stays() {
             peer: "up",
             leg,
             branch: b"z",
+            caller: leg,
+            asked: b"I",
         },
         Record::Ended {
             call,
@@ -433,13 +297,21 @@ fn the_encoding_of_version_2_stays() {
         buffer.append(&record).unwrap();
     }
     let setup = split(buffer.bytes()).unwrap().unwrap();
-    let expected = b"\x02\x03\x05\x02\x02up\x01\x00\x00\x7f\x00\x00\x02\xce\x27\x00\
-        \x01c\x01l\x02lt\x01r\x02rt\x01t\x00\x01\xac\x02\x01z\xff";
+    let leg = b"\x01\x00\x00\x7f\x00\x00\x02\xce\x27\x00\x00\
+        \x01c\x01l\x02lt\x01r\x02rt\x01t\x00\x01\xac\x02\x01\x05\xb4\x01\x01";
+    let expected = [
+        b"\x03\x03\x05\x02\x02up".as_slice(),
+        leg,
+        b"\x01z",
+        leg,
+        b"\x01I\xff",
+    ]
+    .concat();
     assert_eq!(setup.payload, expected);
     let ended = split(setup.rest).unwrap().unwrap();
     assert_eq!(
         ended.payload,
-        b"\x02\x07\x05\x02\x01\x80\x01\x02\x01x\xc8\x01\xac\x02\x03JPY\xff"
+        b"\x03\x07\x05\x02\x01\x80\x01\x02\x01x\xc8\x01\xac\x02\x03JPY\xff"
     );
     let checksum = u32::from_le_bytes(buffer.bytes()[4..8].try_into().unwrap());
     assert_eq!(

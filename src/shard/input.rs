@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::base::flow::Flow;
-use crate::policy::RuleSet;
+use crate::policy::{RuleSet, Switch};
 use crate::sip::message::Message;
 use crate::transaction::Origin;
 
@@ -55,4 +55,23 @@ pub enum Command {
     },
     /// Hang up every call, except to emergency numbers.
     HangUpAll,
+    /// Block what is said, and nothing else, and hang up what the order says.
+    Block(Arc<Switch>),
+    /// The shard ends: record what waits to be recorded with more of its kind.
+    Close,
+    /// Write down that a tenant's counters began anew.
+    Reset(Arc<Reset>),
+}
+
+/// A tenant's counters were reset.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reset {
+    /// Whose.
+    pub tenant: Box<str>,
+    /// How often they were, this time included.
+    pub times: u64,
+    /// Who did it.
+    pub by: Box<str>,
+    /// Why, in words; may be empty.
+    pub why: Box<str>,
 }

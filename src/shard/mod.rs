@@ -17,10 +17,10 @@ use crate::base::time::{Mono, Now};
 use crate::base::token::Buckets;
 use crate::call::Calls;
 use crate::policy::RuleSet;
-use crate::record::Record;
+use crate::record::{CallRef, Record, fold};
 
 pub use crate::call::{Config, Counts, Event, Outbox};
-pub use input::{Command, Input};
+pub use input::{Command, Input, Reset};
 
 /// One core's share of the calls.
 #[derive(Debug)]
@@ -35,6 +35,12 @@ impl Shard {
         Self {
             calls: Calls::new(&config, start),
         }
+    }
+
+    /// Takes over calls of an earlier life, before the first input. New calls are
+    /// numbered from `next` on.
+    pub fn restore(&mut self, now: Now, calls: Vec<fold::Call>, next: CallRef, out: &mut Outbox) {
+        self.calls.restore(now, calls, next, out);
     }
 
     /// Takes one input and says in `out` what follows from it. The driver then
@@ -64,9 +70,18 @@ impl Shard {
                 let old = self.calls.swap_rules(now, rules, out);
                 out.retired.push(old);
             }
+            Input::Command(Command::Reset(reset)) => out.journal(&Record::Reset {
+                wall: now.wall,
+                tenant: &reset.tenant,
+                resets: reset.times,
+                by: &reset.by,
+                why: &reset.why,
+            }),
             Input::Command(Command::Drain) => self.calls.drain(),
             Input::Command(Command::Journal { trusted }) => self.calls.trust_journal(trusted),
+            Input::Command(Command::Close) => self.calls.close_evidence(now, out),
             Input::Command(Command::HangUpAll) => self.calls.hang_up_all(now, out),
+            Input::Command(Command::Block(switch)) => self.calls.block(now, switch, out),
         }
     }
 

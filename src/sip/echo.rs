@@ -220,6 +220,32 @@ impl Echo {
     }
 }
 
+/// Of a request what an [`Echo`] and its transaction need, as a request without
+/// anything else: to be kept, and scanned again.
+#[must_use]
+pub fn essence(request: &Message) -> Vec<u8> {
+    let mut lines = Vec::with_capacity(384);
+    let parts = [
+        request.method_text(),
+        b" ",
+        request.uri().unwrap_or_default(),
+    ];
+    for part in parts {
+        lines.extend_from_slice(part);
+    }
+    lines.extend_from_slice(b" SIP/2.0\r\n");
+    for id in [HeaderId::Via].into_iter().chain(ORDER) {
+        for text in request.all(id) {
+            lines.extend_from_slice(id.name().as_bytes());
+            lines.extend_from_slice(b": ");
+            append_unfolded(&mut lines, text);
+            lines.extend_from_slice(b"\r\n");
+        }
+    }
+    lines.extend_from_slice(b"\r\n");
+    lines
+}
+
 /// Writes the topmost Via field: its first hop with `received` and `rport` as we
 /// saw them, any further hops as they came.
 fn top_via(lines: &mut Vec<u8>, text: &[u8], via: &Via<'_>, from: SocketAddr) {
@@ -296,6 +322,25 @@ mod tests {
         let text = String::from_utf8(draft.seal(None).as_ref().to_vec()).unwrap();
         let lines = text.lines().map(str::to_owned).collect();
         (lines, reply_to(&essentials, from))
+    }
+
+    #[test]
+    fn the_essence_of_a_request_is_answered_like_it() {
+        let message = request(
+            "SIP/2.0/UDP pbx:5070;branch=z9hG4bK1;rport;x=\"\n y\", SIP/2.0/TLS c",
+            "<sip:b@gw>",
+        );
+        let kept = scan(bytes::Bytes::from(essence(&message))).unwrap();
+        let from = FROM.parse().unwrap();
+        let echo = |message: &Message| {
+            let essentials = Essentials::parse(message).unwrap();
+            (
+                Echo::new(message, &essentials, from),
+                reply_to(&essentials, from),
+            )
+        };
+        assert_eq!(echo(&kept), echo(&message));
+        assert_eq!(kept.uri(), message.uri());
     }
 
     #[test]

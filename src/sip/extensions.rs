@@ -210,6 +210,18 @@ impl MethodSet {
         }
     }
 
+    /// A bit for each method, to be kept.
+    #[must_use]
+    pub const fn bits(self) -> u32 {
+        self.0
+    }
+
+    /// The set that [`Self::bits`] told.
+    #[must_use]
+    pub const fn from_bits(bits: u32) -> Self {
+        Self(bits)
+    }
+
     /// Whether the method is in the set.
     #[must_use]
     pub const fn contains(self, method: Method) -> bool {

@@ -150,6 +150,11 @@ impl Message {
         &self.buf
     }
 
+    /// The bytes as received, up to the end of the body.
+    pub(crate) fn whole(&self) -> &[u8] {
+        self.buf.get(..self.body_end).unwrap_or_default()
+    }
+
     /// The Call-ID; empty if there is none.
     #[inline]
     #[must_use]

@@ -17,6 +17,7 @@ pub mod message;
 pub mod name_addr;
 #[cfg(test)]
 mod properties;
+mod redact;
 mod salvage;
 pub mod scan;
 #[cfg(test)]
@@ -35,6 +36,7 @@ pub use host::Host;
 pub use line::{Method, StartLine, reason_phrase};
 pub use message::{Field, Message};
 pub use name_addr::NameAddr;
+pub use redact::redact;
 pub use scan::scan;
 pub use uri::{SipUri, TelUri, Uri};
 pub use via::Via;

@@ -71,6 +71,8 @@ pub(super) enum Event {
     End,
     /// What the transaction sent could not be sent.
     SendFailed,
+    /// None of what it sent has left.
+    NeverLeft,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,12 +99,23 @@ impl InviteClient {
         (machine, todo)
     }
 
+    /// One that had a provisional response before a restart, and may have had more:
+    /// it is not sent again.
+    pub(super) const fn resumed() -> Self {
+        Self {
+            state: State::Proceeding,
+            cancel: Cancel::No,
+            resent: 0,
+        }
+    }
+
     pub(super) fn step(&mut self, event: Event, timers: &Timers, reliable: bool) -> Todo {
         use {Event as E, State as S};
         match (self.state, event) {
             (S::Calling, E::Resend) => self.resend(timers),
             // Once it may have arrived, a failure is a loss like any other: only a
             // CANCEL takes back what may ring.
+            (S::Calling, E::NeverLeft) => Todo::over(Over::Failed),
             (S::Calling, E::SendFailed) if self.resent == 0 => Todo::over(Over::Failed),
             (S::Calling | S::Proceeding, E::End) => Todo::over(Over::TimedOut),
             (S::Calling, E::Cancel) => {

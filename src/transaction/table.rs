@@ -179,6 +179,16 @@ impl<U: Copy> Table<U> {
         }
     }
 
+    /// A request was kept back, and so was all that repeated it: its transaction is
+    /// over, as if it had never been.
+    pub fn never_left(&mut self, now: Mono, origin: Origin, events: &mut Vec<Expired<U>>) {
+        if let Origin::Client(key) = origin
+            && let Some(over) = self.client_never_left(now, key)
+        {
+            self.end(Side::Client(key), over, events);
+        }
+    }
+
     /// What is held. All zero once every transaction is over.
     #[must_use]
     pub fn counts(&self) -> Counts {

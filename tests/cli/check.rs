@@ -122,12 +122,41 @@ fn what_cannot_be_read_is_said_in_one_line() {
 }
 
 #[test]
-fn what_editors_leave_is_passed_over() {
+fn what_is_no_file_is_neither_read_nor_waited_for() {
+    let files = Folder::new();
+    let odd = files.path("rules/tenants/odd.toml");
+    let made = nix::unistd::mkfifo(&odd, nix::sys::stat::Mode::S_IRWXU);
+    made.unwrap();
+    files.check().is_one_line("odd.toml: a pipe");
+    std::fs::remove_file(&odd).unwrap();
+    std::fs::create_dir(&odd).unwrap();
+    files.check().is_one_line("odd.toml: a folder, and no file");
+    std::fs::remove_dir(&odd).unwrap();
+    std::os::unix::fs::symlink("nowhere", &odd).unwrap();
+    files
+        .check()
+        .is_one_line("odd.toml: a link to what is not there");
+    std::fs::remove_file(&odd).unwrap();
+    files.write("file", "");
+    files.replace("tollgate.toml", "\"rules\"", "\"file\"");
+    files.check().is_one_line("file: a file, and no folder");
+}
+
+#[test]
+fn what_editors_leave_is_passed_over_and_other_files_with_a_warning() {
     let files = Folder::new();
     let before = files.check();
-    files.write("rules/tenants/.kiku.toml", "rubbish");
-    files.write("rules/tenants/kiku.toml~", "rubbish");
+    for name in [".kiku.toml", "kiku.toml~", "kiku.toml.bak", "README.md"] {
+        files.write(&format!("rules/tenants/{name}"), "rubbish");
+    }
     assert_eq!(files.check().out, before.out);
+    files.write("rules/tenants/shop.conf", "rubbish");
+    let said = files.check();
+    assert_eq!(said.code, Some(0), "{said:?}");
+    for what in ["rules/tenants/shop.conf", "is passed over", "end in .toml"] {
+        assert!(said.err.contains(what), "{what}: {}", said.err);
+    }
+    assert!(said.out.contains("with 2 warnings"), "{}", said.out);
 }
 
 #[test]

@@ -61,7 +61,7 @@ fn reload_waits_and_shows_what_is_wrong() {
     );
     let last = said.err.lines().last().unwrap();
     assert!(
-        last.contains("the rules stay as they were: tollgate.toml: 1 fault"),
+        last.contains("the rules stay as they were: 1 fault in the configuration"),
         "{said:?}"
     );
     assert_eq!(hash(&files), before);
@@ -75,6 +75,41 @@ fn reload_waits_and_shows_what_is_wrong() {
     assert_eq!(said.code, Some(0), "{said:?}");
     let after = hash(&files);
     assert!(after != before && said.out.contains(&after), "{said:?}");
+    running.stop();
+}
+
+#[test]
+fn a_folder_of_tenants_that_is_gone_for_a_moment_changes_nothing() {
+    let files = folder();
+    let mut running = Running::start(&files, &[]);
+    running.says("listening on UDP");
+    let reload = || files.tollgate(&["reload", "-c", "tollgate.toml"]);
+    let tenant = std::fs::read_to_string(files.path("rules/tenants/kiku.toml")).unwrap();
+    std::fs::remove_file(files.path("rules/tenants/kiku.toml")).unwrap();
+    reload().is_one_line("there is no tenant any more");
+    let other = tenant.replace("\"kiku\"", "\"kame\"");
+    files.write("rules/tenants/kame.toml", &other);
+    let said = reload();
+    assert_eq!(said.code, Some(0), "{said:?}");
+    running.says("tenants are gone, and their calls are hung up: kiku");
+    running.stop();
+}
+
+#[test]
+fn status_says_that_the_files_are_broken() {
+    let files = folder();
+    let mut running = Running::start(&files, &[]);
+    running.says("listening on UDP");
+    running.stop();
+    files.replace("rules/tenants/kiku.toml", "calls_at_once", "calls_at_onec");
+    let mut running = Running::start(&files, &[]);
+    running.says("listening on UDP");
+    let told = || files.tollgate(&["status", "-c", "tollgate.toml"]).out;
+    assert!(told().contains("THE FILES ARE BROKEN"), "{}", told());
+    files.replace("rules/tenants/kiku.toml", "calls_at_onec", "calls_at_once");
+    let said = files.tollgate(&["reload", "-c", "tollgate.toml"]);
+    assert_eq!(said.code, Some(0), "{said:?}");
+    assert!(!told().contains("THE FILES ARE BROKEN"), "{}", told());
     running.stop();
 }
 
@@ -137,4 +172,106 @@ fn another_user_gives_no_orders() {
     ask().is_one_line("only root may give this Tollgate orders");
     running.says("another user tried to give orders");
     running.stop();
+}
+
+#[test]
+fn a_block_is_in_force_kept_over_a_restart_and_lifted() {
+    let files = folder();
+    let order = |words: &[&str]| files.tollgate(&[words, &["-c", "tollgate.toml"]].concat());
+    order(&["block", "kiku"]).is_one_line("no Tollgate is running with this configuration");
+    let mut running = Running::start(&files, &[]);
+    running.says("listening on UDP");
+    order(&["block", "kiko"]).is_one_line("did you mean kiku?");
+    order(&["block", "kiku", "--why", "a\nb"]).is_one_line("the reason is one line");
+    order(&["unblock", "kiku"]).is_one_line("\"kiku\" is not blocked: nobody is");
+    assert_eq!(order(&["block"]).code, Some(2));
+    let said = order(&[
+        "block",
+        "kiku",
+        "--for",
+        "2h",
+        "--hang-up",
+        "--why",
+        "ticket 17",
+    ]);
+    assert_eq!(said.code, Some(0), "{said:?}");
+    assert!(
+        said.out
+            .starts_with("blocked: kiku: every call but emergency calls until ")
+    );
+    assert!(
+        said.out
+            .contains("it is over with: tollgate unblock kiku -c tollgate.toml")
+    );
+    running.says("blocked by=");
+    assert_eq!(order(&["block", "--all", "--international"]).code, Some(0));
+    let status = order(&["status"]).out;
+    let blocked: Vec<&str> = status
+        .lines()
+        .filter(|it| it.starts_with("BLOCKED"))
+        .collect();
+    assert!(
+        matches!(blocked.as_slice(), [one, two]
+            if one.contains("kiku: every call") && one.ends_with(": ticket 17")
+            && two.contains("every tenant: every call abroad")),
+        "{status}"
+    );
+
+    running.kill();
+    let mut running = Running::start(&files, &[]);
+    running.says("blocked tenant=\"kiku\"");
+    running.says("listening on UDP");
+    assert_eq!(order(&["reload"]).code, Some(0));
+    let said = order(&["unblock", "--all"]);
+    assert!(said.out.contains("still blocked: kiku: "), "{said:?}");
+    let said = order(&["unblock", "kiku", "--why", "it is over"]);
+    assert_eq!(said.code, Some(0), "{said:?}");
+    assert!(!said.out.contains("still blocked"), "{said:?}");
+    let export = order(&["ledger", "export"]).out;
+    for part in [
+        r#""order":"block","tenant":"kiku","detail":"everything","hang_up":true,"lasts_s":7200"#,
+        r#""order":"unblock","tenant":"kiku","detail":"everything","hang_up":false"#,
+        r#""why":"it is over""#,
+    ] {
+        assert!(export.contains(part), "{part}: {export}");
+    }
+    running.stop();
+
+    // Nobody knows what was blocked: everything is.
+    files.write("ledger/blocks.json", "[{");
+    let mut running = Running::start(&files, &[]);
+    running.says("nobody knows what was blocked");
+    assert!(
+        order(&["status"])
+            .out
+            .contains("every tenant: every call but emergency calls")
+    );
+    assert_eq!(order(&["unblock", "--all"]).code, Some(0));
+    running.stop();
+}
+
+#[test]
+fn reset_is_said_and_written_down() {
+    let files = folder();
+    let mut running = Running::start(&files, &[]);
+    running.says("listening on UDP");
+    let reset = |tenant: &str| {
+        let of = ["reset", "-c", "tollgate.toml", "--tenant", tenant];
+        files.tollgate(&[&of[..], &["--why", "a false alarm"]].concat())
+    };
+    reset("nobody").is_one_line("no tenant is called \"nobody\"");
+    let said = reset("kiku");
+    assert_eq!(said.code, Some(0), "{said:?}");
+    assert_eq!(said.out, "the counters of kiku begin anew\n");
+    running.stop();
+    let said = files.tollgate(&["ledger", "export", "-c", "tollgate.toml"]);
+    let records = said.out.lines();
+    let records = records.map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let resets: Vec<Value> = records.filter(|it| it["record"] == "reset").collect();
+    let first = &resets[0];
+    assert_eq!(
+        (&first["tenant"], &first["resets"]),
+        (&"kiku".into(), &1.into())
+    );
+    assert_eq!(first["why"], "a false alarm");
 }

@@ -61,7 +61,13 @@ fn more_than_the_most_that_may_be_is_a_fault() {
         said.out.contains("kiku"),
         "the report is there all the same"
     );
-    assert_eq!(exposure(&files, &["--max", "EUR 1000000"]).code, Some(1));
+    let said = exposure(&files, &["--max", "EUR 1000000"]);
+    assert_eq!(said.code, Some(1));
+    assert!(
+        said.err
+            .contains("kiku loses JPY, which cannot be compared with EUR: give --max in JPY"),
+        "{said:?}"
+    );
     let said = exposure(&files, &["--max", "a lot"]);
     assert_eq!(said.code, Some(2));
     assert!(said.err.contains("JPY 10000"), "{said:?}");

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use tollgate::base::time::{Now, Wall};
-use tollgate::ledger::{Chain, Follower, Journal, Ledger};
+use tollgate::ledger::{Chain, Follower, Indexing, Journal, Keep, Ledger};
 use tollgate::record::{Buffer, CallRef, Decision, Direction, Party, Record};
 
 use crate::folder::Folder;
@@ -149,4 +149,30 @@ fn a_ledger_is_verified_where_it_is_or_as_a_copy() {
         };
         said.is_one_line(named);
     }
+}
+
+#[test]
+fn calls_are_listed_from_the_index() {
+    let files = Folder::new();
+    fill(&files.path("ledger"));
+    let said = files.tollgate(&["calls", "--dir", "ledger"]);
+    said.is_one_line("there is no index here");
+    let ledger = Ledger::open(&files.path("ledger")).unwrap();
+    drop(Indexing::start(ledger, Keep::default(), Now::default).unwrap());
+    let said = files.tollgate(&["calls", "-c", "tollgate.toml"]);
+    assert_eq!((said.code, said.err.as_str()), (Some(0), ""), "{said:?}");
+    let expected = "1970-01-03T00:00:00Z  other  +81335570000  -> +81335571234  allow  busy\n\
+                    1970-01-02T00:00:00Z  kiku   +81335570000  -> +81335571234  allow  busy\n";
+    assert_eq!(said.out, expected);
+    let said = files.tollgate(&["calls", "--dir=ledger", "--tenant=kiku", "--json"]);
+    let call: serde_json::Value = serde_json::from_str(&said.out).unwrap();
+    assert_eq!(
+        (&call["number"], &call["status"]),
+        (&"+81335571234".into(), &486.into())
+    );
+    let said = files.tollgate(&["calls", "--dir=ledger", "--number=+44"]);
+    assert!(said.err.contains("no such call"), "{said:?}");
+    let said = files.tollgate(&["calls", "--dir=ledger", "--limit=1"]);
+    assert_eq!(said.out.lines().count(), 1);
+    assert!(said.err.contains("there are more"), "{said:?}");
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use jiff::tz::TimeZoneDatabase;
 use tollgate::ledger::{Journal, Ledger, Reader};
 use tollgate::net::{self, RunError, Setup, Sockets, clock};
-use tollgate::policy::{Counters, Options, RuleSet, Source, Sources, compile};
+use tollgate::policy::{Blocks, Counters, Options, RuleSet, Source, Sources, compile};
 
 use super::PATIENCE;
 use super::peer::{Peer, header, response, within};
@@ -45,6 +45,8 @@ pub(crate) enum Listen {
 pub(crate) enum Disk {
     Good,
     Full,
+    /// It takes what is written, and does not say when it has it.
+    Stuck,
     /// Writing to it uncovers a defect of the program.
     Breaks,
 }
@@ -59,7 +61,7 @@ impl Pages {
     fn disk(&self) -> std::io::Result<()> {
         let disk = *self.disk.lock().unwrap();
         match disk {
-            Disk::Good => Ok(()),
+            Disk::Good | Disk::Stuck => Ok(()),
             Disk::Full => Err(std::io::ErrorKind::StorageFull.into()),
             Disk::Breaks => panic!("planted"),
         }
@@ -82,6 +84,27 @@ impl net::Journal for Pages {
     }
 
     fn sync(&mut self) -> std::io::Result<()> {
+        self.journal.sync()
+    }
+
+    fn syncer(&self) -> Option<Box<dyn net::Syncer>> {
+        let (journal, disk) = (self.journal.syncing(), Arc::clone(&self.disk));
+        let pages = Syncing { journal, disk };
+        self.journal.is_durable().then(|| Box::new(pages) as _)
+    }
+}
+
+/// Waits for such a disk.
+struct Syncing {
+    journal: tollgate::ledger::Syncing,
+    disk: Arc<Mutex<Disk>>,
+}
+
+impl net::Syncer for Syncing {
+    fn sync(&mut self) -> std::io::Result<()> {
+        while *self.disk.lock().unwrap() == Disk::Stuck {
+            sleep(Duration::from_millis(5));
+        }
         self.journal.sync()
     }
 }
@@ -138,12 +161,16 @@ impl World {
             move || rules(&main, &tenant.lock().unwrap(), &counters)
         };
         let ledger = open_ledger(&directory);
+        // The last of the lives waits for its disk.
+        let ledger = ledger.durable(matches!(listen, Listen::Everywhere));
         let rules = compile().unwrap();
         let setup = Setup {
             sockets: Sockets::open(&rules).unwrap(),
             rules: Arc::new(rules),
+            blocks: Blocks::default(),
             counters: Arc::clone(&counters),
             journals: journals(&ledger, &disk),
+            restored: Vec::new(),
             bucket_key: ledger.key().unwrap(),
             directory: directory.clone(),
             stop_after: match listen {
@@ -260,7 +287,7 @@ impl World {
         )
     }
 
-    fn ack_refusal(&self, number: &str, id: &str, refusal: &str) {
+    pub(crate) fn ack_refusal(&self, number: &str, id: &str, refusal: &str) {
         let to = header(refusal, "To");
         let ack = self.request(
             "ACK",

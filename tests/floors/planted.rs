@@ -104,8 +104,6 @@ fn the_core_touches_nothing_outside() {
         "type S = std::net::TcpStream;",
         "use tokio::sync::mpsc;",
         "fn f() { tracing::info!(\"x\") }",
-        "fn f() { println!(\"x\") }",
-        "fn f() { eprintln!(\"x\") }",
         "fn f() { rand::random() }",
         "fn f() { unsafe { g() } }",
     ] {
@@ -113,6 +111,12 @@ fn the_core_touches_nothing_outside() {
         clean("net", touch);
         clean("call", &format!("#[cfg(test)] mod tests {{ {touch} }}"));
         clean("call", &format!("// {touch}\n/* {touch} */"));
+    }
+    for printing in ["println", "eprintln", "print", "eprint", "dbg"] {
+        let text = format!("fn f() {{ {printing}!(\"x\") }}");
+        fault("call", &text);
+        fault("net", &text);
+        clean("net", &format!("#[cfg(test)] mod tests {{ {text} }}"));
     }
     clean(
         "call",

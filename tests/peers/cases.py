@@ -16,5 +16,6 @@ def case(function=None, *, needs_tollgate=False):
 def load():
     """Every case, in the order in which they run."""
     # pylint: disable=import-outside-toplevel,unused-import
-    import cases_calls, cases_judged, cases_midcall, cases_races, cases_phones, cases_signals  # noqa: E401,F401
+    import cases_blocked, cases_calls, cases_disk, cases_judged, cases_midcall, cases_phones, cases_races  # noqa: E401,F401
+    import cases_signals  # noqa: E401,F401
     return CASES

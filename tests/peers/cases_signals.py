@@ -55,3 +55,24 @@ def sighup(lab):
     records = lab.closed(allow=16, refuse=6)
     equal(sum(record["record"] == "rules_loaded" for record in records if record["shard"] == 0), 2,
           "rule sets in the ledger")
+
+
+@case(needs_tollgate=True)
+def kill_and_restart(lab):
+    """kill -9 with 1,000 calls up, three times: Tollgate is back at once, and each ends by BYE on both sides."""
+    lab.start()
+    carrier = lab.waiting(lab.carrier(plain_callee(), trace=False, seconds=120), 5070)
+    pbx = lab.pbx(plain_caller(hold=True), number=ALLOWED, calls=1000, rate=400, hold=15000, trace=False, seconds=90)
+    time.sleep(5)
+    taken = []
+    for _ in range(3):
+        taken.append(lab.restart())
+        time.sleep(1)
+    print(f"        back within {max(taken):.2f} s, with 1,000 calls up", flush=True)
+    pbx.finish(60, 1000)
+    carrier.stop(20, 1000)
+    lab.tollgate.stop()
+    records = lab.tollgate.ledger()
+    ends = [record for record in records if record["record"] == "ended"]
+    equal(len(ends), 1000, "ends in the ledger")
+    equal({(end["by"], end["cause"], end["answered"]) for end in ends}, {("caller", "bye", True)}, "how calls ended")

@@ -23,19 +23,18 @@ ORDINARY = {
     "calls_at_once": 100000,
     "longest_call": "4h",
     "longest_ring": "3m",
+    "segment_megabytes": 64,
 }
 
 
 class Tollgate(Process):
     """`tollgate run`, with a configuration of its own."""
 
-    def __init__(self, lab, rules):
+    def __init__(self, lab, rules=None):
         self.net = lab.net
         self.home = lab.directory / "config"
-        for source in sorted((HERE / "config").rglob("*.*")):
-            target = self.home / source.relative_to(HERE / "config")
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_text(Template(source.read_text()).substitute(rules, net=lab.net))
+        if rules:
+            self._write(rules)
         self.config = self.home / "tollgate.toml"
         self.launch(lab)
         self.await_ready()
@@ -47,6 +46,12 @@ class Tollgate(Process):
     def await_ready(self):
         """Waits until it answers."""
         until(self.answers, 10, "Tollgate answering OPTIONS", self)
+
+    def _write(self, rules):
+        for source in sorted((HERE / "config").rglob("*.*")):
+            target = self.home / source.relative_to(HERE / "config")
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_text(Template(source.read_text()).substitute(rules, net=self.net))
 
     def answers(self):
         """Whether it answers its own phone system."""
@@ -108,6 +113,14 @@ class Lab:
         """Tollgate, with these rules in place of the ordinary ones."""
         if not self.direct:
             self.tollgate = self.program(self, {**ORDINARY, **rules})
+
+    def restart(self):
+        """kill -9, and Tollgate again, with the same files. Says how many seconds it was away."""
+        start = time.monotonic()
+        self.tollgate.signal(signal.SIGKILL)
+        self.tollgate.wait(10)
+        self.tollgate = Tollgate(self)
+        return time.monotonic() - start
 
     def end(self):
         """Ends whatever is still running."""
@@ -175,6 +188,8 @@ class Lab:
         records = self.tollgate.ledger()
         of = lambda kind: [record for record in records if record["record"] == kind]
         decisions = Counter(record["decision"] for record in of("verdict"))
+        for record in of("refusals"):
+            decisions["refuse"] += record["count"]
         expected = {"allow": allow, "refuse": refuse, "emergency": emergency}
         equal(dict(decisions), {key: value for key, value in expected.items() if value}, "decisions in the ledger")
         ended = of("ended")

@@ -8,11 +8,14 @@ use bytes::Bytes;
 use tollgate::base::flow::{Flow, ListenerId, Transport};
 use tollgate::base::time::{Mono, Now, Wall};
 use tollgate::base::token::Buckets;
-use tollgate::policy::{Counters, Options, Quantity, RuleSet, Source, Sources, compile};
+use tollgate::policy::{
+    Counters, Options, Order, Quantity, RuleSet, Scope, Source, Sources, Switch, compile,
+};
 use tollgate::shard::{Command, Config, Counts, Input, Outbox, Shard, shard_of};
 use tollgate::sip::scan;
 use tollgate::transaction::Timers;
 
+use crate::block::Block;
 use crate::link::Nanos;
 use crate::rules::{Places, Rules};
 
@@ -171,6 +174,29 @@ impl Core {
     /// All calls end.
     pub fn hang_up_all(&mut self, shard: u8, at: Nanos) {
         self.handle(shard, at, Input::Command(Command::HangUpAll));
+    }
+
+    /// This is blocked from now on, or nothing.
+    pub fn block(&mut self, shard: u8, at: Nanos, block: Option<Block>) {
+        let order = block.map(|block| Order {
+            block: tollgate::policy::Block {
+                tenant: block.tenant.map(|it| format!("tenant{it}").into()),
+                scope: match block.abroad {
+                    true => Scope::International,
+                    false => Scope::Everything,
+                },
+                until: block.until.map(|it| self.now(it).wall),
+            },
+            lifts: false,
+            hang_up: block.hang_up,
+            lasts: None,
+            uid: 0,
+            by: "root".into(),
+            why: "".into(),
+        });
+        let blocks = order.iter().map(|it| it.block.clone()).collect();
+        let switch = Arc::new(Switch { blocks, order });
+        self.handle(shard, at, Input::Command(Command::Block(switch)));
     }
 
     fn handle(&mut self, shard: u8, at: Nanos, input: Input) {

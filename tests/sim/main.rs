@@ -22,6 +22,7 @@
 )]
 
 mod bill;
+mod block;
 mod calendar;
 mod core;
 mod dial;

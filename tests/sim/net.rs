@@ -4,6 +4,7 @@ use std::cmp::Ordering;
 use std::collections::BinaryHeap;
 use std::rc::Rc;
 
+use crate::block::Block;
 use crate::core::Origin;
 use crate::link::{Links, Nanos};
 use crate::rng::Rng;
@@ -55,6 +56,10 @@ pub enum Fault {
     Rules(u8, u8),
     Drain(u8),
     HangUpAll(u8),
+    /// Shard n blocks this from now on, or nothing any more.
+    Block(u8, Option<Block>),
+    /// Are the calls of shard n hung up that a block was to hang up?
+    Look(u8),
     /// Shard n handles nothing until then.
     Stall(u8, Nanos),
     /// Shard n goes on.

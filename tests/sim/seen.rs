@@ -16,7 +16,7 @@ macro_rules! events {
 events! {
     /// Calls of the PBXs, judged.
     Allowed, Refused, RefusedByCap, NoNumber, Emergency, EmergencyOverCap, EmergencyInDrain,
-    RefusedInDrain, CapOnCalls, CapOnSecond, CapOnMinute, CapOnHour, CapOnDay, CapOnNarrow,
+    RefusedInDrain, RefusedByBlock, EmergencyInBlock, CapOnCalls, CapOnSecond, CapOnMinute, CapOnHour, CapOnDay, CapOnNarrow,
     InboundAllowed, InboundRefused, CallerReplaced, RelPassed, DelayedOffer,
     /// What they cost.
     RefusedForMoney, LeaseTaken, LeaseRenewed, HungUpForMoney, BilledOnTwoDays,
@@ -36,7 +36,7 @@ events! {
     /// Misuse.
     Gone481, Options, Unknown405, TooManyHops, Junk, Stranger, GuessedTags, StolenDialog,
     /// Faults.
-    Lost, Doubled, Overtaken, RulesSwapped, SendFailed, Stalled, Drained, HungUpAll, SilentDeath,
+    Lost, Doubled, Overtaken, RulesSwapped, SendFailed, Stalled, Drained, HungUpAll, HungUpByBlock, SilentDeath,
 }
 
 /// Counts of all events.

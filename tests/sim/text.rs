@@ -8,6 +8,8 @@ use std::rc::Rc;
 use bytes::Bytes;
 
 use crate::rng::Rng;
+use crate::rules::Places;
+use crate::tap::{CARRIER_MARK, PBX_MARK};
 use crate::wire::{Method, Wire};
 
 /// A machine at the end of a link.
@@ -210,4 +212,27 @@ fn finish(mut out: Vec<u8>, style: u8, body: &Body) -> Rc<Wire> {
 pub fn read(bytes: Vec<u8>) -> Rc<Wire> {
     let bytes = Bytes::from(bytes);
     Rc::new(Wire::read(bytes.clone(), false).unwrap_or_else(|_| Wire::junk(bytes)))
+}
+
+/// Everybody: the phone systems, the carriers, and a stranger.
+pub fn hosts(places: Places) -> Vec<Host> {
+    let mut hosts = Vec::new();
+    let mut add = |ip: String, mark| {
+        let addr = format!("{ip}:5060").parse().expect("an address");
+        let core = "10.5.0.1:5060".into();
+        hosts.push(Host {
+            addr,
+            ip,
+            mark,
+            core,
+        });
+    };
+    for tenant in 0..places.tenants {
+        add(format!("10.1.{tenant}.1"), PBX_MARK);
+    }
+    for carrier in 0..places.carriers {
+        add(format!("10.9.{carrier}.1"), CARRIER_MARK);
+    }
+    add("203.0.113.9".into(), "stranger");
+    hosts
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use tollgate::policy::RuleSet;
 
 use crate::bill::Bill;
+use crate::block::{self, Gate};
 use crate::calendar::{day, wall};
 use crate::core::{Core, Origin, Out};
 use crate::link::{Links, MS, Nanos, SEC};
@@ -16,8 +17,8 @@ use crate::prices::Prices;
 use crate::rng::Rng;
 use crate::rules::{Places, Rules};
 use crate::seen::{Met, Seen};
-use crate::tap::{Breach, CARRIER_MARK, PBX_MARK, Records, Sent, Tap, Turn};
-use crate::text::Host;
+use crate::tap::{Breach, Records, Sent, Tap, Turn};
+use crate::text::{Host, hosts};
 use crate::trace::Trace;
 use crate::wire::Wire;
 
@@ -46,7 +47,7 @@ enum Waiting {
 
 struct Shard {
     rules: usize,
-    draining: bool,
+    gate: Gate,
     stalled: bool,
     waiting: Vec<Waiting>,
     /// Turns at one moment, to find a shard that spins.
@@ -105,28 +106,6 @@ pub fn run(seed: u64, keep: Keep) -> Outcome {
     }
 }
 
-fn hosts(places: Places) -> Vec<Host> {
-    let mut hosts = Vec::new();
-    let mut add = |ip: String, mark| {
-        let addr = format!("{ip}:5060").parse().expect("an address");
-        let core = "10.5.0.1:5060".into();
-        hosts.push(Host {
-            addr,
-            ip,
-            mark,
-            core,
-        });
-    };
-    for tenant in 0..places.tenants {
-        add(format!("10.1.{tenant}.1"), PBX_MARK);
-    }
-    for carrier in 0..places.carriers {
-        add(format!("10.9.{carrier}.1"), CARRIER_MARK);
-    }
-    add("203.0.113.9".into(), "stranger");
-    hosts
-}
-
 impl World {
     fn new(seed: u64, keep_trace: bool) -> Self {
         let mut rng = Rng::new(seed);
@@ -181,7 +160,7 @@ impl World {
         for _ in 0..shards {
             world.shards.push(Shard {
                 rules: 0,
-                draining: false,
+                gate: Gate::default(),
                 stalled: false,
                 waiting: Vec::new(),
                 turns: (0, 0),
@@ -214,6 +193,7 @@ impl World {
             self.stalled = self.stalled.max(span);
             self.net.at(at, Event::Fault(Fault::Stall(shard, span)));
         }
+        block::schedule(&mut self.net, shards as u8, self.peers.tenants.into(), CALM);
         let ending = self.net.rng.weighted(&[60, 25, 15]);
         if ending > 0 {
             let at = CALM - 20 * SEC - self.net.rng.below(60 * SEC);
@@ -313,7 +293,11 @@ impl World {
                 }
                 self.tick(shard);
             }
-            Fault::Rules(shard, _) | Fault::Drain(shard) | Fault::HangUpAll(shard) => {
+            Fault::Rules(shard, _)
+            | Fault::Drain(shard)
+            | Fault::HangUpAll(shard)
+            | Fault::Block(shard, _)
+            | Fault::Look(shard) => {
                 self.input(shard, Waiting::Fault(fault));
             }
         }
@@ -357,8 +341,18 @@ impl World {
             Waiting::Fault(Fault::Drain(_)) => {
                 self.net.seen.note(Met::Drained);
                 self.core.drain(shard, now);
-                self.shards[usize::from(shard)].draining = true;
+                self.shards[usize::from(shard)].gate.draining = true;
                 self.turn(shard, None);
+            }
+            Waiting::Fault(Fault::Block(_, block)) => {
+                self.core.block(shard, now, block);
+                self.shards[usize::from(shard)].gate.block = block.map(|it| (it, now));
+                self.turn(shard, None);
+            }
+            Waiting::Fault(look @ Fault::Look(_)) => {
+                if let Some(at) = self.tapped(shard, |tap, turn| tap.look(turn)) {
+                    self.net.at(at, Event::Fault(look));
+                }
             }
             Waiting::Fault(_) => {
                 self.net.seen.note(Met::HungUpAll);
@@ -403,7 +397,10 @@ impl World {
                 }
             }
         }
-        self.tapped(shard, input, &sent);
+        self.tapped(shard, |tap, turn| match &input {
+            Some((from, wire)) => tap.message(turn, *from, wire, &sent),
+            None => tap.other(turn, &sent),
+        });
         for packet in &sent {
             self.trace
                 .packet(now, &self.peers, packet.to, &packet.wire, "<--");
@@ -447,7 +444,8 @@ impl World {
         })
     }
 
-    fn tapped(&mut self, shard: u8, input: Option<(u8, Rc<Wire>)>, sent: &[Sent]) {
+    /// Has the tap look at a shard, under the rules that it has now.
+    fn tapped<T>(&mut self, shard: u8, look: impl FnOnce(&mut Tap, &mut Turn<'_>) -> T) -> T {
         let state = &self.shards[usize::from(shard)];
         let core = &self.core;
         let shards = |call_id: &[u8]| core.shard_of(call_id);
@@ -455,16 +453,13 @@ impl World {
             now: self.net.now,
             shard,
             rules: &self.rules[state.rules],
-            draining: state.draining,
+            gate: state.gate,
             day: day(self.wall, self.net.now),
             shards: &shards,
             seen: &mut self.net.seen,
             peers: &mut self.peers,
         };
-        match &input {
-            Some((from, wire)) => self.tap.message(&mut turn, *from, wire, sent),
-            None => self.tap.other(&mut turn, sent),
-        }
+        look(&mut self.tap, &mut turn)
     }
 
     /// Nothing happens any more: is everything as it should be?
@@ -477,7 +472,7 @@ impl World {
             now: self.net.now + SEC,
             shard: 0,
             rules: &self.rules[0],
-            draining: false,
+            gate: Gate::default(),
             day: 0,
             shards: &none,
             seen: &mut self.net.seen,

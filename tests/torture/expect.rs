@@ -258,7 +258,13 @@ fn turned_away(world: &mut impl World, case: &Case, invite: &Heard) -> Result<()
     let (ack, answer) = told_apart(one, two, b"ACK ");
     same("where the ACK goes", &ack.at, &invite.at)?;
     sound(&ack.bytes).map_err(|fault| format!("{fault}: {}", show()))?;
-    is_answer(case, answer, 486)?;
+    // After that the phone system tries another way, for an emergency call.
+    let emergency = ["110", "118", "119"].iter().any(|number| {
+        invite
+            .bytes
+            .starts_with(format!("INVITE sip:{number}@").as_bytes())
+    });
+    is_answer(case, answer, if emergency { 503 } else { 486 })?;
     confirm(world, case, answer)
 }
 

@@ -12,9 +12,10 @@ use std::time::Duration;
 use jiff::tz::TimeZoneDatabase;
 use tokio::sync::oneshot;
 
+use crate::base::token::Buckets;
 use crate::ledger::Ledger;
 use crate::net::{self, RunError, clock};
-use crate::policy::{Counters, Options, RuleSet, Source, Sources, compile};
+use crate::policy::{Blocks, Counters, Options, RuleSet, Source, Sources, compile};
 
 use super::message;
 use super::script::{A_MINUTE, AT_ONCE, BUDGET_YEN};
@@ -82,12 +83,17 @@ impl Gate {
         let counters = Arc::new(Counters::new());
         let rules = rules(places, &counters)?;
         let sockets = net::Sockets::open(&rules).map_err(|error| error.to_string())?;
-        let journals = run::journals(&ledger, SHARDS, &rules).map_err(|fault| fault.to_string())?;
+        let recovered = run::recover(&ledger, &counters).map_err(|fault| fault.to_string())?;
+        let wall = net::clock::now().wall;
+        let dealt = recovered.deal(&Buckets::new(bucket_key), SHARDS, wall);
+        let journals = run::journals(&ledger, &dealt, &rules).map_err(|fault| fault.to_string())?;
         let setup = net::Setup {
             rules: Arc::new(rules),
             sockets,
+            blocks: Blocks::default(),
             counters: Arc::clone(&counters),
             journals,
+            restored: run::restored(dealt),
             bucket_key,
             directory: folder.0.clone(),
             stop_after: Duration::from_millis(500),

@@ -66,7 +66,7 @@ impl Tally {
             act(pbx.elapsed),
             pbx.ordinary.done,
             pbx.ordinary.refused + pbx.ordinary.lost,
-            pbx.attack.refused + pbx.flood.refused + pbx.dear.refused,
+            pbx.attack.refused,
             bill.attack(),
         )
     }
@@ -151,10 +151,16 @@ impl Tally {
                 format!("  cap {AT_ONCE} at once, {A_MINUTE}/min; most at once: {most}"),
             ),
             Line(Tone::Plain, dear(pbx, bill)),
+        ]);
+        lines.extend(held(bill));
+        lines.extend([
             Line(Tone::Good, spent(bill)),
             Line(
                 Tone::Plain,
-                money("the attack would have cost", pbx.attack.made * YEN),
+                money(
+                    &format!("{} calls of ¥{YEN} would cost", pbx.attack.made),
+                    pbx.attack.made * YEN,
+                ),
             ),
             Line(
                 Tone::Good,
@@ -181,13 +187,13 @@ fn past(judged: u64) -> Vec<Line> {
             format!("The 2015 attack: {} calls in {DAYS} days", grouped(CALLS)),
         ),
         faint("30 s and ¥175 each, spread evenly, in".into()),
-        faint("virtual time. What gets through".into()),
+        faint("virtual time, alone. What gets through".into()),
         through("10/min, 3 at once", even),
-        through("  2, only nights", capped(Hours::Nights, 10, 2)),
+        through("2 at once, nights", capped(Hours::Nights, 10, 2)),
         through("a block on 010...", blocked("")),
         through("  dialled *010...", blocked("*")),
         through("Tollgate", judged),
-        Line(Tone::Good, money("saved against those caps", saved)),
+        Line(Tone::Good, money("saved, to 10/min, 3 at once", saved)),
     ]
 }
 
@@ -293,8 +299,18 @@ fn flood(pbx: &Counted, bill: &Bill) -> String {
 }
 
 fn dear(pbx: &Counted, bill: &Bill) -> String {
-    let text = format!("dear, allowed: let through of {}", pbx.dear.made);
+    let text = format!("dear (+44 7), allowed, through of {}", pbx.dear.made);
     pair(&text, bill.dear())
+}
+
+/// Why no more of them fit into the budget.
+fn held(bill: &Bill) -> Vec<Line> {
+    let fit = bill.dear();
+    let each = yen(BUDGET_YEN.checked_div(fit).unwrap_or_default());
+    vec![
+        faint(format!("  each holds about {each} until its bill")),
+        faint(format!("  is sure, so that {fit} fit the budget")),
+    ]
 }
 
 /// What that cost, begun yen as whole ones.
@@ -338,7 +354,7 @@ fn words(code: &str) -> String {
         "destination-denied" => "a rule denies it".to_owned(),
         "calls-at-once" => "too many at once".to_owned(),
         "calls-per-minute" => "too many a minute".to_owned(),
-        "money-per-day" => "no money left".to_owned(),
+        "budget-spent" => "budget held or spent".to_owned(),
         other => other.replace('-', " "),
     }
 }

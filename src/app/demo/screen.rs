@@ -4,6 +4,7 @@
 use std::io::{ErrorKind, IsTerminal, Write, stdout};
 use std::time::Duration;
 
+use nix::errno::Errno;
 use terminal_size::{Height, Width, terminal_size};
 
 /// How a line is shown, if there are colours.
@@ -58,7 +59,11 @@ impl Screen {
         let mut output = stdout().lock();
         let written = output.write_all(text.as_bytes());
         match written.and_then(|()| output.flush()) {
-            Err(error) if error.kind() == ErrorKind::BrokenPipe => {
+            // What a terminal that was closed says is EIO.
+            Err(error)
+                if error.kind() == ErrorKind::BrokenPipe
+                    || error.raw_os_error() == Some(Errno::EIO as i32) =>
+            {
                 self.closed = true;
                 Ok(())
             }

@@ -16,6 +16,20 @@ pub(super) fn wait(seconds: u64) {
     CLOCK.set(CLOCK.get() + Duration::from_secs(seconds));
 }
 
+/// Has the wall clock alone go on.
+pub(super) fn jump(seconds: u64) {
+    let now = CLOCK.get();
+    CLOCK.set(Now {
+        mono: now.mono,
+        wall: now.wall + Duration::from_secs(seconds),
+    });
+}
+
+/// This thread's time.
+pub(super) fn now() -> Now {
+    CLOCK.get()
+}
+
 /// A follower that chains, by this thread's clock.
 pub(super) fn chaining(ledger: &Ledger) -> Follower {
     let chain = Chain::open(ledger).unwrap();

@@ -34,7 +34,9 @@ pub(super) fn own(
     faults: &mut Faults<'_>,
 ) -> Option<Draft> {
     let caps = || file.narrower.iter();
-    if table.money.is_empty() && caps().all(|cap| cap.money.is_empty()) {
+    // Beside other faults it may only follow from them.
+    let limits_nothing = table.money.is_empty() && caps().all(|cap| cap.money.is_empty());
+    if limits_nothing && !faults.any_errors() {
         let fault = Fault::warning("this budget limits nothing");
         faults.add(table.place, fault.help("add per_day or per_month"));
     }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 use jiff::tz::TimeZoneDatabase;
 
-use super::main::{LEDGER, STOP_AFTER};
+use super::main::{KEPT_DAYS, LEDGER, SEGMENT_MEGABYTES, STOP_AFTER};
 use crate::base::flow::ListenerId;
 use crate::policy::cap::Condition;
 use crate::policy::counters::{Counters, Zone};
@@ -82,6 +82,10 @@ impl<'z> Build<'z> {
             run: Run {
                 shards: None,
                 stop_after: STOP_AFTER,
+                to_disk: false,
+                segment_megabytes: SEGMENT_MEGABYTES,
+                keep_days: KEPT_DAYS,
+                keep_gigabytes: None,
                 ledger: LEDGER.to_owned(),
                 socket: None,
             },
@@ -225,6 +229,7 @@ impl<'z> Build<'z> {
             hasher.update(format!("{net} {kind} {name}\n").as_bytes());
         }
         self.peers_hash = hasher.finalize().into();
+        unheard_claims(&self.listeners, &claims, faults);
         nested_claims(&claims, faults);
         let peers = Peers::new(claims.into_iter().map(|(net, (peer, _))| (net, peer)));
         for (at, peer) in &self.reached {
@@ -398,6 +403,24 @@ pub(super) fn no_such<'k>(
         }
     };
     faults.add(name.place, fault.help(help));
+}
+
+/// Warns of networks that no listener hears.
+fn unheard_claims(
+    listeners: &[Listener],
+    claims: &BTreeMap<IpNet, (Peer, Place)>,
+    faults: &mut Faults<'_>,
+) {
+    for (net, (_, place)) in claims {
+        let is_v4 = matches!(net, IpNet::V4(_));
+        let heard = listeners.iter().any(|it| it.bind.is_ipv4() == is_v4);
+        if !heard && !listeners.is_empty() {
+            let version = if is_v4 { "IPv4" } else { "IPv6" };
+            let fault = Fault::warning(format!("no listener hears this {version} address"));
+            let help = format!("add a [[listen]] with an {version} address");
+            faults.add(*place, fault.label("nothing comes from there").help(help));
+        }
+    }
 }
 
 /// Warns of networks that lie within another peer's: the narrower claim decides, so

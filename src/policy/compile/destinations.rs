@@ -20,7 +20,8 @@ pub(super) fn destinations(
     read(build, &file.allow, Says::Allow, &mut rules, faults);
     read(build, &file.observe, Says::Observe, &mut rules, faults);
     read(build, &file.deny, Says::Deny, &mut rules, faults);
-    if file.allow.is_empty() && file.observe.is_empty() {
+    // Beside other faults it may only follow from them.
+    if file.allow.is_empty() && file.observe.is_empty() && !faults.any_errors() {
         let fault = Fault::warning("nothing is allowed").label("only emergency calls leave");
         let help = "say under [destinations] what is: allow = [\"jp.fixed\", \"us\", \"+44 20\"]";
         faults.add(file.place, fault.help(help));

@@ -22,6 +22,15 @@ pub(super) const SOCKET: &str = "control";
 /// says otherwise.
 pub(super) const STOP_AFTER: Duration = Duration::from_secs(30);
 
+/// How large a segment of the journal is, unless the main file says otherwise.
+pub(super) const SEGMENT_MEGABYTES: u64 = 64;
+/// For how many days the journal is kept, unless the main file says otherwise.
+pub(super) const KEPT_DAYS: u64 = 400;
+/// The fewest days: budgets of a month can be counted again.
+const KEEP_DAYS: u64 = 32;
+/// The least room: some segments of each shard.
+const KEEP_GIGABYTES: u64 = 1;
+
 const DAY: Duration = Duration::from_secs(86_400);
 
 /// Takes the main file into the set.
@@ -64,6 +73,17 @@ pub(super) fn main(build: &mut Build<'_>, file: &MainFile<'_>, faults: &mut Faul
     if let Some(ledger) = file.ledger {
         ledger.value.clone_into(&mut build.run.ledger);
     }
+    build.run.to_disk = file.to_disk;
+    if let Some(segment) = file.segment_megabytes {
+        match segment.value {
+            megabytes @ 1..=1_024 => build.run.segment_megabytes = megabytes,
+            other => {
+                let fault = Fault::error(format!("a segment cannot have {other} MB"));
+                faults.add(segment.place, fault.help("write 1 to 1024"));
+            }
+        }
+    }
+    kept(build, file, faults);
     if let Some(shards) = file.shards {
         match u16::try_from(shards.value) {
             Ok(count @ 1..=1_024) => build.run.shards = Some(count),
@@ -80,6 +100,26 @@ pub(super) fn main(build: &mut Build<'_>, file: &MainFile<'_>, faults: &mut Faul
     }
 }
 
+/// How much of the journal is kept, and for how long.
+fn kept(build: &mut Build<'_>, file: &MainFile<'_>, faults: &mut Faults<'_>) {
+    let days = file
+        .keep_days
+        .filter(|it| at_least(*it, KEEP_DAYS, "days", faults));
+    build.run.keep_days = days.map_or(build.run.keep_days, |it| it.value);
+    let gigabytes = file.keep_gigabytes;
+    let gigabytes = gigabytes.filter(|it| at_least(*it, KEEP_GIGABYTES, "gigabytes", faults));
+    build.run.keep_gigabytes = gigabytes.map(|it| it.value);
+}
+
+/// Checks how much of the journal is to be kept.
+fn at_least(kept: At<u64>, least: u64, unit: &str, faults: &mut Faults<'_>) -> bool {
+    if kept.value < least {
+        let fault = Fault::error(format!("{} {unit} are too little to keep", kept.value));
+        faults.add(kept.place, fault.help(format!("write {least} at least")));
+    }
+    kept.value >= least
+}
+
 fn not_an_address(text: At<&str>, help: &str, faults: &mut Faults<'_>) {
     let fault = Fault::error(format!("`{}` is no address", text.value));
     faults.add(text.place, fault.help(help));
@@ -90,11 +130,19 @@ fn address(text: At<&str>, what: &str, faults: &mut Faults<'_>) -> Option<At<Soc
     match values::signalling(text.value) {
         Ok((Scheme::Udp, Endpoint::Address(address))) => Some(text.with(address)),
         Ok((Scheme::Udp, Endpoint::Name(_))) => {
-            faults.pending(text.place, &format!("a {what} given by a domain name"));
+            faults.pending_but(
+                text.place,
+                &format!("a {what} given by a domain name"),
+                "write \"udp:ADDRESS:PORT\"",
+            );
             None
         }
         Ok((scheme, _)) => {
-            faults.pending(text.place, &format!("a {what} over {scheme}"));
+            faults.pending_but(
+                text.place,
+                &format!("a {what} over {scheme}"),
+                "write \"udp:ADDRESS:PORT\"",
+            );
             None
         }
         Err(help) => {

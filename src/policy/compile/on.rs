@@ -1,7 +1,5 @@
 //! What a cap is on: `on = "international"`, `on = ["caller", "premium"]`.
 
-use std::sync::Arc;
-
 use super::build::Build;
 use super::hours::{Named, OUTSIDE};
 use crate::policy::counters::{Scope, Who};
@@ -59,7 +57,7 @@ impl On {
     pub(super) fn scope(&self, hours: &[Hours]) -> Scope {
         let when = self.when.and_then(|when| {
             let hours = hours.get(when.hours as usize)?;
-            Some((Arc::clone(&hours.name), when.outside))
+            Some((Box::from(&*hours.name), when.outside))
         });
         Scope {
             inbound: self.inbound,

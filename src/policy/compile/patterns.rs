@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::build::{Build, duration};
 use super::hours::Named;
-use crate::policy::counters::{Book, PatternKey, Sign};
+use crate::policy::counters::{Book, PatternKey, Sign, Then};
 use crate::policy::diagnostic::{At, Fault, Faults, LineIndex, nearest, one_of};
 use crate::policy::lane::Part;
 use crate::policy::model::PatternTable;
@@ -70,7 +70,7 @@ fn pattern(
         Some(text) => duration(text, LEAST, MOST, faults)?,
         None => MINUTE * minutes,
     };
-    let refuse = then(table.then, faults)?;
+    let follows = then(table.then, faults)?;
     let when = match table.when {
         Some(text) => Some(hours.when(text, faults)?),
         None => None,
@@ -82,7 +82,7 @@ fn pattern(
     let known = known(build, &table.known, faults);
     let key = PatternKey {
         sign,
-        refuse,
+        then: follows,
         when: when.and_then(|when| {
             let hours = build.hours.get(when.hours as usize)?;
             Some((Arc::clone(&hours.name), when.outside))
@@ -96,14 +96,18 @@ fn pattern(
         return None;
     };
     let name = table.kind.map_or("", |it| it.value);
-    let then = if refuse { "refuse" } else { "alert" };
+    let then = match follows {
+        Then::Alert => "alert",
+        Then::Cap => "cap",
+        Then::Refuse => "refuse",
+    };
     let text = format!("[[pattern]] kind = \"{name}\" count = {count} then = \"{then}\"");
     Some(Pattern {
         sign,
         place,
         count,
         within: reach,
-        refuse,
+        then: follows,
         when,
         to,
         known,
@@ -179,17 +183,21 @@ fn count(given: Option<At<u64>>, usual: u64, sign: Sign, faults: &mut Faults<'_>
     u32::try_from(given.value).ok()
 }
 
-/// Whether calls that make the pattern are refused.
-fn then(text: Option<At<&str>>, faults: &mut Faults<'_>) -> Option<bool> {
+/// What follows from the pattern.
+fn then(text: Option<At<&str>>, faults: &mut Faults<'_>) -> Option<Then> {
     let Some(text) = text else {
-        return Some(false);
+        return Some(Then::Alert);
     };
     match text.value {
-        "alert" => Some(false),
-        "refuse" => Some(true),
+        "alert" => Some(Then::Alert),
+        "cap" => Some(Then::Cap),
+        "refuse" => Some(Then::Refuse),
         other => {
             let fault = Fault::error(format!("`{other}` is not what can be done"));
-            faults.add(text.place, fault.help("write \"alert\" or \"refuse\""));
+            faults.add(
+                text.place,
+                fault.help("write \"alert\", \"cap\" or \"refuse\""),
+            );
             None
         }
     }

@@ -42,7 +42,7 @@ pub(super) fn tenant(
     let (tariff, tariff_rule) = tariff(build, file, lines, faults);
     let carriers = carriers(build, file, faults);
     let zone = file.time_zone.and_then(|zone| build.zone(zone, faults));
-    let mode = mode(file.mode, faults);
+    let mode = tenant_mode(file, faults);
     let unpriced = unpriced(file, mode, faults);
     sources(build, file, id, faults);
     let callers = callers(build, file, lines, faults);
@@ -191,6 +191,19 @@ fn tariff(
     (at, Some(rule))
 }
 
+/// The tenant's mode. That nothing is refused is easily forgotten, so it is said at
+/// every start.
+fn tenant_mode(file: &TenantFile<'_>, faults: &mut Faults<'_>) -> Mode {
+    let mode = mode(file.mode, faults);
+    if let (Mode::Observe, Some(said)) = (mode, file.mode) {
+        let fault = Fault::warning("the tenant is only observed")
+            .label("nothing is refused that can be read")
+            .help("write \"enforce\" once the log refuses only what it should");
+        faults.add(said.place, fault);
+    }
+    mode
+}
+
 /// Whether calls without a price go out in observe mode, too.
 fn unpriced(file: &TenantFile<'_>, mode: Mode, faults: &mut Faults<'_>) -> bool {
     let Some(said) = file.unpriced else {
@@ -232,7 +245,8 @@ fn carriers(build: &Build<'_>, file: &TenantFile<'_>, faults: &mut Faults<'_>) -
     if found.is_empty() && !faults.any_errors() {
         let fault = Fault::error("the tenant has no carrier that its calls could leave to");
         let help = "name a [[carrier]] of the main file: carriers = [\"upstream\"]";
-        faults.add(file.place, fault.help(help));
+        let place = file.carriers_place.unwrap_or(file.place);
+        faults.add(place, fault.help(help));
     }
     found
 }
@@ -254,7 +268,8 @@ pub(super) fn mode(mode: Option<At<&str>>, faults: &mut Faults<'_>) -> Mode {
 
 fn sources(build: &mut Build<'_>, file: &TenantFile<'_>, id: TenantId, faults: &mut Faults<'_>) {
     build.claim(&file.sources, Peer::Tenant(id), faults);
-    if file.sources.is_empty() {
+    // Beside other faults it may only follow from them.
+    if file.sources.is_empty() && !faults.any_errors() {
         let fault = Fault::warning("the tenant has no `sources`")
             .label("its traffic is a stranger's")
             .help("say under [identify] where its phone system sends from");

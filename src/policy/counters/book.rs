@@ -8,38 +8,15 @@ use std::time::Duration;
 use smallvec::SmallVec;
 
 use super::day::{Minute, Zone};
+use super::kept::Counted;
 use super::meter::{Limits, Over, Quantity};
 use super::pages::Pages;
 use super::purse::{Budget, Sum};
 use super::watch::{PatternKey, Seen, Sight, Watch};
 use super::{Shared, lock};
+use crate::base::tally::{Scope, Who};
 use crate::base::time::{Mono, Now, Wall};
 use crate::policy::target::{Destination, Packed};
-
-/// Whose number a cap counts by.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(in crate::policy) enum Who {
-    /// Each caller's number has a counter of its own.
-    Caller,
-    /// Each called number has.
-    Called,
-    /// Each caller's number has one for each number that it calls.
-    Pair,
-}
-
-/// What a counter counts: those of the tenant's calls of which all that is named
-/// here is true.
-#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub(in crate::policy) struct Scope {
-    /// Those that come from carriers, not those that go there.
-    pub inbound: bool,
-    /// Each number by itself.
-    pub each: Option<Who>,
-    /// The words of the targets that they go to; zero for none.
-    pub to: [u64; 2],
-    /// Let in within the hours of this name, or outside of them.
-    pub when: Option<(Arc<str>, bool)>,
-}
 
 /// Which meter of a book.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -159,6 +136,17 @@ impl Rigour {
     }
 }
 
+/// A call that is let in.
+#[derive(Debug)]
+pub(in crate::policy) struct Entry {
+    /// What it holds.
+    pub hold: Hold,
+    /// What would have refused it, where that is only observed.
+    pub over: Option<UsedUp>,
+    /// Where it was counted.
+    pub counted: Counted,
+}
+
 /// A tenant's rules have named more scopes since the start than are counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::policy) struct TooManyScopes;
@@ -167,7 +155,7 @@ pub(in crate::policy) struct TooManyScopes;
 #[derive(Debug)]
 #[repr(C)]
 pub(in crate::policy) struct Book {
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
     pub(super) pages: Mutex<Pages>,
     /// Whose it is.
     name: Arc<str>,
@@ -250,7 +238,9 @@ impl Book {
     ///
     /// At the limit of scopes.
     pub(in crate::policy) fn meter(&self, scope: &Scope) -> Result<Meters, TooManyScopes> {
-        lock(&self.pages).named(scope).ok_or(TooManyScopes)
+        lock(&self.pages)
+            .named(scope, &self.shared.scopes)
+            .ok_or(TooManyScopes)
     }
 
     /// The place of what a pattern has seen, which is kept for good; `None` at the
@@ -288,16 +278,20 @@ impl Book {
         call: &Admission<'_>,
         covers: impl Fn(&Subject, &mut Claims<'r>),
         asks: impl Fn(&Subject, Mono) -> Option<Sum>,
-    ) -> Result<(Hold, Option<UsedUp>), UsedUp> {
+    ) -> Result<Entry, UsedUp> {
         let wall = call.wall;
         let day_end = call.zone.day(wall).end;
         let mut pages = lock(&self.pages);
         let moment = pages.moment(now.mono, wall, day_end);
         pages.catch_up(&moment, call.version, covers, asks);
         let over = pages.over(&moment, call)?;
-        let place = pages.take(&moment, call);
+        let (place, counted) = pages.take(&moment, call);
         drop(pages);
-        Ok((Hold(Some((Arc::clone(self), place))), over))
+        Ok(Entry {
+            hold: Hold(Some((Arc::clone(self), place))),
+            over,
+            counted,
+        })
     }
 
     /// Tells the patterns of a call to `called` that has left, if it came from the

@@ -4,12 +4,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::book::{Book, Claim, Claims, Hold, Rigour, Scope, Subject, UsedUp};
+use super::book::{Book, Claim, Claims, Hold, Rigour, Subject, UsedUp};
 use super::day::Zone;
+use super::kept::Statement;
 use super::lock;
 use super::meter::Quantity;
 use super::pages::{Moment, Pages};
 use super::purse::{Budget, Sum, Used};
+use crate::base::tally::Scope;
 use crate::base::time::{Mono, Now};
 
 /// A call that lives and asks to hold another sum.
@@ -99,11 +101,15 @@ impl Hold {
 
     /// Books what the call has cost, and has it hold `left` from now on. Where
     /// that is nothing it holds nothing any more.
-    pub(in crate::policy) fn book(&self, cost: Option<&Sum>, left: Option<&Sum>) {
-        let Some((book, call)) = &self.0 else {
-            return;
-        };
+    /// What came of it, if any budget covers the call.
+    pub(in crate::policy) fn book(
+        &self,
+        cost: Option<&Sum>,
+        left: Option<&Sum>,
+    ) -> Option<Statement> {
+        let (book, call) = self.0.as_ref()?;
         let mut pages = lock(&book.pages);
+        let places = pages.purses.places(*call);
         if let Some(cost) = cost {
             pages.purses.book(*call, cost);
         }
@@ -112,6 +118,8 @@ impl Hold {
             Some(_) => {}
             None => pages.purses.give_back(*call),
         }
+        let held = pages.purses.held(*call);
+        Statement::new(pages.resets, places, cost, held.as_ref())
     }
 }
 
@@ -184,7 +192,8 @@ impl Pages {
             let Some(budget) = claim.budget else { continue };
             let meter = self.find_or_open(claim.measure.meter, subject, moment);
             if let Some(meter) = meter {
-                self.purses.join(call, meter, budget);
+                let of = self.which(claim.measure.meter, subject, meter);
+                self.purses.join(call, (meter, of), budget);
                 self.keep(meter, budget, asks, moment);
             }
         }

@@ -1,9 +1,11 @@
 //! What one scope of a tenant's calls is measured by: how many live, when the
 //! last ones were let in, how many today.
 
+use std::cmp::Ordering;
 use std::collections::VecDeque;
 use std::fmt;
 
+use crate::base::tally::Tally;
 use crate::base::time::{Mono, Wall};
 
 /// What a cap counts.
@@ -155,6 +157,11 @@ impl Limits {
         (other.keep, other.reach) = (self.keep, self.reach);
     }
 
+    /// How many times must be remembered.
+    pub(super) fn keep(&self) -> u32 {
+        self.keep
+    }
+
     /// How many different numbers may be called a day, if that is limited.
     pub(super) fn numbers(&self) -> Option<u32> {
         (self.numbers != UNLIMITED).then_some(self.numbers)
@@ -185,6 +192,8 @@ pub(super) struct Meter {
     live: u32,
     /// Calls let in on the day that ends at `day_end`.
     today: u32,
+    /// The scope's number, where it has no other meter.
+    scope: u32,
     /// When that day ends. Only ever moves on, so that a clock set back opens
     /// no day twice.
     day_end: Wall,
@@ -201,6 +210,7 @@ impl Meter {
     pub(super) const NEW: Self = Self {
         live: 0,
         today: 0,
+        scope: 0,
         day_end: Wall::from_micros(0),
         money_until: Wall::from_micros(0),
         times: VecDeque::new(),
@@ -265,6 +275,38 @@ impl Meter {
             self.times.pop_front();
         }
         self.times.push_back(now.as_nanos());
+    }
+
+    /// Gives it the number of its scope.
+    pub(super) fn number(&mut self, scope: u32) {
+        self.scope = scope;
+    }
+
+    /// The number of its scope.
+    pub(super) fn scope(&self) -> u32 {
+        self.scope
+    }
+
+    /// Counts what was counted before a restart.
+    pub(super) fn restore(&mut self, past: &Tally) {
+        self.times.extend(past.times.iter().map(|at| at.as_nanos()));
+        self.times.make_contiguous().sort_unstable();
+        match self.day_end.cmp(&past.day_end) {
+            Ordering::Less => self.today = past.today,
+            Ordering::Equal => self.today = self.today.saturating_add(past.today),
+            Ordering::Greater => {}
+        }
+        self.day_end = self.day_end.max(past.day_end);
+    }
+
+    /// Forgets all but the calls that live.
+    pub(super) fn reset(&mut self) {
+        *self = Self {
+            live: self.live,
+            scope: self.scope,
+            money_until: self.money_until,
+            ..Self::default()
+        };
     }
 
     /// Counts a call that lives, but was let in before this meter was asked.

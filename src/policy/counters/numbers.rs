@@ -4,9 +4,7 @@ use super::meter::{Over, Quantity};
 use crate::base::time::Wall;
 use crate::policy::target::Packed;
 
-/// The most different numbers that a cap can be told to allow: so many are
-/// remembered, 8 bytes each.
-pub(in crate::policy) const NUMBERS_MAX: u32 = 10_000;
+pub(in crate::policy) use crate::base::limits::NUMBERS_PER_DAY as NUMBERS_MAX;
 
 /// The numbers of the day that ends at `day_end`.
 #[derive(Debug, Default)]
@@ -36,6 +34,21 @@ impl Numbers {
             value: value.into(),
             threshold: limit.into(),
         })
+    }
+
+    /// Notes the numbers that were called before a restart.
+    pub(super) fn restore(&mut self, past: &[u64], day_end: Wall) {
+        if day_end > self.day_end {
+            self.seen.clear();
+        }
+        if day_end >= self.day_end {
+            self.seen
+                .extend(past.iter().copied().map(Packed::from_bits));
+            self.seen.sort_unstable();
+            self.seen.dedup();
+            self.seen.truncate(NUMBERS_MAX as usize);
+        }
+        self.day_end = self.day_end.max(day_end);
     }
 
     /// Notes a number that is called on the day that ends at `day_end`.

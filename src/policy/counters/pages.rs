@@ -7,10 +7,12 @@ use smallvec::SmallVec;
 
 use super::book::{Admission, Claim, Claims, Subject, UsedUp};
 use super::day::Minute;
+use super::kept::Counted;
 use super::meter::Meter;
 use super::numbers::Numbers;
 use super::purse::{Purses, Sum};
 use super::scopes::Scopes;
+use crate::base::tally::Place as Counter;
 use crate::base::time::{Mono, Now, Wall};
 use crate::policy::numbering::{Class, Country};
 use crate::policy::target::{Destination, Packed};
@@ -117,6 +119,8 @@ pub(super) struct Pages {
     more: BTreeMap<u32, Vec<u32>>,
     /// What calls cost.
     pub(super) purses: Purses,
+    /// How often all of it was reset.
+    pub(super) resets: u64,
 }
 
 impl Pages {
@@ -199,36 +203,52 @@ impl Pages {
         })
     }
 
-    /// Counts a call under all its claims; the place of its record.
-    pub(super) fn take(&mut self, moment: &Moment, call: &Admission<'_>) -> u32 {
-        let at = self.free.pop().unwrap_or_else(|| {
-            self.calls.push(Place::Free);
-            u32::try_from(self.calls.len() - 1).unwrap_or(u32::MAX)
-        });
-        let mut meters = [NOWHERE; INLINE];
-        let mut free = meters.iter_mut();
+    /// Counts a call under all its claims: the place of its record, and where it is
+    /// counted.
+    pub(super) fn take(&mut self, moment: &Moment, call: &Admission<'_>) -> (u32, Counted) {
+        let subject = &call.subject;
+        let at = self.record(moment.mono, call);
+        let mut counted = Counted::new(moment, subject, self.resets);
         for claim in call.claims {
-            let place = self.find_or_open(claim.measure.meter, &call.subject, moment);
+            let measure = claim.measure;
+            let place = self.find_or_open(measure.meter, subject, moment);
             let meter = place.and_then(|at| self.meters.get_mut(at as usize));
             let (Some(place), Some(meter)) = (place, meter) else {
                 continue;
             };
-            let limits = &claim.measure.limits;
-            if !claim.measure.twin {
+            let limits = &measure.limits;
+            if !measure.twin {
                 meter.take(limits, moment.mono, moment.wall, moment.day_end);
             }
-            if limits.numbers().is_some() {
+            let numbers = limits.numbers().is_some();
+            if numbers {
                 let numbers = self.numbers.entry(place).or_default();
-                numbers.take(call.subject.to.digits, moment.wall, moment.day_end);
+                numbers.take(subject.to.digits, moment.wall, moment.day_end);
             }
-            if claim.measure.twin {
-                continue;
-            }
-            match free.next() {
-                Some(slot) => *slot = place,
-                None => self.more.entry(at).or_default().push(place),
+            let (scope, which) = self.which(measure.meter, subject, place);
+            counted.add(Counter {
+                scope,
+                which,
+                keep: limits.keep(),
+                numbers,
+                ..Counter::default()
+            });
+            if !measure.twin {
+                self.note(at, place);
             }
         }
+        if let Some(asks) = &call.asks {
+            self.hold_money(at, subject, call.claims, asks, moment);
+        }
+        (at, counted)
+    }
+
+    /// Records a call that lives from `since` on, and holds no place yet.
+    pub(super) fn record(&mut self, since: Mono, call: &Admission<'_>) -> u32 {
+        let at = self.free.pop().unwrap_or_else(|| {
+            self.calls.push(Place::Free);
+            u32::try_from(self.calls.len() - 1).unwrap_or(u32::MAX)
+        });
         let Subject {
             to,
             caller,
@@ -240,8 +260,8 @@ impl Pages {
                 called: to.digits,
                 caller,
                 version: short(call.version),
-                since: u32::try_from(moment.mono.as_nanos() / SECOND).unwrap_or(u32::MAX),
-                meters,
+                since: u32::try_from(since.as_nanos() / SECOND).unwrap_or(u32::MAX),
+                meters: [NOWHERE; INLINE],
                 minute,
                 inbound,
                 country: to.country,
@@ -249,10 +269,18 @@ impl Pages {
                 left: false,
             });
         }
-        if let Some(asks) = &call.asks {
-            self.hold_money(at, &call.subject, call.claims, asks, moment);
-        }
         at
+    }
+
+    /// Notes that the call recorded at `at` holds a place in a meter.
+    fn note(&mut self, at: u32, meter: u32) {
+        let Some(Place::Call(live)) = self.calls.get_mut(at as usize) else {
+            return;
+        };
+        match live.meters.iter_mut().find(|slot| **slot == NOWHERE) {
+            Some(slot) => *slot = meter,
+            None => self.more.entry(at).or_default().push(meter),
+        }
     }
 
     /// The call recorded at `at`, which has left, gives back its money, too.
@@ -296,7 +324,7 @@ impl Pages {
     }
 
     /// Has the call recorded at `at` hold a place in a meter, if it holds none there.
-    fn join(&mut self, at: u32, place: u32) {
+    pub(super) fn join(&mut self, at: u32, place: u32) {
         let (call, meter) = (
             self.calls.get_mut(at as usize),
             self.meters.get_mut(place as usize),
@@ -309,10 +337,7 @@ impl Pages {
             return;
         }
         meter.join();
-        match live.meters.iter_mut().find(|slot| **slot == NOWHERE) {
-            Some(slot) => *slot = place,
-            None => self.more.entry(at).or_default().push(place),
-        }
+        self.note(at, place);
     }
 
     /// Counts the calls that live under the claims of newer rules, where those
@@ -388,6 +413,9 @@ impl Pages {
     /// Whether nothing in here matters any more.
     pub(super) fn is_at_rest(&self, now: Now) -> bool {
         let mut meters = self.meters.iter();
-        self.live() == 0 && meters.all(|meter| meter.is_at_rest(now.mono, now.wall))
+        // What follows a reset would be taken for what was before it.
+        self.resets == 0
+            && self.live() == 0
+            && meters.all(|meter| meter.is_at_rest(now.mono, now.wall))
     }
 }

@@ -7,6 +7,7 @@ use smallvec::SmallVec;
 
 use super::day::Dates;
 use super::meter::{Over, Quantity};
+use crate::base::tally::{Place, Tally as Past, Which, month_of};
 use crate::policy::money::Money;
 
 /// How much money calls may cost in one scope.
@@ -62,28 +63,13 @@ impl Window {
     fn periods(self, dates: Dates) -> (i32, i32) {
         match self {
             Self::Day => (dates.first, dates.last),
-            Self::Month => (month(dates.first), month(dates.last)),
+            Self::Month => (month_of(dates.first), month_of(dates.last)),
         }
     }
 
     /// How many periods behind the present one are kept: a clock that is set back
     /// a little, over midnight, must not find an empty day.
     const KEPT: i32 = 1;
-}
-
-/// The month that a day is in, counted from the year 0. Days are counted from
-/// 1970-01-01, in the Gregorian calendar.
-fn month(day: i32) -> i32 {
-    // Years from March to February, in cycles of 400 years: leap days come last.
-    let day = i64::from(day) + 719_468;
-    let cycle = day.div_euclid(146_097);
-    let of_cycle = day.rem_euclid(146_097);
-    let year = (of_cycle - of_cycle / 1_460 + of_cycle / 36_524 - of_cycle / 146_096) / 365;
-    let of_year = of_cycle - (365 * year + year / 4 - year / 100);
-    // Counted from March; 153 days in five months.
-    let month = (5 * of_year + 2) / 153;
-    let months = (cycle * 400 + year) * 12 + month + 2;
-    i32::try_from(months).unwrap_or(i32::MAX)
 }
 
 /// One period's money.
@@ -102,6 +88,8 @@ struct Tally {
 /// looks at any more are dropped.
 #[derive(Debug)]
 struct Purse {
+    /// Whose: a scope by its number, and which of its meters.
+    of: (u32, Which),
     window: Window,
     tallies: SmallVec<[Tally; 2]>,
 }
@@ -132,25 +120,36 @@ impl Purse {
     fn change(&mut self, dates: Dates, mut change: impl FnMut(&mut Tally)) {
         let (first, last) = self.window.periods(dates);
         for period in first..=last {
-            let at = match self.tallies.iter().position(|it| it.period == period) {
-                Some(at) => at,
-                None => {
-                    let kept = first - Window::KEPT;
-                    let matters = |it: &mut Tally| it.calls > 0 || it.period >= kept;
-                    self.tallies.retain(matters);
-                    self.tallies.push(Tally {
-                        period,
-                        booked: Money::ZERO,
-                        held: Money::ZERO,
-                        calls: 0,
-                    });
-                    self.tallies.len() - 1
-                }
-            };
-            if let Some(tally) = self.tallies.get_mut(at) {
-                change(tally);
-            }
+            self.of_period(period, first - Window::KEPT, &mut change);
         }
+    }
+
+    /// Changes one period's money. Of others those from `kept` on stay.
+    fn of_period(&mut self, period: i32, kept: i32, change: impl FnOnce(&mut Tally)) {
+        let at = match self.tallies.iter().position(|it| it.period == period) {
+            Some(at) => at,
+            None => {
+                let matters = |it: &mut Tally| it.calls > 0 || it.period >= kept;
+                self.tallies.retain(matters);
+                self.tallies.push(Tally {
+                    period,
+                    booked: Money::ZERO,
+                    held: Money::ZERO,
+                    calls: 0,
+                });
+                self.tallies.len() - 1
+            }
+        };
+        if let Some(tally) = self.tallies.get_mut(at) {
+            change(tally);
+        }
+    }
+
+    /// Adds to what was booked in a period.
+    fn add(&mut self, period: i32, money: Money) {
+        self.of_period(period, period - Window::KEPT, |tally| {
+            tally.booked = tally.booked.saturating_add(money);
+        });
     }
 
     fn hold(&mut self, sum: &Sum) {
@@ -197,10 +196,11 @@ impl Purses {
         Some((at, self.all.get(at as usize)?))
     }
 
-    fn find_or_open(&mut self, meter: u32, window: Window) -> u32 {
+    fn find_or_open(&mut self, meter: u32, of: (u32, Which), window: Window) -> u32 {
         let (all, spare) = (&mut self.all, &mut self.spare);
         *self.by_meter.entry((meter, window)).or_insert_with(|| {
             let fresh = Purse {
+                of,
                 window,
                 tallies: SmallVec::new(),
             };
@@ -292,9 +292,9 @@ impl Purses {
 
     /// Has `call` hold what it holds in this budget of a meter, too, if it does
     /// not yet.
-    pub(super) fn join(&mut self, call: u32, meter: u32, budget: &Budget) {
+    pub(super) fn join(&mut self, call: u32, (meter, of): (u32, (u32, Which)), budget: &Budget) {
         for (window, _) in Window::of(budget) {
-            let at = self.find_or_open(meter, window);
+            let at = self.find_or_open(meter, of, window);
             let lease = self.leases.get_mut(call as usize).and_then(Option::as_mut);
             let (Some(lease), Some(purse)) = (lease, self.all.get_mut(at as usize)) else {
                 continue;
@@ -304,6 +304,42 @@ impl Purses {
                 lease.purses.push(at);
             }
         }
+    }
+
+    /// Where a call holds money; nowhere if it is in no purse.
+    pub(super) fn places(&self, call: u32) -> SmallVec<[Place; 4]> {
+        let lease = self.lease(Some(call)).into_iter();
+        let purses = lease.flat_map(|lease| &lease.purses);
+        let purses = purses.filter_map(|at| self.all.get(*at as usize));
+        let place = |purse: &Purse| Place {
+            scope: purse.of.0,
+            which: purse.of.1,
+            day: purse.window == Window::Day,
+            month: purse.window == Window::Month,
+            ..Place::default()
+        };
+        purses.map(place).collect()
+    }
+
+    /// Books what was booked in a meter's purses before a restart.
+    pub(super) fn restore(&mut self, meter: u32, of: (u32, Which), past: &Past) {
+        for (window, periods) in [(Window::Day, &past.days), (Window::Month, &past.months)] {
+            if periods.is_empty() {
+                continue;
+            }
+            let at = self.find_or_open(meter, of, window);
+            for (&period, &money) in periods {
+                if let Some(purse) = self.all.get_mut(at as usize) {
+                    purse.add(period, Money::from_millionths(money));
+                }
+            }
+        }
+    }
+
+    /// Forgets what was booked, and nothing of what is held.
+    pub(super) fn reset(&mut self) {
+        let tallies = self.all.iter_mut().flat_map(|it| &mut it.tallies);
+        tallies.for_each(|tally| tally.booked = Money::ZERO);
     }
 
     /// Books what a call has cost where it holds anything.
@@ -341,7 +377,7 @@ impl Purses {
     pub(super) fn used(&self, meter: u32, quantity: Quantity, day: i32) -> Option<Used> {
         let (window, period) = match quantity {
             Quantity::MoneyPerDay => (Window::Day, day),
-            _ => (Window::Month, month(day)),
+            _ => (Window::Month, month_of(day)),
         };
         let (_, purse) = self.find(meter, window)?;
         let tally = purse.of(period);

@@ -1,11 +1,13 @@
 //! Which meter counts a call: one a scope, or one a number.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use super::book::{Meters, Scope, Subject};
+use super::book::{Meters, Subject};
 use super::meter::Meter;
 use super::pages::{Moment, Pages};
+use crate::base::tally::{Scope, Which};
 use crate::base::time::Mono;
 use crate::policy::target::Packed;
 
@@ -26,13 +28,24 @@ const SEARCH_EVERY: Duration = Duration::from_secs(1);
 /// The meter, or the family of meters, of each scope that rules name.
 #[derive(Debug, Default)]
 pub(super) struct Scopes {
-    places: BTreeMap<Scope, u32>,
+    places: BTreeMap<Scope, Named>,
     families: Vec<Family>,
+}
+
+/// Where a scope is counted.
+#[derive(Clone, Copy, Debug)]
+struct Named {
+    /// The place of its meter, or of its family.
+    place: u32,
+    /// The scope's number: no other scope of any book has it.
+    number: u32,
 }
 
 /// The meters of one scope that counts each number by itself.
 #[derive(Debug, Default)]
 struct Family {
+    /// The scope's number.
+    number: u32,
     /// Ordered, not hashed: the numbers are chosen by whoever dials.
     keys: BTreeMap<(Packed, Packed), u32>,
     /// The meter that all numbers share for which there is no room.
@@ -42,17 +55,20 @@ struct Family {
 }
 
 impl Pages {
-    /// The meter or meters of a scope; `None` at the limit.
-    pub(super) fn named(&mut self, scope: &Scope) -> Option<Meters> {
+    /// The meter or meters of a scope; `None` at the limit. `numbers` says how many
+    /// scopes have a number.
+    pub(super) fn named(&mut self, scope: &Scope, numbers: &AtomicU32) -> Option<Meters> {
         let place = match self.scopes.places.get(scope) {
-            Some(&place) => place,
+            Some(named) => named.place,
             None if self.scopes.places.len() >= SCOPES_MAX => return None,
             None => {
+                let number = numbers.fetch_add(1, Ordering::Relaxed);
                 let place = match scope.each {
-                    None => self.open()?,
-                    Some(_) => self.open_family()?,
+                    None => self.open_named(number)?,
+                    Some(_) => self.open_family(number)?,
                 };
-                self.scopes.places.insert(scope.clone(), place);
+                let named = Named { place, number };
+                self.scopes.places.insert(scope.clone(), named);
                 place
             }
         };
@@ -62,18 +78,97 @@ impl Pages {
         })
     }
 
-    fn open_family(&mut self) -> Option<u32> {
+    fn open_named(&mut self, number: u32) -> Option<u32> {
+        let place = self.open()?;
+        if let Some(meter) = self.meters.get_mut(place as usize) {
+            meter.number(number);
+        }
+        Some(place)
+    }
+
+    fn open_family(&mut self, number: u32) -> Option<u32> {
         if self.scopes.families.len() >= FAMILIES_MAX {
             return None;
         }
-        self.scopes.families.push(Family::default());
+        self.scopes.families.push(Family {
+            number,
+            ..Family::default()
+        });
         u32::try_from(self.scopes.families.len() - 1).ok()
+    }
+
+    /// The scope with this number.
+    pub(super) fn scope(&self, number: u32) -> Option<&Scope> {
+        let mut places = self.scopes.places.iter();
+        let found = places.find(|(_, named)| named.number == number);
+        found.map(|(scope, _)| scope)
+    }
+
+    /// The number of a scope.
+    pub(super) fn number_of(&self, scope: &Scope) -> Option<u32> {
+        self.scopes.places.get(scope).map(|named| named.number)
+    }
+
+    /// The scope of a claim, by its number, and which of its meters `place` is.
+    pub(super) fn which(&self, meter: Meters, subject: &Subject, place: u32) -> (u32, Which) {
+        let (family, who) = match meter {
+            Meters::Fixed(place) => {
+                let meter = self.meters.get(place as usize);
+                return (meter.map_or(0, Meter::scope), Which::Whole);
+            }
+            Meters::Each(family, who) => (family, who),
+        };
+        let Some(family) = self.scopes.families.get(family as usize) else {
+            return (0, Which::Whole);
+        };
+        let (caller, called) = subject.key(who);
+        let which = match family.shared == Some(place) {
+            true => Which::Shared,
+            false => Which::Own(caller.bits(), called.bits()),
+        };
+        (family.number, which)
+    }
+
+    /// The meter that was one of a scope's before a restart. Where numbers have no
+    /// room any more it is the one that they share.
+    pub(super) fn place_of(
+        &mut self,
+        scope: &Scope,
+        which: Which,
+        numbers: &AtomicU32,
+    ) -> Option<u32> {
+        let at = match self.named(scope, numbers)? {
+            Meters::Fixed(place) => return Some(place),
+            Meters::Each(family, _) => family as usize,
+        };
+        let family = self.scopes.families.get(at)?;
+        let key = match which {
+            Which::Own(caller, called) => {
+                let key = (Packed::from_bits(caller), Packed::from_bits(called));
+                if let Some(&place) = family.keys.get(&key) {
+                    return Some(place);
+                }
+                (family.keys.len() < KEYS_MAX).then_some(key)
+            }
+            Which::Whole | Which::Shared => None,
+        };
+        if let (None, Some(shared)) = (key, family.shared) {
+            return Some(shared);
+        }
+        let place = self.open()?;
+        let family = self.scopes.families.get_mut(at)?;
+        match key {
+            Some(key) => _ = family.keys.insert(key, place),
+            None => family.shared = Some(place),
+        }
+        Some(place)
     }
 
     /// The meter of a scope in which there is one, if rules ever named it.
     pub(super) fn known(&self, scope: &Scope) -> Option<u32> {
         let one = scope.each.is_none();
-        self.scopes.places.get(scope).copied().filter(|_| one)
+        let named = self.scopes.places.get(scope).filter(|_| one);
+        named.map(|it| it.place)
     }
 
     /// The meter of a claim, if there is one yet.

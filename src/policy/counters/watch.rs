@@ -37,12 +37,24 @@ pub(in crate::policy) enum Sign {
     Refusals,
 }
 
+/// What follows from a pattern.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(in crate::policy) enum Then {
+    /// It is told.
+    Alert,
+    /// The calls that would make it are refused, and not looked at any more: as many
+    /// as do not make it yet go within its time.
+    Cap,
+    /// All that makes it is refused, for as long as it is tried again.
+    Refuse,
+}
+
 /// What tells a pattern's state from another's.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(in crate::policy) struct PatternKey {
     pub sign: Sign,
-    /// Whether it refuses.
-    pub refuse: bool,
+    /// What follows from it.
+    pub then: Then,
     /// The hours' name, and whether outside of them.
     pub when: Option<(Arc<str>, bool)>,
     /// The target's word.
@@ -189,24 +201,33 @@ impl Watch {
         self.latest = self.latest.max(now);
         let now = self.latest;
         let state = self.states.get_mut(place as usize)?;
-        let keep = state.keep;
+        let (keep, caps) = (state.keep, state.key.then == Then::Cap);
         let track = match seen.how {
             How::Look => state.find(seen.key)?,
             _ => state.find_or_open(seen.key, now),
         };
-        match seen.how {
-            How::Look => {}
-            How::Each => track.add(now, keep, None),
-            How::Different(what) => track.add(now, keep, Some(what)),
+        let what = match seen.how {
+            How::Look => None,
+            How::Each => Some(None),
+            How::Different(what) => Some(Some(what)),
             How::First => {
                 let first = *track.first.get_or_insert(now.as_nanos());
                 if !is_within(first, now, within) {
                     return None;
                 }
-                track.add(now, keep, None);
+                Some(None)
             }
-        }
-        let value = track.value(now, within);
+        };
+        let value = match what {
+            None => track.value(now, within),
+            Some(what) => {
+                let value = track.with(now, within, what);
+                if !caps || value < count {
+                    track.add(now, keep, what);
+                }
+                value.min(keep)
+            }
+        };
         if value < count {
             return None;
         }
@@ -281,6 +302,14 @@ impl Track {
             self.sights.pop_front();
         }
         self.sights.push_back((now.as_nanos(), what.unwrap_or(0)));
+    }
+
+    /// How many sights there would be with one more.
+    fn with(&self, now: Mono, within: u64, what: Option<u64>) -> u32 {
+        let others = self.sights.iter().rev();
+        let others = others.take_while(|(time, _)| is_within(*time, now, within));
+        let others = others.filter(|(_, other)| what.is_none_or(|it| it != *other));
+        u32::try_from(others.count() + 1).unwrap_or(u32::MAX)
     }
 
     fn value(&self, now: Mono, within: u64) -> u32 {

@@ -14,6 +14,14 @@ pub(in crate::policy) struct MainFile<'t> {
     pub policies: Option<At<&'t str>>,
     /// `ledger.directory`
     pub ledger: Option<At<&'t str>>,
+    /// `ledger.durability` is "disk".
+    pub to_disk: bool,
+    /// `ledger.segment_megabytes`
+    pub segment_megabytes: Option<At<u64>>,
+    /// `ledger.keep_days`
+    pub keep_days: Option<At<u64>>,
+    /// `ledger.keep_gigabytes`
+    pub keep_gigabytes: Option<At<u64>>,
     /// `admin.address`
     pub admin: Option<At<&'t str>>,
     /// `admin.socket`
@@ -80,8 +88,11 @@ pub(in crate::policy) fn main_file<'t>(
     if let Some(mut ledger) = root.table("ledger", "[ledger]", faults) {
         file.ledger = ledger.text("directory", faults);
         ledger.required("directory", file.ledger, "\"var/ledger\"", faults);
+        file.segment_megabytes = ledger.count("segment_megabytes", faults);
+        file.keep_days = ledger.count("keep_days", faults);
+        file.keep_gigabytes = ledger.count("keep_gigabytes", faults);
         if let Some(durability) = ledger.text("durability", faults) {
-            durability_is_known(durability, faults);
+            file.to_disk = is_disk(durability, faults);
         }
         ledger.close(faults);
     }
@@ -129,17 +140,18 @@ fn carrier_table<'t>(mut fields: Fields<'t>, faults: &mut Faults<'_>) -> Carrier
     table
 }
 
-/// `durability` says when a record counts as written.
-fn durability_is_known(durability: At<&str>, faults: &mut Faults<'_>) {
+/// `durability` says when a record counts as written: whether on the disk only.
+fn is_disk(durability: At<&str>, faults: &mut Faults<'_>) -> bool {
     match durability.value {
-        "process" => {}
-        "disk" => faults.pending(durability.place, "`durability = \"disk\"` in [ledger]"),
+        "process" => false,
+        "disk" => true,
         other => {
             let fault = Fault::error(format!("`{other}` is no durability"));
             faults.add(
                 durability.place,
                 fault.help("write \"process\" or \"disk\""),
             );
+            false
         }
     }
 }

@@ -123,6 +123,9 @@ fn emergency_and_services(
 ) {
     if let Some(mut fields) = root.table("emergency", "[emergency]", faults) {
         let numbers = fields.texts("numbers", faults);
+        if let (true, Some(place)) = (numbers.is_empty(), fields.place_of("numbers")) {
+            places.text("emergency.numbers", At::new("", place));
+        }
         spec.emergency_numbers = places.texts("emergency.numbers", numbers);
         if let Some(urns) = fields.table("urn", "[emergency.urn]", faults) {
             spec.emergency_urns = places.named("emergency.urn", urns.named_texts(faults));

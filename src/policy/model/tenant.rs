@@ -23,6 +23,8 @@ pub(in crate::policy) struct TenantFile<'t> {
     pub mode: Option<At<&'t str>>,
     /// `carriers`
     pub carriers: Vec<At<&'t str>>,
+    /// Where that stands, if it is there.
+    pub carriers_place: Option<Place>,
     /// `identify.sources`
     pub sources: Vec<At<&'t str>>,
     /// `[callers]`
@@ -168,6 +170,7 @@ pub(in crate::policy) fn tenant_file<'t>(
         unpriced: root.flag("unpriced", faults),
         time_zone,
         mode: root.text("mode", faults),
+        carriers_place: root.place_of("carriers"),
         carriers: root.texts("carriers", faults),
         sources: Vec::new(),
         callers: CallersTable::default(),

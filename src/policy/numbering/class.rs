@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-/// The class of a number, as rules and tariffs name it.
+/// The class of a number, as rules and tariffs name it. The journal knows classes by
+/// their place here: a new one comes last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Class {
@@ -88,6 +89,11 @@ impl Class {
             Self::ServiceForwarding => "service.forwarding",
             Self::Unassigned => "unassigned",
         }
+    }
+
+    /// The class at this place of [`Class::ALL`].
+    pub(in crate::policy) fn at(place: u8) -> Option<Self> {
+        Self::ALL.get(usize::from(place)).copied()
     }
 
     /// Whether a country, `international` and `any` cover it; every other class

@@ -1,6 +1,7 @@
 //! Checks a plan as written, and makes it ready to read with.
 
 use super::{Lead, Meaning, Plan, PlanFault, PlanSpec, Urn, urn};
+use crate::policy::diagnostic::nearest;
 use crate::policy::number::Kind;
 use crate::policy::numbering::{Class, Country, Numbering};
 use crate::policy::prefix::TrieBuilder;
@@ -206,12 +207,8 @@ impl<'s> Checking<'s> {
             }
             if !spec.emergency_numbers.contains(number) {
                 let help = "write one of emergency.numbers, or add it there";
-                self.fault(
-                    URN,
-                    name,
-                    "its number is no emergency number of the plan",
-                    help,
-                );
+                let message = format!("\"{number}\" is no emergency number of the plan");
+                self.fault(URN, number, &message, help);
             }
         }
         if spec.emergency_numbers.len() > 1 && !spec.emergency_urns.contains_key("sos") {
@@ -232,12 +229,11 @@ impl<'s> Checking<'s> {
                     let all = Class::ALL.into_iter().filter(|class| class.is_service());
                     let all: Vec<_> = all.map(Class::as_str).collect();
                     let message = format!("\"{name}\" is no class of short codes");
-                    self.fault(
-                        SERVICES,
-                        code,
-                        &message,
-                        &format!("one of {}", all.join(", ")),
-                    );
+                    let help = match nearest(name, all.iter().copied()) {
+                        Some(word) => format!("did you mean \"{word}\"?"),
+                        None => format!("one of {}", all.join(", ")),
+                    };
+                    self.fault(SERVICES, name, &message, &help);
                 }
             }
         }

@@ -194,7 +194,9 @@ impl Reader<'_, '_> {
         if cells.len() != heading.width {
             let (cells, expected) = (cells.len(), heading.width);
             let fault = Fault::error(format!("{cells} cells, where the heading has {expected}"));
-            self.add(whole, fault);
+            let help = "each row has a cell for each column, empty or not: commas stand between \
+                        them, and points in amounts";
+            self.add(whole, fault.help(help));
             return None;
         }
         let cell = |column: &'static str| Named {
@@ -278,9 +280,13 @@ impl Reader<'_, '_> {
 
     fn currency(&mut self, named: Named<'_>) -> Option<Currency> {
         let place = self.place(named.cell.span());
-        let Some(currency) = Currency::parse(named.cell.text) else {
-            let help = "a currency is its three letters, as in ISO 4217: \"JPY\"";
-            self.wrong(named, help);
+        let currency = Currency::parse(named.cell.text).filter(|it| it.is_in_use());
+        let Some(currency) = currency else {
+            let help = match Currency::nearest(named.cell.text) {
+                Some(meant) => format!("did you mean {meant}? Write the letters of ISO 4217"),
+                None => "a currency is its three letters, as in ISO 4217: \"JPY\"".to_owned(),
+            };
+            self.wrong(named, &help);
             return None;
         };
         let (first, at) = *self.currency.get_or_insert((currency, place));

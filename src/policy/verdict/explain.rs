@@ -6,7 +6,8 @@ use super::{Decision, LONGEST_EMERGENCY, LONGEST_EMERGENCY_RING, seconds};
 use crate::base::time::Wall;
 use crate::policy::counters::{Claims, Minute, Subject};
 use crate::policy::facts::Facts;
-use crate::policy::money::{Currency, Money};
+use crate::policy::lease::Rate;
+use crate::policy::money::{Amount, Currency, Money};
 use crate::policy::number::Number;
 use crate::policy::numbering::{Class, Country};
 use crate::policy::plan::Step;
@@ -24,6 +25,9 @@ pub struct Explanation {
     pub steps: Vec<Step>,
     /// What it costs; none where nothing says so, and for an emergency.
     pub price: Option<Priced>,
+    /// What its budgets must have free for it to be let in; none if there are none,
+    /// or nothing says what it costs.
+    pub reserve: Option<Amount>,
     /// The caps that it counts under; none for an emergency and for what has no
     /// number.
     pub caps: Vec<RuleId>,
@@ -55,6 +59,7 @@ impl RuleSet {
             sort: None,
             steps: Vec::new(),
             price: None,
+            reserve: None,
             caps: Vec::new(),
             longest_call: LONGEST_EMERGENCY,
             longest_ring: LONGEST_EMERGENCY_RING,
@@ -94,6 +99,16 @@ impl RuleSet {
         }
         explanation.longest_call = seconds(longest.call);
         explanation.longest_ring = seconds(longest.ring);
+        let price = self.price_to(tenancy.lane, &subject.to);
+        let price = price.filter(|_| claims.iter().any(|claim| claim.budget.is_some()));
+        explanation.reserve = price.map(|price| {
+            let (zone, wall) = (tenancy.zone, at);
+            let rate = Rate { price, zone, wall };
+            Amount {
+                currency: price.currency(),
+                money: Self::least(&rate, seconds(longest.ring), at),
+            }
+        });
         explanation
     }
 

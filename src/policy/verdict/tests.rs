@@ -6,7 +6,7 @@ use jiff::tz::TimeZoneDatabase;
 
 use super::*;
 use crate::base::time::{Mono, Wall};
-use crate::policy::{Counters, Inbound, InboundFacts, Options, Source, Sources, compile};
+use crate::policy::{Blocks, Counters, Inbound, InboundFacts, Options, Source, Sources, compile};
 use crate::sip::name_addr::NameAddr;
 use crate::sip::uri::Uri;
 
@@ -375,7 +375,7 @@ fn inbound_calls_go_to_whose_number_is_called() {
     );
     let beta = beta.replace("default = \"+81335570000\"", "default = \"+442079460000\"");
     let rules = set(&counters, &[ACME, &beta]);
-    let to = |uri: &str| match rules.judge_inbound(&inbound(uri, OWN), now(0)) {
+    let to = |uri: &str| match rules.judge_inbound(&inbound(uri, OWN), &Blocks::default(), now(0)) {
         Inbound::Deliver(it) => {
             it.hold.release(now(1));
             format!("{} {} {}", it.tenant.0, it.number, it.to.address)

@@ -8,7 +8,7 @@ const STATES: [State; 4] = [
     State::Completed,
     State::Accepted,
 ];
-const EVENTS: [Event; 7] = [
+const EVENTS: [Event; 8] = [
     Event::Provisional,
     Event::Success,
     Event::Failure,
@@ -16,6 +16,7 @@ const EVENTS: [Event; 7] = [
     Event::Resend,
     Event::End,
     Event::SendFailed,
+    Event::NeverLeft,
 ];
 
 fn after(seconds: u64) -> Clock {
@@ -69,7 +70,7 @@ fn figure(state: State, event: Event) -> Option<(State, Todo)> {
                 },
             )
         }
-        (S::Calling, E::SendFailed) => (S::Calling, Todo::over(Over::Failed)),
+        (S::Calling, E::SendFailed | E::NeverLeft) => (S::Calling, Todo::over(Over::Failed)),
         (S::Calling | S::Proceeding, E::End) => (state, Todo::over(Over::TimedOut)),
         (S::Proceeding, E::Provisional) => (state, Todo::pass(Pass::First)),
         (S::Proceeding, E::Cancel) => {

@@ -52,6 +52,7 @@ enum Event {
     Response(u16),
     Timer(Which),
     SendFailed,
+    NeverLeft,
 }
 
 impl Machine {
@@ -75,6 +76,7 @@ impl Machine {
                     Event::Timer(Which::Resend) => InviteEvent::Resend,
                     Event::Timer(Which::End) => InviteEvent::End,
                     Event::SendFailed => InviteEvent::SendFailed,
+                    Event::NeverLeft => InviteEvent::NeverLeft,
                 };
                 machine.step(event, timers, reliable)
             }
@@ -84,7 +86,7 @@ impl Machine {
                     Event::Response(200..) => OtherEvent::Final,
                     Event::Timer(Which::Resend) => OtherEvent::Resend,
                     Event::Timer(Which::End) => OtherEvent::End,
-                    Event::SendFailed => OtherEvent::SendFailed,
+                    Event::SendFailed | Event::NeverLeft => OtherEvent::SendFailed,
                 };
                 machine.step(event, timers, reliable)
             }
@@ -113,6 +115,28 @@ impl<U: Copy> Table<U> {
     ) -> Option<ClientKey> {
         let id = client_id(branch, method);
         self.start_client(now, id, flow, method, packet, Some(owner), out)
+    }
+
+    /// Takes up an INVITE that was sent before a restart: nothing is sent, and it
+    /// waits for what comes, or for [`Table::cancel`]. `packet` is what a CANCEL or
+    /// an ACK is made from. `None` as for [`Table::request`].
+    pub fn resume_invite(
+        &mut self,
+        flow: Flow,
+        branch: Token,
+        packet: Packet,
+        owner: U,
+    ) -> Option<ClientKey> {
+        self.insert_client(Client {
+            id: client_id(branch, Method::Invite),
+            flow,
+            machine: Machine::Invite(InviteClient::resumed()),
+            method: Method::Invite,
+            owner: Some(owner),
+            packet: Some(packet),
+            reason: None,
+            clocks: Clocks::default(),
+        })
     }
 
     #[expect(
@@ -236,6 +260,10 @@ impl<U: Copy> Table<U> {
     /// A step for a failure, in which nothing is sent.
     pub(super) fn client_send_failed(&mut self, now: Mono, key: ClientKey) -> Option<Over> {
         self.step_client(now, key, Event::SendFailed, &mut Vec::new())
+    }
+
+    pub(super) fn client_never_left(&mut self, now: Mono, key: ClientKey) -> Option<Over> {
+        self.step_client(now, key, Event::NeverLeft, &mut Vec::new())
     }
 
     fn step_client(

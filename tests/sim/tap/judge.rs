@@ -142,17 +142,21 @@ impl Tap {
         if merged == Some(true) {
             return Err("it is a merged request");
         }
+        let closed = turn.gate.closed(turn.now, plan);
         if plan.inbound {
             return match plan.own {
-                _ if turn.draining => Err("the core drains"),
+                _ if turn.gate.draining => Err("the core drains"),
+                true if closed.is_some() => Err("it is blocked"),
                 true if merged.is_some() => Ok(Verdict::Either),
                 true => Ok(Verdict::Pass),
                 false => Err("nobody has that number"),
             };
         }
         if plan.dial.group == Group::Emergency {
-            if turn.draining {
-                turn.seen.note(Met::EmergencyInDrain);
+            match turn.gate.block {
+                _ if turn.gate.draining => turn.seen.note(Met::EmergencyInDrain),
+                Some(_) => turn.seen.note(Met::EmergencyInBlock),
+                None => {}
             }
             let tenant = &turn.rules.tenants[usize::from(plan.tenant)];
             if self.caps(turn, plan, &tenant.clone()) == Verdict::Refuse {
@@ -164,9 +168,12 @@ impl Tap {
                 Verdict::Pass
             });
         }
-        if turn.draining {
-            turn.seen.note(Met::RefusedInDrain);
-            return Err("the core drains");
+        if let Some(why) = closed {
+            turn.seen.note(match turn.gate.draining {
+                true => Met::RefusedInDrain,
+                false => Met::RefusedByBlock,
+            });
+            return Err(why);
         }
         let tenant = turn.rules.tenants[usize::from(plan.tenant)].clone();
         if plan.dial.canonical.is_empty() {

@@ -19,6 +19,7 @@ pub use records::{Records, Written};
 pub use shape::{CARRIER_MARK, PBX_MARK};
 
 use crate::bill::Bill;
+use crate::block::Gate;
 use crate::link::Nanos;
 use crate::peer::{Map, Peers};
 use crate::rules::Rules;
@@ -174,7 +175,7 @@ pub struct Turn<'a> {
     pub now: Nanos,
     pub shard: u8,
     pub rules: &'a Rules,
-    pub draining: bool,
+    pub gate: Gate,
     /// The calendar day of the tenants.
     pub day: i64,
     pub shards: &'a dyn Fn(&[u8]) -> u8,
@@ -464,18 +465,6 @@ impl Tap {
             route: 0,
         });
         self.legs[leg].dialogs.len() - 1
-    }
-
-    /// Remembers where a peer wants to be reached.
-    fn learn_contact(&mut self, leg: Id, dialog: usize, wire: &Wire) {
-        if wire.contact.is_empty() {
-            return;
-        }
-        let hash = tag_hash(wire, wire.contact);
-        let contacts = &mut self.legs[leg].dialogs[dialog].contacts;
-        if contacts[0] != hash {
-            *contacts = [hash, contacts[0], contacts[1]];
-        }
     }
 }
 

@@ -9,6 +9,18 @@ use crate::seen::Met;
 use crate::wire::{Method, Wire};
 
 impl Tap {
+    /// Remembers where a peer wants to be reached.
+    pub(super) fn learn_contact(&mut self, leg: Id, dialog: usize, wire: &Wire) {
+        if wire.contact.is_empty() {
+            return;
+        }
+        let hash = tag_hash(wire, wire.contact);
+        let contacts = &mut self.legs[leg].dialogs[dialog].contacts;
+        if contacts[0] != hash {
+            *contacts = [hash, contacts[0], contacts[1]];
+        }
+    }
+
     pub(super) fn request_in(
         &mut self,
         turn: &mut Turn<'_>,

@@ -311,8 +311,8 @@ fn a_pattern_has_the_keys_of_its_kind() {
     assert_has(&of("kind = \"refusals\"\ncount = 201"), &["a [[cap]]"]);
     assert_has(&of("kind = \"refusals\"\nwithin = \"8d\""), &["`8d`"]);
     assert_has(
-        &of("kind = \"refusals\"\nthen = \"cap\""),
-        &["\"alert\" or \"refuse\""],
+        &of("kind = \"refusals\"\nthen = \"tell\""),
+        &["\"cap\" or \"refuse\""],
     );
     assert_has(
         &of("kind = \"burst\"\nwhen = \"night\""),

@@ -94,7 +94,7 @@ impl Rules {
             |subject, out| self.claims(subject, out),
             |_, _| None,
         );
-        admitted.map(|(hold, _)| hold)
+        admitted.map(|entry| entry.hold)
     }
 }
 
@@ -217,8 +217,8 @@ fn numbers_beyond_the_limit_share_one_counter() {
             rigour: Rigour::Plain,
         };
         match book.admit(now, &call, |_, _| {}, |_, _| None) {
-            Ok((hold, _)) => {
-                hold.release(now);
+            Ok(entry) => {
+                entry.hold.release(now);
                 true
             }
             Err(_) => false,

@@ -7,7 +7,7 @@ const SECOND: u64 = 1_000_000_000;
 fn key(sign: Sign) -> PatternKey {
     PatternKey {
         sign,
-        refuse: false,
+        then: Then::Alert,
         when: None,
         to: 0,
     }
@@ -88,6 +88,45 @@ fn a_pattern_is_told_once_for_as_long_as_it_goes_on() {
     assert_eq!(see(false, 61), Some(false));
     assert_eq!(see(false, 62), Some(true), "a minute later again");
     assert_eq!(see(false, 200), None);
+}
+
+/// Of a pattern that caps, one less goes within its time than makes it, however often
+/// it is tried; what is refused does not put off the next.
+#[test]
+fn a_pattern_that_caps_lets_as_many_go_as_do_not_make_it() {
+    let mut watch = Watch::default();
+    let within = 60 * SECOND;
+    let capping = PatternKey {
+        then: Then::Cap,
+        ..key(Sign::Burst)
+    };
+    let place = watch.place(capping, 4, within).unwrap();
+    let mut goes = |now| {
+        let sight = watch.see(place, Seen::ALL, (4, within), false, at(now));
+        sight.is_none()
+    };
+    let went: Vec<u64> = (0..240).filter(|now| goes(*now)).collect();
+    assert_eq!(went, [0, 1, 2, 60, 61, 62, 120, 121, 122, 180, 181, 182]);
+    // Its time begins anew.
+    let mut watch = Watch::default();
+    let walking = PatternKey {
+        then: Then::Cap,
+        ..key(Sign::PrefixWalk { digits: 6 })
+    };
+    let place = watch.place(walking, 3, within).unwrap();
+    let mut goes = |number, now| {
+        let seen = Seen::walk(packed(number), 6).unwrap();
+        watch
+            .see(place, seen, (3, within), false, at(now))
+            .is_none()
+    };
+    assert!(goes("44123456", 0) && goes("44123456", 1) && goes("33123456", 2));
+    assert!(
+        !goes("49123456", 3) && goes("33123456", 4),
+        "one of the two"
+    );
+    let later = [60, 61, 62].map(|now| goes("49123456", now));
+    assert_eq!(later, [false, true, true], "the first is out");
 }
 
 #[test]

@@ -342,7 +342,7 @@ proptest! {
             let at = moment(call.at);
             let hold = if inward(call) {
                 let facts = inbound(OWN_NUMBERS[call.dialled / 2], OTHERS[call.caller]);
-                match box_.rules.judge_inbound(&facts, at) {
+                match box_.rules.judge_inbound(&facts, &Blocks::default(), at) {
                     Inbound::Deliver(it) => Some(it.hold),
                     Inbound::Refuse(refused, tenant) => {
                         prop_assert_eq!(tenant, Some(TenantId(0)));
@@ -367,7 +367,10 @@ proptest! {
 fn a_new_inbound_cap_counts_the_inbound_calls_that_live() {
     let mut box_ = Box::new(&tenant(""));
     let facts = inbound("sip:0335570001@gw", "<sip:+442081234567@c>");
-    let judge = |box_: &Box| match box_.rules.judge_inbound(&facts, moment(1)) {
+    let judge = |box_: &Box| match box_
+        .rules
+        .judge_inbound(&facts, &Blocks::default(), moment(1))
+    {
         Inbound::Deliver(it) => Ok(it.hold),
         Inbound::Refuse(refused, _) => Err(refused),
     };
@@ -387,7 +390,10 @@ fn a_new_inbound_cap_counts_the_inbound_calls_that_live() {
     let rule = box_.rules.rule(refused.rule.unwrap());
     assert_eq!(rule.text, "[inbound] calls_at_once = 2");
     first.release(moment(2));
-    let Inbound::Deliver(third) = box_.rules.judge_inbound(&facts, moment(2)) else {
+    let Inbound::Deliver(third) = box_
+        .rules
+        .judge_inbound(&facts, &Blocks::default(), moment(2))
+    else {
         panic!("there is room");
     };
     assert_eq!(third.longest_call, Duration::from_secs(300));

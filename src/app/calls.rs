@@ -1,0 +1,172 @@
+//! `tollgate calls`: the index, asked.
+
+use std::fmt::Write;
+
+use crate::base::time::Wall;
+use crate::ledger::{Call, Calls, Wanted, calls};
+use crate::policy::Money;
+
+use super::log::say;
+use super::{cli, print, sources};
+
+/// Lists calls.
+///
+/// # Errors
+/// One line: what is wrong, and what to do.
+pub(super) fn run(asked: cli::Calls) -> Result<(), String> {
+    let directory = match (asked.place.dir, asked.place.config) {
+        (Some(directory), _) => directory,
+        (None, Some(config)) => sources::ledger_of(&config)?,
+        (None, None) => return Err("give -c FILE or --dir DIR".to_owned()),
+    };
+    let wanted = Wanted {
+        tenant: asked.which.tenant,
+        since: asked.which.since,
+        until: asked.which.until,
+        decision: asked.which.verdict.map(Into::into),
+        number: asked.which.number,
+        most: (asked.limit > 0).then_some(asked.limit),
+    };
+    if !directory.join("index").is_dir() {
+        return Err(format!(
+            "{}: there is no index here: tollgate run makes it (the journal itself is read by \
+             tollgate ledger export)",
+            directory.display()
+        ));
+    }
+    let found = calls(&directory, &wanted).map_err(|fault| fault.to_string())?;
+    if asked.json {
+        return print(&lines(&found));
+    }
+    print(&table(&found))?;
+    if found.more {
+        say("tollgate: there are more: narrow it down, or raise --limit");
+    } else if found.calls.is_empty() && found.beside.is_empty() {
+        say("tollgate: the index has no such call");
+    }
+    Ok(())
+}
+
+/// A line of JSON for each call.
+fn lines(found: &Calls) -> String {
+    let mut text = String::new();
+    for call in &found.calls {
+        let line = serde_json::json!({
+            "time": stamp(call.time),
+            "tenant": call.tenant,
+            "direction": call.direction,
+            "source": call.source,
+            "caller": call.caller,
+            "received": call.received,
+            "number": call.number,
+            "decision": call.decision,
+            "reason": call.reason,
+            "rule": call.rule,
+            "carrier": call.carrier,
+            "answered": call.answered.map(stamp),
+            "ended": call.ended.map(stamp),
+            "duration_ms": call.duration_ms,
+            "cause": call.cause,
+            "status": call.status,
+            "cost": call.cost.map(|cost| Money::from_millionths(cost).to_string()),
+            "currency": call.currency,
+            "shard": call.shard,
+            "call": call.call,
+        });
+        // Writing to a string cannot fail.
+        let _ = writeln!(text, "{line}");
+    }
+    for it in &found.beside {
+        let line = serde_json::json!({
+            "tenant": it.tenant,
+            "reason": it.reason,
+            "refused_together": it.count,
+            "first": stamp(it.first),
+            "last": stamp(it.last),
+        });
+        let _ = writeln!(text, "{line}");
+    }
+    text
+}
+
+fn table(found: &Calls) -> String {
+    let rows: Vec<_> = found.calls.iter().map(row).collect();
+    let mut widths = [0; 7];
+    for row in &rows {
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = (*width).max(cell.chars().count());
+        }
+    }
+    let mut text = String::new();
+    for row in &rows {
+        let mut line = String::new();
+        for (cell, width) in row.iter().zip(widths) {
+            let _ = write!(line, "{cell:width$}  ");
+        }
+        text.push_str(line.trim_end());
+        text.push('\n');
+    }
+    for it in &found.beside {
+        let _ = writeln!(
+            text,
+            "and {} more of {} refused together: {}, from {} to {}",
+            it.count,
+            plain(&it.tenant),
+            plain(&it.reason),
+            stamp(it.first),
+            stamp(it.last)
+        );
+    }
+    text
+}
+
+/// Time, tenant, caller, number, verdict, duration, cost.
+fn row(call: &Call) -> [String; 7] {
+    let number = match call.number.as_str() {
+        "" => format!("({})", plain(&call.received)),
+        number => number.to_owned(),
+    };
+    let arrow = if call.direction == "inbound" {
+        "<-"
+    } else {
+        "->"
+    };
+    let verdict = match call.reason.as_str() {
+        "" => call.decision.clone(),
+        reason => format!("{} {reason}", call.decision),
+    };
+    let lasted = match (call.duration_ms, call.answered, call.ended) {
+        (Some(duration), Some(_), _) => format!("{} s", duration.div_ceil(1_000)),
+        (_, Some(_), None) => "up".to_owned(),
+        (_, _, Some(_)) => call.cause.clone().unwrap_or_default(),
+        (_, None, None) => String::new(),
+    };
+    let cost = match (call.cost, call.currency.as_deref()) {
+        (Some(cost), Some(currency)) if !currency.is_empty() => {
+            format!("{currency} {}", Money::from_millionths(cost))
+        }
+        _ => String::new(),
+    };
+    [
+        stamp(call.time),
+        plain(&call.tenant),
+        plain(&call.caller),
+        format!("{arrow} {number}"),
+        plain(&verdict),
+        plain(&lasted),
+        cost,
+    ]
+}
+
+fn stamp(wall: Wall) -> String {
+    match jiff::Timestamp::from_microsecond(wall.as_micros()) {
+        Ok(time) => format!("{time:.0}"),
+        Err(_) => wall.as_micros().to_string(),
+    }
+}
+
+/// What a peer sent must not command a terminal.
+fn plain(text: &str) -> String {
+    let shown = |c: char| if c.is_control() { '?' } else { c };
+    text.chars().take(80).map(shown).collect()
+}

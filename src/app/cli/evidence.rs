@@ -1,0 +1,179 @@
+//! What can be said of the evidence: `calls` and `ledger`.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand, ValueEnum};
+
+use crate::base::time::Wall;
+use crate::record::Decision;
+
+#[derive(Debug, Subcommand)]
+pub(in crate::app) enum Ledger {
+    /// Print the ledger as lines of JSON or as CSV, oldest first.
+    #[command(after_help = "\
+Examples:
+  tollgate ledger export -c tollgate.toml --tenant acme --since 2026-07-01
+  tollgate ledger export --dir copy-of-ledger --verdict refuse --csv > refused.csv
+
+It only reads: a ledger that is being written, or a copy of one, will do. Each
+line names its kind in \"record\"; a call's lines share \"shard\" and \"call\".
+Damage gets a line of its own, and exit code 1; a last record that a crash cut
+short gets a line, too, but is no fault.")]
+    Export(Export),
+    /// Say whether the ledger is as it was written, and where it is not.
+    #[command(after_help = "\
+Examples:
+  tollgate ledger verify -c tollgate.toml
+  tollgate ledger verify copy-of-ledger --key public.key --expect checkpoint.txt
+
+Every ten seconds in which something happened, Tollgate signs how far the journal
+has come. Whatever was changed, cut off, moved, removed or repeated before the
+last of these checkpoints is found, with its place. What came after it is only
+counted: a checkpoint kept elsewhere, and given with --expect, shows whether the
+end was cut off. A copy of the folder and of public.key will do; sign.key is no
+part of what should be handed on.
+
+Exit codes: 0 all is as it was signed; 1 it is not, or a fault.")]
+    Verify(Verify),
+}
+
+#[derive(Debug, Args)]
+pub(in crate::app) struct Verify {
+    /// The ledger's folder, or a copy of it.
+    #[arg(
+        value_name = "DIR",
+        required_unless_present = "config",
+        conflicts_with = "config"
+    )]
+    pub(in crate::app) dir: Option<PathBuf>,
+    /// The configuration that names the ledger.
+    #[arg(short = 'c', long = "config", value_name = "FILE")]
+    pub(in crate::app) config: Option<PathBuf>,
+    /// The ledger's public key; public.key in its folder, unless it is given.
+    #[arg(long, value_name = "PUB")]
+    pub(in crate::app) key: Option<PathBuf>,
+    /// A file with checkpoints that must be in the ledger.
+    #[arg(long, value_name = "CHECKPOINT")]
+    pub(in crate::app) expect: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(in crate::app) struct Export {
+    #[command(flatten)]
+    pub(in crate::app) place: Place,
+    #[command(flatten)]
+    pub(in crate::app) which: Which,
+    /// The form of the output.
+    #[arg(long, value_name = "FORM", default_value = "lines")]
+    pub(in crate::app) json: Json,
+    /// A table instead, with a heading: values separated by commas (RFC 4180).
+    #[arg(long, conflicts_with = "json")]
+    pub(in crate::app) csv: bool,
+}
+
+/// Which calls are wanted.
+#[derive(Debug, Args)]
+pub(in crate::app) struct Which {
+    /// Only this tenant's calls.
+    #[arg(long, value_name = "T")]
+    pub(in crate::app) tenant: Option<String>,
+    /// Only from this time on: 2026-07-01, 2026-07-01T09:00:00Z or
+    /// 2026-07-01T18:00:00+09:00. A bare date begins at midnight UTC.
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    pub(in crate::app) since: Option<Wall>,
+    /// Only before this time.
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    pub(in crate::app) until: Option<Wall>,
+    /// Only calls judged like this.
+    #[arg(long, value_name = "VERDICT")]
+    pub(in crate::app) verdict: Option<Verdict>,
+    /// Only calls to numbers that begin so: +232.
+    #[arg(long, value_name = "NUMBER")]
+    pub(in crate::app) number: Option<String>,
+}
+
+/// What was decided.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(in crate::app) enum Verdict {
+    /// Let through.
+    Allow,
+    /// Let through, though it would have been refused.
+    Observe,
+    /// Refused.
+    Refuse,
+    /// Let through as an emergency.
+    Emergency,
+}
+
+impl From<Verdict> for Decision {
+    fn from(verdict: Verdict) -> Self {
+        match verdict {
+            Verdict::Allow => Self::Allow,
+            Verdict::Observe => Self::Observe,
+            Verdict::Refuse => Self::Refuse,
+            Verdict::Emergency => Self::Emergency,
+        }
+    }
+}
+
+#[derive(Debug, Args)]
+pub(in crate::app) struct Calls {
+    #[command(flatten)]
+    pub(in crate::app) place: Place,
+    #[command(flatten)]
+    pub(in crate::app) which: Which,
+    /// The latest so many; 0 for all.
+    #[arg(long, value_name = "N", default_value_t = 100)]
+    pub(in crate::app) limit: usize,
+    /// One JSON object a line instead of a table.
+    #[arg(long)]
+    pub(in crate::app) json: bool,
+}
+
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+pub(in crate::app) struct Place {
+    /// The configuration that names the ledger.
+    #[arg(short = 'c', long = "config", value_name = "FILE")]
+    pub(in crate::app) config: Option<PathBuf>,
+    /// The ledger's folder itself.
+    #[arg(long, value_name = "DIR")]
+    pub(in crate::app) dir: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(in crate::app) enum Json {
+    /// One JSON object a line.
+    Lines,
+}
+
+fn time(text: &str) -> Result<Wall, String> {
+    let stamp = match text.parse::<jiff::Timestamp>() {
+        Ok(stamp) => Some(stamp),
+        Err(_) => text
+            .parse::<jiff::civil::Date>()
+            .ok()
+            .filter(|_| !text.contains(['T', 't', ' ', ':']))
+            .and_then(|date| date.to_zoned(jiff::tz::TimeZone::UTC).ok())
+            .map(|zoned| zoned.timestamp()),
+    };
+    stamp
+        .map(|stamp| Wall::from_micros(stamp.as_microsecond()))
+        .ok_or_else(|| "write it like 2026-07-01 or 2026-07-01T09:00:00Z".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_read_with_their_zone() {
+        let micros = |text| time(text).map(Wall::as_micros);
+        assert_eq!(micros("1970-01-02"), Ok(86_400_000_000));
+        assert_eq!(micros("1970-01-01T00:00:01Z"), Ok(1_000_000));
+        assert_eq!(micros("1970-01-01T09:00:01+09:00"), Ok(1_000_000));
+        for text in ["yesterday", "1970-01-01T09:00:00", "1970-13-01", ""] {
+            assert!(micros(text).is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,188 @@
+//! What the journal is told of a tenant's counters, so that they can be counted
+//! again after a restart.
+
+use crate::base::tally::{Answer, Billing, Place};
+use crate::base::time::{Mono, Now};
+use crate::policy::{Counted, Course, Hold, Kept, Money, Owed, Statement};
+use crate::record::fold::{self, Lived};
+use crate::record::{CallRef, Direction, Record, write_billing, write_places};
+
+use super::account::Account;
+use super::{Calls, Outbox};
+
+/// Which scopes the journal knows by their numbers, in this life of the program.
+#[derive(Debug, Default)]
+pub(super) struct Named {
+    /// Of each number, whether it does.
+    known: Vec<bool>,
+    /// Where places are written.
+    places: Vec<u8>,
+}
+
+impl Named {
+    /// Records were lost: what they named is named again.
+    pub(super) fn forget(&mut self) {
+        self.known.clear();
+    }
+
+    /// Says where a call was counted that was let in.
+    pub(super) fn journal_counted(
+        &mut self,
+        call: CallRef,
+        hold: &Hold,
+        counted: &Counted,
+        out: &mut Outbox,
+    ) {
+        let tenant = hold.tenant();
+        self.name(hold, &counted.places, out);
+        out.journal(&Record::Counted {
+            call,
+            tenant,
+            mono: counted.at,
+            wall: counted.wall,
+            day_end: counted.day_end,
+            resets: counted.resets,
+            marks: counted.marks,
+            places: &self.places,
+        });
+    }
+
+    /// Says what a call holds of budgets now, if any covers it, and what is known of
+    /// what it costs.
+    pub(super) fn journal_held(
+        &mut self,
+        call: CallRef,
+        hold: &Hold,
+        billing: impl FnOnce() -> Billing,
+        out: &mut Outbox,
+    ) {
+        if let Some(statement) = hold.statement() {
+            let billing = write_billing(&billing());
+            self.journal_account(call, hold, &statement, &billing, out);
+        }
+    }
+
+    /// Says what became of a call's account.
+    pub(super) fn journal_account(
+        &mut self,
+        call: CallRef,
+        hold: &Hold,
+        statement: &Statement,
+        billing: &[u8],
+        out: &mut Outbox,
+    ) {
+        self.name(hold, &statement.places, out);
+        out.journal(&Record::Account {
+            call,
+            resets: statement.resets,
+            booked: statement.booked.millionths(),
+            booked_in: statement.booked_in,
+            held: statement.held.millionths(),
+            held_in: statement.held_in,
+            places: &self.places,
+            billing,
+        });
+    }
+
+    /// Names what the journal does not know yet, and writes the places down.
+    fn name(&mut self, hold: &Hold, places: &[Place], out: &mut Outbox) {
+        for place in places {
+            let number = place.scope as usize;
+            if self.known.get(number) == Some(&true) {
+                continue;
+            }
+            let Some(scope) = hold.scope(place.scope) else {
+                continue;
+            };
+            if self.known.len() <= number {
+                self.known.resize(number + 1, false);
+            }
+            if let Some(known) = self.known.get_mut(number) {
+                *known = true;
+            }
+            let (hours, outside) = match &scope.when {
+                Some((hours, outside)) => (&**hours, *outside),
+                None => ("", false),
+            };
+            out.journal(&Record::Scope {
+                number: place.scope,
+                tenant: hold.tenant(),
+                inbound: scope.inbound,
+                each: scope.each,
+                to: scope.to,
+                hours,
+                outside,
+            });
+        }
+        self.places.clear();
+        write_places(places, &mut self.places);
+    }
+}
+
+/// A call that lived in the life before this one, for the rules.
+pub(super) fn kept(lived: &Lived) -> Kept {
+    Kept {
+        tenant: lived.tenant.clone(),
+        marks: lived.marks,
+        since: lived.since,
+        wall: lived.wall,
+        owed: lived.held.as_ref().map(|held| Owed {
+            money: Money::from_millionths(held.money),
+            days: held.days,
+            places: held.places.clone(),
+        }),
+    }
+}
+
+/// When a call of an earlier life must ask for another lease.
+pub(super) fn due(call: &fold::Call) -> Option<Mono> {
+    let held = call.counted.as_ref()?.held.as_ref()?;
+    held.billing.as_ref()?.due
+}
+
+impl Calls {
+    /// What a call of an earlier life holds in the counters, whatever the caps say,
+    /// and its account if it can cost anything.
+    pub(super) fn taken_over(
+        &self,
+        now: Now,
+        call: &fold::Call,
+    ) -> (Option<Hold>, Option<Box<Account>>) {
+        let Some(lived) = &call.counted else {
+            return (None, None);
+        };
+        let hold = self.tools.rules.readmit(&kept(lived), now);
+        let outbound = call.direction == Direction::Outbound;
+        let account = outbound.then(|| {
+            let held = lived.held.as_ref();
+            match held.and_then(|held| held.billing.as_ref()) {
+                Some(billing) => Account::resumed(billing, now),
+                None => Account::resumed(&unleased(call, lived), now),
+            }
+        });
+        (hold, account)
+    }
+}
+
+/// What is known of the cost of a call that no budget covered.
+fn unleased(call: &fold::Call, lived: &Lived) -> Billing {
+    let legs = call.legs.as_ref();
+    let answer = legs.and_then(|legs| Some((legs, legs.answer.as_ref()?)));
+    let answer = answer.map(|(legs, answer)| Answer {
+        dialog: Course::OWN,
+        from: lived.since + answer.at.saturating_since(lived.wall),
+        interval_s: legs.callee.session.seconds,
+        ..Answer::default()
+    });
+    Billing {
+        invited: lived.since,
+        answer_by: lived.since,
+        attempts: 1,
+        open: answer.is_none(),
+        answers: answer.into_iter().collect(),
+        ..Billing::default()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,151 @@
+//! A life that is taken up again from its journal answers every question as one
+//! that never ended.
+
+mod world;
+
+use proptest::prelude::*;
+
+use crate::base::time::{Mono, Now};
+use crate::policy::{Money, Quantity, TenantId};
+use world::{CALLED, CALLERS, SHARDS, World, at};
+
+#[derive(Clone, Debug)]
+enum Step {
+    Judge(usize, usize, usize),
+    Inbound(usize),
+    Answer(usize),
+    Renew(usize),
+    End(usize, bool),
+    Close,
+    Reload,
+    Reset(usize),
+    Crash,
+}
+
+fn step() -> impl Strategy<Value = (u64, Step)> {
+    let step = prop_oneof![
+        12 => (0..SHARDS, 0..CALLED.len(), 0..CALLERS.len())
+            .prop_map(|(shard, called, caller)| Step::Judge(shard, called, caller)),
+        1 => (0..SHARDS).prop_map(Step::Inbound),
+        3 => any::<usize>().prop_map(Step::Answer),
+        3 => any::<usize>().prop_map(Step::Renew),
+        6 => (any::<usize>(), any::<bool>()).prop_map(|(call, lingers)| Step::End(call, lingers)),
+        2 => Just(Step::Close),
+        1 => Just(Step::Reload),
+        1 => (0..SHARDS).prop_map(Step::Reset),
+        2 => Just(Step::Crash),
+    ];
+    const SECOND: u64 = 1_000_000_000;
+    let wait = prop_oneof![
+        6 => 0..SECOND,
+        6 => SECOND..40 * SECOND,
+        3 => 60 * SECOND..1_800 * SECOND,
+        1 => 3_600 * SECOND..40_000 * SECOND,
+    ];
+    (wait, step)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    #[test]
+    fn what_was_taken_up_again_answers_as_what_never_ended(
+        steps in proptest::collection::vec(step(), 1..120),
+    ) {
+        let (mut one, mut other) = (World::new(), World::new());
+        let mut time = 0;
+        for (wait, step) in steps {
+            time += wait;
+            let now = at(time);
+            let pick = |of: usize, world: &World| match world.calls.len() {
+                0 => None,
+                count => Some(of % count).filter(|&at| !world.calls[at].over),
+            };
+            let both = match step {
+                Step::Judge(shard, called, caller) => {
+                    [&mut one, &mut other].map(|it| it.judge(shard, called, caller, now))
+                }
+                Step::Inbound(shard) => [&mut one, &mut other].map(|it| it.inbound(shard, now)),
+                Step::Answer(call) => {
+                    if let Some(at) = pick(call, &one) {
+                        [&mut one, &mut other].into_iter().for_each(|it| it.answer(at, now));
+                    }
+                    continue;
+                }
+                Step::Renew(call) => match pick(call, &one) {
+                    Some(at) => [&mut one, &mut other].map(|it| it.renew(at, now)),
+                    None => continue,
+                },
+                Step::End(call, lingers) => match pick(call, &one) {
+                    Some(at) => [&mut one, &mut other].map(|it| it.end(at, lingers, now)),
+                    None => continue,
+                },
+                Step::Close => {
+                    [&mut one, &mut other].into_iter().for_each(|it| it.close(now));
+                    continue;
+                }
+                Step::Reload => {
+                    [&mut one, &mut other].into_iter().for_each(World::reload);
+                    continue;
+                }
+                Step::Reset(shard) => {
+                    [&mut one, &mut other].into_iter().for_each(|it| it.reset(shard, now));
+                    continue;
+                }
+                Step::Crash => {
+                    // What lingers then counts as spent, which it does not here.
+                    [&mut one, &mut other].into_iter().for_each(|it| it.close(now));
+                    let boot = other.boot;
+                    other = other.crash(now, boot);
+                    [&one, &other].map(|it| it.used(now))
+                }
+            };
+            prop_assert_eq!(&both[0], &both[1]);
+            let used = [&one, &other].map(|it| it.used(now));
+            prop_assert_eq!(&used[0], &used[1]);
+        }
+        one.finish(at(time));
+        other.finish(at(time));
+    }
+}
+
+#[test]
+fn what_lingered_when_a_life_ended_counts_as_spent() {
+    let mut world = World::new();
+    world.judge(0, 3, 0, at(0));
+    world.end(0, true, at(0));
+    let used = |world: &World| {
+        let used = world.rules.used(TenantId(0), Quantity::MoneyPerDay, at(0));
+        used.unwrap()
+    };
+    let before = used(&world);
+    assert!(before.held > Money::ZERO);
+    let all = before.booked.saturating_add(before.held);
+    // Each life after that says the same, whether it is taken over or breaks off.
+    for _ in 0..3 {
+        world = world.crash(at(0), "a");
+        let after = used(&world);
+        assert_eq!((after.booked, after.held), (all, Money::ZERO));
+    }
+    world.finish(at(0));
+}
+
+#[test]
+fn after_a_boot_windows_go_by_the_wall_clock() {
+    let mut world = World::new();
+    let minute = 60_000_000_000;
+    let says = |world: &mut World, now| world.judge(0, 1, 0, now);
+    for _ in 0..3 {
+        assert!(says(&mut world, at(0)).starts_with("allow"));
+    }
+    assert!(says(&mut world, at(minute - 1_000)).starts_with("calls-per-minute"));
+    // The host was down for a while, and its clock began again.
+    let booted = |nanos| Now {
+        mono: Mono::from_nanos(7_200_000_000_000 + nanos),
+        ..at(nanos)
+    };
+    let mut world = world.crash(booted(minute - 1_000), "b");
+    assert!(says(&mut world, booted(minute - 1_000)).starts_with("calls-per-minute"));
+    assert!(says(&mut world, booted(minute)).starts_with("allow"));
+    world.finish(booted(minute));
+}

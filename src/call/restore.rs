@@ -1,0 +1,393 @@
+//! Calls of an earlier life, taken over as the journal says that they stand.
+//!
+//! - One that is up goes on. Its timers run as they would have; what is overdue is
+//!   due now, and comes before anything else.
+//! - One whose answer the caller had not acknowledged waits for its callee's 2xx,
+//!   which comes again until it is acknowledged (RFC 3261 §13.3.1.4).
+//! - One that was being set up ends: the caller gets a final answer, the callee a
+//!   CANCEL, and ACK and BYE if it answers all the same.
+//! - One that was being ended is ended, and of one that ended lately whoever may not
+//!   know of it is told again.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use smallvec::{SmallVec, smallvec};
+
+use crate::base::flow::{Flow, ListenerId};
+use crate::base::time::{Mono, Now, Wall};
+use crate::base::token::Token;
+use crate::policy::number::Number;
+use crate::record::fold::{self, Legs};
+use crate::record::{CallRef, Decision, Direction, Party, Side};
+use crate::sip::fields::{Essentials, MethodSet};
+use crate::sip::line::Method;
+use crate::sip::scan;
+use crate::transaction::{Arrival, ClientKey, ServerKey};
+
+use super::call::{Alarm, Call, Ending, Exchange, Owner, Role, Stage};
+use super::counted;
+use super::leg::{Far, Leg, Progress, Session};
+use super::open::own_failure;
+use super::topology::{self, Ends, Head};
+use super::{Calls, Event, Outbox, Turn};
+
+/// Refreshes that are due at once are sent one behind the other, within this time.
+const SPREAD_MS: u64 = 10_000;
+
+/// How long a peer that refreshes a session has for it, whatever time is left of
+/// the session: its requests were lost for a while, and it repeats them.
+const GRACE: Duration = Duration::from_secs(32);
+
+impl Calls {
+    /// Takes over calls of an earlier life. New calls are numbered from `next` on.
+    pub(crate) fn restore(
+        &mut self,
+        now: Now,
+        calls: Vec<fold::Call>,
+        next: CallRef,
+        out: &mut Outbox,
+    ) {
+        self.tools.number_from(next);
+        for (nth, kept) in (0..).zip(calls) {
+            let Some(call) = self.restored(now, &kept) else {
+                continue;
+            };
+            let Ok(key) = self.calls.insert(call) else {
+                out.events.push(Event::Full { what: "calls" });
+                continue;
+            };
+            self.turn(key, now, out, |turn| turn.take_over(&kept, nth));
+        }
+    }
+
+    /// A call as far as it can be told from its records alone.
+    fn restored(&self, now: Now, kept: &fold::Call) -> Option<Call> {
+        let legs = kept.legs.as_ref()?;
+        let caller = self.leg(&legs.caller)?;
+        let callee = self.leg(&legs.callee)?;
+        let origin = self.tools.origin(caller.call_id(), caller.far.tag());
+        let answer = legs.answer.as_ref();
+        let longest = answer.map(|answer| answer.ends_by.saturating_since(answer.at));
+        let ending = kept.ending.as_ref();
+        let mut call = Call {
+            reference: kept.reference,
+            direction: kept.direction,
+            emergency: kept.decision == Decision::Emergency,
+            caller,
+            callee,
+            forks: SmallVec::new(),
+            exchanges: SmallVec::new(),
+            hold: None,
+            account: None,
+            limit: None,
+            longest: longest.unwrap_or_default(),
+            tenant: Arc::from(&*kept.tenant),
+            abroad: self.is_abroad(kept),
+            doomed: false,
+            linger: None,
+            bye_again: None,
+            strays: Vec::new(),
+            ending: ending.map(|it| again(it.by, &it.cause)),
+            bye_after_ack: false,
+            answered: answer.map(|answer| earlier(now, answer.at)),
+            over: false,
+            reported: kept.end.is_some(),
+            told_ending: ending.is_some(),
+            restored: true,
+            origin,
+        };
+        if kept.end.is_none() {
+            (call.hold, call.account) = self.taken_over(now, kept);
+        }
+        Some(call)
+    }
+
+    /// Whether it goes abroad by the rules of now; what they cannot say does.
+    fn is_abroad(&self, kept: &fold::Call) -> bool {
+        let rules = &self.tools.rules;
+        let digits = kept.number.as_bytes();
+        let number = Number::parse_international(&kept.number).or_else(|| Number::short(digits));
+        let tenant = rules.tenant_named(&kept.tenant);
+        let told = tenant.zip(number);
+        let abroad = told.is_none_or(|(tenant, number)| rules.is_abroad(tenant, &number));
+        kept.direction == Direction::Outbound && abroad
+    }
+
+    fn leg(&self, kept: &fold::Leg) -> Option<Leg> {
+        let tag = Token::parse(&kept.local_tag)?;
+        let listener = match self.tools.here.has(kept.flow.listener) {
+            true => kept.flow.listener,
+            false => ListenerId(0),
+        };
+        let flow = Flow {
+            listener,
+            ..kept.flow
+        };
+        let mut leg = Leg::new(flow, tag, &kept.call_id, &kept.local_uri, &kept.remote_uri);
+        leg.far = Far::new(&kept.remote_tag, &kept.target, &kept.routes);
+        // A BYE may have been sent, which the journal does not count.
+        leg.local_cseq = kept.local_cseq.saturating_add(1);
+        leg.remote_cseq = (kept.remote_cseq > 0).then_some(kept.remote_cseq);
+        leg.allow = kept.allow.map(MethodSet::from_bits);
+        leg.progress = Progress::default();
+        let repeats = kept.session.ours && !leg.takes(Method::Update);
+        let description = Some(&kept.description).filter(|it| repeats && !it.is_empty());
+        leg.description = description.cloned();
+        Some(leg)
+    }
+}
+
+/// A time of an earlier life, on both clocks.
+fn earlier(now: Now, wall: Wall) -> Now {
+    let ago = now.wall.saturating_since(wall);
+    let nanos = u64::try_from(ago.as_nanos()).unwrap_or(u64::MAX);
+    Now {
+        mono: Mono::from_nanos(now.mono.as_nanos().saturating_sub(nanos)),
+        wall: wall.min(now.wall),
+    }
+}
+
+/// Why a call ended, as it was told before.
+fn again(by: Party, cause: &str) -> Ending {
+    const CAUSES: [&str; 11] = [
+        "bye",
+        "blocked",
+        "cancelled",
+        "longest-ring",
+        "longest-call",
+        "session-expired",
+        "session-refresh-unanswered",
+        "session-refresh-refused",
+        "budget-spent",
+        "shutdown",
+        "no-ack",
+    ];
+    let known = CAUSES.into_iter().find(|known| *known == cause);
+    Ending {
+        by,
+        cause: known.unwrap_or("restart"),
+        status: 0,
+    }
+}
+
+impl Turn<'_> {
+    /// Goes on with the call, or ends it.
+    fn take_over(&mut self, kept: &fold::Call, nth: u64) {
+        self.tools.index(self.key, self.call);
+        let Some(legs) = &kept.legs else { return };
+        if let Some(end) = &kept.end {
+            self.tell_of_end(legs, end);
+            return;
+        }
+        let acked = legs.answer.as_ref().is_some_and(|answer| answer.acked);
+        let open = Progress {
+            pending: !acked,
+            up: self.call.answered.is_some(),
+            byes: 0,
+        };
+        self.call.caller.progress = open;
+        self.call.callee.progress = open;
+        if !acked {
+            self.resume_invite(legs);
+        }
+        self.resume_lease(counted::due(kept));
+        if let Some(ending) = self.call.ending {
+            self.end_again(ending);
+        } else if !open.up {
+            self.end_set_up();
+        } else if self.is_peer_gone() {
+            self.hang_up("peer-removed");
+        } else if kept.lease.is_some() && self.call.hold.is_none() {
+            // Nobody could say what it may still cost.
+            self.hang_up("restart");
+        } else if acked {
+            self.resume_timers(legs, nth);
+        } else {
+            let (now, wait) = (self.now.mono, self.tools.timers.t1 * 64);
+            self.call.limit = Some(self.tools.schedule(self.key, Alarm::Ring, now, wait));
+        }
+    }
+
+    /// The call was being ended. Who ended it needs no telling.
+    fn end_again(&mut self, ending: Ending) {
+        let side = match ending.by {
+            Party::Caller => Some(Side::Caller),
+            Party::Callee => Some(Side::Callee),
+            Party::Tollgate => None,
+        };
+        if let Some(side) = side.filter(|_| ending.cause == "bye") {
+            self.call.leg_mut(side).progress.up = false;
+        }
+        let code = if ending.cause == "cancelled" {
+            487
+        } else {
+            480
+        };
+        self.give_up_invite(code, None);
+        self.hang_up("restart");
+    }
+
+    /// The call was being set up: its caller is to try again, or another way.
+    fn end_set_up(&mut self) {
+        self.end(Ending {
+            by: Party::Tollgate,
+            cause: "restart",
+            status: 0,
+        });
+        let code = match self.call.direction {
+            Direction::Outbound => own_failure(self.call.emergency),
+            Direction::Inbound => 480,
+        };
+        self.give_up_invite(code, None);
+    }
+
+    /// Whether the rules do not know one of its peers any more: nobody could end the
+    /// call then.
+    fn is_peer_gone(&self) -> bool {
+        let rules = &self.tools.rules;
+        let gone = |leg: &Leg| {
+            let flow = leg.flow;
+            rules.peer(flow.listener, flow.remote.ip()).is_none()
+        };
+        !self.call.emergency && (gone(&self.call.caller) || gone(&self.call.callee))
+    }
+
+    /// The INVITE that opened the call, on both sides.
+    fn resume_invite(&mut self, legs: &Legs) {
+        let server = self.resume_server(legs);
+        let client = self.resume_client(legs);
+        if client.is_none() {
+            self.call.callee.progress.pending = false;
+        }
+        let call = &mut *self.call;
+        let exchange = Exchange {
+            method: Method::Invite,
+            opening: true,
+            from: Side::Caller,
+            server: server.map(|(server, _)| server),
+            client,
+            tag: call.caller.local_tag,
+            server_cseq: server.map_or(0, |(_, cseq)| cseq),
+            client_cseq: legs.cseq,
+            offer: None,
+            stage: Stage::Open,
+            offered: None,
+        };
+        call.exchanges = smallvec![exchange];
+    }
+
+    fn owner(&self) -> Owner {
+        Owner {
+            call: self.key,
+            role: Role::Relay,
+        }
+    }
+
+    /// The caller's INVITE, as if it came now, but that it is no news.
+    fn resume_server(&mut self, legs: &Legs) -> Option<(ServerKey, u32)> {
+        let invite = scan(Bytes::copy_from_slice(&legs.asked)).ok()?;
+        let essentials = Essentials::parse(&invite).ok()?;
+        let arrival = self.tools.transactions.receive_emergency(
+            self.now.mono,
+            legs.caller.flow,
+            &invite,
+            &essentials,
+            &mut self.out.transmits,
+        );
+        let Arrival::New(server) = arrival else {
+            return None;
+        };
+        let owner = self.owner();
+        self.tools.transactions.set_owner(server, owner);
+        Some((server, essentials.cseq.number))
+    }
+
+    /// Our INVITE to the callee.
+    fn resume_client(&mut self, legs: &Legs) -> Option<ClientKey> {
+        let branch = Token::parse(&legs.branch)?;
+        let leg = &self.call.callee;
+        // As it was sent: without what its answer told.
+        let far = Far::new(b"", leg.remote_uri(), b"");
+        let ends = Ends {
+            leg,
+            local_tag: leg.local_tag,
+            far: &far,
+            here: self.tools.here.at(leg.flow.listener),
+        };
+        let head = Head {
+            method: b"INVITE",
+            cseq: legs.cseq,
+            branch,
+            max_forwards: super::MAX_FORWARDS,
+        };
+        let packet = topology::request(&mut self.tools.scratch, &ends, &head).seal(None);
+        let (flow, owner) = (leg.flow, self.owner());
+        let transactions = &mut self.tools.transactions;
+        transactions.resume_invite(flow, branch, packet, owner)
+    }
+
+    /// The timers of a call that is up.
+    fn resume_timers(&mut self, legs: &Legs, nth: u64) {
+        let (now, talked) = (self.now.mono, self.call.talked(self.now));
+        let left = self.call.longest.saturating_sub(talked.unwrap_or_default());
+        let limit = self.tools.schedule(self.key, Alarm::Longest, now, left);
+        self.call.limit = Some(limit);
+        for side in [Side::Caller, Side::Callee] {
+            self.resume_session(side, legs.leg(side), nth);
+        }
+    }
+
+    fn resume_session(&mut self, side: Side, kept: &fold::Leg, nth: u64) {
+        if kept.session.seconds == 0 {
+            return;
+        }
+        let (ours, interval) = (
+            kept.session.ours,
+            Duration::from_secs(kept.session.seconds.into()),
+        );
+        let passed = self.now.wall.saturating_since(kept.agreed);
+        let due = Session::due(interval, ours).saturating_sub(passed);
+        let wait = match ours {
+            // The carrier's first: that is the one that costs money.
+            true if due.is_zero() => {
+                let later = u64::from(side != self.call.carrier_side());
+                Duration::from_millis(nth % SPREAD_MS + later)
+            }
+            true => due,
+            false => due.max(GRACE),
+        };
+        let (now, alarm) = (self.now.mono, Alarm::Session(side));
+        let timer = self.tools.schedule(self.key, alarm, now, wait);
+        self.call.leg_mut(side).session = Some(Session {
+            interval,
+            ours,
+            timer,
+        });
+    }
+
+    /// A call that ended lately: the side that costs nothing may not know it.
+    fn tell_of_end(&mut self, legs: &Legs, end: &fold::End) {
+        let ending = again(end.by, "restart");
+        self.end(ending);
+        let (now, wait) = (self.now.mono, self.tools.timers.t1 * 64);
+        self.call.linger = Some(self.tools.schedule(self.key, Alarm::Linger, now, wait));
+        let side = self.call.carrier_side().other();
+        if legs.answer.is_some() {
+            self.call.leg_mut(side).progress.up = true;
+            self.hang_up_leg(side);
+        }
+        if side == Side::Caller && !legs.asked.is_empty() {
+            let Some((server, _)) = self.resume_server(legs) else {
+                return;
+            };
+            let code = match end.status {
+                300.. => end.status,
+                _ => own_failure(self.call.emergency),
+            };
+            let tag = self.call.caller.local_tag;
+            self.respond(server, (code, tag), b"", |_| {});
+        }
+    }
+}

@@ -1,0 +1,299 @@
+//! One day's file.
+
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use rusqlite::{Connection, OptionalExtension as _, params};
+
+use crate::base::time::Wall;
+use crate::record::{Decision, Direction, Party, Record};
+
+use super::super::Place;
+
+/// A row for each call. It lies by tenant and time, since that is how it is asked
+/// for; a call that was let in is found by its number when it ends.
+const SCHEMA: &str = "
+PRAGMA journal_mode = WAL;
+PRAGMA synchronous = NORMAL;
+CREATE TABLE IF NOT EXISTS calls (
+    tenant      TEXT NOT NULL,
+    time        INTEGER NOT NULL,  -- microseconds since 1970, UTC; so are all times
+    shard       INTEGER NOT NULL,
+    call        INTEGER NOT NULL,  -- in that shard's journal
+    direction   TEXT NOT NULL,     -- outbound, inbound
+    source      TEXT NOT NULL,
+    caller      TEXT NOT NULL,
+    received    TEXT NOT NULL,     -- the Request-URI as it came
+    number      TEXT NOT NULL,     -- the number judged; empty if it has none
+    decision    TEXT NOT NULL,     -- allow, observe, refuse, emergency
+    reason      TEXT NOT NULL,
+    rule        TEXT NOT NULL,     -- file:line
+    value       INTEGER NOT NULL,
+    threshold   INTEGER NOT NULL,
+    carrier     TEXT NOT NULL,
+    answered    INTEGER,
+    ended       INTEGER,
+    duration_ms INTEGER,
+    ended_by    TEXT,              -- caller, callee, tollgate
+    cause       TEXT,
+    status      INTEGER,
+    cost        INTEGER,           -- millionths of the currency
+    currency    TEXT,
+    PRIMARY KEY (tenant, time, shard, call)
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS let_in ON calls (shard, call) WHERE decision <> 'refuse';
+CREATE TABLE IF NOT EXISTS refusals (
+    shard     INTEGER NOT NULL,
+    segment   INTEGER NOT NULL,
+    byte      INTEGER NOT NULL,
+    time      INTEGER NOT NULL,
+    tenant    TEXT NOT NULL,
+    direction TEXT NOT NULL,
+    reason    TEXT NOT NULL,
+    first     INTEGER NOT NULL,
+    last      INTEGER NOT NULL,
+    count     INTEGER NOT NULL,    -- refused calls that have no row of their own
+    source    TEXT NOT NULL,       -- of the last one
+    number    TEXT NOT NULL,
+    PRIMARY KEY (shard, segment, byte)
+) WITHOUT ROWID;
+";
+
+pub(super) struct Day {
+    path: PathBuf,
+    /// Tells whether the file at that path is still this one.
+    inode: Option<u64>,
+    sqlite: Connection,
+    /// A transaction is open.
+    changed: bool,
+}
+
+impl Day {
+    pub(super) fn open(path: &Path) -> rusqlite::Result<Self> {
+        let sqlite = Connection::open(path)?;
+        sqlite.execute_batch(SCHEMA)?;
+        sqlite.set_prepared_statement_cache_capacity(16);
+        Ok(Self {
+            path: path.to_path_buf(),
+            inode: inode(path),
+            sqlite,
+            changed: false,
+        })
+    }
+
+    pub(super) fn is_there(&self) -> bool {
+        self.inode.is_some() && inode(&self.path) == self.inode
+    }
+
+    fn begin(&mut self) -> rusqlite::Result<()> {
+        if !self.changed {
+            self.sqlite.execute_batch("BEGIN")?;
+            self.changed = true;
+        }
+        Ok(())
+    }
+
+    pub(super) fn commit(&mut self) -> rusqlite::Result<()> {
+        if std::mem::take(&mut self.changed) {
+            self.sqlite.execute_batch("COMMIT")?;
+        }
+        Ok(())
+    }
+
+    /// A call was judged.
+    pub(super) fn verdict(&mut self, shard: u16, record: &Record<'_>) -> rusqlite::Result<()> {
+        let Record::Verdict {
+            call,
+            wall,
+            tenant,
+            source,
+            direction,
+            caller,
+            received_uri,
+            number,
+            decision,
+            reason,
+            rule_file,
+            rule_line,
+            value,
+            threshold,
+            carrier,
+            ..
+        } = record
+        else {
+            return Ok(());
+        };
+        self.begin()?;
+        let mut insert = self.sqlite.prepare_cached(
+            "INSERT OR REPLACE INTO calls (tenant, time, shard, call, direction, source, caller, \
+             received, number, decision, reason, rule, value, threshold, carrier) \
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        )?;
+        let rule = match *rule_file {
+            "" => String::new(),
+            file => format!("{file}:{rule_line}"),
+        };
+        insert.execute(params![
+            tenant,
+            wall.as_micros(),
+            shard,
+            number_of(call.0),
+            direction_word(*direction),
+            source.to_string(),
+            String::from_utf8_lossy(caller),
+            String::from_utf8_lossy(received_uri),
+            number,
+            decision_word(*decision),
+            reason,
+            rule,
+            number_of(*value),
+            number_of(*threshold),
+            carrier,
+        ])?;
+        Ok(())
+    }
+
+    /// Calls were refused that have no row.
+    pub(super) fn refusals(
+        &mut self,
+        shard: u16,
+        place: Place,
+        record: &Record<'_>,
+    ) -> rusqlite::Result<()> {
+        let Record::Refusals {
+            wall,
+            tenant,
+            direction,
+            reason,
+            first,
+            last,
+            count,
+            source,
+            number,
+        } = record
+        else {
+            return Ok(());
+        };
+        self.begin()?;
+        let mut insert = self.sqlite.prepare_cached(
+            "INSERT OR REPLACE INTO refusals VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        )?;
+        insert.execute(params![
+            shard,
+            number_of(place.segment),
+            number_of(place.offset),
+            wall.as_micros(),
+            tenant,
+            direction_word(*direction),
+            reason,
+            first.as_micros(),
+            last.as_micros(),
+            number_of(*count),
+            source.to_string(),
+            number,
+        ])?;
+        Ok(())
+    }
+
+    /// Something became of a call. Whether it is one of this day.
+    pub(super) fn later(&mut self, shard: u16, record: &Record<'_>) -> rusqlite::Result<bool> {
+        self.begin()?;
+        let Some(call) = record.call() else {
+            return Ok(false);
+        };
+        let row: Option<(String, i64)> = self
+            .sqlite
+            .prepare_cached(
+                "SELECT tenant, time FROM calls \
+                 WHERE shard = ? AND call = ? AND decision <> 'refuse'",
+            )?
+            .query_row(params![shard, number_of(call.0)], |row| {
+                Ok((row.get(0)?, row.get(1)?))
+            })
+            .optional()?;
+        let Some((tenant, time)) = row else {
+            return Ok(false);
+        };
+        let key = params![tenant, time, shard, number_of(call.0)];
+        self.set(record, key)?;
+        Ok(true)
+    }
+
+    fn set(&self, record: &Record<'_>, key: &[&dyn rusqlite::ToSql]) -> rusqlite::Result<()> {
+        const WHERE: &str = "WHERE tenant = ?1 AND time = ?2 AND shard = ?3 AND call = ?4";
+        let run = |columns: &str, values: &[&dyn rusqlite::ToSql]| -> rusqlite::Result<()> {
+            let text = format!("UPDATE calls SET {columns} {WHERE}");
+            let mut update = self.sqlite.prepare_cached(&text)?;
+            update.execute(&[key, values].concat()[..])?;
+            Ok(())
+        };
+        match record {
+            Record::Answered { wall, .. } => run("answered = ?5", params![wall.as_micros()]),
+            Record::Ended {
+                wall,
+                duration_ms,
+                by,
+                cause,
+                status,
+                cost,
+                currency,
+                ..
+            } => run(
+                "ended = ?5, duration_ms = ?6, ended_by = ?7, cause = ?8, status = ?9, \
+                 cost = ?10, currency = ?11",
+                params![
+                    wall.as_micros(),
+                    number_of(*duration_ms),
+                    party_word(*by),
+                    cause,
+                    status,
+                    number_of(*cost),
+                    currency
+                ],
+            ),
+            Record::Booked { cost, currency, .. } => run(
+                "cost = ?5, currency = ?6",
+                params![number_of(*cost), currency],
+            ),
+            _ => Ok(()),
+        }
+    }
+}
+
+fn inode(path: &Path) -> Option<u64> {
+    path.metadata().ok().map(|it| it.ino())
+}
+
+/// SQLite's integers are signed.
+fn number_of(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
+}
+
+pub(super) const fn decision_word(decision: Decision) -> &'static str {
+    match decision {
+        Decision::Allow => "allow",
+        Decision::Observe => "observe",
+        Decision::Refuse => "refuse",
+        Decision::Emergency => "emergency",
+    }
+}
+
+const fn direction_word(direction: Direction) -> &'static str {
+    match direction {
+        Direction::Outbound => "outbound",
+        Direction::Inbound => "inbound",
+    }
+}
+
+const fn party_word(party: Party) -> &'static str {
+    match party {
+        Party::Caller => "caller",
+        Party::Callee => "callee",
+        Party::Tollgate => "tollgate",
+    }
+}
+
+/// A time, if it is one.
+pub(super) fn wall(micros: Option<i64>) -> Option<Wall> {
+    micros.map(Wall::from_micros)
+}

@@ -1,0 +1,179 @@
+//! What each series comes to, kept now and then beside it, so that a start need not
+//! read it from its beginning.
+//!
+//! A snapshot is a [`Fold`] and the place that it reaches: the records behind it are
+//! applied to it at a start. One that cannot be read is said loudly and costs time,
+//! nothing else: the series itself is read then.
+//!
+//! ```text
+//! CRC-32 u32 LE of what follows | record version u8 | postcard: place, fold
+//! ```
+
+use std::collections::BTreeMap;
+use std::fs::File;
+
+use crate::base::time::{Mono, Now};
+use crate::record::Fold;
+use crate::record::frame::VERSION;
+
+use super::follow::{Content, Found, Place, Sink};
+use super::{Fault, Ledger, segment};
+
+/// A snapshot is taken after so many records, but not more often than
+/// [`SOONEST_S`]; and after [`LATEST_S`], if there were any.
+const RECORDS: u64 = 50_000;
+const SOONEST_S: u64 = 10;
+const LATEST_S: u64 = 300;
+
+/// Keeps a snapshot of each series.
+#[derive(Debug)]
+pub struct Snapshots {
+    ledger: Ledger,
+    series: BTreeMap<u16, Series>,
+    /// When the last ones were taken.
+    taken: Option<Mono>,
+    /// That they cannot be was said.
+    failing: bool,
+}
+
+/// One series, as far as it was read.
+#[derive(Debug, Default)]
+struct Series {
+    place: Place,
+    fold: Fold,
+    /// Records since the last snapshot.
+    fresh: u64,
+}
+
+impl Snapshots {
+    /// Of the series of this ledger.
+    #[must_use]
+    pub const fn new(ledger: Ledger) -> Self {
+        Self {
+            ledger,
+            series: BTreeMap::new(),
+            taken: None,
+            failing: false,
+        }
+    }
+
+    fn keep(&mut self) -> Result<(), Fault> {
+        for (shard, series) in &mut self.series {
+            if series.fresh > 0 {
+                self.ledger.keep_fold(*shard, series.place, &series.fold)?;
+                series.fresh = 0;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Sink for Snapshots {
+    fn place(&mut self, shard: u16) -> Option<Place> {
+        let (place, fold) = self.ledger.kept_fold(shard)?;
+        let series = Series {
+            place,
+            fold,
+            fresh: 0,
+        };
+        self.series.insert(shard, series);
+        Some(place)
+    }
+
+    fn reset(&mut self, shard: u16) {
+        self.series.insert(shard, Series::default());
+    }
+
+    fn take(&mut self, found: &Found<'_>) {
+        let series = self.series.entry(found.shard).or_default();
+        series.place = found.after;
+        if let Content::Record(record) = found.content {
+            series.fold.apply(record);
+            series.fresh = series.fresh.saturating_add(1);
+        }
+    }
+
+    fn rest(&mut self, now: Now, _caught_up: bool, last: bool) {
+        let taken = *self.taken.get_or_insert(now.mono);
+        let since = now.mono.saturating_since(taken).as_secs();
+        let fresh = self.series.values().map(|it| it.fresh).max();
+        let due = match fresh.unwrap_or(0) {
+            0 => false,
+            RECORDS.. => since >= SOONEST_S,
+            _ => since >= LATEST_S,
+        };
+        if !due && !last {
+            return;
+        }
+        self.taken = Some(now.mono);
+        match self.keep() {
+            Ok(()) => self.failing = false,
+            Err(fault) => {
+                if !std::mem::replace(&mut self.failing, true) {
+                    tracing::warn!("no snapshot for a quick start can be kept: {fault}");
+                }
+            }
+        }
+    }
+}
+
+impl Ledger {
+    fn keep_fold(&self, shard: u16, place: Place, fold: &Fold) -> Result<(), Fault> {
+        // The journal must not come to end before the place after a loss of power.
+        let folder = segment::folder(&self.directory, shard);
+        let path = segment::path(&folder, place.segment);
+        File::open(&path)
+            .and_then(|file| file.sync_data())
+            .map_err(Fault::io("sync", &path))?;
+        let mut bytes = vec![0; 4];
+        bytes.push(VERSION);
+        // Into memory, nothing here can fail.
+        bytes = postcard::to_extend(&(place, fold), bytes).unwrap_or_default();
+        if let Some((sum, rest)) = bytes.split_first_chunk_mut::<4>() {
+            *sum = crc32fast::hash(rest).to_le_bytes();
+        }
+        self.keep(&name(shard), &bytes)
+    }
+
+    /// A shard's snapshot, if there is one to go on from.
+    pub(super) fn kept_fold(&self, shard: u16) -> Option<(Place, Fold)> {
+        let path = self.directory.join(name(shard));
+        let bytes = match self.kept(&name(shard)) {
+            Ok(bytes) => bytes?,
+            Err(fault) => {
+                tracing::error!("{fault}: the whole journal of shard {shard} is read instead");
+                return None;
+            }
+        };
+        let kept = read(&bytes).filter(|(place, _)| self.has(shard, *place));
+        if kept.is_none() {
+            tracing::error!(
+                "{} is damaged, or of another journal or version: the whole journal of shard \
+                 {shard} is read instead",
+                path.display()
+            );
+        }
+        kept
+    }
+
+    /// Whether a shard's series reaches as far as a place.
+    fn has(&self, shard: u16, place: Place) -> bool {
+        let folder = segment::folder(&self.directory, shard);
+        let metadata = segment::path(&folder, place.segment).metadata();
+        metadata.is_ok_and(|metadata| metadata.len() >= place.offset)
+    }
+}
+
+fn name(shard: u16) -> String {
+    format!("fold-{shard:03}")
+}
+
+fn read(bytes: &[u8]) -> Option<(Place, Fold)> {
+    let (sum, rest) = bytes.split_first_chunk::<4>()?;
+    if crc32fast::hash(rest) != u32::from_le_bytes(*sum) {
+        return None;
+    }
+    let (&version, fold) = rest.split_first()?;
+    let fold = postcard::from_bytes(fold).ok();
+    fold.filter(|_| version == VERSION)
+}

@@ -1,0 +1,267 @@
+//! What a start finds, and takes over.
+
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+
+use super::*;
+use crate::base::flow::{Flow, ListenerId, Transport};
+use crate::base::time::Now;
+use crate::base::token::Buckets;
+use crate::record::{Leg, Session};
+
+const PEER: &str = "192.0.2.1:5060";
+const KEY: u128 = 5;
+
+/// Which of so many shards has a call.
+fn shard_of(name: &str, shards: usize) -> u16 {
+    let bucket = Buckets::new(KEY).bucket(format!("{name}@pbx").as_bytes());
+    bucket.shard(u16::try_from(shards).unwrap())
+}
+
+/// Writes a call that was answered, as a shard of so many would.
+fn call(journals: &mut [Journal], at_micros: i64, name: &str) {
+    let call_id = format!("{name}@pbx");
+    let shard = shard_of(name, journals.len());
+    let (call, wall) = (CallRef(u64::try_from(at_micros).unwrap()), at(at_micros));
+    let source: SocketAddr = PEER.parse().unwrap();
+    let leg = Leg {
+        flow: Flow {
+            listener: ListenerId(0),
+            transport: Transport::Udp,
+            remote: source,
+            local: None,
+        },
+        call_id: call_id.as_bytes(),
+        local_uri: b"sip:l",
+        local_tag: name.as_bytes(),
+        remote_uri: b"sip:r",
+        remote_tag: b"r",
+        target: b"sip:t",
+        routes: b"",
+        local_cseq: 1,
+        remote_cseq: 1,
+        allow: None,
+        session: Session::NONE,
+    };
+    let records = [
+        Record::Verdict {
+            call,
+            wall,
+            tenant: "acme",
+            source,
+            direction: Direction::Outbound,
+            caller: b"",
+            received_uri: b"",
+            number: "+442071838750",
+            decision: Decision::Allow,
+            reason: "",
+            rule_file: "",
+            rule_line: 0,
+            value: 0,
+            threshold: 0,
+            rules_hash8: 0,
+            a_call_id: call_id.as_bytes(),
+            b_call_id: b"b",
+            carrier: "up",
+        },
+        Record::Setup {
+            call,
+            wall,
+            peer: "up",
+            leg,
+            branch: b"z",
+            caller: leg,
+            asked: b"",
+        },
+        Record::Answered {
+            call,
+            wall,
+            ends_by: at(at_micros + 1),
+            session_expires: 0,
+            caller: leg,
+            callee: leg,
+        },
+    ];
+    journals[usize::from(shard)].begin(&records).unwrap();
+}
+
+fn opening(shard: u16, shards: u16, wall: Wall) -> Vec<Record<'static>> {
+    vec![Record::Started {
+        wall,
+        shard,
+        shards,
+        program: "",
+        boot: "",
+    }]
+}
+
+/// The ledger, with small segments.
+fn small(folder: &Temporary) -> Ledger {
+    let ledger = Ledger::open(&folder.ledger()).unwrap();
+    ledger.with_segment_size(1 << 16)
+}
+
+/// A life of so many shards: its journals, and the names of the calls that each
+/// shard takes over.
+fn life(folder: &Temporary, shards: u16, wall: i64) -> (Vec<Journal>, Vec<BTreeSet<String>>) {
+    let ledger = small(folder);
+    let wall = at(wall);
+    let dealt = ledger
+        .recover(Now::default(), "")
+        .unwrap()
+        .deal(&Buckets::new(KEY), shards, wall);
+    let journals = dealt.resume(&ledger, wall, |shard| opening(shard, shards, wall));
+    let names = dealt.shares.iter().map(names).collect();
+    (journals.unwrap(), names)
+}
+
+fn names(share: &Share) -> BTreeSet<String> {
+    let legs = share.calls.iter().map(|taken| &taken.call.legs);
+    legs.map(|legs| String::from_utf8_lossy(&legs.as_ref().unwrap().callee.local_tag).into())
+        .collect()
+}
+
+#[test]
+fn calls_are_taken_over_by_the_shards_of_their_buckets_whatever_their_number() {
+    let folder = Temporary::new();
+    let (mut journals, _) = life(&folder, 2, 1_000);
+    let all: BTreeSet<String> = (0..20).map(|index| format!("call{index}")).collect();
+    for (index, name) in (0..).zip(&all) {
+        call(&mut journals, 1_001 + index, name);
+    }
+    drop(journals);
+    for (round, shards) in [3_u16, 1, 4, 4, 2].into_iter().enumerate() {
+        let wall = 2_000 + 1_000 * i64::try_from(round).unwrap();
+        let (journals, taken) = life(&folder, shards, wall);
+        assert_eq!(journals.len(), usize::from(shards));
+        for (shard, names) in (0..).zip(&taken) {
+            for name in names {
+                assert_eq!(shard_of(name, usize::from(shards)), shard);
+            }
+        }
+        let count: usize = taken.iter().map(BTreeSet::len).sum();
+        assert_eq!(count, all.len(), "{shards} shards");
+        assert_eq!(taken.into_iter().flatten().collect::<BTreeSet<_>>(), all);
+    }
+}
+
+#[test]
+fn no_two_calls_of_a_shard_have_one_number() {
+    let folder = Temporary::new();
+    let (mut journals, _) = life(&folder, 2, 1_000);
+    // Both shards count from the same time.
+    let mut counts = [1_000, 1_000];
+    for index in 0..20 {
+        let name = format!("call{index}");
+        let count = &mut counts[usize::from(shard_of(&name, 2))];
+        *count += 1;
+        call(&mut journals, *count, &name);
+    }
+    drop(journals);
+    let ledger = small(&folder);
+    let recovered = ledger.recover(Now::default(), "").unwrap();
+    assert_eq!(recovered.up(), 20);
+    let dealt = recovered.deal(&Buckets::new(KEY), 1, at(500));
+    let share = &dealt.shares[0];
+    let numbers: BTreeSet<CallRef> = share.calls.iter().map(|it| it.call.reference).collect();
+    assert_eq!(numbers.len(), 20);
+    assert!(numbers.iter().all(|number| *number < share.next));
+}
+
+#[test]
+fn a_start_that_breaks_off_loses_nothing() {
+    let folder = Temporary::new();
+    let (mut journals, _) = life(&folder, 2, 1_000);
+    let all: BTreeSet<String> = (0..9).map(|index| format!("call{index}")).collect();
+    for (index, name) in (0..).zip(&all) {
+        call(&mut journals, 1_001 + index, name);
+    }
+    drop(journals);
+    for (shards, steps) in [(1, 0), (3, 1), (3, 2), (1, 1), (2, 2), (2, 3)] {
+        let ledger = small(&folder);
+        let wall = at(3_000);
+        let dealt = ledger.recover(Now::default(), "").unwrap();
+        let dealt = dealt.deal(&Buckets::new(KEY), shards, wall);
+        // What `resume` does, as far as it comes.
+        for (shard, share) in (0..).zip(&dealt.shares).take(steps) {
+            let mut journal = Journal::open(&ledger, shard, wall).unwrap();
+            journal.begin(&opening(shard, shards, wall)).unwrap();
+            journal.take_over(share, wall).unwrap();
+        }
+        let found = dealt.shares.iter().flat_map(names).collect::<BTreeSet<_>>();
+        assert_eq!(found, all, "{shards} shards, {steps} steps");
+        let count: usize = dealt.shares.iter().map(|it| it.calls.len()).sum();
+        assert_eq!(count, all.len());
+    }
+    let (_, taken) = life(&folder, 2, 4_000);
+    assert_eq!(taken.into_iter().flatten().collect::<BTreeSet<_>>(), all);
+}
+
+#[test]
+fn records_of_another_version_are_not_guessed_at() {
+    let folder = Temporary::new();
+    drop(life(&folder, 1, 1_000));
+    let ledger = small(&folder);
+    let mut older = vec![0; frame::HEADER];
+    older.extend_from_slice(&[2, 10, 1, 2, 3, 0xFF]);
+    assert!(frame::seal_for_test(&mut older));
+    let mut journal = Journal::open(&ledger, 0, at(2_000)).unwrap();
+    journal.append(&older).unwrap();
+    let fault = ledger.recover(Now::default(), "").unwrap_err().to_string();
+    assert!(fault.contains("records of version 2"), "{fault}");
+}
+
+fn clock() -> Now {
+    Now::default()
+}
+
+#[test]
+fn a_snapshot_spares_reading_and_one_that_is_damaged_costs_only_that() {
+    let folder = Temporary::new();
+    let (mut journals, _) = life(&folder, 2, 1_000);
+    let all: BTreeSet<String> = (0..30).map(|index| format!("call{index}")).collect();
+    let mut kept = false;
+    for (index, name) in (0..).zip(&all) {
+        call(&mut journals, 1_001 + index, name);
+        if index % 10 == 9 {
+            drop(std::mem::take(&mut journals));
+            let ledger = small(&folder);
+            let sinks: Vec<Box<dyn Sink>> = vec![Box::new(Snapshots::new(ledger.clone()))];
+            Follower::new(ledger.clone(), sinks, clock)
+                .finish()
+                .unwrap();
+            let open = |shard| Journal::open(&ledger, shard, at(2_000)).unwrap();
+            journals = (0..2).map(open).collect();
+            kept = true;
+        }
+    }
+    drop(journals);
+    assert!(kept);
+    let found = || {
+        let ledger = small(&folder);
+        let recovered = ledger.recover(Now::default(), "").unwrap();
+        assert_eq!((recovered.up(), recovered.damaged), (30, 0));
+        let dealt = recovered.deal(&Buckets::new(KEY), 1, at(3_000));
+        names(&dealt.shares[0])
+    };
+    assert_eq!(found(), all);
+    // What is before its place is not read: damage there is of no matter now.
+    let segment = folder.segment(0, 1);
+    let whole = std::fs::read(&segment).unwrap();
+    let mut bytes = whole.clone();
+    bytes[100..140].fill(0xAA);
+    std::fs::write(&segment, &bytes).unwrap();
+    assert_eq!(found(), all);
+    std::fs::write(&segment, &whole).unwrap();
+    // A snapshot that cannot be read, or reaches further than the journal.
+    for shard in 0..2 {
+        let path = folder.ledger().join(format!("fold-{shard:03}"));
+        let mut bytes = std::fs::read(&path).unwrap();
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 1;
+        std::fs::write(&path, &bytes).unwrap();
+        assert_eq!(found(), all);
+        std::fs::write(&path, b"").unwrap();
+        assert_eq!(found(), all);
+    }
+}

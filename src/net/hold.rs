@@ -1,0 +1,233 @@
+//! Messages that wait until their records are on the disk, where being written is
+//! not enough (`durability = "disk"`). The shard goes on meanwhile; one thread beside
+//! it syncs, and what came during one sync shares the next.
+
+use std::collections::VecDeque;
+use std::io;
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use crate::base::time::Mono;
+use crate::transaction::{Origin, Transmit};
+
+use super::desk::Letter;
+use super::mailbox::Mailbox;
+
+/// Has what was appended to a journal on the disk, from a thread of its own.
+pub trait Syncer: Send {
+    /// Returns when all that was appended before the call is on the disk.
+    ///
+    /// # Errors
+    /// It may be lost if the power fails.
+    fn sync(&mut self) -> io::Result<()>;
+}
+
+/// How long messages wait for a disk. Then it counts as failed: what is under way
+/// goes on, emergency calls with it, and no new call is let in.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// A turn's messages.
+#[derive(Debug)]
+struct Turn {
+    /// The sync that they wait for.
+    ticket: u64,
+    transmits: Vec<Transmit>,
+    /// Whose of them do not leave if it fails.
+    openings: Vec<Origin>,
+}
+
+/// What comes of a wait.
+#[derive(Debug, Default)]
+pub(super) struct Released {
+    /// What is to be sent.
+    pub(super) transmits: Vec<Transmit>,
+    /// Whose messages were kept back.
+    pub(super) kept_back: Vec<Origin>,
+}
+
+/// The messages of one shard that wait.
+#[derive(Debug)]
+pub(super) struct Hold {
+    order: Arc<Order>,
+    thread: Option<JoinHandle<()>>,
+    queue: VecDeque<Turn>,
+    ticket: u64,
+    /// When the first of the queue began to wait.
+    since: Option<Mono>,
+    /// When the disk last did not answer in time, or with an error; None while it
+    /// is well.
+    failed: Option<Mono>,
+}
+
+impl Hold {
+    /// Starts the thread. It posts [`Letter::Synced`] when a sync is done.
+    pub(super) fn start(
+        shard: u16,
+        mut syncer: Box<dyn Syncer>,
+        mailbox: Mailbox<Letter>,
+    ) -> io::Result<Self> {
+        let order = Arc::new(Order::default());
+        let thread = thread::Builder::new()
+            .name(format!("sync-{shard}"))
+            .spawn({
+                let order = Arc::clone(&order);
+                move || {
+                    while let Some(ticket) = order.next() {
+                        let error = syncer.sync().err();
+                        mailbox.urge(Letter::Synced(ticket, error));
+                    }
+                }
+            })?;
+        Ok(Self {
+            order,
+            thread: Some(thread),
+            queue: VecDeque::new(),
+            ticket: 0,
+            since: None,
+            failed: None,
+        })
+    }
+
+    /// Whether records get to the disk.
+    pub(super) const fn is_trusted(&self) -> bool {
+        self.failed.is_none()
+    }
+
+    /// Takes a turn's messages; `written` says that it has records, and that they
+    /// were appended. What of it need not wait is left where it is.
+    pub(super) fn take(
+        &mut self,
+        now: Mono,
+        written: bool,
+        transmits: &mut Vec<Transmit>,
+        openings: &mut Vec<Origin>,
+    ) {
+        if written {
+            self.ticket += 1;
+            self.order.give(self.ticket);
+        }
+        // Behind a disk that failed nothing waits: what may not leave was not begun.
+        let waits = written || !self.queue.is_empty();
+        if !waits || (self.failed.is_some() && openings.is_empty() && self.queue.is_empty()) {
+            return;
+        }
+        if transmits.is_empty() {
+            return;
+        }
+        self.since.get_or_insert(now);
+        self.queue.push_back(Turn {
+            ticket: self.ticket,
+            transmits: std::mem::take(transmits),
+            openings: std::mem::take(openings),
+        });
+    }
+
+    /// A sync is done, or has failed.
+    pub(super) fn synced(&mut self, now: Mono, ticket: u64, well: bool) -> Released {
+        self.failed = (!well).then_some(now);
+        let released = self.release(well, |turn| turn.ticket <= ticket);
+        self.since = (!self.queue.is_empty()).then_some(now);
+        released
+    }
+
+    /// Gives up waiting, if it takes too long, and tries a disk again that has failed.
+    pub(super) fn tend(&mut self, now: Mono) -> Option<Released> {
+        if self.failed.is_some_and(|at| now >= at + PATIENCE) {
+            self.failed = Some(now);
+            self.ticket += 1;
+            self.order.give(self.ticket);
+        }
+        let since = self.since?;
+        if now < since + PATIENCE {
+            return None;
+        }
+        self.failed = Some(now);
+        self.since = None;
+        Some(self.release(false, |_| true))
+    }
+
+    /// When [`Self::tend`] is due.
+    pub(super) fn deadline(&self) -> Option<Mono> {
+        let first = self.since.into_iter().chain(self.failed).min();
+        first.map(|at| at + PATIENCE)
+    }
+
+    /// All that still waits, for the end.
+    pub(super) fn finish(&mut self) -> Released {
+        self.order.end();
+        if let Some(thread) = self.thread.take() {
+            // A panic was said by the thread itself.
+            let _said = thread.join();
+        }
+        self.release(true, |_| true)
+    }
+
+    fn release(&mut self, well: bool, due: impl Fn(&Turn) -> bool) -> Released {
+        let mut released = Released::default();
+        while let Some(mut turn) = self.queue.pop_front_if(|turn| due(turn)) {
+            if !well {
+                released.kept_back.append(&mut turn.openings);
+            }
+            released.transmits.append(&mut turn.transmits);
+        }
+        // With what repeats them.
+        let Released {
+            transmits,
+            kept_back,
+        } = &mut released;
+        transmits.retain(|it| !kept_back.contains(&it.origin));
+        released
+    }
+}
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        // The thread may be at a disk that does not answer: it is not waited for.
+        self.order.end();
+    }
+}
+
+/// What the thread is to do.
+#[derive(Debug, Default)]
+struct Order {
+    state: Mutex<State>,
+    given: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    wanted: u64,
+    taken: u64,
+    over: bool,
+}
+
+impl Order {
+    fn give(&self, ticket: u64) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.wanted = ticket;
+        drop(state);
+        self.given.notify_one();
+    }
+
+    fn end(&self) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.over = true;
+        drop(state);
+        self.given.notify_one();
+    }
+
+    /// Waits for something to sync; None at the end.
+    fn next(&self) -> Option<u64> {
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self
+            .given
+            .wait_while(state, |it| !it.over && it.wanted == it.taken)
+            .unwrap_or_else(PoisonError::into_inner);
+        if state.over {
+            return None;
+        }
+        state.taken = state.wanted;
+        Some(state.taken)
+    }
+}

@@ -1,0 +1,56 @@
+//! What the journal says is so: state after a restart is a function of a shard's
+//! records in their order, and of nothing else.
+//!
+//! A [`Fold`] is taken further by one record at a time, and can be kept at any
+//! record's boundary: what it was at a place and the records behind it make what
+//! all records make. It knows no rules; what becomes of what it holds is decided
+//! by whoever takes it over.
+
+mod calls;
+mod counters;
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::Record;
+use crate::base::tally::Tallies;
+use crate::base::time::Now;
+
+pub use calls::{Answer, Call, Calls, End, Ending, Lease, Leg, Legs};
+pub use counters::{Counters, Held, Lived};
+
+/// What one shard's series of records comes to.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fold {
+    /// Which calls are up, and how each stands.
+    pub calls: Calls,
+    /// What was counted and spent.
+    pub counters: Counters,
+}
+
+impl Fold {
+    /// Takes the next record of the series into account.
+    pub fn apply(&mut self, record: &Record<'_>) {
+        self.calls.apply(record);
+        self.counters.apply(record);
+    }
+
+    /// What the series comes to for a life that begins `now`, in this boot of the
+    /// host: what its counters have come to, by tenant, and every call that somebody
+    /// may still know of.
+    #[must_use]
+    pub fn taken_over(self, now: Now, boot: &str) -> (BTreeMap<Box<str>, Tallies>, Vec<Call>) {
+        let Self { calls, counters } = self;
+        let tallies = counters.tallies(now, boot);
+        let counted = |call: &Call| match call.end {
+            None => counters.lived(call.reference, now, boot),
+            Some(_) => None,
+        };
+        let calls = calls.into_calls().map(|call| Call {
+            counted: counted(&call),
+            ..call
+        });
+        (tallies, calls.collect())
+    }
+}

@@ -1,0 +1,457 @@
+//! Which calls are up, as the records of one series say.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::net::SocketAddr;
+
+use serde::{Deserialize, Serialize};
+
+use super::Lived;
+use crate::base::flow::Flow;
+use crate::base::limits::{CLOSING_CALLS, CLOSING_S};
+use crate::base::time::Wall;
+use crate::record::{self, CallRef, Decision, Direction, Party, Record, Session, Side, encode};
+
+/// The calls of one series.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Calls {
+    /// Of the life that writes now.
+    open: BTreeMap<CallRef, Call>,
+    /// Of lives before it, for as long as it has not taken them over.
+    earlier: Vec<Call>,
+    /// Those that ended lately, in the order of their ends: one of their peers
+    /// may not know it yet.
+    closing: VecDeque<Call>,
+    /// The highest number that was ever given to a call.
+    highest: CallRef,
+    /// The latest time that a record told.
+    #[serde(with = "encode::wall")]
+    wall: Wall,
+}
+
+/// A call, as far as it has come.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Call {
+    /// Its number in the series.
+    pub reference: CallRef,
+    /// When it was judged.
+    #[serde(with = "encode::wall")]
+    pub began: Wall,
+    /// Whose call it is.
+    pub tenant: Box<str>,
+    /// Where the INVITE came from.
+    #[serde(with = "encode::address")]
+    pub source: SocketAddr,
+    /// Which way it goes.
+    pub direction: Direction,
+    /// Who calls, as judged.
+    pub caller: Box<[u8]>,
+    /// The canonical number.
+    pub number: Box<str>,
+    /// What was decided.
+    pub decision: Decision,
+    /// The carrier's name.
+    pub carrier: Box<str>,
+    /// Its legs. None before its INVITE left: then nobody but the caller knows of
+    /// it, who sends its INVITE again.
+    pub legs: Option<Box<Legs>>,
+    /// What it holds of budgets.
+    pub lease: Option<Lease>,
+    /// Set once somebody or something ended it.
+    pub ending: Option<Ending>,
+    /// Set once it is over on the carrier's side.
+    pub end: Option<End>,
+    /// How it is counted; put in by whoever takes it over, out of the counters.
+    pub counted: Option<Lived>,
+}
+
+/// Both legs of a call.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Legs {
+    /// The leg towards who calls.
+    pub caller: Leg,
+    /// The leg towards who is called.
+    pub callee: Leg,
+    /// The branch of our INVITE, without the magic cookie.
+    pub branch: Box<[u8]>,
+    /// Its CSeq number.
+    pub cseq: u32,
+    /// Of the caller's INVITE what its response needs, as an INVITE; empty once
+    /// its answer was acknowledged.
+    pub asked: Box<[u8]>,
+    /// When our INVITE left.
+    #[serde(with = "encode::wall")]
+    pub invited: Wall,
+    /// Set once it was answered.
+    pub answer: Option<Answer>,
+}
+
+/// The answer to a call.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Answer {
+    /// When.
+    #[serde(with = "encode::wall")]
+    pub at: Wall,
+    /// When it is hung up at the latest.
+    #[serde(with = "encode::wall")]
+    pub ends_by: Wall,
+    /// Whether the caller acknowledged it.
+    pub acked: bool,
+}
+
+/// One leg: see [`record::Leg`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "each is what it is in `record::Leg`")]
+pub struct Leg {
+    #[serde(with = "encode::flow")]
+    pub flow: Flow,
+    pub call_id: Box<[u8]>,
+    pub local_uri: Box<[u8]>,
+    pub local_tag: Box<[u8]>,
+    pub remote_uri: Box<[u8]>,
+    pub remote_tag: Box<[u8]>,
+    pub target: Box<[u8]>,
+    pub routes: Box<[u8]>,
+    pub local_cseq: u32,
+    pub remote_cseq: u32,
+    pub allow: Option<u32>,
+    pub session: Session,
+    /// When that was agreed.
+    #[serde(with = "encode::wall")]
+    pub agreed: Wall,
+    /// The session description that a refresh has to repeat; empty if none.
+    pub description: Box<[u8]>,
+}
+
+/// What a call holds of budgets.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lease {
+    /// When it got that.
+    #[serde(with = "encode::wall")]
+    pub at: Wall,
+    /// For how many seconds, from its answer on; from `at` on if it was answered.
+    pub lasts_s: u32,
+    /// How much, in millionths of the currency's unit.
+    pub reserved: u64,
+    /// The currency (ISO 4217).
+    pub currency: Box<str>,
+}
+
+/// Who ended a call, and why.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ending {
+    /// Who.
+    pub by: Party,
+    /// Why: a short name.
+    pub cause: Box<str>,
+}
+
+/// How a call ended on the carrier's side.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct End {
+    /// When.
+    #[serde(with = "encode::wall")]
+    pub at: Wall,
+    /// The final status of the set-up; 0 if none came.
+    pub status: u16,
+    /// Who ended it.
+    pub by: Party,
+}
+
+impl Calls {
+    /// Takes the next record of the series into account.
+    pub fn apply(&mut self, record: &Record<'_>) {
+        if let Some(wall) = record.wall() {
+            self.wall = self.wall.max(wall);
+        }
+        if let Some(call) = record.call() {
+            self.highest = self.highest.max(call);
+        }
+        match *record {
+            Record::Started { .. } => {
+                let open = std::mem::take(&mut self.open).into_values();
+                self.earlier.extend(open);
+                self.earlier.extend(self.closing.drain(..));
+            }
+            Record::Resumed { .. } => self.earlier.clear(),
+            Record::Restored { call, state, .. } => self.restored(call, state),
+            Record::Verdict { call, .. } => {
+                if let Some(begun) = Call::begun(record) {
+                    self.open.insert(call, begun);
+                }
+            }
+            Record::Ended {
+                call,
+                wall,
+                status,
+                by,
+                ..
+            } => {
+                let end = End {
+                    at: wall,
+                    status,
+                    by,
+                };
+                self.ended(call, end);
+            }
+            _ => {
+                let call = record.call().and_then(|call| self.open.get_mut(&call));
+                if let Some(call) = call {
+                    call.apply(record);
+                }
+            }
+        }
+    }
+
+    /// A call that this life took over from an earlier one.
+    fn restored(&mut self, reference: CallRef, state: &[u8]) {
+        let Some(mut call) = Call::read(state) else {
+            return;
+        };
+        call.reference = reference;
+        match call.end {
+            Some(_) => self.closing.push_back(call),
+            None => {
+                self.open.insert(reference, call);
+            }
+        }
+    }
+
+    fn ended(&mut self, call: CallRef, end: End) {
+        let Some(mut call) = self.open.remove(&call) else {
+            return;
+        };
+        call.end = Some(end);
+        call.lease = None;
+        self.closing.push_back(call);
+        while self.closing.len() > CLOSING_CALLS
+            || self
+                .closing
+                .front()
+                .is_some_and(|first| !self.is_closing(first))
+        {
+            self.closing.pop_front();
+        }
+    }
+
+    /// Whether a peer of the call may not know yet that it is over.
+    fn is_closing(&self, call: &Call) -> bool {
+        let end = call.end.as_ref().map_or(self.wall, |end| end.at);
+        let since = self.wall.as_micros().saturating_sub(end.as_micros());
+        since <= i64::from(CLOSING_S) * 1_000_000
+    }
+
+    /// Every call that somebody may still know of, as it stands: those that are up
+    /// and those that ended lately (they have an [`End`]).
+    pub fn into_calls(self) -> impl Iterator<Item = Call> {
+        let known = self.earlier.into_iter().chain(self.open.into_values());
+        known.chain(self.closing).filter(|call| call.legs.is_some())
+    }
+
+    /// How many calls are up.
+    #[must_use]
+    pub fn up(&self) -> usize {
+        let all = self.earlier.iter().chain(self.open.values());
+        all.filter(|call| call.end.is_none()).count()
+    }
+
+    /// The highest number that was ever given to a call of the series.
+    #[must_use]
+    pub const fn highest(&self) -> CallRef {
+        self.highest
+    }
+}
+
+impl Call {
+    /// A call that was let in.
+    fn begun(verdict: &Record<'_>) -> Option<Self> {
+        let Record::Verdict {
+            call,
+            wall,
+            tenant,
+            source,
+            direction,
+            caller,
+            number,
+            decision,
+            carrier,
+            ..
+        } = *verdict
+        else {
+            return None;
+        };
+        (decision != Decision::Refuse).then(|| Self {
+            reference: call,
+            began: wall,
+            tenant: tenant.into(),
+            source,
+            direction,
+            caller: caller.into(),
+            number: number.into(),
+            decision,
+            carrier: carrier.into(),
+            legs: None,
+            lease: None,
+            ending: None,
+            end: None,
+            counted: None,
+        })
+    }
+
+    /// Reads what [`Self::state`] wrote.
+    #[must_use]
+    pub fn read(state: &[u8]) -> Option<Self> {
+        postcard::from_bytes(state).ok()
+    }
+
+    /// All of it, for [`Record::Restored`].
+    #[must_use]
+    pub fn state(&self) -> Vec<u8> {
+        // Into memory, nothing here can fail.
+        postcard::to_allocvec(self).unwrap_or_default()
+    }
+
+    /// Takes a record of the call's into account.
+    fn apply(&mut self, record: &Record<'_>) {
+        match *record {
+            Record::Setup {
+                wall,
+                ref leg,
+                branch,
+                ref caller,
+                asked,
+                ..
+            } => {
+                self.legs = Some(Box::new(Legs {
+                    caller: Leg::new(caller, wall),
+                    callee: Leg::new(leg, wall),
+                    branch: branch.into(),
+                    cseq: leg.local_cseq,
+                    asked: asked.into(),
+                    invited: wall,
+                    answer: None,
+                }));
+            }
+            Record::Lease {
+                wall,
+                lasts_s,
+                reserved,
+                currency,
+                ..
+            } => {
+                self.lease = Some(Lease {
+                    at: wall,
+                    lasts_s,
+                    reserved,
+                    currency: currency.into(),
+                });
+            }
+            Record::Ending { by, cause, .. } if self.ending.is_none() => {
+                let cause = cause.into();
+                self.ending = Some(Ending { by, cause });
+            }
+            _ => {
+                if let Some(legs) = &mut self.legs {
+                    legs.apply(record);
+                }
+            }
+        }
+    }
+}
+
+impl Legs {
+    /// The leg on this side.
+    #[must_use]
+    pub const fn leg(&self, side: Side) -> &Leg {
+        match side {
+            Side::Caller => &self.caller,
+            Side::Callee => &self.callee,
+        }
+    }
+
+    const fn leg_mut(&mut self, side: Side) -> &mut Leg {
+        match side {
+            Side::Caller => &mut self.caller,
+            Side::Callee => &mut self.callee,
+        }
+    }
+
+    fn apply(&mut self, record: &Record<'_>) {
+        match *record {
+            Record::Answered {
+                wall,
+                ends_by,
+                ref caller,
+                ref callee,
+                ..
+            } => {
+                self.caller = Leg::new(caller, wall);
+                self.callee = Leg::new(callee, wall);
+                self.answer = Some(Answer {
+                    at: wall,
+                    ends_by,
+                    acked: false,
+                });
+            }
+            Record::Acked { .. } => {
+                self.asked = Box::default();
+                if let Some(answer) = &mut self.answer {
+                    answer.acked = true;
+                }
+            }
+            Record::Target { side, target, .. } => self.leg_mut(side).target = target.into(),
+            Record::CSeq {
+                side,
+                local,
+                remote,
+                ..
+            } => {
+                let leg = self.leg_mut(side);
+                leg.local_cseq = leg.local_cseq.max(local);
+                leg.remote_cseq = leg.remote_cseq.max(remote);
+            }
+            Record::Session {
+                side,
+                session,
+                wall,
+                ..
+            } => {
+                let leg = self.leg_mut(side);
+                leg.session = session;
+                leg.agreed = wall;
+            }
+            Record::Retried { cseq, branch, .. } => {
+                self.branch = branch.into();
+                self.cseq = cseq;
+                self.callee.local_cseq = cseq;
+            }
+            Record::Description { side, body, .. } => {
+                self.leg_mut(side).description = body.into();
+            }
+            _ => {}
+        }
+    }
+}
+
+impl Leg {
+    fn new(leg: &record::Leg<'_>, agreed: Wall) -> Self {
+        Self {
+            flow: leg.flow,
+            call_id: leg.call_id.into(),
+            local_uri: leg.local_uri.into(),
+            local_tag: leg.local_tag.into(),
+            remote_uri: leg.remote_uri.into(),
+            remote_tag: leg.remote_tag.into(),
+            target: leg.target.into(),
+            routes: leg.routes.into(),
+            local_cseq: leg.local_cseq,
+            remote_cseq: leg.remote_cseq,
+            allow: leg.allow,
+            session: leg.session,
+            agreed,
+            description: Box::default(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

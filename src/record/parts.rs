@@ -1,0 +1,129 @@
+//! What records are made of.
+
+use serde::{Deserialize, Serialize};
+
+use crate::base::flow::Flow;
+
+use super::encode;
+
+/// A call's number in its shard's journal, never used for another call in it.
+///
+/// A shard counts upward from a start that lies above all it has written:
+/// the wall clock's microseconds at its start serve, since no shard begins a
+/// million calls a second.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+pub struct CallRef(pub u64);
+
+/// What became of a call set-up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Decision {
+    /// A rule allows it; the carrier's INVITE follows.
+    Allow,
+    /// It would have been refused; the tenant only observes, so it goes.
+    Observe,
+    /// It never leaves.
+    Refuse,
+    /// An emergency call: it goes before every rule.
+    Emergency,
+}
+
+/// Which way a call goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Direction {
+    /// From the tenant to a carrier: what costs money.
+    Outbound,
+    /// From a carrier to the tenant.
+    Inbound,
+}
+
+/// One leg of a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Side {
+    /// The leg towards who calls: its INVITE came to us.
+    Caller,
+    /// The leg towards who is called: its INVITE is ours.
+    Callee,
+}
+
+impl Side {
+    /// The other leg.
+    #[must_use]
+    pub const fn other(self) -> Self {
+        match self {
+            Self::Caller => Self::Callee,
+            Self::Callee => Self::Caller,
+        }
+    }
+}
+
+/// Who did something to a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Party {
+    /// Who calls.
+    Caller,
+    /// Who is called.
+    Callee,
+    /// Tollgate itself: a limit reached, an order of the operator, a fault.
+    Tollgate,
+}
+
+/// One leg as a dialog (RFC 3261 §12): all that a later request on it is made from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Leg<'a> {
+    /// The way to the peer that this leg uses.
+    #[serde(with = "encode::flow")]
+    pub flow: Flow,
+    /// The Call-ID.
+    #[serde(serialize_with = "encode::bytes")]
+    pub call_id: &'a [u8],
+    /// Our own URI in From or To.
+    #[serde(serialize_with = "encode::bytes")]
+    pub local_uri: &'a [u8],
+    /// Our tag.
+    #[serde(serialize_with = "encode::bytes")]
+    pub local_tag: &'a [u8],
+    /// The peer's URI in To or From.
+    #[serde(serialize_with = "encode::bytes")]
+    pub remote_uri: &'a [u8],
+    /// The peer's tag; empty until it has given one.
+    #[serde(serialize_with = "encode::bytes")]
+    pub remote_tag: &'a [u8],
+    /// The remote target: the Request-URI of the next request.
+    #[serde(serialize_with = "encode::bytes")]
+    pub target: &'a [u8],
+    /// The route set, as the value of one Route field in the order it is sent;
+    /// empty if there is none.
+    #[serde(serialize_with = "encode::bytes")]
+    pub routes: &'a [u8],
+    /// The CSeq number of the last request we sent.
+    pub local_cseq: u32,
+    /// The CSeq number of the peer's last request; 0 before its first.
+    pub remote_cseq: u32,
+    /// The methods that the peer takes, if it said (Allow): a bit for each.
+    pub allow: Option<u32>,
+    /// The session timer; [`Session::NONE`] without one.
+    pub session: Session,
+}
+
+/// A leg's session timer (RFC 4028).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Session {
+    /// The session interval in seconds; 0 if there is none.
+    pub seconds: u32,
+    /// Whether Tollgate sends the refreshes.
+    pub ours: bool,
+}
+
+impl Session {
+    /// No session timer.
+    pub const NONE: Self = Self {
+        seconds: 0,
+        ours: false,
+    };
+}
