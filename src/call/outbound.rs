@@ -18,7 +18,6 @@ use crate::record::{CallRef, Decision, Direction, Record};
 use crate::sip::fields;
 use crate::sip::header::HeaderId;
 use crate::sip::line::Method;
-use crate::sip::message::Message;
 use crate::sip::name_addr::NameAddr;
 use crate::sip::uri::Uri;
 use crate::transaction::ServerKey;

@@ -226,17 +226,20 @@ impl<U: Copy> Table<U> {
 
     /// Keeps a new client transaction; `None` at the limit, or if its branch is in
     /// use already.
-    fn insert_client(&mut self, client: Client<U>) -> Option<ClientKey> {
+    fn insert_client(&mut self, mut client: Client<U>) -> Option<ClientKey> {
         let id = client.id;
         if self.client_index.contains_key(&id) {
             return None;
         }
         let most = self.limits.bytes.saturating_add(self.limits.bytes_reserve);
         let ends = matches!(client.method, Method::Bye | Method::Cancel);
-        if !ends && self.bytes.saturating_add(client.bytes()) > most {
+        let bytes = client.bytes();
+        if !ends && self.bytes.saturating_add(bytes) > most {
             return None;
         }
+        client.held = bytes;
         let key = self.clients.insert(client).ok()?;
+        self.weigh(0, bytes);
         self.client_index.insert(id, key);
         Some(key)
     }

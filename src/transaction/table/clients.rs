@@ -135,6 +135,7 @@ impl<U: Copy> Table<U> {
             owner: Some(owner),
             packet: Some(packet),
             reason: None,
+            held: 0,
             clocks: Clocks::default(),
         })
     }
