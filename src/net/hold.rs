@@ -171,12 +171,15 @@ impl Hold {
             }
             released.transmits.append(&mut turn.transmits);
         }
-        // With what repeats them.
+        // With what repeats them, also where that waits for a later sync.
         let Released {
             transmits,
             kept_back,
         } = &mut released;
-        transmits.retain(|it| !kept_back.contains(&it.origin));
+        let waiting = self.queue.iter_mut().map(|turn| &mut turn.transmits);
+        for transmits in waiting.chain([transmits]) {
+            transmits.retain(|it| !kept_back.contains(&it.origin));
+        }
         released
     }
 }
@@ -229,5 +232,103 @@ impl Order {
         }
         state.taken = state.wanted;
         Some(state.taken)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::flow::{Flow, ListenerId, Transport};
+    use crate::sip::Draft;
+
+    /// A disk whose syncs are told by the test alone.
+    struct Silent;
+
+    impl Syncer for Silent {
+        fn sync(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn hold() -> Hold {
+        Hold::start(0, Box::new(Silent), Mailbox::new()).unwrap()
+    }
+
+    /// A message, by whose it is.
+    fn message(origin: Origin) -> Transmit {
+        let mut scratch = Vec::new();
+        Transmit {
+            flow: Flow {
+                listener: ListenerId(0),
+                transport: Transport::Udp,
+                remote: "127.0.0.2:5070".parse().unwrap(),
+                local: None,
+            },
+            packet: Draft::response(&mut scratch, 100, b"Trying").seal(None),
+            origin,
+        }
+    }
+
+    #[test]
+    fn messages_leave_in_their_order_once_their_records_are_on_the_disk() {
+        let (mut hold, now) = (hold(), Mono::ZERO);
+        let mut none = Vec::new();
+        let mut take = |hold: &mut Hold, written| {
+            let mut transmits = vec![message(Origin::Stateless)];
+            hold.take(now, written, &mut transmits, &mut none);
+            transmits.len()
+        };
+        assert_eq!(take(&mut hold, false), 1, "nothing to wait for");
+        assert_eq!(take(&mut hold, true), 0);
+        assert_eq!(take(&mut hold, false), 0, "behind one that waits");
+        assert_eq!(take(&mut hold, true), 0);
+        assert_eq!(hold.synced(now, 1, true).transmits.len(), 2);
+        assert!(hold.tend(now + PATIENCE / 2).is_none());
+        assert_eq!(hold.synced(now, 2, true).transmits.len(), 1);
+        assert_eq!(hold.deadline(), None);
+        assert!(hold.is_trusted());
+    }
+
+    /// Whose they are does not matter here.
+    #[test]
+    fn what_repeats_an_opening_that_was_kept_back_never_leaves() {
+        let (mut hold, now) = (hold(), Mono::ZERO);
+        let mut openings = vec![Origin::Stateless];
+        hold.take(
+            now,
+            true,
+            &mut vec![message(Origin::Stateless)],
+            &mut openings,
+        );
+        hold.take(
+            now,
+            true,
+            &mut vec![message(Origin::Stateless)],
+            &mut openings,
+        );
+        let released = hold.synced(now, 1, false);
+        assert_eq!((released.transmits.len(), released.kept_back.len()), (0, 1));
+        assert!(!hold.is_trusted());
+        assert_eq!(hold.synced(now, 2, true).transmits.len(), 0);
+        assert!(hold.is_trusted());
+    }
+
+    #[test]
+    fn a_disk_that_says_nothing_is_waited_for_no_longer_than_a_second() {
+        let (mut hold, now) = (hold(), Mono::ZERO);
+        let mut openings = vec![Origin::Stateless];
+        hold.take(
+            now,
+            true,
+            &mut vec![message(Origin::Stateless)],
+            &mut openings,
+        );
+        assert_eq!(hold.deadline(), Some(now + PATIENCE));
+        let released = hold.tend(now + PATIENCE).unwrap();
+        assert_eq!((released.transmits.len(), released.kept_back.len()), (0, 1));
+        // What opens nothing does not wait for it.
+        let mut transmits = vec![message(Origin::Stateless)];
+        hold.take(now + PATIENCE, true, &mut transmits, &mut Vec::new());
+        assert_eq!(transmits.len(), 1);
     }
 }
