@@ -57,7 +57,7 @@ use crate::policy::{Blocks, Peer, Reason, RuleSet};
 use crate::record::Side;
 use crate::sip::draft::Draft;
 use crate::sip::fields::Essentials;
-use crate::sip::line::reason_phrase;
+use crate::sip::line::{Method, reason_phrase};
 use crate::sip::message::Message;
 use crate::transaction::{Arrival, Expired, Matched, Origin, ServerKey};
 
@@ -178,6 +178,12 @@ impl Calls {
         }
     }
 
+    /// Gives transactions no more room than this for messages, and so much in reserve.
+    #[cfg(test)]
+    pub(crate) fn limit_bytes(&mut self, limit: usize, reserve: usize) {
+        self.tools.transactions.limit_bytes(limit, reserve);
+    }
+
     pub(crate) fn counts(&self) -> Counts {
         self.tools.counts(self.calls.len())
     }
@@ -209,8 +215,8 @@ impl Calls {
             .transactions
             .receive_request(now.mono, flow, message, essentials, transmits);
         // Those that are as long as no call for help is must not fill its room.
-        let urgent = || message.bytes().len() <= LARGEST_INVITE && self.is_emergency(peer, arrived);
-        if matches!(arrival, Arrival::Full) && urgent() {
+        let urgent = || self.is_emergency(peer, arrived) || self.hangs_up(essentials);
+        if matches!(arrival, Arrival::Full) && message.bytes().len() <= LARGEST_INVITE && urgent() {
             arrival = self
                 .tools
                 .transactions
@@ -225,6 +231,15 @@ impl Calls {
                 what: "server transactions",
             }),
         }
+    }
+
+    /// Whether a request ends a call that is up.
+    fn hangs_up(&self, essentials: &Essentials<'_>) -> bool {
+        let bye = essentials.cseq.method == Method::Bye;
+        let tag = essentials.to_tag.filter(|_| bye).unwrap_or_default();
+        let call = self.tools.by_tag(tag);
+        let call = call.and_then(|(key, side)| Some(self.calls.get(key)?.leg(side)));
+        call.is_some_and(|leg| leg.progress.up)
     }
 
     /// A response from a known peer whose essentials are sound.

@@ -4,6 +4,7 @@
 
 mod clients;
 mod servers;
+mod weight;
 
 use std::fmt;
 
@@ -11,13 +12,14 @@ use crate::base::limits;
 use crate::base::slab::Slab;
 use crate::base::time::Mono;
 use crate::base::wheel::{TimerId, Wheel};
-use crate::sip::Method;
+use crate::sip::{Method, Packet};
 
 use super::machine::{Clock, Over, Timers, Todo};
 use super::matching::Index;
 use super::{ClientKey, ClientSide, Counts, Expired, Origin, ServerKey, ServerSide, Transmit};
 use clients::Client;
 use servers::Server;
+use weight::Weight;
 
 /// All transactions of a shard. `U` is its user's own reference for one.
 ///
@@ -32,8 +34,7 @@ pub struct Table<U: Copy> {
     server_index: Index<ServerKey>,
     clients: Slab<Client<U>, ClientSide>,
     client_index: Index<ClientKey>,
-    /// What all transactions keep of messages, in bytes.
-    bytes: usize,
+    weight: Weight,
     /// Where ACKs and CANCELs are written.
     scratch: Vec<u8>,
 }
@@ -131,7 +132,7 @@ impl<U: Copy> Table<U> {
             server_index: Index::default(),
             clients: Slab::tagged(limits.client),
             client_index: Index::default(),
-            bytes: 0,
+            weight: Weight::new(limits.bytes, limits.bytes_reserve),
             scratch: Vec::new(),
         }
     }
@@ -196,24 +197,24 @@ impl<U: Copy> Table<U> {
             server: self.servers.len(),
             client: self.clients.len(),
             timers: self.wheel.len(),
-            bytes: self.bytes,
+            bytes: self.weight.bytes(),
         }
     }
 
-    /// Notes that a transaction which kept `before` bytes keeps `after`.
-    fn weigh(&mut self, before: usize, after: usize) {
-        self.bytes = self.bytes.saturating_sub(before).saturating_add(after);
+    /// Gives it no more room than this for messages, and so much in reserve.
+    #[cfg(test)]
+    pub(crate) fn limit_bytes(&mut self, limit: usize, reserve: usize) {
+        let bytes = self.weight.bytes();
+        self.weight = Weight::new(limit, reserve);
+        self.weight.add(bytes);
     }
 
     /// Whether a server transaction can be kept; the last of the room is for
     /// `urgent` requests only.
     fn has_room(&self, urgent: bool) -> bool {
-        let (reserve, bytes) = match urgent {
-            true => (self.limits.reserve, self.limits.bytes_reserve),
-            false => (0, 0),
-        };
+        let reserve = if urgent { self.limits.reserve } else { 0 };
         self.servers.len() < self.limits.server.saturating_add(reserve)
-            && self.bytes < self.limits.bytes.saturating_add(bytes)
+            && self.weight.has_room(urgent)
     }
 
     /// Keeps a new server transaction; `None` at the limit.
@@ -231,15 +232,15 @@ impl<U: Copy> Table<U> {
         if self.client_index.contains_key(&id) {
             return None;
         }
-        let most = self.limits.bytes.saturating_add(self.limits.bytes_reserve);
+        // A BYE that is not sent leaves a call up that somebody pays for.
         let ends = matches!(client.method, Method::Bye | Method::Cancel);
-        let bytes = client.bytes();
-        if !ends && self.bytes.saturating_add(bytes) > most {
+        let bytes = client.packet.as_ref().map_or(0, Packet::len);
+        if !ends && !self.weight.fits(bytes) {
             return None;
         }
         client.held = bytes;
         let key = self.clients.insert(client).ok()?;
-        self.weigh(0, bytes);
+        self.weight.add(bytes);
         self.client_index.insert(id, key);
         Some(key)
     }
@@ -252,7 +253,7 @@ impl<U: Copy> Table<U> {
                     return;
                 };
                 self.server_index.remove(&server.id);
-                self.weigh(server.held, 0);
+                self.weight.free(server.held);
                 server.clocks.stop(&mut self.wheel);
                 events.push(Expired::ServerEnded {
                     key,
@@ -266,7 +267,7 @@ impl<U: Copy> Table<U> {
                     return;
                 };
                 self.client_index.remove(&client.id);
-                self.weigh(client.held, 0);
+                self.weight.free(client.held);
                 client.clocks.stop(&mut self.wheel);
                 let Some(owner) = client.owner else {
                     return;

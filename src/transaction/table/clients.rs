@@ -27,16 +27,9 @@ pub(super) struct Client<U> {
     pub(super) packet: Option<Packet>,
     /// The Reason of a CANCEL that has to wait.
     reason: Option<Box<[u8]>>,
-    /// What the table's count of bytes has of it.
+    /// What it weighs: see `weight.rs`.
     pub(super) held: usize,
     pub(super) clocks: Clocks,
-}
-
-impl<U> Client<U> {
-    /// What it keeps of messages.
-    pub(super) fn bytes(&self) -> usize {
-        self.packet.as_ref().map_or(0, Packet::len)
-    }
 }
 
 #[derive(Debug)]
@@ -320,9 +313,8 @@ impl<U: Copy> Table<U> {
             client.packet = None;
             client.reason = None;
         }
-        let after = client.bytes();
-        let before = std::mem::replace(&mut client.held, after);
-        self.weigh(before, after);
+        let (held, packet) = (&mut client.held, &mut client.packet);
+        self.weight.change(held, 0, packet);
     }
 
     /// Sends the CANCEL of an INVITE in a transaction of its own; at the limit once

@@ -21,21 +21,15 @@ pub(super) struct Server<U> {
     pub(super) method: Method,
     pub(super) owner: Option<U>,
     /// What responses are made from, till the final one.
-    echo: Option<Echo>,
+    pub(super) echo: Option<Echo>,
     /// The last response, while it may be sent again.
     pub(super) packet: Option<Packet>,
-    /// What the table's count of bytes has of it.
+    /// What it weighs: see `weight.rs`.
     pub(super) held: usize,
     pub(super) clocks: Clocks,
 }
 
 impl<U> Server<U> {
-    /// What it keeps of messages.
-    fn bytes(&self) -> usize {
-        let echo = self.echo.as_ref().map_or(0, Echo::len);
-        echo.saturating_add(self.packet.as_ref().map_or(0, Packet::len))
-    }
-
     /// Whether it is an INVITE to which a 2xx was sent.
     fn is_accepted(&self) -> bool {
         matches!(&self.machine, Machine::Invite(machine) if machine.is_accepted())
@@ -135,8 +129,10 @@ impl<U: Copy> Table<U> {
             self.step_server(now, known, Event::Request, out);
             return Arrival::Absorbed;
         }
+        let invite = (method == Method::Cancel).then(|| id_for(b"INVITE"));
+        let invite = invite.and_then(|id| self.server_index.get(&id).copied());
         // A CANCEL frees room, so it may take of what is kept.
-        if !self.has_room(urgent || method == Method::Cancel) {
+        if !self.has_room(urgent || invite.is_some()) {
             return Arrival::Full;
         }
         let Some(new) = self.start_server(now, id, flow, msg, e, out) else {
@@ -145,7 +141,6 @@ impl<U: Copy> Table<U> {
         if method != Method::Cancel {
             return Arrival::New(new);
         }
-        let invite = self.server_index.get(&id_for(b"INVITE")).copied();
         Arrival::Cancel {
             cancel: new,
             invite: invite.map(|invite| {
@@ -271,15 +266,14 @@ impl<U: Copy> Table<U> {
         if let Some(server) = server.filter(|server| server.is_accepted()) {
             server.packet = None;
         }
-        self.weigh_server(key);
+        self.weigh(key);
     }
 
-    /// Counts anew what a transaction keeps.
-    fn weigh_server(&mut self, key: ServerKey) {
+    fn weigh(&mut self, key: ServerKey) {
         if let Some(server) = self.servers.get_mut(key) {
-            let after = server.bytes();
-            let before = std::mem::replace(&mut server.held, after);
-            self.weigh(before, after);
+            let echo = server.echo.as_ref().map_or(0, Echo::len);
+            let (held, packet) = (&mut server.held, &mut server.packet);
+            self.weight.change(held, echo, packet);
         }
     }
 
@@ -327,6 +321,6 @@ impl<U: Copy> Table<U> {
         if todo.release {
             server.packet = None;
         }
-        self.weigh_server(key);
+        self.weigh(key);
     }
 }
