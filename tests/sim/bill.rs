@@ -373,6 +373,15 @@ impl Bill {
         (all, abroad)
     }
 
+    /// How many calls were answered, and the core never knew.
+    pub fn unheard(&self) -> usize {
+        let unknown = |it: &Answer| !it.acked && it.hung_up.is_none();
+        let calls = self.calls.values().filter(|call| !call.answers.is_empty());
+        calls
+            .filter(|call| call.answers.iter().all(unknown))
+            .count()
+    }
+
     /// Whether each call was booked with what it was billed, and not absurdly
     /// more; the call that was not.
     pub fn unfair(&self, now: Nanos) -> Option<(u32, String)> {

@@ -19,6 +19,8 @@ pub struct Burst {
     pub peers: u32,
     /// Packets lost, of a thousand.
     pub loss: u64,
+    /// Only what these peers say is lost; they hear everything.
+    pub one_way: bool,
 }
 
 /// What all links do.
@@ -53,9 +55,10 @@ impl Links {
                 let from = rng.below(calm_from);
                 bursts.push(Burst {
                     from,
-                    to: from + rng.range(SEC, 45 * SEC),
+                    to: from + rng.range(SEC, 90 * SEC),
                     peers: 1 << rng.below(peers),
                     loss: *rng.pick(&[300, 700, 1000]),
+                    one_way: rng.permille(400),
                 });
             }
         }
@@ -70,13 +73,16 @@ impl Links {
         }
     }
 
-    /// When a packet sent at `now` to or from `peer` arrives.
-    pub fn carry(&self, now: Nanos, peer: u8, rng: &mut Rng) -> Arrivals {
+    /// When a packet sent at `now` to or, if it is `said`, from `peer` arrives.
+    pub fn carry(&self, now: Nanos, (peer, said): (u8, bool), rng: &mut Rng) -> Arrivals {
         let delay = self.base + rng.below(self.jitter + 1);
         if now >= self.calm_from {
             return [Some(now + delay), None];
         }
-        let burst = |b: &&Burst| b.from <= now && now < b.to && b.peers & (1 << peer) != 0;
+        let burst = |b: &&Burst| {
+            let touches = b.peers & (1 << peer) != 0 && (said || !b.one_way);
+            touches && b.from <= now && now < b.to
+        };
         let loss = self.bursts.iter().find(burst).map_or(self.loss, |b| b.loss);
         if loss > 0 && rng.permille(loss) {
             return [None, None];

@@ -2,9 +2,9 @@
 //! peers that misbehave, over links that fail, from one seed a run.
 //!
 //! ```text
-//! cargo test --release --test sim                      a few hundred seeds
-//! SIM_SEEDS=10000 cargo test --release --test sim      as many as that
-//! SIM_SEED=123 SIM_TRACE=1 cargo test --release --test sim replay -- --nocapture
+//! cargo test --profile planted --test sim                      some dozen seeds
+//! SIM_SEEDS=10000 cargo test --profile planted --test sim      as many as that
+//! SIM_SEED=123 SIM_TRACE=1 cargo test --profile planted --test sim replay -- --nocapture
 //! ```
 //!
 //! `SIM_TRACE=2` shows every call, not only the one that went wrong;
@@ -58,7 +58,7 @@ fn kept() -> Vec<u64> {
 #[test]
 fn seeds() {
     let from = number("SIM_FROM").unwrap_or(0);
-    let count = number("SIM_SEEDS").unwrap_or(200);
+    let count = number("SIM_SEEDS").unwrap_or(60);
     let seeds: Vec<u64> = kept().into_iter().chain(from..from + count).collect();
     let total = run_all(&seeds);
     println!("{total}");

@@ -59,6 +59,9 @@ impl World {
                 self.tap.fail(now, wrong);
             }
         }
+        for _ in 0..self.tap.bill.unheard() {
+            self.net.seen.note(Met::AnswerNeverHeard);
+        }
         if let Some((plan, what)) = self.tap.bill.unfair(now) {
             self.tap.fail_about(plan, now, what);
         }

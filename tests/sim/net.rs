@@ -159,15 +159,15 @@ impl Net {
     /// Puts a peer's packet on its link.
     pub fn send_in(&mut self, from: u8, wire: &Rc<Wire>) {
         self.said.push((from, Rc::clone(wire)));
-        self.carry(from, || Event::ToCore(from, Rc::clone(wire)));
+        self.carry((from, true), || Event::ToCore(from, Rc::clone(wire)));
     }
 
     /// Puts the core's packet on the link to a peer.
     pub fn send_out(&mut self, to: u8, wire: &Rc<Wire>) {
-        self.carry(to, || Event::ToPeer(to, Rc::clone(wire)));
+        self.carry((to, false), || Event::ToPeer(to, Rc::clone(wire)));
     }
 
-    fn carry(&mut self, peer: u8, event: impl Fn() -> Event) {
+    fn carry(&mut self, peer: (u8, bool), event: impl Fn() -> Event) {
         match self.links.carry(self.now, peer, &mut self.rng) {
             [None, _] => self.seen.note(Met::Lost),
             [Some(first), second] => {

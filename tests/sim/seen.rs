@@ -19,7 +19,7 @@ events! {
     RefusedInDrain, RefusedByBlock, EmergencyInBlock, CapOnCalls, CapOnSecond, CapOnMinute, CapOnHour, CapOnDay, CapOnNarrow,
     InboundAllowed, InboundRefused, CallerReplaced, RelPassed, DelayedOffer,
     /// What they cost.
-    RefusedForMoney, LeaseTaken, LeaseRenewed, HungUpForMoney, BilledOnTwoDays,
+    RefusedForMoney, LeaseTaken, LeaseRenewed, HungUpForMoney, BilledOnTwoDays, AnswerNeverHeard,
     /// How calls went.
     Answered, CarrierRefused, CarrierSilent, Redirected, Rang, RangTooLong, TalkedTooLong,
     HungUpByCaller, HungUpByCallee, CrossingByes, Fork, ForkAnswered,

@@ -2,6 +2,7 @@
 //! turn by turn, keeps its own book of transactions, dialogs and calls, and
 //! says what broke a rule. It asks the core nothing.
 
+mod book;
 mod end;
 mod judge;
 mod money;
@@ -14,6 +15,7 @@ mod shape;
 
 use std::rc::Rc;
 
+pub use book::{Call, Client, Dialog, Leg, Server};
 pub use judge::Ledger;
 pub use records::{Records, Written};
 pub use shape::{CARRIER_MARK, PBX_MARK};
@@ -28,139 +30,6 @@ use crate::wire::{Method, Wire, hash2};
 
 /// Index of something the tap keeps.
 pub type Id = usize;
-
-/// A request that a peer sent to the core.
-#[derive(Debug)]
-pub struct Server {
-    pub peer: u8,
-    pub method: Method,
-    pub request: Rc<Wire>,
-    pub at: Nanos,
-    /// Status, hash and time of the core's final response.
-    pub answer: Option<(u16, u64, Nanos)>,
-    /// The hash of the last response of any kind.
-    pub last: u64,
-    pub acked: Option<Nanos>,
-    pub cancelled: bool,
-    pub leg: Option<Id>,
-    /// The client transaction that carries it to the other side.
-    pub relay: Option<Id>,
-    /// Why it must be refused, whatever it asks.
-    pub amiss: Option<&'static str>,
-    /// A send of it failed, or its outcome is nobody's business.
-    pub excused: bool,
-    /// It was refused for money.
-    pub spent: bool,
-}
-
-/// A request that the core sent to a peer.
-#[derive(Debug)]
-pub struct Client {
-    pub peer: u8,
-    pub method: Method,
-    pub request: Rc<Wire>,
-    pub at: Nanos,
-    pub last: Nanos,
-    pub sends: u32,
-    pub provisional: bool,
-    /// One came when Timer B was due: the core may have taken it, or given up.
-    pub late_provisional: bool,
-    pub answer: Option<(u16, Nanos)>,
-    pub cancel: Option<Id>,
-    pub leg: Id,
-    pub relay_of: Option<Id>,
-    pub excused: bool,
-    /// It refreshes the session.
-    pub refresh: bool,
-}
-
-/// A dialog with one tag of the peer's.
-#[derive(Debug)]
-pub struct Dialog {
-    pub tag: u64,
-    /// The CSeq of the core's last request in it.
-    pub cseq: u32,
-    /// When the first 2xx to an INVITE came or went.
-    pub ok: Option<Nanos>,
-    /// The INVITEs that were answered 2xx.
-    pub oks: Vec<Accepted>,
-    pub bye_out: Option<Id>,
-    /// When the first BYE to it left.
-    pub parted: Option<Nanos>,
-    pub bye_in: Option<Nanos>,
-    /// Its 2xx came when the INVITE may have been given up already.
-    pub doubtful: bool,
-    /// The peer's last Contacts, as hashes.
-    pub contacts: [u64; 3],
-    /// Its Record-Route, as a hash; 0: none.
-    pub route: u64,
-}
-
-/// An INVITE that was answered 2xx, and its ACK.
-#[derive(Clone, Copy, Debug)]
-pub struct Accepted {
-    pub cseq: u32,
-    /// When its first ACK was sent, or came.
-    pub acked: Option<Nanos>,
-    /// The hash of the ACK that was sent.
-    pub ack: u64,
-}
-
-impl Dialog {
-    /// The INVITE of this CSeq that was answered 2xx.
-    fn accepted(&mut self, cseq: u32) -> Option<&mut Accepted> {
-        self.oks.iter_mut().find(|ok| ok.cseq == cseq)
-    }
-
-    /// Notes a 2xx. Says whether it is the first to this INVITE.
-    fn accept(&mut self, cseq: u32, at: Nanos) -> bool {
-        self.ok = self.ok.or(Some(at));
-        if self.accepted(cseq).is_some() {
-            return false;
-        }
-        self.oks.push(Accepted {
-            cseq,
-            acked: None,
-            ack: 0,
-        });
-        true
-    }
-
-    /// When the 2xx that made the dialog was ACKed.
-    fn opened(&self) -> Option<Nanos> {
-        self.oks.first().and_then(|ok| ok.acked)
-    }
-}
-
-/// One side of a call, as the core sees it.
-#[derive(Debug)]
-pub struct Leg {
-    pub call: Id,
-    pub peer: u8,
-    pub shard: u8,
-    /// The core is the caller here.
-    pub out: bool,
-    /// The first INVITE: a client's number if `out`, else a server's.
-    pub invite: Id,
-    pub cseq: u32,
-    /// The highest CSeq of the peer's own requests.
-    pub heard: u32,
-    /// The body of the last INVITE that went out, as a hash.
-    pub offered: u64,
-    pub dialogs: Vec<Dialog>,
-    /// The session timer: seconds, and when it was last refreshed.
-    pub timer: Option<(u32, Nanos)>,
-    pub excused: bool,
-    /// An emergency call, which no cap of a tenant's shortens.
-    pub urgent: bool,
-}
-
-/// A call: what came in, and what went out for it.
-#[derive(Debug)]
-pub struct Call {
-    pub plan: u32,
-    pub legs: [Option<Id>; 2],
-}
 
 /// Something that must not be.
 #[derive(Clone, Debug)]

@@ -190,7 +190,7 @@ impl Tap {
             self.learn_contact(leg, dialog, wire);
         }
         self.servers[id].amiss = self.amiss(turn, leg, wire);
-        self.legs[leg].heard = self.legs[leg].heard.max(wire.cseq);
+        self.legs[leg].hear(wire);
         if wire.method == Method::Bye {
             let main = self.legs[leg].dialogs[dialog].bye_out.is_some();
             if main {
@@ -215,7 +215,7 @@ impl Tap {
 
     /// Why a request inside a dialog may not be taken (RFC 3261 §12.2.2, §14.2).
     fn amiss(&self, turn: &Turn<'_>, leg: Id, wire: &Wire) -> Option<&'static str> {
-        if wire.cseq <= self.legs[leg].heard && wire.method != Method::Bye {
+        if wire.cseq <= self.legs[leg].heard(wire) && wire.method != Method::Bye {
             return Some("its CSeq is old");
         }
         let crosses = |id: Id| {

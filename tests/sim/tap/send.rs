@@ -112,7 +112,7 @@ impl Tap {
         let leg = self.legs.len();
         let (peer, shard) = (self.servers[server].peer, turn.shard);
         self.legs.push(leg_of(call, peer, shard, false, server));
-        self.legs[leg].heard = self.servers[server].request.cseq;
+        self.legs[leg].invited = self.servers[server].request.cseq;
         self.servers[server].leg = Some(leg);
         let other = self.legs.len();
         self.legs.push(leg_of(call, packet.to, shard, true, 0));
@@ -349,6 +349,10 @@ impl Tap {
                 ));
             }
         }
+        let state = &self.legs[leg];
+        if state.out && state.dialogs[dialog].opened().is_none() && !state.excused {
+            return Err("BYE before the ACK to the callee's 2xx".into());
+        }
         let state = &mut self.legs[leg].dialogs[dialog];
         if state.opened().is_some_and(|at| turn.now >= at + 360 * SEC) {
             turn.seen.note(Met::TalkedTooLong);
@@ -404,7 +408,8 @@ fn leg_of(call: Id, peer: u8, shard: u8, out: bool, invite: Id) -> Leg {
         out,
         invite,
         cseq: 0,
-        heard: 0,
+        invited: 0,
+        heard: Vec::new(),
         offered: 0,
         dialogs: Vec::new(),
         timer: None,
