@@ -77,7 +77,8 @@ impl Turn<'_> {
         let fork = self.call.fork(tag);
         let cseq = fork.and_then(|fork| fork.callee_cseq);
         let leg = &mut self.call.callee;
-        leg.remote_cseq = cseq;
+        // What came before any fork was known counts, too.
+        leg.remote_cseq = leg.remote_cseq.max(cseq);
         let asked = std::mem::take(&mut leg.far);
         leg.far = match topology::far_of(arrived.message, tag, true) {
             Ok(far) if !far.target().is_empty() => far,
@@ -96,7 +97,8 @@ impl Turn<'_> {
         let base = std::mem::replace(&mut self.call.caller.local_tag, tag);
         let forks = std::mem::take(&mut self.call.forks);
         if let Some(fork) = forks.iter().find(|fork| fork.local_tag == tag) {
-            self.call.caller.remote_cseq = fork.caller_cseq;
+            let before = self.call.caller.remote_cseq;
+            self.call.caller.remote_cseq = before.max(fork.caller_cseq);
         }
         for other in forks.iter().map(|fork| fork.local_tag).chain([base]) {
             if other != tag {

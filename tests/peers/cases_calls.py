@@ -15,9 +15,9 @@ FRAUD = [
 ]
 
 
-def refused_caller(user="[service]"):
+def refused_caller(user="[service]", body=None):
     """An INVITE that is refused, with a reason that a PBX's log can show."""
-    return Caller("refused", user).invite().ignore(100).refused(
+    return Caller("refused", user).invite(body).ignore(100).refused(
         603, Check(r"Q\.850 *; *cause=21", header="Reason"))
 
 

@@ -9,7 +9,7 @@ from cases import case
 from cases_calls import refused_caller
 from lab import PROGRAM, Tollgate
 from process import Process, check, equal, until
-from scenario import ALLOWED, plain_callee, plain_caller
+from scenario import ALLOWED, plain_callee, plain_caller, sdp
 
 ABROAD = "+23276123456"
 
@@ -20,7 +20,7 @@ class OnSmallDisk(Tollgate):
     def launch(self, lab):
         var = self.home / "var"
         var.mkdir()
-        mount = 'mount -t tmpfs -o size=12m tmpfs "$0" && exec "$@"'
+        mount = 'mount -t tmpfs -o size=24m tmpfs "$0" && exec "$@"'
         command = [PROGRAM, "run", "--preview", "-c", self.config]
         Process.__init__(self, lab, "tollgate", ["unshare", "--mount", "sh", "-c", mount, var, *command])
         self.disk = Path(f"/proc/{self.child.pid}/root{var}")
@@ -28,12 +28,11 @@ class OnSmallDisk(Tollgate):
 
 def fill(path):
     """Takes all the room that there is on a disk."""
-    with path.open("wb") as filler:
+    with path.open("wb", buffering=0) as filler:
         for size in (1 << 20, 1 << 16, 1 << 12):
             try:
                 while True:
                     filler.write(bytes(size))
-                    filler.flush()
             except OSError as error:
                 equal(error.errno, errno.ENOSPC, "the error on a full disk")
 
@@ -49,9 +48,10 @@ def disk_full(lab):
     filler = lab.tollgate.disk / "filler"
     fill(filler)
     # Refusals are recorded, too: until the room that each shard keeps ahead is used.
+    large = sdp() + "".join(f"a=room:{number:0900}\r\n" for number in range(33))
     for port, number in ((5081, ABROAD), (5082, "999999")):
-        lab.pbx(refused_caller(), name=f"refused-{port}", port=port, number=number, calls=3000, rate=600,
-                trace=False).finish(30, 3000)
+        lab.pbx(refused_caller(body=large), name=f"refused-{port}", port=port, number=number, calls=300, rate=100,
+                trace=False).finish(30, 300)
     until(lambda: lab.tollgate.text().count("new calls are refused, emergency calls excepted") == 2, 5,
           "each shard missing its room", lab.tollgate)
     lab.pbx(refused_caller(), name="late", port=5083, number=ALLOWED, calls=5).finish(10, 5)

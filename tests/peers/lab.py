@@ -188,6 +188,8 @@ class Lab:
         records = self.tollgate.ledger()
         of = lambda kind: [record for record in records if record["record"] == kind]
         decisions = Counter(record["decision"] for record in of("verdict"))
+        for record in of("refusals"):
+            decisions["refuse"] += record["count"]
         expected = {"allow": allow, "refuse": refuse, "emergency": emergency}
         equal(dict(decisions), {key: value for key, value in expected.items() if value}, "decisions in the ledger")
         ended = of("ended")
