@@ -53,6 +53,7 @@ use std::sync::Arc;
 use crate::base::limits::{CALLS_PER_SHARD, CALLS_RESERVE, LARGEST_INVITE};
 use crate::base::time::{Mono, Now};
 use crate::base::token::Token;
+use crate::base::trim;
 use crate::policy::{Blocks, Peer, Reason, RuleSet};
 use crate::record::Side;
 use crate::sip::draft::Draft;
@@ -329,6 +330,7 @@ impl Calls {
             };
             self.turn(owner.call, now, out, |turn| turn.expired(&event, owner));
         }
+        trim::clear(&mut expired);
         self.expired = expired;
     }
 

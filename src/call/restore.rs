@@ -293,7 +293,10 @@ impl Turn<'_> {
     /// The caller's INVITE, as if it came now, but that it is no news.
     fn resume_server(&mut self, legs: &Legs) -> Option<(ServerKey, u32)> {
         let invite = scan(Bytes::copy_from_slice(&legs.asked)).ok()?;
-        let essentials = Essentials::parse(&invite).ok()?;
+        // An emergency call's may have been let in as it is.
+        let essentials = Essentials::parse(&invite)
+            .or_else(|_| Essentials::salvage(&invite))
+            .ok()?;
         let arrival = self.tools.transactions.receive_emergency(
             self.now.mono,
             legs.caller.flow,

@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::base::flow::ListenerId;
 use crate::base::time::Mono;
 use crate::base::token::{Bucket, Buckets, Mint, Token, keyed128};
+use crate::base::trim::trim;
 use crate::base::wheel::{TimerId, Wheel};
 use crate::policy::RuleSet;
 use crate::record::{CallRef, Side};
@@ -237,6 +238,8 @@ impl Tools {
         if self.by_origin(call.origin) == Some(key) {
             self.origins.remove(&call.origin);
         }
+        trim(&mut self.tags);
+        trim(&mut self.origins);
         for timer in call.timers() {
             self.wheel.cancel(timer);
         }

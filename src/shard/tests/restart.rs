@@ -233,13 +233,17 @@ fn a_call_in_set_up_ends_on_both_sides() {
 
 #[test]
 fn an_emergency_call_in_set_up_is_to_go_another_way() {
-    let mut world = World::new();
-    world.send(PBX, &invite("119", "a1"));
-    let sent = world.crash(1);
-    assert_eq!(
-        lines(&sent),
-        ["pbx SIP/2.0 503 Service Unavailable", "carrier CANCEL"]
-    );
+    let sound = invite("119", "a1");
+    let faulty = sound.replace("From: \"Desk\"", "From: Desk, 2");
+    for text in [sound, faulty] {
+        let mut world = World::new();
+        world.send(PBX, &text);
+        let sent = world.crash(1);
+        assert_eq!(
+            lines(&sent),
+            ["pbx SIP/2.0 503 Service Unavailable", "carrier CANCEL"]
+        );
+    }
 }
 
 #[test]
