@@ -36,19 +36,4 @@ impl Calls {
         let emergency = call.is_some_and(|call| call.emergency);
         (emergency || self.is_emergency_from(peer, message)).then_some(essentials)
     }
-
-    /// An INVITE to an emergency number with a To tag that names no dialog here opens
-    /// a call all the same: to answer 481 would leave its caller without one.
-    pub(crate) fn forget_foreign_tag(
-        &self,
-        peer: Peer,
-        message: &Message,
-        essentials: &mut Essentials<'_>,
-    ) {
-        let Some(tag) = essentials.to_tag else { return };
-        let foreign = essentials.cseq.method == Method::Invite && self.tools.by_tag(tag).is_none();
-        if foreign && message.method().is_some() && self.is_emergency_from(peer, message) {
-            essentials.to_tag = None;
-        }
-    }
 }

@@ -24,7 +24,7 @@ pub(super) fn message(
         return;
     };
     let sound = message.fault().map_or_else(|| read(message), Err);
-    let mut essentials = match sound.or_else(|fault| calls.salvage(peer, message).ok_or(fault)) {
+    let essentials = match sound.or_else(|fault| calls.salvage(peer, message).ok_or(fault)) {
         Ok(essentials) => essentials,
         Err(fault) => {
             out.events.push(Event::Malformed {
@@ -35,7 +35,6 @@ pub(super) fn message(
             return;
         }
     };
-    calls.forget_foreign_tag(peer, message, &mut essentials);
     let arrived = Arrived {
         flow,
         message,
