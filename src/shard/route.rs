@@ -46,14 +46,15 @@ pub(super) fn message(
     }
 }
 
-/// What a request says that has no more than a response can be kept for to it; what a
-/// response says.
+/// What a message says. A request of which an answer would repeat too much is no
+/// better than a malformed one.
 fn read(message: &Message) -> Result<Essentials<'_>, Fault> {
+    let essentials = Essentials::parse(message)?;
     let asks = message.method().is_some();
     if asks && message.bytes().len() > ECHO_BYTES && Echo::length_of(message) > ECHO_BYTES {
         return Err(Fault::new(FaultKind::HeadTooLong, 0));
     }
-    Essentials::parse(message)
+    Ok(essentials)
 }
 
 /// Answers a malformed request and forgets it. A malformed response is
