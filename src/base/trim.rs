@@ -16,7 +16,7 @@ pub fn trim<K: Eq + Hash, V, S: BuildHasher>(map: &mut HashMap<K, V, S>) {
     }
 }
 
-/// Empties a list and keeps no more memory than for [`KEPT`] entries.
+/// Empties a list and keeps no more memory than for some thousand entries.
 pub fn clear<T>(list: &mut Vec<T>) {
     list.clear();
     list.shrink_to(KEPT);
