@@ -9,6 +9,26 @@ pub const SERVER_TRANSACTIONS: usize = 1 << 20;
 /// let in as emergencies may take. At the limit they too are not kept.
 pub const SERVER_TRANSACTIONS_RESERVE: usize = 1 << 12;
 
+/// Bytes of messages that a shard's transactions keep: what may have to be sent
+/// again, and what responses repeat of their requests. At the limit a new request is
+/// not kept (`Arrival::Full`), and its sender's own retransmissions bring it again.
+pub const TRANSACTION_BYTES: usize = 256 << 20;
+
+/// Bytes on top of [`TRANSACTION_BYTES`], which emergency calls (of no more than
+/// [`LARGEST_INVITE`]) may take, who hangs up, what is sent on, and answers. At the
+/// limit nothing but BYE and CANCEL is sent in a transaction any more, and an answer
+/// is sent once, and not kept for when its request comes again.
+pub const TRANSACTION_BYTES_RESERVE: usize = 64 << 20;
+
+/// Bytes of what a response repeats of its request: Via, From, To, Call-ID and CSeq.
+/// A request with more is answered 513 and forgotten, unless it is an emergency
+/// call's. Twenty hops come to some 2 kB.
+pub const ECHO_BYTES: usize = 8_192;
+
+/// Bytes of a session description that is kept so that a session refresh can repeat
+/// it. A larger one is not, and the session is refreshed by UPDATE.
+pub const DESCRIPTION_BYTES: usize = 16_384;
+
 /// Client transactions a shard keeps at once. At the limit a request is not
 /// sent, and who asked for it is told. It is above the server side's limits
 /// together, so that what was let in can also be sent on and torn down.
@@ -29,7 +49,8 @@ pub const TARIFF_BYTES: usize = 50_000_000;
 pub const CALLS_PER_SHARD: usize = 1 << 20;
 
 /// The bytes of an INVITE that opens a call. A call keeps copies of it while it
-/// rings, so that a larger one is refused, unless it is an emergency's.
+/// rings, so that a larger one is refused, unless it is an emergency's. A larger ACK
+/// goes on, and is not kept for when its 2xx comes again.
 /// Session descriptions with a location (RFC 6442) come to some 6 kB.
 pub const LARGEST_INVITE: usize = 16_384;
 
@@ -79,6 +100,9 @@ pub const EXCHANGES_KEPT: usize = 4 * EXCHANGES_PER_CALL;
 /// Extensions that a 420 names (RFC 3261 §8.2.2.3). Those beyond are left out: an
 /// answer is never to be many times its request.
 pub const UNSUPPORTED_NAMED: usize = 16;
+
+/// The bytes of an extension's name that a 420 repeats. A longer one is left out.
+pub const UNSUPPORTED_BYTES: usize = 64;
 
 /// Early dialogs of one INVITE (forks) that the caller sees apart. Those beyond
 /// share the first one's tag.

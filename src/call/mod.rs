@@ -7,6 +7,7 @@
 //!
 //! - `outside`: requests outside a dialog: what all must satisfy, and who answers
 //! - `open`: the callee's INVITE, from what `outbound` or `inbound` decided
+//! - `emergency`: how messages of emergency calls are read
 //! - `progress`: what is answered to a request that was carried over
 //! - `accept`: a 2xx to an INVITE, and its ACK
 //! - `midcall`: requests inside the dialogs, ACK among them
@@ -28,6 +29,7 @@ mod block;
 #[expect(clippy::module_inception, reason = "the room's central type")]
 mod call;
 mod counted;
+mod emergency;
 mod ending;
 mod evidence;
 mod inbound;
@@ -52,11 +54,12 @@ use crate::base::flow::Flow;
 use crate::base::limits::{CALLS_PER_SHARD, CALLS_RESERVE, LARGEST_INVITE};
 use crate::base::time::{Mono, Now};
 use crate::base::token::Token;
+use crate::base::trim;
 use crate::policy::{Blocks, Peer, Reason, RuleSet};
 use crate::record::Side;
 use crate::sip::draft::Draft;
 use crate::sip::fields::Essentials;
-use crate::sip::line::reason_phrase;
+use crate::sip::line::{Method, reason_phrase};
 use crate::sip::message::Message;
 use crate::transaction::{Arrival, Expired, Matched, Origin, ServerKey};
 
@@ -177,6 +180,12 @@ impl Calls {
         }
     }
 
+    /// Gives transactions no more room than this for messages, and so much in reserve.
+    #[cfg(test)]
+    pub(crate) fn limit_bytes(&mut self, limit: usize, reserve: usize) {
+        self.tools.transactions.limit_bytes(limit, reserve);
+    }
+
     pub(crate) fn counts(&self) -> Counts {
         self.tools.counts(self.calls.len())
     }
@@ -207,7 +216,9 @@ impl Calls {
             .tools
             .transactions
             .receive_request(now.mono, flow, message, essentials, transmits);
-        if matches!(arrival, Arrival::Full) && self.is_emergency(peer, arrived) {
+        // Those that are as long as no call for help is must not fill its room.
+        let urgent = || self.is_emergency(peer, arrived) || self.hangs_up(essentials);
+        if matches!(arrival, Arrival::Full) && message.bytes().len() <= LARGEST_INVITE && urgent() {
             arrival = self
                 .tools
                 .transactions
@@ -222,6 +233,15 @@ impl Calls {
                 what: "server transactions",
             }),
         }
+    }
+
+    /// Whether a request ends a call that is up.
+    fn hangs_up(&self, essentials: &Essentials<'_>) -> bool {
+        let bye = essentials.cseq.method == Method::Bye;
+        let tag = essentials.to_tag.filter(|_| bye).unwrap_or_default();
+        let call = self.tools.by_tag(tag);
+        let call = call.and_then(|(key, side)| Some(self.calls.get(key)?.leg(side)));
+        call.is_some_and(|leg| leg.progress.up)
     }
 
     /// A response from a known peer whose essentials are sound.
@@ -321,6 +341,7 @@ impl Calls {
             };
             self.turn(owner.call, now, out, |turn| turn.expired(&event, owner));
         }
+        trim::clear(&mut expired);
         self.expired = expired;
     }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use smallvec::{SmallVec, smallvec};
 
 use crate::base::flow::Flow;
-use crate::base::limits::CALLS_PER_SHARD;
+use crate::base::limits::{CALLS_PER_SHARD, DESCRIPTION_BYTES};
 use crate::base::time::Now;
 use crate::base::token::{Buckets, Token};
 use crate::policy::Hold;
@@ -285,7 +285,7 @@ impl Turn<'_> {
             draft.put(HeaderId::Privacy, privacy);
         }
         let packet = draft.seal(Some(body));
-        if !body.is_empty() {
+        if (1..=DESCRIPTION_BYTES).contains(&body.len()) {
             self.call.callee.description = Some(body.into());
         }
         packet

@@ -241,7 +241,7 @@ impl Turn<'_> {
 
     /// The code as the other side may learn it. A challenge is for Tollgate
     /// alone, and a redirection would be a new call that nobody judged.
-    fn code_onward(&self, to: Side, code: u16) -> u16 {
+    pub(super) fn code_onward(&self, to: Side, code: u16) -> u16 {
         match code {
             300..=399 => own_failure(self.call.emergency),
             401 | 407 | 494 if to != self.call.carrier_side() => 503,

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use crate::base::limits::DESCRIPTION_BYTES;
 use crate::base::token::Token;
 use crate::record::{self, Record, Side};
 use crate::sip::draft::{Draft, Packet};
@@ -259,7 +260,8 @@ impl Turn<'_> {
     pub(super) fn description_to_keep(&self, side: Side, body: &[u8]) -> Option<Box<[u8]>> {
         let leg = self.call.leg(side);
         let needed = leg.session.is_some_and(|session| session.ours) && !leg.takes(Method::Update);
-        (needed && !body.is_empty()).then(|| body.into())
+        let fits = (1..=DESCRIPTION_BYTES).contains(&body.len());
+        (needed && fits).then(|| body.into())
     }
 
     /// A leg's session is due.

@@ -230,27 +230,32 @@ impl Turn<'_> {
         if let Some(side) = side.filter(|_| ending.cause == "bye") {
             self.call.leg_mut(side).progress.up = false;
         }
-        let code = if ending.cause == "cancelled" {
-            487
-        } else {
-            480
-        };
+        let code = self.told(ending.by, ending.cause);
         self.give_up_invite(code, None);
         self.hang_up("restart");
     }
 
     /// The call was being set up: its caller is to try again, or another way.
     fn end_set_up(&mut self) {
+        let code = self.told(Party::Tollgate, "restart");
         self.end(Ending {
             by: Party::Tollgate,
             cause: "restart",
-            status: 0,
+            status: code,
         });
-        let code = match self.call.direction {
-            Direction::Outbound => own_failure(self.call.emergency),
-            Direction::Inbound => 480,
-        };
         self.give_up_invite(code, None);
+    }
+
+    /// What the caller is told of a call that ended in set-up, and was told before if
+    /// it ended so before.
+    fn told(&self, by: Party, cause: &str) -> u16 {
+        match (by, self.call.direction) {
+            (Party::Caller, _) => 487,
+            (Party::Tollgate, Direction::Outbound) if cause == "restart" => {
+                own_failure(self.call.emergency)
+            }
+            _ => 480,
+        }
     }
 
     /// Whether the rules do not know one of its peers any more: nobody could end the
@@ -298,7 +303,10 @@ impl Turn<'_> {
     /// The caller's INVITE, as if it came now, but that it is no news.
     fn resume_server(&mut self, legs: &Legs) -> Option<(ServerKey, u32)> {
         let invite = scan(Bytes::copy_from_slice(&legs.asked)).ok()?;
-        let essentials = Essentials::parse(&invite).ok()?;
+        // An emergency call's may have been let in as it is.
+        let essentials = Essentials::parse(&invite)
+            .or_else(|_| Essentials::salvage(&invite))
+            .ok()?;
         let arrival = self.tools.transactions.receive_emergency(
             self.now.mono,
             legs.caller.flow,
@@ -394,8 +402,8 @@ impl Turn<'_> {
                 return;
             };
             let code = match end.status {
-                300.. => end.status,
-                _ => own_failure(self.call.emergency),
+                300.. => self.code_onward(Side::Caller, end.status),
+                _ => self.told(end.by, ""),
             };
             let tag = self.call.caller.local_tag;
             self.respond(server, (code, tag), b"", |_| {});

@@ -4,6 +4,7 @@ mod blocks;
 mod carriers;
 mod emergency;
 mod faults;
+mod floods;
 mod restart;
 mod rules;
 mod sessions;

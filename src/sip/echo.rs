@@ -29,14 +29,33 @@ const ORDER: [HeaderId; 4] = [
     HeaderId::CSeq,
 ];
 
+/// What a line says.
+#[derive(Clone, Copy)]
+enum Value<'m> {
+    AsItCame(&'m [u8]),
+    /// An address of this URI alone.
+    Afresh(&'m [u8]),
+}
+
 impl Echo {
     /// Takes the fields of a request that came from `from`. The topmost Via gets
     /// `received` and `rport` filled in (RFC 3261 §18.2.1, RFC 3581 §4); what it
     /// said of them itself is dropped.
+    ///
+    /// Of [salvaged](Essentials::salvage) ones a Via that could not be read is given
+    /// back as it came, and a To that is missing, or whose tag was not taken, is
+    /// written afresh.
     #[must_use]
     pub fn new(message: &Message, essentials: &Essentials<'_>, from: SocketAddr) -> Self {
-        let via = Some(&essentials.via);
-        Self::build(message, via, essentials.to_tag.is_some(), from)
+        let via = Some(&essentials.via).filter(|via| !via.text.is_empty());
+        let has_tag = essentials.to_tag.is_some();
+        let as_it_came = has_tag || essentials.to.tag().is_none();
+        let to = message.first(HeaderId::To).filter(|_| as_it_came);
+        let to = match to {
+            Some(to) => Value::AsItCame(to),
+            None => Value::Afresh(essentials.to.uri_text),
+        };
+        Self::build(message, via, (Some(to), has_tag), from)
     }
 
     /// Takes what there is of a faulty request, and says where its answer goes: to
@@ -52,14 +71,21 @@ impl Echo {
     ) -> Option<(Self, SocketAddr)> {
         let via = Via::parse_list(message.first(HeaderId::Via)?).next();
         let via = via.and_then(Result::ok);
-        let to = message.first(HeaderId::To).map(NameAddr::parse);
-        let has_tag = matches!(to, Some(Ok(to)) if to.tag().is_some());
-        let echo = Self::build(message, via.as_ref(), has_tag, from);
+        let to = message.first(HeaderId::To);
+        let read = to.map(NameAddr::parse);
+        let has_tag = matches!(read, Some(Ok(to)) if to.tag().is_some());
+        let to = (to.map(Value::AsItCame), has_tag);
+        let echo = Self::build(message, via.as_ref(), to, from);
         let to = via.map_or(from, |via| reply_to_via(&via, from, transport));
         Some((echo, to))
     }
 
-    fn build(message: &Message, via: Option<&Via<'_>>, to_has_tag: bool, from: SocketAddr) -> Self {
+    fn build(
+        message: &Message,
+        via: Option<&Via<'_>>,
+        (to, to_has_tag): (Option<Value<'_>>, bool),
+        from: SocketAddr,
+    ) -> Self {
         let mut lines = Vec::with_capacity(256);
         let mut marks = [0; 4];
         let length = |lines: &Vec<u8>| u32::try_from(lines.len()).unwrap_or(u32::MAX);
@@ -73,12 +99,22 @@ impl Echo {
         }
         for (id, mark) in ORDER.into_iter().zip(&mut marks) {
             *mark = length(&lines);
-            if let Some(text) = message.first(id) {
-                lines.extend_from_slice(id.name().as_bytes());
-                lines.extend_from_slice(b": ");
-                append_unfolded(&mut lines, text);
-                lines.extend_from_slice(b"\r\n");
+            let value = match (id, to) {
+                (HeaderId::To, to) => to,
+                (id, _) => message.first(id).map(Value::AsItCame),
+            };
+            let Some(value) = value else { continue };
+            lines.extend_from_slice(id.name().as_bytes());
+            lines.extend_from_slice(b": ");
+            match value {
+                Value::AsItCame(text) => append_unfolded(&mut lines, text),
+                Value::Afresh(uri) => {
+                    lines.push(b'<');
+                    append_clean(&mut lines, uri);
+                    lines.push(b'>');
+                }
             }
+            lines.extend_from_slice(b"\r\n");
         }
         Self {
             lines: lines.into_boxed_slice(),
@@ -109,6 +145,29 @@ impl Echo {
         }
         draft.lines(tail);
         draft
+    }
+
+    /// How long the fields are together, in bytes.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.lines.len()
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.lines.is_empty()
+    }
+
+    /// How long the values are together that a response repeats of a request, in
+    /// bytes.
+    #[must_use]
+    pub fn length_of(message: &Message) -> usize {
+        let vias = message.all(HeaderId::Via).map(<[u8]>::len);
+        let others = ORDER
+            .into_iter()
+            .filter_map(|id| Some(message.first(id)?.len()));
+        vias.chain(others).sum()
     }
 
     /// The Call-ID.

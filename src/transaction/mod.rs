@@ -185,4 +185,6 @@ pub struct Counts {
     pub client: usize,
     /// Timers set.
     pub timers: usize,
+    /// Bytes kept of messages.
+    pub bytes: usize,
 }

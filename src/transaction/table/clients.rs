@@ -27,6 +27,8 @@ pub(super) struct Client<U> {
     pub(super) packet: Option<Packet>,
     /// The Reason of a CANCEL that has to wait.
     reason: Option<Box<[u8]>>,
+    /// What it weighs: see `weight.rs`.
+    pub(super) held: usize,
     pub(super) clocks: Clocks,
 }
 
@@ -130,6 +132,7 @@ impl<U: Copy> Table<U> {
             owner: Some(owner),
             packet: Some(packet),
             reason: None,
+            held: 0,
             clocks: Clocks::default(),
         })
     }
@@ -158,6 +161,7 @@ impl<U: Copy> Table<U> {
             owner,
             packet: Some(packet),
             reason: None,
+            held: 0,
             clocks: Clocks::default(),
         })?;
         self.apply_to_client(now, key, &todo, &[], out);
@@ -345,6 +349,8 @@ impl<U: Copy> Table<U> {
             client.packet = None;
             client.reason = None;
         }
+        let (held, packet) = (&mut client.held, &mut client.packet);
+        self.weight.change(held, 0, packet);
     }
 
     /// Sends the CANCEL of an INVITE in a transaction of its own; at the limit once

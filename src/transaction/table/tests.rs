@@ -41,6 +41,8 @@ impl World {
             server,
             reserve,
             client,
+            bytes: 100_000,
+            bytes_reserve: 10_000,
         };
         Self {
             table: Table::with_limits(1, Timers::default(), Mono::ZERO, limits),

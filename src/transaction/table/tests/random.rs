@@ -5,6 +5,12 @@ use std::collections::HashSet;
 use proptest::prelude::*;
 
 use super::*;
+use crate::sip::Echo;
+
+/// Room for messages, and the longest that comes.
+const BYTES: usize = 1_200;
+const RESERVE: usize = 400;
+const LONGEST: usize = 300;
 
 #[derive(Clone, Debug)]
 enum Op {
@@ -68,7 +74,11 @@ impl User {
                     Arrival::Ack | Arrival::Absorbed | Arrival::Full => {}
                 }
             }
-            Op::Send(method) => self.clients.push(world.send(method)),
+            Op::Send(method) => {
+                let branch = world.mint.token();
+                let key = world.send_with(method, branch);
+                self.clients.extend(key.map(|key| (key, branch)));
+            }
             Op::Pass(millis) => self.pass(Duration::from_millis(millis)),
             Op::Close => {
                 let (out, events) = (&mut world.out, &mut world.events);
@@ -143,6 +153,21 @@ impl User {
         let counts = table.counts();
         assert_eq!(counts.server, table.server_index.len());
         assert_eq!(counts.client, table.client_index.len());
+        let packet = |packet: &Option<Packet>| packet.as_ref().map_or(0, Packet::len);
+        let servers = table
+            .servers
+            .iter()
+            .map(|(_, server)| packet(&server.packet) + server.echo.as_ref().map_or(0, Echo::len));
+        let clients = |ends: bool| {
+            let clients = table.clients.iter().map(|(_, client)| client);
+            let these = clients.filter(move |client| {
+                ends == matches!(client.method, Method::Bye | Method::Cancel)
+            });
+            these.map(|client| packet(&client.packet)).sum::<usize>()
+        };
+        let bounded = servers.sum::<usize>() + clients(false);
+        assert_eq!(counts.bytes, bounded + clients(true));
+        assert!(bounded <= BYTES + RESERVE + LONGEST, "{counts:?}");
         assert!(counts.timers <= 2 * (counts.server + counts.client));
     }
 }
@@ -160,6 +185,7 @@ proptest! {
             over: HashSet::new(),
             sent: 0,
         };
+        user.world.table.limit_bytes(BYTES, RESERVE);
         for op in &ops {
             if matches!(op, Op::Send(_)) && user.world.table.counts().client >= 12 {
                 continue;
