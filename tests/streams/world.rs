@@ -11,7 +11,7 @@ use jiff::tz::TimeZoneDatabase;
 use socket2::{Domain, Socket, Type};
 use tokio::sync::oneshot;
 use tollgate::ledger::{Journal, Ledger};
-use tollgate::net::{self, RunError, Setup, Sockets, clock};
+use tollgate::net::{self, Ended, RunError, Setup, Sockets, clock};
 use tollgate::policy::{Blocks, Counters, Options, RuleSet, Source, Sources, compile};
 
 use super::peer::{Callee, Peer, Way, header, response, within};
@@ -43,7 +43,7 @@ pub(crate) struct World {
     directory: PathBuf,
     counters: Arc<Counters>,
     stop: oneshot::Sender<()>,
-    thread: JoinHandle<Result<(), RunError>>,
+    thread: JoinHandle<Result<Ended, RunError>>,
 }
 
 /// Connects to `to` from an address of this machine.
