@@ -43,7 +43,7 @@ impl World {
     /// for an answer over it may never have arrived.
     pub fn close(&mut self, peer: u8) {
         self.net.seen.note(Met::StreamClosed);
-        self.tap.stream_closed(peer);
+        self.tap.stream_closed(peer, self.net.now);
         let stream = self.net.links.streams[usize::from(peer)].as_mut();
         let closed = stream.map_or(0, |stream| {
             stream.number += 1;

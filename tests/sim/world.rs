@@ -294,7 +294,7 @@ impl World {
             }
             Waiting::Closed(peer, on) => {
                 // What it has sent meanwhile, over the next one, is cut short as well.
-                self.tap.stream_closed(peer);
+                self.tap.stream_closed(peer, now);
                 self.core.flow_closed(shard, now, self.from(peer, on));
                 self.turn(shard, None);
             }

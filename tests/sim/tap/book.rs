@@ -47,6 +47,8 @@ pub struct Client {
     pub leg: Id,
     pub relay_of: Option<Id>,
     pub excused: bool,
+    /// When the connection that it went out on closed, before its answer.
+    pub cut: Option<Nanos>,
     /// It refreshes the session.
     pub refresh: bool,
 }

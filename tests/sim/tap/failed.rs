@@ -1,7 +1,8 @@
 //! What could not be sent, or may be lost with its connection: nothing certain is
 //! expected of it any more.
 
-use super::{Sent, Tap, in_key, out_key};
+use super::{Id, Sent, Tap, in_key, out_key};
+use crate::link::{Nanos, SEC};
 use crate::wire::{Method, hash2};
 
 impl Tap {
@@ -29,10 +30,11 @@ impl Tap {
 
     /// A peer's connection has closed: what was under way over it may be lost, and
     /// what the core waited for is cut short.
-    pub fn stream_closed(&mut self, peer: u8) {
+    pub fn stream_closed(&mut self, peer: u8, now: Nanos) {
         let clients = self.clients.iter_mut().filter(|it| it.peer == peer);
         for client in clients.filter(|it| it.answer.is_none()) {
             client.excused = true;
+            client.cut = Some(now);
             self.legs[client.leg].excused = true;
             self.bill.failed(&client.request);
         }
@@ -43,5 +45,16 @@ impl Tap {
                 self.legs[leg].excused = true;
             }
         }
+    }
+    /// Whether this INVITE went on to a callee whose connection closed before a word
+    /// came of it, and was not answered then: nothing would ever have come.
+    pub(super) fn waited_in_vain(&self, server: Id, now: Nanos) -> bool {
+        let leg = self.servers[server].leg;
+        let invite = leg.and_then(|leg| self.other_invite(leg));
+        invite.is_some_and(|id| {
+            let client = &self.clients[id];
+            let silent = !client.provisional && client.answer.is_none();
+            silent && client.cut.is_some_and(|at| now > at + self.slack + SEC)
+        })
     }
 }

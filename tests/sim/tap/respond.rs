@@ -58,6 +58,9 @@ impl Tap {
             self.opens_dialog(turn, id, wire)?;
         }
         if wire.is_final() {
+            if self.waited_in_vain(id, turn.now) {
+                return Err("an INVITE waited for a connection that had closed".into());
+            }
             self.answered(turn, id, wire)?;
         }
         self.session_agreed(turn, id, wire);

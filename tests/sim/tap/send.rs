@@ -74,6 +74,7 @@ impl Tap {
             leg,
             relay_of: None,
             excused: false,
+            cut: None,
             refresh: false,
         });
         id
