@@ -1,6 +1,6 @@
 //! What happened to one tenant in a span of time, as the journal tells it.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::time::Duration;
 
 use crate::base::limits::{REPORT_EVENTS, REPORT_KEYS, REPORT_SLOTS};
@@ -130,7 +130,7 @@ pub fn incident(
             slots: vec![Pair::default(); REPORT_SLOTS],
             ..Incident::default()
         },
-        live: HashMap::new(),
+        live: HashSet::new(),
         over: HashMap::new(),
         order: VecDeque::new(),
         asked: None,
@@ -152,7 +152,7 @@ struct Telling<'a> {
     place_of: &'a dyn Fn(&str) -> String,
     told: Incident,
     /// Calls that passed and are not over.
-    live: HashMap<Key, ()>,
+    live: HashSet<Key>,
     /// What those cost that are.
     over: HashMap<Key, u64>,
     order: VecDeque<Key>,
@@ -179,7 +179,7 @@ impl Telling<'_> {
                 let stopped = decision == Decision::Refuse;
                 let key = (entry.shard, call);
                 if !stopped {
-                    self.live.insert(key, ());
+                    self.live.insert(key);
                 }
                 self.asked = Some((key, stopped));
                 self.count(
@@ -216,15 +216,25 @@ impl Telling<'_> {
                     add(row, stopped, 1);
                 }
             }
+            Record::Note { .. } | Record::Ordered { .. } if within => {
+                self.heard(entry.shard, record);
+            }
+            _ => self.follow(entry.shard, record),
+        }
+    }
+
+    /// What was noted or ordered: of this tenant, or of everybody.
+    fn heard(&mut self, shard: u16, record: &Record<'_>) {
+        match *record {
             Record::Note {
                 wall, what, detail, ..
-            } if within
-                && detail
-                    .split_once(": ")
-                    .is_some_and(|it| it.0 == self.span.tenant) =>
-            {
-                self.event(wall, format!("{what}: {detail}"));
+            } => {
+                let whose = detail.split_once(": ").map(|it| it.0);
+                if whose == Some(&*self.span.tenant) {
+                    self.event(wall, format!("{what}: {detail}"));
+                }
             }
+            // Every shard has it.
             Record::Ordered {
                 wall,
                 order,
@@ -233,11 +243,11 @@ impl Telling<'_> {
                 by,
                 why,
                 ..
-            } if entry.shard == 0 && (ours(tenant) || (within && tenant.is_empty())) => {
+            } if shard == 0 && (tenant.is_empty() || tenant == self.span.tenant) => {
                 let whose = if tenant.is_empty() { "all" } else { tenant };
                 self.event(wall, format!("{order} {whose} {detail}, {by} {why}"));
             }
-            _ => self.follow(entry.shard, record),
+            _ => {}
         }
     }
 
@@ -249,8 +259,8 @@ impl Telling<'_> {
                 was_shard,
                 was,
                 ..
-            } if self.live.remove(&(was_shard, was)).is_some() => {
-                self.live.insert((shard, call), ());
+            } if self.live.remove(&(was_shard, was)) => {
+                self.live.insert((shard, call));
             }
             Record::Ended {
                 call,
@@ -259,7 +269,7 @@ impl Telling<'_> {
                 cost,
                 currency,
                 ..
-            } if self.live.remove(&(shard, call)).is_some() => {
+            } if self.live.remove(&(shard, call)) => {
                 self.told.answered += u64::from(answered);
                 self.told.up += Duration::from_millis(duration_ms);
                 self.book((shard, call), cost, currency);

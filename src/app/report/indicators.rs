@@ -111,8 +111,8 @@ pub(super) fn stix(found: &[Indicator], now: Wall) -> String {
         "id": format!("bundle--{}", id(&[&time, &all])),
     });
     // A bundle without objects has no such key.
-    if !objects.is_empty() {
-        bundle["objects"] = Value::Array(objects);
+    if let (false, Some(bundle)) = (objects.is_empty(), bundle.as_object_mut()) {
+        bundle.insert("objects".to_owned(), Value::Array(objects));
     }
     format!("{bundle:#}\n")
 }
