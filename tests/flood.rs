@@ -99,6 +99,7 @@ impl World {
             transport: Transport::Udp,
             remote: format!("127.0.0.{from}:5060").parse().unwrap(),
             local: None,
+            connection: None,
         };
         let request = |method: &str, tag: &str, rest: &str| {
             let text = format!(

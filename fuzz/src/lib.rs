@@ -138,6 +138,7 @@ impl World {
             transport: Transport::Udp,
             remote,
             local: None,
+            connection: None,
         };
         self.handle(Input::Message { flow, message })
     }

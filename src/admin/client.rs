@@ -57,6 +57,14 @@ pub struct Talk {
 /// # Errors
 /// [`Unanswered`].
 pub fn ask(path: &Path, request: &Request) -> Result<Talk, Unanswered> {
+    Ok(Talk {
+        reader: BufReader::new(say(path, request)?),
+        over: false,
+    })
+}
+
+/// Sends a request, and leaves the answer to be read.
+pub(super) fn say(path: &Path, request: &Request) -> Result<UnixStream, Unanswered> {
     let broken = |error: io::Error| Unanswered::Broken(error.to_string());
     let mut stream = reach(path)?;
     stream.set_read_timeout(Some(PATIENCE)).map_err(broken)?;
@@ -68,10 +76,7 @@ pub fn ask(path: &Path, request: &Request) -> Result<Talk, Unanswered> {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
         written => written.map_err(broken)?,
     }
-    Ok(Talk {
-        reader: BufReader::new(stream),
-        over: false,
-    })
+    Ok(stream)
 }
 
 fn reach(path: &Path) -> Result<UnixStream, Unanswered> {

@@ -37,6 +37,8 @@ pub enum Order {
     Block(Block),
     /// Block them no longer.
     Unblock(Unblock),
+    /// Hand the sockets over to whoever asks, and end without hanging up.
+    HandOver,
     /// Begin a tenant's counters anew.
     Reset {
         /// Whose.
@@ -114,6 +116,8 @@ pub enum Reply {
     Reloaded(Rules),
     /// Calls are blocked, or no longer.
     Blocks(Blocks),
+    /// The sockets of all listeners come with this line.
+    HandedOver,
     /// A tenant's counters begin anew.
     Reset {
         /// Whose.
@@ -213,6 +217,8 @@ pub enum FaultKind {
     Bounds,
     /// It is in force, but cannot be kept over a restart.
     Unkept,
+    /// It cannot hand over now, and goes on.
+    Held,
     /// A kind that this version does not know.
     #[serde(other)]
     Other,

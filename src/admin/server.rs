@@ -1,6 +1,7 @@
 //! The control socket's side that answers.
 
 use std::io;
+use std::os::fd::BorrowedFd;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -12,8 +13,8 @@ use tokio::time::{sleep, timeout};
 
 use crate::base::limits::{CONTROL_CONNECTIONS, CONTROL_REQUEST_BYTES, CONTROL_TIME_S};
 
-use super::Socket;
 use super::protocol::{Answer, Fault, FaultKind, Order, Reply, Request, VERSION};
+use super::{Socket, handing};
 
 /// How long to wait when the system has no room for a connection.
 const BREATH: Duration = Duration::from_millis(100);
@@ -58,6 +59,18 @@ impl Replies<'_> {
     /// the order.
     pub async fn more(&mut self, reply: Reply) {
         let _heard = send(self.0, reply, true).await;
+    }
+
+    /// Sends a line that is not the last, and open descriptors with it.
+    ///
+    /// # Errors
+    /// They did not arrive.
+    pub async fn hand(&mut self, reply: Reply, sockets: &[BorrowedFd<'_>]) -> io::Result<()> {
+        let line = line(reply, true)?;
+        let slow = |_| io::Error::from(io::ErrorKind::TimedOut);
+        timeout(time(), handing::send(self.0, &line, sockets))
+            .await
+            .map_err(slow)?
     }
 }
 
@@ -189,6 +202,14 @@ pub(super) fn parse(line: &[u8]) -> Result<Request, Fault> {
 
 /// Sends one line. A client that does not take it in time is left.
 async fn send(stream: &mut UnixStream, reply: Reply, more: bool) -> io::Result<()> {
+    let line = line(reply, more)?;
+    let slow = |_| io::Error::from(io::ErrorKind::TimedOut);
+    timeout(time(), stream.write_all(&line))
+        .await
+        .map_err(slow)?
+}
+
+fn line(reply: Reply, more: bool) -> io::Result<Vec<u8>> {
     let answer = Answer {
         v: VERSION,
         more,
@@ -196,10 +217,7 @@ async fn send(stream: &mut UnixStream, reply: Reply, more: bool) -> io::Result<(
     };
     let mut line = serde_json::to_vec(&answer)?;
     line.push(b'\n');
-    let slow = |_| io::Error::from(io::ErrorKind::TimedOut);
-    timeout(time(), stream.write_all(&line))
-        .await
-        .map_err(slow)?
+    Ok(line)
 }
 
 fn time() -> Duration {

@@ -1,7 +1,9 @@
 //! The control socket from outside: what a client may say, and what it hears.
 
 use std::fs;
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::UdpSocket;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
@@ -42,12 +44,25 @@ impl Drop for Folder {
 struct Parrot;
 
 impl Operator for Parrot {
-    async fn obey(&self, by: By, _: Order, replies: &mut Replies<'_>) -> Reply {
+    async fn obey(&self, by: By, order: Order, replies: &mut Replies<'_>) -> Reply {
+        if order == Order::HandOver {
+            let sockets = ["one", "two"].map(waiting);
+            let descriptors = sockets.each_ref().map(AsFd::as_fd);
+            replies.hand(Reply::HandedOver, &descriptors).await.unwrap();
+        }
         for version in 1..3 {
             replies.more(reloaded(version, "")).await;
         }
         reloaded(3, &format!("{} {}", by.uid, by.name))
     }
+}
+
+/// A socket with a datagram in it.
+fn waiting(text: &str) -> UdpSocket {
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let address = socket.local_addr().unwrap();
+    socket.send_to(text.as_bytes(), address).unwrap();
+    socket
 }
 
 fn reloaded(version: u64, hash: &str) -> Reply {
@@ -100,6 +115,47 @@ fn fault(text: &str) -> Fault {
         Reply::Fault(fault) => fault,
         other => panic!("{other:?}"),
     }
+}
+
+#[test]
+fn sockets_arrive_with_what_waits_in_them() {
+    let folder = Folder::new();
+    let path = server(&folder, false);
+    let Given::Sockets(sockets) = take_over(&path, &request(Order::HandOver)).unwrap() else {
+        panic!("no sockets came");
+    };
+    let read = |socket: OwnedFd| {
+        let mut bytes = [0; 8];
+        let length = UdpSocket::from(socket).recv(&mut bytes).unwrap();
+        String::from_utf8_lossy(&bytes[..length]).into_owned()
+    };
+    let texts: Vec<String> = sockets.into_iter().map(read).collect();
+    assert_eq!(texts, ["one", "two"]);
+}
+
+#[test]
+fn whoever_hands_nothing_over_is_heard() {
+    let folder = Folder::new();
+    let path = folder.socket();
+    assert!(matches!(
+        take_over(&path, &request(Order::HandOver)),
+        Err(Unanswered::Nobody)
+    ));
+    // Its line in two pieces, as a stream may deliver it.
+    let listener = UnixListener::bind(&path).unwrap();
+    let busy = thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut order = String::new();
+        BufReader::new(&stream).read_line(&mut order).unwrap();
+        assert!(order.contains("hand_over"), "{order}");
+        let line = br#"{"v":1,"reply":{"fault":{"kind":"held","text":"not now"}}}"#;
+        stream.write_all(&line[..20]).unwrap();
+        stream.write_all(&line[20..]).unwrap();
+        stream.write_all(b"\n").unwrap();
+    });
+    let given = take_over(&path, &request(Order::HandOver)).unwrap();
+    assert!(matches!(given, Given::Refused(fault) if fault.text == "not now"));
+    busy.join().unwrap();
 }
 
 #[test]

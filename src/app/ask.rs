@@ -69,7 +69,7 @@ pub(super) fn unexpected(reply: &Reply) -> String {
 }
 
 /// For whom `sudo` runs this.
-fn behalf() -> Option<String> {
+pub(super) fn behalf() -> Option<String> {
     let name = std::env::var("SUDO_USER").ok()?;
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '@');
     (!name.is_empty() && name.len() <= 64 && name.chars().all(plain)).then_some(name)

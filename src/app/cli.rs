@@ -67,6 +67,7 @@ SIGHUP reads the rules again; if they are broken, the old ones stay in force
 and every fault is logged. A start with broken rules takes the last good ones,
 if there are any. The first SIGTERM or SIGINT refuses new calls and waits for
 those that are up (stop_after in [run] says how long); the second hangs up.
+A new version takes over at once with --take-over, and calls that are up go on.
 Try the configuration first: tollgate check -c FILE")]
     Run(Run),
     /// Tell what a Tollgate that runs is doing.
@@ -333,6 +334,11 @@ pub(super) struct Run {
     /// error, warn, info (as it is without), debug or trace.
     #[arg(long, value_name = "FORM", default_value = "text")]
     pub(super) log: Log,
+    /// Take over from the Tollgate that runs with this configuration, if one does:
+    /// it ends without hanging up, its calls go on here, and what arrives meanwhile
+    /// waits. If the rules are broken, it goes on and this one does not start.
+    #[arg(long)]
+    pub(super) take_over: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

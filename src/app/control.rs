@@ -64,12 +64,13 @@ pub(super) fn answer_on(socket: Socket, running: Running) -> Beside {
 }
 
 impl Operator for Desk {
-    async fn obey(&self, by: By, order: Order, _replies: &mut Replies<'_>) -> Reply {
+    async fn obey(&self, by: By, order: Order, replies: &mut Replies<'_>) -> Reply {
         match order {
             Order::Status => Reply::Status(Box::new(self.status(clock::now()))),
             Order::Reload => self.reload(&by).await,
             Order::Block(block) => self.block(&by, block).await,
             Order::Unblock(unblock) => self.unblock(&by, unblock).await,
+            Order::HandOver => self.hand_over(&by, replies).await,
             Order::Reset { tenant, why } => self.reset(&by, tenant, &why).await,
         }
     }
@@ -90,6 +91,22 @@ impl Desk {
                 })
             }
         }
+    }
+
+    async fn hand_over(&self, by: &By, replies: &mut Replies<'_>) -> Reply {
+        tracing::info!(by = %by.name, "a successor takes over");
+        let handed = match self.reins.hand_over().await {
+            Ok(handed) => handed,
+            Err(why) => {
+                let text = format!("the Tollgate that runs goes on: {why}");
+                return Reply::Fault(Fault::new(FaultKind::Held, text));
+            }
+        };
+        let given = replies.hand(Reply::HandedOver, &handed.descriptors()).await;
+        if let Err(error) = given {
+            tracing::error!(%error, "the sockets did not reach the successor: start Tollgate again");
+        }
+        Reply::HandedOver
     }
 
     async fn reset(&self, by: &By, tenant: String, why: &str) -> Reply {

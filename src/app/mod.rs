@@ -11,6 +11,7 @@ mod control;
 mod demo;
 mod explain;
 mod exposure;
+mod heir;
 mod last_good;
 mod ledger;
 mod log;

@@ -10,8 +10,8 @@ use crate::admin::Socket;
 use crate::base::time::Wall;
 use crate::base::token::Buckets;
 use crate::ledger::{
-    Chain, Dealt, Fault, Follower, Indexing, Journal, Keep, Ledger, Recovered, Sink, Snapshots,
-    Syncing,
+    Chain, Dealt, Fault, Follower, Following, Indexing, Journal, Keep, Ledger, Recovered, Sink,
+    Snapshots, Syncing,
 };
 use crate::net;
 use crate::policy::{Counters, RuleSet};
@@ -21,7 +21,7 @@ use super::alerts::Alerts;
 use super::blocks::Blocks;
 use super::control::{self, Running};
 use super::rules::{self, Broken, Files, Rules};
-use super::{cli, last_good, log, sources};
+use super::{cli, heir, last_good, log, sources};
 
 /// `tollgate run`.
 ///
@@ -31,7 +31,9 @@ pub(super) fn run(wanted: cli::Run) -> Result<(), String> {
     start_log(wanted.log)?;
     let configuration = wanted.configuration;
     let directory = sources::ledger_of(&configuration.config)?;
-    let ledger = Ledger::open(&directory).map_err(|fault| fault.to_string())?;
+    let inherited = wanted.take_over.then(|| heir::inherit(&configuration));
+    let inherited = inherited.transpose()?.flatten();
+    let ledger = heir::ledger(&directory, inherited.is_some()).map_err(|it| it.to_string())?;
     let bucket_key = ledger.key().map_err(|fault| fault.to_string())?;
     let counters = Arc::new(Counters::new());
     let files = Arc::<Files>::default();
@@ -43,7 +45,8 @@ pub(super) fn run(wanted: cli::Run) -> Result<(), String> {
         .with_segment_size(run.segment_megabytes << 20)
         .durable(run.to_disk);
     // Before the journal says that a run has begun.
-    let sockets = net::Sockets::open(&rules).map_err(|error| error.to_string())?;
+    let inherited = inherited.unwrap_or_default();
+    let sockets = net::Sockets::inherit(&rules, inherited).map_err(|error| error.to_string())?;
     let socket = sources::socket_of(&configuration.config)?;
     let socket = Socket::open(&socket).map_err(|fault| fault.to_string())?;
     let blocks = Blocks::kept(&ledger);
@@ -73,7 +76,7 @@ pub(super) fn run(wanted: cli::Run) -> Result<(), String> {
         "starting"
     );
     let reload = reloading(configuration, ledger.clone(), Arc::clone(&counters), files);
-    net::run(net::Setup {
+    let ended = net::run(net::Setup {
         rules: Arc::new(rules),
         sockets,
         blocks: blocks.in_force(),
@@ -88,10 +91,20 @@ pub(super) fn run(wanted: cli::Run) -> Result<(), String> {
     })
     .map_err(|error| error.to_string())?;
     close(&ledger, shards, counters.places()).map_err(|fault| fault.to_string())?;
+    wind_down(ended, following, alerts, indexing);
+    Ok(())
+}
+
+/// Ends what runs behind the calls' way. A successor waits for the end of the process,
+/// and its own go on from where these are.
+fn wind_down(ended: net::Ended, following: Following, alerts: Alerts, indexing: Indexing) {
+    if ended == net::Ended::HandedOver {
+        std::mem::forget((following, alerts, indexing));
+        return;
+    }
     following.finish();
     alerts.finish();
     drop(indexing);
-    Ok(())
 }
 
 /// For how long the journal is kept.

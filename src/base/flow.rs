@@ -1,6 +1,7 @@
 //! Where a message came from and where its answer goes: RFC 5626's flow.
 
 use std::net::{IpAddr, SocketAddr};
+use std::num::NonZeroU64;
 
 /// Which of the configured listeners, in the order of the configuration file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -12,6 +13,10 @@ pub struct ListenerId(pub u16);
 pub enum Transport {
     /// RFC 768 datagrams: a message each, which may be lost, doubled or overtaken.
     Udp,
+    /// RFC 9293 connections: streams of messages, in order, until they close.
+    Tcp,
+    /// TLS over TCP (RFC 3261 §26.3.2).
+    Tls,
 }
 
 impl Transport {
@@ -21,6 +26,7 @@ impl Transport {
     pub const fn is_reliable(self) -> bool {
         match self {
             Self::Udp => false,
+            Self::Tcp | Self::Tls => true,
         }
     }
 
@@ -29,9 +35,35 @@ impl Transport {
     pub const fn via_name(self) -> &'static str {
         match self {
             Self::Udp => "UDP",
+            Self::Tcp => "TCP",
+            Self::Tls => "TLS",
+        }
+    }
+
+    /// The parameter that has a URI reached this way (RFC 3261 §19.1.1); nothing
+    /// where a URI with a numeric host is reached so without it (RFC 3263 §4.1).
+    #[must_use]
+    pub const fn uri_param(self) -> &'static str {
+        match self {
+            Self::Udp => "",
+            Self::Tcp => ";transport=tcp",
+            Self::Tls => ";transport=tls",
+        }
+    }
+
+    /// The port where none is written (RFC 3261 §18.1.1, §19.1.2).
+    #[must_use]
+    pub const fn default_port(self) -> u16 {
+        match self {
+            Self::Udp | Self::Tcp => 5060,
+            Self::Tls => 5061,
         }
     }
 }
+
+/// One connection, of all that the process has ever had. Never used twice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ConnectionId(pub NonZeroU64);
 
 /// One way between a listener of ours and a peer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -40,10 +72,15 @@ pub struct Flow {
     pub listener: ListenerId,
     /// How messages are carried.
     pub transport: Transport,
-    /// The peer's address: a message's source, or where one is to be sent.
+    /// The peer's address: a message's source, or where one is to be sent. Over a
+    /// stream it is connected to if `connection` is not there.
     pub remote: SocketAddr,
     /// Which of our addresses the peer called, on a listener that has them all;
     /// what goes back leaves from there. `None` elsewhere, and where the peer has
     /// not called.
     pub local: Option<IpAddr>,
+    /// The connection that a message came on, and on which one is to be sent for as
+    /// long as it lasts. `None` for datagrams, and where any connection to `remote`
+    /// will do.
+    pub connection: Option<ConnectionId>,
 }

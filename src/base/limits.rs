@@ -9,6 +9,26 @@ pub const SERVER_TRANSACTIONS: usize = 1 << 20;
 /// let in as emergencies may take. At the limit they too are not kept.
 pub const SERVER_TRANSACTIONS_RESERVE: usize = 1 << 12;
 
+/// Bytes of messages that a shard's transactions keep: what may have to be sent
+/// again, and what responses repeat of their requests. At the limit a new request is
+/// not kept (`Arrival::Full`), and its sender's own retransmissions bring it again.
+pub const TRANSACTION_BYTES: usize = 256 << 20;
+
+/// Bytes on top of [`TRANSACTION_BYTES`], which emergency calls (of no more than
+/// [`LARGEST_INVITE`]) may take, who hangs up, what is sent on, and answers. At the
+/// limit nothing but BYE and CANCEL is sent in a transaction any more, and an answer
+/// is sent once, and not kept for when its request comes again.
+pub const TRANSACTION_BYTES_RESERVE: usize = 64 << 20;
+
+/// Bytes of what a response repeats of its request: Via, From, To, Call-ID and CSeq.
+/// A request with more is answered 513 and forgotten, unless it is an emergency
+/// call's. Twenty hops come to some 2 kB.
+pub const ECHO_BYTES: usize = 8_192;
+
+/// Bytes of a session description that is kept so that a session refresh can repeat
+/// it. A larger one is not, and the session is refreshed by UPDATE.
+pub const DESCRIPTION_BYTES: usize = 16_384;
+
 /// Client transactions a shard keeps at once. At the limit a request is not
 /// sent, and who asked for it is told. It is above the server side's limits
 /// together, so that what was let in can also be sent on and torn down.
@@ -29,7 +49,8 @@ pub const TARIFF_BYTES: usize = 50_000_000;
 pub const CALLS_PER_SHARD: usize = 1 << 20;
 
 /// The bytes of an INVITE that opens a call. A call keeps copies of it while it
-/// rings, so that a larger one is refused, unless it is an emergency's.
+/// rings, so that a larger one is refused, unless it is an emergency's. A larger ACK
+/// goes on, and is not kept for when its 2xx comes again.
 /// Session descriptions with a location (RFC 6442) come to some 6 kB.
 pub const LARGEST_INVITE: usize = 16_384;
 
@@ -79,6 +100,9 @@ pub const EXCHANGES_KEPT: usize = 4 * EXCHANGES_PER_CALL;
 /// Extensions that a 420 names (RFC 3261 §8.2.2.3). Those beyond are left out: an
 /// answer is never to be many times its request.
 pub const UNSUPPORTED_NAMED: usize = 16;
+
+/// The bytes of an extension's name that a 420 repeats. A longer one is left out.
+pub const UNSUPPORTED_BYTES: usize = 64;
 
 /// Early dialogs of one INVITE (forks) that the caller sees apart. Those beyond
 /// share the first one's tag.
@@ -250,6 +274,10 @@ pub const WHY_BYTES: usize = 1_000;
 /// Then the operator is told which ones have not.
 pub const ORDER_TIME_S: u64 = 5;
 
+/// Sockets that a program hands to its successor: as many as the kernel lets one
+/// message carry (`SCM_MAX_FD`). Of further listeners, the successor opens new ones.
+pub const HANDED_SOCKETS: usize = 253;
+
 /// The bytes of one request over the control socket. A longer one is refused, and
 /// the connection closed.
 pub const CONTROL_REQUEST_BYTES: usize = 1 << 16;
@@ -275,3 +303,62 @@ pub const CLOSING_S: u32 = 32;
 /// Calls of one shard that ended within [`CLOSING_S`] and are still known after a
 /// restart. At the limit the oldest are forgotten.
 pub const CLOSING_CALLS: usize = 1 << 16;
+
+/// Connections (TCP and TLS) that may be open at once, if the system allows so many
+/// files: three of four for those that peers make, one of four for ours. At the limit
+/// one that has said nothing whole is closed for a new one; if there is none, the new
+/// one is closed, or what was to be sent over it could not be.
+pub const STREAMS: usize = 1 << 14;
+
+/// Connections that one address may have open at once, and as many that we may have to
+/// it. At the limit there are no further ones. Some programs make one for each call.
+pub const STREAMS_PER_SOURCE: usize = 1 << 10;
+
+/// Open files that are left for everything but connections.
+pub const FILES_BESIDE: usize = 128;
+
+/// Bytes of a request above which it does not fit a datagram for sure (RFC 3261
+/// §18.1.1, where nobody knows what the path takes): it goes over TCP, if its peer's
+/// `large_over_tcp` says that it may.
+pub const LARGE_REQUEST_BYTES: usize = 1_300;
+
+/// What one read from a connection takes, in bytes. What is left waits for the next.
+pub const STREAM_READ_BYTES: usize = 1 << 16;
+
+/// Bytes that wait to be written to one connection. At the limit further messages
+/// cannot be sent, which their senders are told.
+pub const STREAM_QUEUE_BYTES: usize = 1 << 18;
+
+/// Bytes that wait to be written, over all connections. At the limit further messages
+/// cannot be sent, which their senders are told.
+pub const STREAM_QUEUES_BYTES: usize = 1 << 28;
+
+/// Bytes of messages that are not whole yet, over all connections. At the limit the
+/// connection that adds to them is closed.
+pub const STREAM_PARTIAL_BYTES: usize = 1 << 28;
+
+/// Turns of shards whose messages wait for the thread of the connections. At the limit
+/// further messages cannot be sent, which their senders are told.
+pub const STREAM_ERRANDS: usize = 1 << 14;
+
+/// Seconds that a connection may take to be made. Then what was to be sent over it
+/// could not be.
+pub const STREAM_CONNECT_S: u64 = 3;
+
+/// Seconds from a connection's begin until something whole must have been heard over
+/// it. Then it is closed.
+pub const STREAM_FIRST_S: u64 = 15;
+
+/// Seconds from a message's first byte to its last. Then the connection is closed.
+pub const STREAM_MESSAGE_S: u64 = 15;
+
+/// Seconds for which a peer may take nothing of what waits for it. Then the connection
+/// is closed.
+pub const STREAM_WRITE_S: u64 = 10;
+
+/// Seconds after which a connection is closed that nobody has used.
+pub const STREAM_IDLE_S: u64 = 900;
+
+/// Seconds from one sign of life that is asked for to the next, on connections that we
+/// made (RFC 5626 §4.4.1 has 120 at most over TCP).
+pub const STREAM_PING_S: u64 = 60;

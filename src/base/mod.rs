@@ -8,4 +8,5 @@ pub mod slab;
 pub mod tally;
 pub mod time;
 pub mod token;
+pub mod trim;
 pub mod wheel;

@@ -1,5 +1,6 @@
-//! Storage with stable, generational keys: grown a chunk at a time, so that
-//! nothing is ever copied to make room.
+//! Storage with stable, generational keys: grown a chunk at a time, so that nothing
+//! is ever copied to make room, and given back a chunk at a time, so that a burst does
+//! not keep its memory for ever.
 
 use std::cmp::Ordering;
 use std::fmt;
@@ -8,7 +9,8 @@ use std::marker::PhantomData;
 use std::num::NonZeroU32;
 
 /// Entries a chunk holds.
-const CHUNK: usize = 256;
+const ENTRIES: u32 = 256;
+const CHUNK: usize = ENTRIES as usize;
 
 /// The end of the list of free entries. No entry has this index.
 const NONE: u32 = u32::MAX;
@@ -95,12 +97,91 @@ struct Entry<T> {
     slot: Slot<T>,
 }
 
+/// So many entries, of which no key names any that is free.
+struct Chunk<T> {
+    /// None while the chunk has no memory.
+    entries: Vec<Entry<T>>,
+    /// The entry freed last, which is used again first: its cache line is warm.
+    free: u32,
+    /// Entries that hold a value, and those out of generations.
+    taken: usize,
+    /// Where entries begin that are used for the first time since the chunk has
+    /// memory: no key ever had this generation.
+    fresh: NonZeroU32,
+}
+
+impl<T> Chunk<T> {
+    const fn new() -> Self {
+        Self {
+            entries: Vec::new(),
+            free: NONE,
+            taken: 0,
+            fresh: NonZeroU32::MIN,
+        }
+    }
+
+    const fn has_room(&self) -> bool {
+        self.free != NONE || self.entries.len() < CHUNK
+    }
+
+    /// Stores `value` where there is room, and says at which place.
+    fn insert(&mut self, value: T) -> (usize, NonZeroU32) {
+        let slot = Slot::Taken(value);
+        self.taken += 1;
+        let place = usize::try_from(self.free).unwrap_or(usize::MAX);
+        if let Some(entry) = self.entries.get_mut(place)
+            && let Slot::Free(next) = entry.slot
+        {
+            entry.slot = slot;
+            self.free = next;
+            return (place, entry.generation);
+        }
+        if self.entries.capacity() == 0 {
+            self.entries.reserve_exact(CHUNK);
+        }
+        let generation = self.fresh;
+        self.entries.push(Entry { generation, slot });
+        (self.entries.len() - 1, generation)
+    }
+
+    fn remove(&mut self, place: usize, generation: NonZeroU32) -> Option<T> {
+        let entry = self.entries.get_mut(place)?;
+        if entry.generation != generation || matches!(entry.slot, Slot::Free(_)) {
+            return None;
+        }
+        let slot = std::mem::replace(&mut entry.slot, Slot::Free(self.free));
+        // An entry whose generations are used up is not used again, so that no
+        // old key can ever name a new value: one entry lost in 2^32 removals.
+        if let Some(next) = generation.checked_add(1) {
+            entry.generation = next;
+            self.free = u32::try_from(place).unwrap_or(NONE);
+            self.taken -= 1;
+        }
+        match slot {
+            Slot::Taken(value) => Some(value),
+            Slot::Free(_) => None,
+        }
+    }
+
+    /// Gives the memory back, if nothing is in it.
+    fn give_back(&mut self) {
+        if self.taken > 0 {
+            return;
+        }
+        let newest = self.entries.iter().map(|entry| entry.generation).max();
+        self.fresh = newest.unwrap_or(self.fresh);
+        self.entries = Vec::new();
+        self.free = NONE;
+    }
+}
+
 /// Values under generational keys. `K` is what the keys are tagged with, the
 /// value's own type unless said otherwise.
 pub struct Slab<T, K = T> {
-    chunks: Vec<Vec<Entry<T>>>,
-    /// The entry freed last, which is used again first: its cache line is warm.
-    free: u32,
+    chunks: Vec<Chunk<T>>,
+    /// The chunks with room; the last is filled first, and is the only one that may
+    /// be empty and have memory.
+    open: Vec<u32>,
     len: usize,
     limit: usize,
     tag: PhantomData<fn() -> K>,
@@ -120,7 +201,7 @@ impl<T, K> Slab<T, K> {
     pub const fn tagged(limit: usize) -> Self {
         Self {
             chunks: Vec::new(),
-            free: NONE,
+            open: Vec::new(),
             len: 0,
             limit,
             tag: PhantomData,
@@ -135,41 +216,32 @@ impl<T, K> Slab<T, K> {
         if self.len >= self.limit {
             return Err(value);
         }
-        if let Some(entry) = self.entry_mut(self.free) {
-            let Slot::Free(next) = entry.slot else {
-                return Err(value);
-            };
-            let generation = entry.generation;
-            entry.slot = Slot::Taken(value);
-            let key = Key::new(self.free, generation);
-            self.free = next;
-            self.len += 1;
-            return Ok(key);
+        let Some(at) = self.open.last().copied().or_else(|| self.append()) else {
+            return Err(value);
+        };
+        let Some(chunk) = usize::try_from(at)
+            .ok()
+            .and_then(|at| self.chunks.get_mut(at))
+        else {
+            return Err(value);
+        };
+        let (place, generation) = chunk.insert(value);
+        if !chunk.has_room() {
+            self.open.pop();
         }
-        self.append(value)
+        self.len += 1;
+        Ok(Key::new(index_of(at, place), generation))
     }
 
-    /// Stores `value` in an entry that was never used.
-    fn append(&mut self, value: T) -> Result<Key<K>, T> {
-        let full = self.chunks.last().is_none_or(|last| last.len() == CHUNK);
-        let behind = self.chunks.len().saturating_sub(1) * CHUNK;
-        let used = behind + self.chunks.last().map_or(0, Vec::len);
-        let Some(index) = u32::try_from(used).ok().filter(|index| *index != NONE) else {
-            return Err(value);
-        };
-        if full {
-            self.chunks.push(Vec::with_capacity(CHUNK.min(self.limit)));
+    /// Adds a chunk, and says which; `None` where no key could name its entries.
+    fn append(&mut self) -> Option<u32> {
+        let at = u32::try_from(self.chunks.len()).ok()?;
+        if at >= NONE / ENTRIES {
+            return None;
         }
-        let Some(last) = self.chunks.last_mut() else {
-            return Err(value);
-        };
-        let generation = NonZeroU32::MIN;
-        last.push(Entry {
-            generation,
-            slot: Slot::Taken(value),
-        });
-        self.len += 1;
-        Ok(Key::new(index, generation))
+        self.chunks.push(Chunk::new());
+        self.open.push(at);
+        Some(at)
     }
 
     /// The value under `key`, unless it was removed.
@@ -194,23 +266,20 @@ impl<T, K> Slab<T, K> {
 
     /// Takes the value under `key` out; its key then names nothing for ever.
     pub fn remove(&mut self, key: Key<K>) -> Option<T> {
-        let free = self.free;
-        let entry = self.entry_mut(key.index)?;
-        if entry.generation != key.generation || matches!(entry.slot, Slot::Free(_)) {
-            return None;
-        }
-        let slot = std::mem::replace(&mut entry.slot, Slot::Free(free));
-        // An entry whose generations are used up is not used again, so that no
-        // old key can ever name a new value: one entry lost in 2^32 removals.
-        if let Some(next) = entry.generation.checked_add(1) {
-            entry.generation = next;
-            self.free = key.index;
-        }
+        let (at, place) = (key.index / ENTRIES, key.index % ENTRIES);
+        let last = self.open.last().copied();
+        let chunk = self.chunks.get_mut(usize::try_from(at).ok()?)?;
+        let had_room = chunk.has_room();
+        let value = chunk.remove(usize::try_from(place).ok()?, key.generation)?;
         self.len -= 1;
-        match slot {
-            Slot::Taken(value) => Some(value),
-            Slot::Free(_) => None,
+        if had_room && last != Some(at) {
+            chunk.give_back();
+        } else if !had_room && chunk.has_room() {
+            self.open.push(at);
+            let last = last.and_then(|last| self.chunks.get_mut(usize::try_from(last).ok()?));
+            last.map(Chunk::give_back);
         }
+        Some(value)
     }
 
     /// Values stored now.
@@ -227,13 +296,15 @@ impl<T, K> Slab<T, K> {
 
     /// Every value with its key, by place. Walks the free entries too.
     pub fn iter(&self) -> impl Iterator<Item = (Key<K>, &T)> {
-        let entries = self.chunks.iter().flatten();
-        (0_u32..)
-            .zip(entries)
-            .filter_map(|(index, entry)| match &entry.slot {
-                Slot::Taken(value) => Some((Key::new(index, entry.generation), value)),
+        (0_u32..).zip(&self.chunks).flat_map(|(at, chunk)| {
+            let entries = (0_usize..).zip(&chunk.entries);
+            entries.filter_map(move |(place, entry)| match &entry.slot {
+                Slot::Taken(value) => {
+                    Some((Key::new(index_of(at, place), entry.generation), value))
+                }
                 Slot::Free(_) => None,
             })
+        })
     }
 
     /// The value at a place, whatever its generation.
@@ -260,13 +331,20 @@ impl<T, K> Slab<T, K> {
 
     fn entry(&self, index: u32) -> Option<&Entry<T>> {
         let index = usize::try_from(index).ok()?;
-        self.chunks.get(index / CHUNK)?.get(index % CHUNK)
+        self.chunks.get(index / CHUNK)?.entries.get(index % CHUNK)
     }
 
     fn entry_mut(&mut self, index: u32) -> Option<&mut Entry<T>> {
         let index = usize::try_from(index).ok()?;
-        self.chunks.get_mut(index / CHUNK)?.get_mut(index % CHUNK)
+        let chunk = self.chunks.get_mut(index / CHUNK)?;
+        chunk.entries.get_mut(index % CHUNK)
     }
+}
+
+/// The index of an entry by its chunk and its place there.
+fn index_of(chunk: u32, place: usize) -> u32 {
+    let place = u32::try_from(place).unwrap_or(NONE);
+    chunk.saturating_mul(ENTRIES).saturating_add(place)
 }
 
 impl<T: fmt::Debug, K> fmt::Debug for Slab<T, K> {
@@ -277,7 +355,7 @@ impl<T: fmt::Debug, K> fmt::Debug for Slab<T, K> {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::HashMap;
+    use std::collections::{HashMap, HashSet};
 
     use proptest::prelude::*;
 
@@ -306,7 +384,7 @@ mod tests {
     fn an_entry_out_of_generations_is_retired() {
         let mut slab = Slab::new(8);
         let key = slab.insert(1).unwrap();
-        slab.chunks[0][0].generation = NonZeroU32::MAX;
+        slab.chunks[0].entries[0].generation = NonZeroU32::MAX;
         let last = Key::new(key.index, NonZeroU32::MAX);
         assert_eq!(slab.remove(last), Some(1));
         assert!(slab.is_empty());
@@ -315,6 +393,33 @@ mod tests {
         assert_eq!(slab.get(last), None);
         assert_eq!(slab.remove(last), None);
         assert_eq!(slab.len(), 1);
+    }
+
+    #[test]
+    fn a_burst_gives_its_memory_back_and_no_key_is_given_out_again() {
+        let mut slab = Slab::new(10_000);
+        let mut given = HashSet::new();
+        for oldest_first in [true, false, true] {
+            let mut keys: Vec<_> = (0..10_000).map(|at| slab.insert(at).unwrap()).collect();
+            assert!(keys.iter().all(|key| given.insert(*key)));
+            assert_eq!(held(&slab), 10_000_usize.div_ceil(CHUNK));
+            if oldest_first {
+                keys.reverse();
+            }
+            let stays = keys.remove(5_000);
+            for key in keys {
+                assert!(slab.remove(key).is_some());
+            }
+            assert!(held(&slab) <= 2);
+            assert!(slab.remove(stays).is_some());
+            assert!(held(&slab) <= 1);
+        }
+    }
+
+    /// Chunks that have memory.
+    fn held<T>(slab: &Slab<T>) -> usize {
+        let chunks = slab.chunks.iter();
+        chunks.filter(|chunk| chunk.entries.capacity() > 0).count()
     }
 
     #[test]
@@ -341,12 +446,12 @@ mod tests {
             2 => any::<usize>().prop_map(Op::Remove),
             1 => (any::<usize>(), any::<u16>()).prop_map(|(at, value)| Op::Change(at, value)),
         ];
-        prop::collection::vec(op, 0..1200)
+        prop::collection::vec(op, 0..2400)
     }
 
     proptest! {
         #[test]
-        fn behaves_as_a_map(ops in ops(), limit in 0_usize..400) {
+        fn behaves_as_a_map(ops in ops(), limit in 0_usize..900) {
             let mut slab = Slab::new(limit);
             let mut model = HashMap::new();
             let mut keys = Vec::new();
@@ -379,6 +484,8 @@ mod tests {
                 }
                 prop_assert_eq!(slab.len(), model.len());
                 prop_assert_eq!(slab.is_empty(), model.is_empty());
+                let used = slab.chunks.iter().filter(|chunk| chunk.taken > 0).count();
+                prop_assert!(held(&slab) <= used + 1);
             }
             for key in keys {
                 prop_assert_eq!(slab.get(key), model.get(&key));

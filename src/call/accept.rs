@@ -2,6 +2,7 @@
 //! transactions' (RFC 3261 §13.2.2.4, §13.3.1.4): the answer is repeated to the
 //! requester until its ACK comes, and the ACK is carried to who answered.
 
+use crate::base::limits::LARGEST_INVITE;
 use crate::base::time::Now;
 use crate::base::token::Token;
 use crate::policy::Course;
@@ -238,7 +239,10 @@ impl Turn<'_> {
             self.out.journal(&Record::Acked { call });
         }
         if matches!(exchange.stage, Stage::Answered { ack: None, .. }) {
-            let packet = self.ack_packet(side.other(), there, Some(arrived));
+            let mut packet = self.ack_packet(side.other(), there, Some(arrived));
+            if self.outgrows(side.other(), &packet) {
+                packet = self.ack_packet(side.other(), there, Some(arrived));
+            }
             self.remember_description(side.other(), arrived.message.body());
             self.keep_ack(at, side.other(), packet);
         }
@@ -279,13 +283,14 @@ impl Turn<'_> {
         }
     }
 
-    /// Sends an ACK, and keeps it for when the 2xx is seen again.
+    /// Sends an ACK, and keeps it for when the 2xx is seen again, unless it is out of
+    /// all proportion.
     fn keep_ack(&mut self, at: usize, side: Side, packet: Packet) {
         self.send_ack(side, packet.clone());
         if let Some(exchange) = self.call.exchanges.get_mut(at)
             && let Stage::Answered { ack, .. } = &mut exchange.stage
         {
-            *ack = Some(packet);
+            *ack = Some(packet).filter(|packet| packet.len() <= LARGEST_INVITE);
         }
     }
 

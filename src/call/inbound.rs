@@ -81,6 +81,7 @@ impl Calls {
                 transport: to.transport,
                 remote: to.address,
                 local: None,
+                connection: None,
             },
             uri: called.as_bytes(),
             from: from.as_bytes(),

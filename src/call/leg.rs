@@ -130,6 +130,8 @@ pub(super) struct Session {
     /// Runs to the next refresh of ours, or to the end of a session that the
     /// peer did not refresh.
     pub(super) timer: TimerId,
+    /// The last refresh of ours was cut off.
+    pub(super) cut: bool,
 }
 
 impl Session {

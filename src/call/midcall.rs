@@ -36,6 +36,9 @@ impl Calls {
         if let Some((key, side)) = self.tools.by_tag(tag) {
             self.turn(key, now, out, |turn| {
                 ours = turn.is_in_dialog(side, arrived);
+                if ours {
+                    turn.note_connection(side, arrived.flow);
+                }
                 match server {
                     Some(server) if ours => turn.request(side, server, arrived),
                     None if ours => turn.acknowledged(side, arrived),
@@ -63,6 +66,15 @@ impl Turn<'_> {
             return false;
         }
         leg.call_id() == arrived.essentials.call_id && (leg.far.tag() == far_tag || early)
+    }
+
+    /// The connection that a peer's requests come on is the one to reach it by.
+    fn note_connection(&mut self, side: Side, from: Flow) {
+        let leg = self.call.leg_mut(side);
+        let way = |flow: Flow| (flow.listener, flow.transport, flow.remote.ip());
+        if from.connection.is_some() && way(from) == way(leg.flow) {
+            leg.flow = from;
+        }
     }
 
     /// Who answered beside the call's own dialog, and was hung up, hangs up too.
@@ -158,38 +170,16 @@ impl Turn<'_> {
             return;
         }
         let (cseq, branch) = (self.call.leg_mut(to).next_cseq(), self.tools.mint.token());
-        let Some((ends_tag, far)) = self.call.ends(to, tag, arrived.sender_tag()) else {
+        let mut onward = self.onward(side, (tag, rack), (cseq, branch), arrived);
+        if matches!(&onward, Some((_, packet)) if self.outgrows(to, packet)) {
+            onward = self.onward(side, (tag, rack), (cseq, branch), arrived);
+        }
+        let Some((flow, packet)) = onward else {
             self.refuse(server, side, 481);
             return;
         };
         let message = arrived.message;
         let method = arrived.essentials.cseq.method;
-        let leg = self.call.leg(to);
-        let ends = Ends {
-            leg,
-            local_tag: ends_tag,
-            far,
-            here: self.tools.here.at(leg.flow.listener),
-        };
-        let head = Head {
-            method: method.as_str().as_bytes(),
-            cseq,
-            branch,
-            max_forwards: arrived.forwards(),
-        };
-        let flow = topology::next_hop(&self.tools.rules, leg.flow, far);
-        let mut draft = topology::request(&mut self.tools.scratch, &ends, &head);
-        if let Some((rseq, cseq)) = rack {
-            draft.put_args(HeaderId::RAck, format_args!("{rseq} {cseq} INVITE"));
-        }
-        if matches!(method, Method::Invite | Method::Update) {
-            topology::put_contact(&mut draft, ends.here);
-            topology::put_allow(&mut draft, self.call.leg(side).allow);
-            refresh::put_again(&mut draft, leg.session);
-        }
-        topology::carry(&mut draft, message);
-        topology::carry_tags(&mut draft, message, HeaderId::Supported, true);
-        let packet = draft.seal(Some(message.body()));
         if method == Method::Invite {
             self.tools
                 .respond(self.now, server, (100, None), b"", self.out, |_| {});
@@ -211,6 +201,47 @@ impl Turn<'_> {
             self.refresh_target(side, message);
         }
         self.send_exchange(exchange, flow, branch, packet);
+    }
+
+    /// A request as the other leg gets it, and the way there. `None` if it has no such
+    /// dialog.
+    fn onward(
+        &mut self,
+        side: Side,
+        (tag, rack): (Token, Option<(u32, u32)>),
+        (cseq, branch): (u32, Token),
+        arrived: &Arrived<'_>,
+    ) -> Option<(Flow, Packet)> {
+        let to = side.other();
+        let (ends_tag, far) = self.call.ends(to, tag, arrived.sender_tag())?;
+        let message = arrived.message;
+        let method = arrived.essentials.cseq.method;
+        let leg = self.call.leg(to);
+        let ends = Ends {
+            leg,
+            local_tag: ends_tag,
+            far,
+            here: self.tools.here.at(leg.flow.listener),
+        };
+        let head = Head {
+            method: method.as_str().as_bytes(),
+            cseq,
+            branch,
+            max_forwards: arrived.forwards(),
+        };
+        let flow = topology::next_hop(&self.tools.rules, leg.flow, far);
+        let mut draft = topology::request(&mut self.tools.scratch, &ends, &head);
+        if let Some((rseq, cseq)) = rack {
+            draft.put_args(HeaderId::RAck, format_args!("{rseq} {cseq} INVITE"));
+        }
+        if matches!(method, Method::Invite | Method::Update) {
+            topology::put_contact(&mut draft, ends.here, leg.flow.transport);
+            topology::put_allow(&mut draft, self.call.leg(side).allow);
+            refresh::put_again(&mut draft, leg.session);
+        }
+        topology::carry(&mut draft, message);
+        topology::carry_tags(&mut draft, message, HeaderId::Supported, true);
+        Some((flow, draft.seal(Some(message.body()))))
     }
 
     /// What RAck has to say on the other leg (RFC 3262 §7.2): the RSeq as it

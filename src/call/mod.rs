@@ -7,6 +7,7 @@
 //!
 //! - `outside`: requests outside a dialog: what all must satisfy, and who answers
 //! - `open`: the callee's INVITE, from what `outbound` or `inbound` decided
+//! - `emergency`: how messages of emergency calls are read
 //! - `progress`: what is answered to a request that was carried over
 //! - `accept`: a 2xx to an INVITE, and its ACK
 //! - `midcall`: requests inside the dialogs, ACK among them
@@ -28,6 +29,7 @@ mod block;
 #[expect(clippy::module_inception, reason = "the room's central type")]
 mod call;
 mod counted;
+mod emergency;
 mod ending;
 mod evidence;
 mod inbound;
@@ -48,14 +50,16 @@ pub(crate) mod topology;
 
 use std::sync::Arc;
 
+use crate::base::flow::Flow;
 use crate::base::limits::{CALLS_PER_SHARD, CALLS_RESERVE, LARGEST_INVITE};
 use crate::base::time::{Mono, Now};
 use crate::base::token::Token;
+use crate::base::trim;
 use crate::policy::{Blocks, Peer, Reason, RuleSet};
 use crate::record::Side;
 use crate::sip::draft::Draft;
 use crate::sip::fields::Essentials;
-use crate::sip::line::reason_phrase;
+use crate::sip::line::{Method, reason_phrase};
 use crate::sip::message::Message;
 use crate::transaction::{Arrival, Expired, Matched, Origin, ServerKey};
 
@@ -176,6 +180,12 @@ impl Calls {
         }
     }
 
+    /// Gives transactions no more room than this for messages, and so much in reserve.
+    #[cfg(test)]
+    pub(crate) fn limit_bytes(&mut self, limit: usize, reserve: usize) {
+        self.tools.transactions.limit_bytes(limit, reserve);
+    }
+
     pub(crate) fn counts(&self) -> Counts {
         self.tools.counts(self.calls.len())
     }
@@ -206,7 +216,9 @@ impl Calls {
             .tools
             .transactions
             .receive_request(now.mono, flow, message, essentials, transmits);
-        if matches!(arrival, Arrival::Full) && self.is_emergency(peer, arrived) {
+        // Those that are as long as no call for help is must not fill its room.
+        let urgent = || self.is_emergency(peer, arrived) || self.hangs_up(essentials);
+        if matches!(arrival, Arrival::Full) && message.bytes().len() <= LARGEST_INVITE && urgent() {
             arrival = self
                 .tools
                 .transactions
@@ -221,6 +233,15 @@ impl Calls {
                 what: "server transactions",
             }),
         }
+    }
+
+    /// Whether a request ends a call that is up.
+    fn hangs_up(&self, essentials: &Essentials<'_>) -> bool {
+        let bye = essentials.cseq.method == Method::Bye;
+        let tag = essentials.to_tag.filter(|_| bye).unwrap_or_default();
+        let call = self.tools.by_tag(tag);
+        let call = call.and_then(|(key, side)| Some(self.calls.get(key)?.leg(side)));
+        call.is_some_and(|leg| leg.progress.up)
     }
 
     /// A response from a known peer whose essentials are sound.
@@ -260,6 +281,15 @@ impl Calls {
         self.tools
             .transactions
             .send_failed(now.mono, origin, &mut expired);
+        self.settle_expired(now, expired, out);
+    }
+
+    /// A connection has closed, and what went out on it is left without an answer.
+    pub(crate) fn handle_flow_closed(&mut self, now: Now, flow: Flow, out: &mut Outbox) {
+        let mut expired = std::mem::take(&mut self.expired);
+        self.tools
+            .transactions
+            .flow_closed(now.mono, flow, &mut out.transmits, &mut expired);
         self.settle_expired(now, expired, out);
     }
 
@@ -304,12 +334,14 @@ impl Calls {
             let owner = match event {
                 Expired::ClientTimeout { owner, .. }
                 | Expired::ClientFailed { owner, .. }
+                | Expired::ClientCut { owner, .. }
                 | Expired::ClientEnded { owner, .. } => owner,
                 // A response that was lost on our side is one lost on the way.
                 Expired::ServerFailed { .. } | Expired::ServerEnded { .. } => continue,
             };
             self.turn(owner.call, now, out, |turn| turn.expired(&event, owner));
         }
+        trim::clear(&mut expired);
         self.expired = expired;
     }
 
@@ -369,7 +401,7 @@ impl Calls {
 /// A message with all that was read of it so far.
 #[derive(Clone, Copy)]
 pub(crate) struct Arrived<'m> {
-    pub(crate) flow: crate::base::flow::Flow,
+    pub(crate) flow: Flow,
     pub(crate) message: &'m Message,
     pub(crate) essentials: &'m Essentials<'m>,
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use smallvec::{SmallVec, smallvec};
 
 use crate::base::flow::Flow;
-use crate::base::limits::CALLS_PER_SHARD;
+use crate::base::limits::{CALLS_PER_SHARD, DESCRIPTION_BYTES};
 use crate::base::time::Now;
 use crate::base::token::{Buckets, Token};
 use crate::policy::Hold;
@@ -196,7 +196,10 @@ impl Turn<'_> {
             .respond(self.now, server, (100, None), b"", self.out, |_| {});
 
         let branch = self.tools.mint.token();
-        let packet = self.invite_packet(branch, arrived, opening);
+        let mut packet = self.invite_packet(branch, arrived, opening);
+        if self.outgrows(Side::Callee, &packet) {
+            packet = self.invite_packet(branch, arrived, opening);
+        }
         self.journal_setup(opening, &branch.text(), arrived.message);
         let flow = self.call.callee.flow;
         let (now, transmits) = (self.now.mono, &mut self.out.transmits);
@@ -234,6 +237,16 @@ impl Turn<'_> {
         self.start_lease();
     }
 
+    /// Whether a request is too long for a datagram, and its peer takes such over a
+    /// stream: then its leg goes on there, and it is to be written anew.
+    pub(super) fn outgrows(&mut self, side: Side, packet: &Packet) -> bool {
+        let rules = &self.tools.rules;
+        let leg = self.call.leg_mut(side);
+        let way = topology::way_of_large(rules, leg.flow, packet.as_ref().len());
+        leg.flow = way.unwrap_or(leg.flow);
+        way.is_some()
+    }
+
     /// The INVITE, with what the caller's may say of itself.
     fn invite_packet(
         &mut self,
@@ -257,7 +270,7 @@ impl Turn<'_> {
             max_forwards: arrived.forwards(),
         };
         let mut draft = topology::request(&mut self.tools.scratch, &ends, &head);
-        topology::put_contact(&mut draft, ends.here);
+        topology::put_contact(&mut draft, ends.here, leg.flow.transport);
         topology::carry(&mut draft, message);
         topology::put_allow(&mut draft, self.call.caller.allow);
         topology::carry_tags(&mut draft, message, HeaderId::Supported, true);
@@ -272,7 +285,7 @@ impl Turn<'_> {
             draft.put(HeaderId::Privacy, privacy);
         }
         let packet = draft.seal(Some(body));
-        if !body.is_empty() {
+        if (1..=DESCRIPTION_BYTES).contains(&body.len()) {
             self.call.callee.description = Some(body.into());
         }
         packet

@@ -18,7 +18,6 @@ use crate::record::{CallRef, Decision, Direction, Record};
 use crate::sip::fields;
 use crate::sip::header::HeaderId;
 use crate::sip::line::Method;
-use crate::sip::message::Message;
 use crate::sip::name_addr::NameAddr;
 use crate::sip::uri::Uri;
 use crate::transaction::ServerKey;
@@ -89,15 +88,6 @@ impl Calls {
             arrived,
             out,
         );
-    }
-
-    /// Whether a message from this peer asks for an emergency call, as far as its
-    /// start line goes.
-    pub(crate) fn is_emergency_from(&self, peer: Peer, message: &Message) -> bool {
-        let of_tenant = matches!(peer, Peer::Tenant(_));
-        let invite = of_tenant && message.method() == Some(Method::Invite);
-        let uri = message.uri().filter(|_| invite);
-        uri.is_some_and(|uri| self.tools.rules.is_emergency(uri))
     }
 
     /// Whether a request from this peer is an emergency call.
@@ -208,6 +198,7 @@ impl Calls {
                 transport: carrier.transport,
                 remote: carrier.address,
                 local: None,
+                connection: None,
             },
             uri: uris.called.as_bytes(),
             from: uris.from.as_bytes(),

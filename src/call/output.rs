@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::base::flow::Flow;
+use crate::base::trim;
 use crate::policy::number::Number;
 use crate::policy::{Reason, RuleSet};
 use crate::record;
@@ -57,12 +58,12 @@ impl Outbox {
         self.text = text;
     }
 
-    /// Empties it, keeping its memory for the next turn.
+    /// Empties it, keeping for the next turn what memory a usual one needs.
     pub fn clear(&mut self) {
         self.records.clear();
-        self.transmits.clear();
-        self.openings.clear();
-        self.events.clear();
+        trim::clear(&mut self.transmits);
+        trim::clear(&mut self.openings);
+        trim::clear(&mut self.events);
         self.retired.clear();
     }
 

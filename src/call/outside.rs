@@ -3,7 +3,7 @@
 
 use smallvec::SmallVec;
 
-use crate::base::limits::UNSUPPORTED_NAMED;
+use crate::base::limits::{UNSUPPORTED_BYTES, UNSUPPORTED_NAMED};
 use crate::base::time::Now;
 use crate::policy::Peer;
 use crate::sip::draft::Draft;
@@ -125,7 +125,8 @@ fn explain(draft: &mut Draft<'_>, code: u16, message: &Message) {
         }
         420 => {
             let mut named: SmallVec<[&[u8]; UNSUPPORTED_NAMED]> = SmallVec::new();
-            for tag in topology::unsupported(message) {
+            let tags = topology::unsupported(message);
+            for tag in tags.filter(|tag| tag.len() <= UNSUPPORTED_BYTES) {
                 if named.len() < UNSUPPORTED_NAMED && !named.contains(&tag) {
                     named.push(tag);
                 }

@@ -138,13 +138,14 @@ impl Turn<'_> {
         let leg = self.call.leg(to);
         let forms_dialog = to == Side::Caller && leg.progress.pending;
         let here = self.tools.here.at(leg.flow.listener);
-        let (session, emergency) = (leg.session, self.call.emergency);
+        let (session, transport) = (leg.session, leg.flow.transport);
+        let emergency = self.call.emergency;
         let fill = |draft: &mut crate::sip::draft::Draft<'_>| {
             if code < 300 {
                 if forms_dialog && !leg.far.routes().is_empty() {
                     draft.put(HeaderId::RecordRoute, leg.far.routes());
                 }
-                topology::put_contact(draft, here);
+                topology::put_contact(draft, here, transport);
                 if from_allow.is_some() {
                     topology::put_allow(draft, from_allow);
                 }
@@ -240,7 +241,7 @@ impl Turn<'_> {
 
     /// The code as the other side may learn it. A challenge is for Tollgate
     /// alone, and a redirection would be a new call that nobody judged.
-    fn code_onward(&self, to: Side, code: u16) -> u16 {
+    pub(super) fn code_onward(&self, to: Side, code: u16) -> u16 {
         match code {
             300..=399 => own_failure(self.call.emergency),
             401 | 407 | 494 if to != self.call.carrier_side() => 503,
@@ -265,6 +266,7 @@ impl Turn<'_> {
                     }
                 }
             }
+            Expired::ClientCut { key, cancelled, .. } => self.cut(key, cancelled, owner.role),
             Expired::ClientEnded { key, .. } => self.forget_client(key),
             Expired::ServerFailed { .. } | Expired::ServerEnded { .. } => {}
         }
@@ -285,6 +287,49 @@ impl Turn<'_> {
         if self.call.linger.is_none() {
             let (now, wait) = (self.now.mono, self.tools.timers.t1 * 64);
             self.call.linger = Some(self.tools.schedule(self.key, Alarm::Linger, now, wait));
+        }
+    }
+
+    /// The connection that a request went out on has closed under it.
+    fn cut(&mut self, client: ClientKey, cancelled: bool, role: Role) {
+        match role {
+            Role::Bye(side, dialog) => self.bye_unanswered(side, dialog, true),
+            // The end of a refresh that was cancelled says the rest.
+            Role::Refresh(_) if cancelled => {}
+            Role::Refresh(side) => {
+                self.call.take_exchange(client);
+                self.refresh_cut(side);
+            }
+            Role::Relay => self.relay_cut(client, cancelled),
+        }
+    }
+
+    /// What a set-up waits for cannot be waited for; a request inside the call
+    /// failed, and the call goes on.
+    fn relay_cut(&mut self, client: ClientKey, cancelled: bool) {
+        let Some(exchange) = self.call.exchange_by_client(client) else {
+            return;
+        };
+        let opening = exchange.opening;
+        if opening && !cancelled {
+            return self.unanswered(client);
+        }
+        let told = matches!(exchange.stage, Stage::Abandoned);
+        let (server, tag) = (exchange.server, exchange.tag);
+        exchange.stage = Stage::Abandoned;
+        if !cancelled {
+            self.call.take_exchange(client);
+        }
+        if opening {
+            self.end(Ending {
+                by: Party::Callee,
+                cause: "flow-closed",
+                status: 503,
+            });
+            self.call.caller.progress.pending = false;
+        }
+        if let (false, Some(server)) = (told, server) {
+            self.respond(server, (503, tag), b"", |_| {});
         }
     }
 

@@ -3,6 +3,8 @@
 
 use std::time::Duration;
 
+use crate::base::limits::DESCRIPTION_BYTES;
+use crate::base::token::Token;
 use crate::record::{self, Record, Side};
 use crate::sip::draft::{Draft, Packet};
 use crate::sip::fields::{Refresher, SessionExpires, min_se};
@@ -196,6 +198,7 @@ impl Turn<'_> {
             interval,
             ours,
             timer,
+            cut: false,
         });
         self.journal_session(side);
     }
@@ -257,7 +260,8 @@ impl Turn<'_> {
     pub(super) fn description_to_keep(&self, side: Side, body: &[u8]) -> Option<Box<[u8]>> {
         let leg = self.call.leg(side);
         let needed = leg.session.is_some_and(|session| session.ours) && !leg.takes(Method::Update);
-        (needed && !body.is_empty()).then(|| body.into())
+        let fits = (1..=DESCRIPTION_BYTES).contains(&body.len());
+        (needed && fits).then(|| body.into())
     }
 
     /// A leg's session is due.
@@ -302,33 +306,12 @@ impl Turn<'_> {
 
     fn send_refresh(&mut self, side: Side, method: Method) {
         let (cseq, branch) = (self.call.leg_mut(side).next_cseq(), self.tools.mint.token());
+        let mut packet = self.refresh_packet(side, method, cseq, branch);
+        if self.outgrows(side, &packet) {
+            packet = self.refresh_packet(side, method, cseq, branch);
+        }
         let leg = self.call.leg(side);
-        let here = self.tools.here.at(leg.flow.listener);
-        let ends = Ends {
-            leg,
-            local_tag: leg.local_tag,
-            far: &leg.far,
-            here,
-        };
-        let head = Head {
-            method: method.as_str().as_bytes(),
-            cseq,
-            branch,
-            max_forwards: super::MAX_FORWARDS,
-        };
         let flow = topology::next_hop(&self.tools.rules, leg.flow, &leg.far);
-        let mut draft = topology::request(&mut self.tools.scratch, &ends, &head);
-        topology::put_contact(&mut draft, here);
-        draft.put(HeaderId::Supported, b"timer");
-        put_again(&mut draft, leg.session);
-        let packet: Packet = match (&leg.description, method) {
-            (Some(description), Method::Invite) => {
-                draft.put(HeaderId::Allow, topology::ALLOW);
-                draft.put(HeaderId::ContentType, b"application/sdp");
-                draft.seal(Some(description))
-            }
-            _ => draft.seal(None),
-        };
         let exchange = Exchange {
             method,
             opening: false,
@@ -346,6 +329,47 @@ impl Turn<'_> {
         // A little later than the request itself times out.
         let wait = self.tools.timers.t1 * 66;
         self.look_again(side, wait);
+    }
+
+    fn refresh_packet(&mut self, side: Side, method: Method, cseq: u32, branch: Token) -> Packet {
+        let leg = self.call.leg(side);
+        let here = self.tools.here.at(leg.flow.listener);
+        let ends = Ends {
+            leg,
+            local_tag: leg.local_tag,
+            far: &leg.far,
+            here,
+        };
+        let head = Head {
+            method: method.as_str().as_bytes(),
+            cseq,
+            branch,
+            max_forwards: super::MAX_FORWARDS,
+        };
+        let mut draft = topology::request(&mut self.tools.scratch, &ends, &head);
+        topology::put_contact(&mut draft, here, leg.flow.transport);
+        draft.put(HeaderId::Supported, b"timer");
+        put_again(&mut draft, leg.session);
+        match (&leg.description, method) {
+            (Some(description), Method::Invite) => {
+                draft.put(HeaderId::Allow, topology::ALLOW);
+                draft.put(HeaderId::ContentType, b"application/sdp");
+                draft.seal(Some(description))
+            }
+            _ => draft.seal(None),
+        }
+    }
+
+    /// The connection closed under a refresh of ours: often it is only found out
+    /// then that it is dead, so the refresh is tried once more, over a new one.
+    pub(super) fn refresh_cut(&mut self, side: Side) {
+        match self.call.leg_mut(side).session.as_mut() {
+            Some(session) if !session.cut => {
+                session.cut = true;
+                self.look_again(side, AGAIN);
+            }
+            _ => self.hang_up("session-refresh-unanswered"),
+        }
     }
 
     /// Has the session looked at again after `wait`.
@@ -427,9 +451,10 @@ impl Turn<'_> {
         self.journal_cseq(side);
         let leg = self.call.leg(side);
         let (tag, session) = (leg.local_tag, leg.session);
+        let transport = leg.flow.transport;
         let here = self.tools.here.text(leg.flow.listener);
         self.respond(server, (200, tag), b"", |draft| {
-            topology::put_contact(draft, &here);
+            topology::put_contact(draft, &here, transport);
             put_response(draft, session);
         });
     }

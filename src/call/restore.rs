@@ -15,9 +15,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use smallvec::{SmallVec, smallvec};
 
-use crate::base::flow::{Flow, ListenerId};
+use crate::base::flow::Flow;
 use crate::base::time::{Mono, Now, Wall};
 use crate::base::token::Token;
+use crate::policy::Listener;
 use crate::policy::number::Number;
 use crate::record::fold::{self, Legs};
 use crate::record::{CallRef, Decision, Direction, Party, Side};
@@ -115,16 +116,25 @@ impl Calls {
         kept.direction == Direction::Outbound && abroad
     }
 
+    /// The way to a peer, by the listeners of now: its own, or one like it.
+    fn way(&self, kept: Flow) -> Flow {
+        let listeners = self.tools.rules.listeners();
+        let fits = |it: &&Listener| {
+            it.transport == kept.transport && it.bind.is_ipv4() == kept.remote.is_ipv4()
+        };
+        let own = listeners.get(usize::from(kept.listener.0)).filter(fits);
+        let like_it = || listeners.iter().find(fits);
+        let listener = own.or_else(like_it).or(listeners.first());
+        listener.map_or(kept, |it| Flow {
+            listener: it.id,
+            transport: it.transport,
+            ..kept
+        })
+    }
+
     fn leg(&self, kept: &fold::Leg) -> Option<Leg> {
         let tag = Token::parse(&kept.local_tag)?;
-        let listener = match self.tools.here.has(kept.flow.listener) {
-            true => kept.flow.listener,
-            false => ListenerId(0),
-        };
-        let flow = Flow {
-            listener,
-            ..kept.flow
-        };
+        let flow = self.way(kept.flow);
         let mut leg = Leg::new(flow, tag, &kept.call_id, &kept.local_uri, &kept.remote_uri);
         leg.far = Far::new(&kept.remote_tag, &kept.target, &kept.routes);
         // A BYE may have been sent, which the journal does not count.
@@ -220,27 +230,32 @@ impl Turn<'_> {
         if let Some(side) = side.filter(|_| ending.cause == "bye") {
             self.call.leg_mut(side).progress.up = false;
         }
-        let code = if ending.cause == "cancelled" {
-            487
-        } else {
-            480
-        };
+        let code = self.told(ending.by, ending.cause);
         self.give_up_invite(code, None);
         self.hang_up("restart");
     }
 
     /// The call was being set up: its caller is to try again, or another way.
     fn end_set_up(&mut self) {
+        let code = self.told(Party::Tollgate, "restart");
         self.end(Ending {
             by: Party::Tollgate,
             cause: "restart",
-            status: 0,
+            status: code,
         });
-        let code = match self.call.direction {
-            Direction::Outbound => own_failure(self.call.emergency),
-            Direction::Inbound => 480,
-        };
         self.give_up_invite(code, None);
+    }
+
+    /// What the caller is told of a call that ended in set-up, and was told before if
+    /// it ended so before.
+    fn told(&self, by: Party, cause: &str) -> u16 {
+        match (by, self.call.direction) {
+            (Party::Caller, _) => 487,
+            (Party::Tollgate, Direction::Outbound) if cause == "restart" => {
+                own_failure(self.call.emergency)
+            }
+            _ => 480,
+        }
     }
 
     /// Whether the rules do not know one of its peers any more: nobody could end the
@@ -288,7 +303,10 @@ impl Turn<'_> {
     /// The caller's INVITE, as if it came now, but that it is no news.
     fn resume_server(&mut self, legs: &Legs) -> Option<(ServerKey, u32)> {
         let invite = scan(Bytes::copy_from_slice(&legs.asked)).ok()?;
-        let essentials = Essentials::parse(&invite).ok()?;
+        // An emergency call's may have been let in as it is.
+        let essentials = Essentials::parse(&invite)
+            .or_else(|_| Essentials::salvage(&invite))
+            .ok()?;
         let arrival = self.tools.transactions.receive_emergency(
             self.now.mono,
             legs.caller.flow,
@@ -364,6 +382,7 @@ impl Turn<'_> {
             interval,
             ours,
             timer,
+            cut: false,
         });
     }
 
@@ -383,8 +402,8 @@ impl Turn<'_> {
                 return;
             };
             let code = match end.status {
-                300.. => end.status,
-                _ => own_failure(self.call.emergency),
+                300.. => self.code_onward(Side::Caller, end.status),
+                _ => self.told(end.by, ""),
             };
             let tag = self.call.caller.local_tag;
             self.respond(server, (code, tag), b"", |_| {});

@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::base::flow::ListenerId;
 use crate::base::time::Mono;
 use crate::base::token::{Bucket, Buckets, Mint, Token, keyed128};
+use crate::base::trim::trim;
 use crate::base::wheel::{TimerId, Wheel};
 use crate::policy::RuleSet;
 use crate::record::{CallRef, Side};
@@ -50,6 +51,8 @@ pub struct Counts {
     pub client_transactions: usize,
     /// Timers of calls and transactions.
     pub timers: usize,
+    /// Bytes that transactions keep of messages.
+    pub bytes: usize,
     /// Dialogs that can be found by their tag, and set-ups by their origin.
     pub indexed: usize,
 }
@@ -92,11 +95,6 @@ impl Here {
                 .map(|one| one.advertise.to_string().into())
                 .collect(),
         )
-    }
-
-    /// Whether there is such a listener.
-    pub(super) fn has(&self, listener: ListenerId) -> bool {
-        usize::from(listener.0) < self.0.len()
     }
 
     pub(super) fn at(&self, listener: ListenerId) -> &str {
@@ -146,6 +144,7 @@ impl Tools {
             server_transactions: transactions.server,
             client_transactions: transactions.client,
             timers: transactions.timers + self.wheel.len(),
+            bytes: transactions.bytes,
             indexed: self.tags.len() + self.origins.len(),
         }
     }
@@ -234,6 +233,8 @@ impl Tools {
         if self.by_origin(call.origin) == Some(key) {
             self.origins.remove(&call.origin);
         }
+        trim(&mut self.tags);
+        trim(&mut self.origins);
         for timer in call.timers() {
             self.wheel.cancel(timer);
         }

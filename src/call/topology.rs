@@ -3,8 +3,8 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use crate::base::flow::Flow;
-use crate::base::limits::REASON_BYTES;
+use crate::base::flow::{Flow, Transport};
+use crate::base::limits::{LARGE_REQUEST_BYTES, REASON_BYTES};
 use crate::base::token::Token;
 use crate::policy::{Peer, RuleSet};
 use crate::sip::draft::Draft;
@@ -136,7 +136,47 @@ fn first_hop(far: &Far) -> (&[u8], &[u8]) {
 /// are the peer's words: they are followed only to addresses which the rules
 /// know as that same peer's, and else the request goes where the peer's own
 /// messages come from. Nobody can have Tollgate send to a third party.
+///
+/// A dialog keeps its transport. Over a stream the connection that the peer's
+/// messages come on is used for as long as it lasts (RFC 5923 in spirit: behind
+/// address translation there is no other way); then one is made to the address.
 pub(super) fn next_hop(rules: &RuleSet, flow: Flow, far: &Far) -> Flow {
+    let named = named_hop(rules, flow, far);
+    if !flow.transport.is_reliable() {
+        let remote = named.unwrap_or(flow.remote);
+        return Flow { remote, ..flow };
+    }
+    // Nobody listens at the port that a connection was opened from.
+    let usual = match flow.connection {
+        Some(_) => SocketAddr::new(flow.remote.ip(), flow.transport.default_port()),
+        None => flow.remote,
+    };
+    let remote = named.unwrap_or(usual);
+    let same_host = remote.ip() == flow.remote.ip();
+    Flow {
+        remote,
+        connection: flow.connection.filter(|_| same_host),
+        ..flow
+    }
+}
+
+/// The way of a request of so many bytes that is too long for a datagram, where its
+/// peer has another (RFC 3261 §18.1.1). `None` if it goes as it is.
+pub(super) fn way_of_large(rules: &RuleSet, flow: Flow, bytes: usize) -> Option<Flow> {
+    if flow.transport.is_reliable() || bytes <= LARGE_REQUEST_BYTES {
+        return None;
+    }
+    let listener = rules.large_from(flow)?;
+    Some(Flow {
+        listener: listener.id,
+        transport: listener.transport,
+        local: None,
+        ..flow
+    })
+}
+
+/// The address that the dialog's route or target names, if it is the same peer's.
+fn named_hop(rules: &RuleSet, flow: Flow, far: &Far) -> Option<SocketAddr> {
     let (target, routes) = first_hop(far);
     let hop = match NameAddr::parse_list(routes).next() {
         Some(Ok(route)) => route.uri().ok(),
@@ -148,24 +188,20 @@ pub(super) fn next_hop(rules: &RuleSet, flow: Flow, far: &Far) -> Flow {
         ..
     })) = hop
     else {
-        return flow;
+        return None;
     };
     let peer = |address: IpAddr| -> Option<Peer> { rules.peer(flow.listener, address) };
-    if address.is_ipv4() == flow.remote.is_ipv4()
-        && peer(address).is_some_and(|there| Some(there) == peer(flow.remote.ip()))
-    {
-        Flow {
-            remote: SocketAddr::new(address, port.unwrap_or(5060)),
-            ..flow
-        }
-    } else {
-        flow
-    }
+    let same_peer = address.is_ipv4() == flow.remote.is_ipv4()
+        && peer(address).is_some_and(|there| Some(there) == peer(flow.remote.ip()));
+    let port = port.unwrap_or(flow.transport.default_port());
+    same_peer.then(|| SocketAddr::new(address, port))
 }
 
 /// Writes where we want to be reached.
-pub(super) fn put_contact(draft: &mut Draft<'_>, here: &str) {
-    draft.put_parts(HeaderId::Contact, &[b"<sip:", here.as_bytes(), b">"]);
+pub(super) fn put_contact(draft: &mut Draft<'_>, here: &str, transport: Transport) {
+    let param = transport.uri_param().as_bytes();
+    let parts = [b"<sip:", here.as_bytes(), param, b">"];
+    draft.put_parts(HeaderId::Contact, &parts);
 }
 
 /// Copies from a received message what passes through.

@@ -67,6 +67,15 @@ impl Reader {
         Ok(Self { shards })
     }
 
+    /// The same, of each shard only the latest segment.
+    pub(super) fn latest(mut self) -> Self {
+        for cursor in &mut self.shards {
+            let earlier = cursor.sequences.len().saturating_sub(1);
+            cursor.sequences.drain(..earlier);
+        }
+        self
+    }
+
     /// Begins a shard's records at a place in its series.
     pub(super) fn skip_to(&mut self, shard: u16, place: Place) {
         if let Some(cursor) = self.shards.iter_mut().find(|it| it.shard == shard) {

@@ -8,6 +8,7 @@
 //! snapshot was kept (see `snapshot`), only what is behind it is read.
 
 use std::collections::{BTreeMap, HashSet};
+use std::path::Path;
 
 use crate::base::tally::{Tallies, add_up};
 use crate::base::time::{Now, Wall};
@@ -65,6 +66,35 @@ pub struct Dealt {
     pub retired: Vec<u16>,
 }
 
+/// Whether this version reads what was written to a ledger last, by a Tollgate that
+/// may still run.
+///
+/// # Errors
+/// [`Fault`]: it cannot be read, or another version wrote it.
+pub fn legible(directory: &Path) -> Result<(), Fault> {
+    if !directory.is_dir() {
+        return Ok(());
+    }
+    let mut reader = Reader::open(directory)?.latest();
+    while let Some(entry) = reader.next()? {
+        // A damage hides nothing that would be missed later: the rest is read all the same.
+        if let Err(damage) = &entry.content {
+            of_this_version(damage, entry.segment)?;
+        }
+    }
+    Ok(())
+}
+
+fn of_this_version(damage: &Damage, segment: &Path) -> Result<(), Fault> {
+    match *damage {
+        Damage::Unknown { version, .. } if version != VERSION => Err(Fault::Version {
+            path: segment.to_path_buf(),
+            version,
+        }),
+        _ => Ok(()),
+    }
+}
+
 impl Ledger {
     /// Reads what the ledger holds of earlier lives, for one that begins `now`, in
     /// this boot of the host.
@@ -84,13 +114,12 @@ impl Ledger {
         while let Some(entry) = reader.next()? {
             match entry.content {
                 Ok(record) => folds.entry(entry.shard).or_default().apply(&record),
-                Err(Damage::Unknown { version, .. }) if version != VERSION => {
-                    let path = entry.segment.to_path_buf();
-                    return Err(Fault::Version { path, version });
-                }
                 // The last write of a life that was killed: nothing followed from it.
                 Err(Damage::Torn) => {}
-                Err(_) => damaged = damaged.saturating_add(1),
+                Err(damage) => {
+                    of_this_version(&damage, entry.segment)?;
+                    damaged = damaged.saturating_add(1);
+                }
             }
         }
         let mut recovered = Recovered::of(folds, now, boot);

@@ -6,16 +6,17 @@ use std::pin::{Pin, pin};
 use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::mpsc::UnboundedReceiver;
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
+use tokio::sync::mpsc::{Receiver, UnboundedReceiver};
+use tokio::sync::oneshot;
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until};
 
 use crate::shard::Command;
 
 use super::desk::Letter;
 use super::reins::{Beside, Reins};
 use super::rules::Job;
-use super::run::RunError;
-use super::socket::{Opened, kernel_drops};
+use super::run::{Ended, RunError};
+use super::socket::{Handed, Opened, kernel_drops};
 
 /// How often it is looked whether calls are left, while stopping.
 const LOOK: Duration = Duration::from_millis(50);
@@ -24,13 +25,16 @@ const LOOK: Duration = Duration::from_millis(50);
 /// repeated (RFC 3261 §17.1.2.2, Timer E).
 const FAREWELL: Duration = Duration::from_secs(4);
 
+/// How long a successor may take to receive the sockets.
+const HANDING: Duration = Duration::from_secs(5);
+
 /// How often the figures are logged.
 const FIGURES: Duration = Duration::from_secs(60);
 
-/// How a shard's thread ended.
+/// How a shard's thread ended, or the one of the connections.
 #[derive(Debug)]
 pub(super) struct Exit {
-    pub(super) shard: u16,
+    pub(super) shard: Option<u16>,
     /// What went wrong, if it did not end as told.
     pub(super) broken: Option<String>,
 }
@@ -86,6 +90,7 @@ enum Phase {
 pub(super) struct Control {
     reins: Reins,
     exited: UnboundedReceiver<Exit>,
+    heirs: Receiver<oneshot::Sender<Handed>>,
     sockets: Vec<Opened>,
     stop_after: Duration,
     phase: Phase,
@@ -97,12 +102,14 @@ impl Control {
     pub(super) fn new(
         reins: Reins,
         exited: UnboundedReceiver<Exit>,
+        heirs: Receiver<oneshot::Sender<Handed>>,
         sockets: Vec<Opened>,
         stop_after: Duration,
     ) -> Self {
         Self {
             reins,
             exited,
+            heirs,
             sockets,
             stop_after,
             phase: Phase::Serving,
@@ -121,13 +128,13 @@ impl Control {
         mut signals: Signals,
         stop: impl Future<Output = ()>,
         beside: Option<Beside>,
-    ) -> Result<(), RunError> {
+    ) -> Result<Ended, RunError> {
         let (mut stop, mut asked) = (pin!(stop), false);
         let mut beside = beside.map(|beside| beside(self.reins.clone()));
         let mut figures = interval(FIGURES);
         figures.set_missed_tick_behavior(MissedTickBehavior::Skip);
         figures.tick().await;
-        let mut left = self.reins.shards();
+        let (mut left, mut heir) = (self.reins.shards(), None);
         while left > 0 {
             let phase = self.phase;
             tokio::select! {
@@ -143,6 +150,10 @@ impl Control {
                 () = phase_end(phase) => self.stop_sooner(),
                 () = look_again(phase) => self.look(),
                 _ = figures.tick() => self.tell_figures(),
+                Some(to) = self.heirs.recv(), if heir.is_none() => {
+                    heir = Some(to);
+                    self.tell_all(|| Letter::Cede);
+                }
                 Some(exit) = self.exited.recv() => match exit.broken {
                     None => left -= 1,
                     Some(message) => {
@@ -155,7 +166,33 @@ impl Control {
             }
         }
         tracing::info!("stopped: {}", self.figures());
-        Ok(())
+        let Some(heir) = heir else {
+            return Ok(Ended::Stopped);
+        };
+        self.hand_over(heir, &mut beside).await;
+        Ok(Ended::HandedOver)
+    }
+
+    /// Gives the sockets away, and waits until they are gone.
+    async fn hand_over(
+        self,
+        heir: oneshot::Sender<Handed>,
+        beside: &mut Option<Pin<Box<dyn Future<Output = ()>>>>,
+    ) {
+        let (waiting, gone) = oneshot::channel();
+        let handed = Handed {
+            sockets: self.sockets,
+            _waiting: waiting,
+        };
+        if heir.send(handed).is_err() {
+            tracing::error!("the successor has gone: start Tollgate again, its calls live on");
+            return;
+        }
+        tokio::select! {
+            _gone = gone => tracing::info!("the sockets are handed over"),
+            () = follow(beside) => {}
+            () = sleep(HANDING) => tracing::error!("the successor does not take the sockets"),
+        }
     }
 
     fn reload(&self) {
@@ -262,6 +299,6 @@ async fn phase_end(phase: Phase) {
 async fn look_again(phase: Phase) {
     match phase {
         Phase::Serving => pending().await,
-        Phase::Draining(_) | Phase::HangingUp(_) => tokio::time::sleep(LOOK).await,
+        Phase::Draining(_) | Phase::HangingUp(_) => sleep(LOOK).await,
     }
 }

@@ -25,6 +25,7 @@ use super::reins::Receipt;
 use super::run::Restored;
 use super::stats::Stats;
 use super::udp::Datagram;
+use super::wire::Unsent;
 
 /// What one shard's thread sends another's, or the main thread any.
 #[derive(Debug)]
@@ -39,10 +40,20 @@ pub(super) enum Letter {
     Command(Command),
     /// The same, if it is one, and that it is in force is to be said.
     Order(Option<Command>, Receipt),
+    /// The receiver reads its sockets no more, or again; that it has begun to is to
+    /// be said.
+    Read(bool, Receipt),
     /// All that was appended up to this ticket is on the disk, or may not be.
     Synced(u64, Option<io::Error>),
+    /// A message of the receiver's could not be sent over a connection.
+    Unsent(Unsent),
+    /// A connection is closed over which the receiver has sent requests.
+    FlowClosed(Flow),
     /// The receiver's thread is to end.
     Stop,
+    /// The same, for a successor, which reads the journal at once: it need not be on
+    /// the disk for that.
+    Cede,
 }
 
 /// A shard with its way in.
@@ -122,6 +133,7 @@ impl Desk {
             transport: Transport::Udp,
             remote: datagram.source,
             local: datagram.local,
+            connection: None,
         };
         let shards = u16::try_from(self.mailboxes.len()).unwrap_or(u16::MAX);
         let owner = shard_of(&self.buckets, shards, message.call_id());
@@ -153,14 +165,20 @@ impl Desk {
             }
             Letter::Command(command) => self.command(now, command),
             // The driver's own.
-            Letter::Synced(..) => {}
+            Letter::Synced(..) | Letter::Read(..) => {}
             Letter::Order(command, receipt) => {
                 if let Some(command) = command {
                     self.command(now, command);
                 }
                 self.receipts.push(receipt);
             }
-            Letter::Stop => {
+            Letter::Unsent(unsent) => self.failed(now, unsent.origin),
+            Letter::FlowClosed(flow) => {
+                self.handling = Bytes::new();
+                let input = Input::FlowClosed { flow };
+                self.shard.handle(now, input, &mut self.outbox);
+            }
+            Letter::Stop | Letter::Cede => {
                 self.command(now, Command::Close);
                 return false;
             }
@@ -246,7 +264,7 @@ impl Desk {
 
 /// Posts what must go into a full mailbox: calls that are up are not to suffer
 /// from a flood of new ones, and emergency calls from nothing.
-fn post_to_full(rules: &RuleSet, mailbox: &Mailbox<Letter>, letters: &mut Vec<Letter>) {
+pub(super) fn post_to_full(rules: &RuleSet, mailbox: &Mailbox<Letter>, letters: &mut Vec<Letter>) {
     let mut under_way: Vec<_> = letters.extract_if(.., is_under_way).collect();
     mailbox.post(&mut under_way, MAILBOX_LETTERS + MAILBOX_RESERVE);
     let emergency = |letter: &mut Letter| is_emergency(rules, letter);

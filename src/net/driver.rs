@@ -65,6 +65,8 @@ pub(super) struct Driver {
     /// New calls are refused because of the journal.
     closed: bool,
     stopping: bool,
+    /// A successor waits for the end.
+    ceding: bool,
 }
 
 impl Driver {
@@ -95,6 +97,7 @@ impl Driver {
             probed: Mono::ZERO,
             closed: false,
             stopping: false,
+            ceding: false,
         }
     }
 
@@ -185,12 +188,18 @@ impl Driver {
             let Some(letter) = self.inbox.pop_front() else {
                 return;
             };
-            if let Letter::Synced(ticket, error) = letter {
-                self.synced(now, ticket, error);
-                continue;
-            }
-            if !self.desk.letter(now, letter) {
-                self.stopping = true;
+            match letter {
+                Letter::Synced(ticket, error) => self.synced(now, ticket, error),
+                Letter::Read(wanted, receipt) => {
+                    self.wire.read(wanted);
+                    self.desk.receipts.push(receipt);
+                }
+                // Told, and logged, like those of a socket.
+                Letter::Unsent(unsent) => self.failed.push(unsent),
+                letter => {
+                    self.ceding |= matches!(letter, Letter::Cede);
+                    self.stopping |= !self.desk.letter(now, letter);
+                }
             }
         }
     }
@@ -222,7 +231,7 @@ impl Driver {
     /// The last thing: what is written is to be on the disk, and what waits for that
     /// is sent.
     pub(super) fn close(&mut self) {
-        self.pen.close();
+        self.pen.close(!self.ceding);
         if let Some(released) = self.hold.as_mut().map(Hold::finish) {
             self.release(released);
         }

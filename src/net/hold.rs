@@ -263,6 +263,7 @@ mod tests {
                 transport: Transport::Udp,
                 remote: "127.0.0.2:5070".parse().unwrap(),
                 local: None,
+                connection: None,
             },
             packet: Draft::response(&mut scratch, 100, b"Trying").seal(None),
             origin,

@@ -10,6 +10,7 @@
 //!   desk         admission and steering in front of the core
 //!   pen          the journal behind it
 //!   hold         what waits for the disk, where it must
+//!  streams     a thread that has all TCP connections
 //! ```
 
 mod admit;
@@ -27,6 +28,7 @@ mod rules;
 mod run;
 mod socket;
 mod stats;
+mod streams;
 mod udp;
 mod wire;
 
@@ -34,6 +36,6 @@ pub use hold::Syncer;
 pub use pen::Journal;
 pub use reins::{Beside, Obeyed, Reins, Silent};
 pub use rules::Reload;
-pub use run::{Restored, RunError, Setup, default_shards, run, run_until};
-pub use socket::{BindError, Sockets};
+pub use run::{Ended, Restored, RunError, Setup, default_shards, run, run_until};
+pub use socket::{BindError, Handed, Sockets};
 pub use stats::{Stats, Tally};

@@ -138,9 +138,13 @@ impl Pen {
         }
     }
 
-    /// Waits until all is on the disk, for the end.
-    pub(super) fn close(&mut self) {
-        let written = self.catch_up().and_then(|()| self.journal.sync());
+    /// Writes all that is left, for the end, and waits until it is on the disk if it
+    /// is to be.
+    pub(super) fn close(&mut self, to_disk: bool) {
+        let written = self.catch_up().and_then(|()| match to_disk {
+            true => self.journal.sync(),
+            false => Ok(()),
+        });
         if let Err(error) = written {
             let (shard, lost) = (self.shard, self.unwritten.len());
             tracing::error!(shard, lost, %error, "the journal could not be finished");

@@ -16,6 +16,7 @@ use crate::shard::Command;
 use super::desk::Letter;
 use super::mailbox::Mailbox;
 use super::rules::Job;
+use super::socket::Handed;
 use super::stats::{Stats, Tally};
 
 /// What runs on the main thread beside the signals, until the end or its own: it is
@@ -45,9 +46,14 @@ impl InForce {
 pub struct Reins {
     pub(super) mailboxes: Vec<Mailbox<Letter>>,
     pub(super) stats: Vec<Arc<Stats>>,
+    /// What the thread of the connections counts.
+    pub(super) streams: Arc<Stats>,
     pub(super) jobs: std::sync::mpsc::Sender<Job>,
     pub(super) in_force: InForce,
     pub(super) quarantined: usize,
+    /// To the main thread: the program is to end, and whoever sends this gets its
+    /// sockets.
+    pub(super) heirs: mpsc::Sender<oneshot::Sender<Handed>>,
 }
 
 /// What the shards said to a command: all of them have it in force.
@@ -102,7 +108,8 @@ impl Reins {
     /// # Errors
     /// [`Silent`]: a shard hangs, or has ended.
     pub async fn tell(&self, command: impl Fn() -> Command) -> Result<Obeyed, Silent> {
-        self.post(|| Some(command())).await
+        self.post(|receipt| Letter::Order(Some(command()), receipt))
+            .await
     }
 
     /// Waits until every shard has done all that it was told before.
@@ -110,20 +117,55 @@ impl Reins {
     /// # Errors
     /// As [`Self::tell`].
     pub async fn settled(&self) -> Result<Obeyed, Silent> {
-        self.post(|| None).await
+        self.post(|receipt| Letter::Order(None, receipt)).await
     }
 
-    async fn post(&self, command: impl Fn() -> Option<Command>) -> Result<Obeyed, Silent> {
-        let (to, mut receipts) = mpsc::channel(self.mailboxes.len().max(1));
-        let mut silent = Vec::new();
+    /// Ends the program without hanging anything up, for a successor that takes its
+    /// sockets. Each message that came is either handled and in the journal, or waits
+    /// in the kernel for the successor.
+    ///
+    /// # Errors
+    /// Why it goes on instead: one line.
+    pub async fn hand_over(&self) -> Result<Handed, String> {
+        let deaf = self.post(|receipt| Letter::Read(false, receipt)).await;
+        // What they had read for each other is handled, too.
+        let settled = match deaf {
+            Ok(_) => self.settled().await,
+            silent => silent,
+        };
+        let refused = match settled {
+            Ok(Obeyed { recorded: true, .. }) => {
+                let (to, handed) = oneshot::channel();
+                let ended = || "it is ending already".to_owned();
+                self.heirs.try_send(to).map_err(|_| ended())?;
+                return handed.await.map_err(|_| ended());
+            }
+            Ok(_) => "its journal cannot be written now".to_owned(),
+            Err(silent) => silent.to_string(),
+        };
+        // It hears again once its shards come to it, which need not be waited for.
+        let (to, _) = mpsc::channel(self.mailboxes.len().max(1));
+        self.send_out(&to, &|receipt| Letter::Read(true, receipt));
+        Err(refused)
+    }
+
+    fn send_out(
+        &self,
+        to: &mpsc::Sender<(u16, bool)>,
+        letter: &impl Fn(Receipt) -> Letter,
+    ) -> Vec<u16> {
+        let mut told = Vec::new();
         for (shard, mailbox) in (0_u16..).zip(&self.mailboxes) {
-            silent.push(shard);
-            let receipt = Receipt {
-                shard,
-                to: to.clone(),
-            };
-            mailbox.urge(Letter::Order(command(), receipt));
+            told.push(shard);
+            let to = to.clone();
+            mailbox.urge(letter(Receipt { shard, to }));
         }
+        told
+    }
+
+    async fn post(&self, letter: impl Fn(Receipt) -> Letter) -> Result<Obeyed, Silent> {
+        let (to, mut receipts) = mpsc::channel(self.mailboxes.len().max(1));
+        let mut silent = self.send_out(&to, &letter);
         drop(to);
         let mut obeyed = Obeyed {
             shards: u16::try_from(silent.len()).unwrap_or(u16::MAX),
@@ -174,7 +216,7 @@ impl Reins {
     #[must_use]
     pub fn tally(&self) -> Tally {
         let mut tally = Tally::default();
-        for stats in &self.stats {
+        for stats in self.stats.iter().chain([&self.streams]) {
             tally.add(stats);
         }
         tally

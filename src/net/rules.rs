@@ -158,7 +158,7 @@ fn same_listeners(one: &RuleSet, other: &RuleSet) -> bool {
     let addresses = |rules: &RuleSet| {
         let listeners = rules.listeners().iter();
         listeners
-            .map(|it| (it.bind, it.advertise))
+            .map(|it| (it.transport, it.bind, it.advertise))
             .collect::<Vec<_>>()
     };
     addresses(one) == addresses(other)

@@ -7,7 +7,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc;
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use tokio::runtime::{Builder, Runtime};
@@ -31,6 +31,7 @@ use super::reins::{Beside, InForce, Reins};
 use super::rules::{self, Job, Reload};
 use super::socket::{Opened, Sockets};
 use super::stats::Stats;
+use super::streams::{self, Errand};
 use super::wire::Wire;
 
 /// What is to be run.
@@ -68,6 +69,15 @@ pub struct Restored {
     pub next: CallRef,
 }
 
+/// How it all ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// No call is left, or none that could be hung up.
+    Stopped,
+    /// Calls go on at a successor, which waits for this process to end.
+    HandedOver,
+}
+
 /// Why [`run`] did not run, or not to its end.
 #[derive(Debug)]
 #[non_exhaustive]
@@ -81,8 +91,8 @@ pub enum RunError {
     },
     /// A defect of the program ended a shard.
     Broken {
-        /// Which shard.
-        shard: u16,
+        /// Which shard; none for the thread of the connections.
+        shard: Option<u16>,
         /// What it said.
         message: String,
     },
@@ -92,10 +102,17 @@ impl std::fmt::Display for RunError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::System { doing, source } => write!(f, "cannot {doing}: {source}"),
-            Self::Broken { shard, message } => write!(
+            Self::Broken {
+                shard: Some(shard),
+                message,
+            } => write!(
                 f,
                 "shard {shard} was ended by a defect of the program: {message}"
             ),
+            Self::Broken {
+                shard: None,
+                message,
+            } => write!(f, "the thread of the connections was ended: {message}"),
         }
     }
 }
@@ -136,7 +153,7 @@ pub fn default_shards() -> u16 {
 ///
 /// # Errors
 /// [`RunError`]: something needed to start is missing, or a shard broke down.
-pub fn run(setup: Setup) -> Result<(), RunError> {
+pub fn run(setup: Setup) -> Result<Ended, RunError> {
     run_until(setup, std::future::pending())
 }
 
@@ -145,13 +162,9 @@ pub fn run(setup: Setup) -> Result<(), RunError> {
 ///
 /// # Errors
 /// As [`run`].
-pub fn run_until(setup: Setup, stop: impl Future<Output = ()>) -> Result<(), RunError> {
+pub fn run_until(setup: Setup, stop: impl Future<Output = ()>) -> Result<Ended, RunError> {
     // Before anyone can see that we are up, and send one.
-    let runtime = new_runtime().map_err(RunError::system("start the signal loop"))?;
-    let signals = {
-        let _within = runtime.enter();
-        control::Signals::listen().map_err(RunError::system("listen for signals"))?
-    };
+    let (runtime, signals) = heed_signals()?;
     let sockets = setup.sockets.announced();
     let quarantine = kept_out(&setup.directory)?;
     let shards = u16::try_from(setup.journals.len()).unwrap_or(u16::MAX);
@@ -167,6 +180,15 @@ pub fn run_until(setup: Setup, stop: impl Future<Output = ()>) -> Result<(), Run
     .map_err(RunError::system("start the thread for rules"))?;
     block(setup.blocks, &mailboxes);
     let (exits, exited) = tokio::sync::mpsc::unbounded_channel();
+    let (heirs, asked) = tokio::sync::mpsc::channel(1);
+    let streams = Streams::start(
+        setup.bucket_key,
+        &sockets,
+        &in_force,
+        &quarantine,
+        &mailboxes,
+        &exits,
+    )?;
     let mut threads = Vec::with_capacity(setup.journals.len());
     let mut restored = setup.restored.into_iter();
     let parts = setup.journals.into_iter().zip(&mailboxes).zip(&stats);
@@ -184,34 +206,46 @@ pub fn run_until(setup: Setup, stop: impl Future<Output = ()>) -> Result<(), Run
             journal,
             restored: restored.next().unwrap_or_default(),
             jobs: jobs.clone(),
+            errands: streams.errands.clone(),
             stats: Arc::clone(stats),
         };
-        let exits = exits.clone();
-        let thread = thread::Builder::new()
-            .name(format!("shard-{id}"))
-            .spawn(move || seat.take(&exits))
-            .map_err(RunError::system("start a shard's thread"))?;
-        threads.push(thread);
+        threads.push(seat.start(exits.clone())?);
     }
     drop(setup.rules);
     let reins = Reins {
         mailboxes,
         stats,
+        streams: Arc::clone(&streams.stats),
         jobs,
         in_force,
         quarantined: quarantine.len(),
+        heirs,
     };
-    let control = control::Control::new(reins, exited, sockets, setup.stop_after);
-    runtime.block_on(control.serve(signals, stop, setup.beside))?;
-    for thread in threads {
-        // What a thread had to say, it said through `exits`.
-        let _said = thread.join();
-    }
-    let live = setup.counters.places();
-    if live > 0 {
+    let control = control::Control::new(reins, exited, asked, sockets, setup.stop_after);
+    let served = runtime.block_on(control.serve(signals, stop, setup.beside));
+    // What a thread had to say, it said through `exits`.
+    let served = served.inspect(|_| threads.into_iter().for_each(|it| drop(it.join())));
+    streams.stop();
+    look_for_leaks(served?, &setup.counters)
+}
+
+/// When no call lives, nothing is held.
+fn look_for_leaks(ended: Ended, counters: &Counters) -> Result<Ended, RunError> {
+    let live = counters.places();
+    if live > 0 && ended == Ended::Stopped {
         tracing::warn!(live, "counters of live calls were not given back");
     }
-    Ok(())
+    Ok(ended)
+}
+
+/// The main thread's loop, and the signals that it serves.
+fn heed_signals() -> Result<(Runtime, control::Signals), RunError> {
+    let runtime = new_runtime().map_err(RunError::system("start the signal loop"))?;
+    let signals = {
+        let _within = runtime.enter();
+        control::Signals::listen().map_err(RunError::system("listen for signals"))?
+    };
+    Ok((runtime, signals))
 }
 
 /// Blocks before any thread runs, so that each shard reads of it before a message.
@@ -239,7 +273,73 @@ fn kept_out(directory: &Path) -> Result<Quarantine, RunError> {
     Ok(quarantine)
 }
 
-fn new_runtime() -> io::Result<Runtime> {
+/// The thread of the connections, if there is a listener for any.
+struct Streams {
+    errands: Mailbox<Errand>,
+    stats: Arc<Stats>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Streams {
+    fn start(
+        bucket_key: u128,
+        sockets: &[Opened],
+        in_force: &InForce,
+        quarantine: &Quarantine,
+        mailboxes: &[Mailbox<Letter>],
+        exits: &UnboundedSender<Exit>,
+    ) -> Result<Self, RunError> {
+        let seat = streams::Seat {
+            sockets: sockets.to_vec(),
+            in_force: in_force.clone(),
+            bucket_key,
+            quarantine: quarantine.clone(),
+            mailboxes: mailboxes.to_vec(),
+            errands: Mailbox::new(),
+            stats: Arc::default(),
+        };
+        let exits = exits.clone();
+        let (errands, stats) = (seat.errands.clone(), Arc::clone(&seat.stats));
+        let needed = seat.sockets.iter().any(|it| it.transport.is_reliable());
+        let start = || {
+            thread::Builder::new()
+                .name("streams".to_owned())
+                .spawn(move || watch_streams(seat, &exits))
+                .map_err(RunError::system("start the thread of the connections"))
+        };
+        let thread = needed.then(start).transpose()?;
+        Ok(Self {
+            errands,
+            stats,
+            thread,
+        })
+    }
+
+    /// Has it write what it has, and end.
+    fn stop(self) {
+        self.errands.urge(Errand::Stop);
+        if let Some(thread) = self.thread {
+            // What it had to say, it said through `exits`.
+            let _said = thread.join();
+        }
+    }
+}
+
+/// The thread of the connections: what breaks it down ends the program.
+fn watch_streams(seat: streams::Seat, exits: &UnboundedSender<Exit>) {
+    let broken = match catch_unwind(AssertUnwindSafe(|| seat.take())) {
+        Ok(Ok(())) => return,
+        Ok(Err(error)) => format!("connections cannot be taken: {error}"),
+        Err(panic) => said(panic.as_ref()),
+    };
+    let exit = Exit {
+        shard: None,
+        broken: Some(broken),
+    };
+    let _told = exits.send(exit);
+}
+
+pub(super) fn new_runtime() -> io::Result<Runtime> {
     Builder::new_current_thread()
         .enable_io()
         .enable_time()
@@ -263,6 +363,7 @@ struct Seat {
     sockets: Vec<Opened>,
     mailbox: Mailbox<Letter>,
     mailboxes: Vec<Mailbox<Letter>>,
+    errands: Mailbox<Errand>,
     journal: Box<dyn Journal>,
     restored: Restored,
     jobs: mpsc::Sender<Job>,
@@ -270,6 +371,14 @@ struct Seat {
 }
 
 impl Seat {
+    /// Starts the thread.
+    fn start(self, exits: UnboundedSender<Exit>) -> Result<JoinHandle<()>, RunError> {
+        thread::Builder::new()
+            .name(format!("shard-{}", self.id))
+            .spawn(move || self.take(&exits))
+            .map_err(RunError::system("start a shard's thread"))
+    }
+
     /// The thread: runs the shard, and tells how it ended.
     fn take(self, exits: &UnboundedSender<Exit>) {
         let (shard, directory) = (self.id, self.directory.clone());
@@ -279,6 +388,7 @@ impl Seat {
             Err(panic) => Some(said(panic.as_ref())),
         };
         // Nobody listens any more only if another shard broke down first.
+        let shard = Some(shard);
         let _told = exits.send(Exit { shard, broken });
     }
 
@@ -330,7 +440,13 @@ impl Seat {
         desk.restore(now, self.restored);
         Ok(Driver::new(Parts {
             desk,
-            wire: Wire::new(&self.sockets, self.id, shards, Arc::clone(&self.stats))?,
+            wire: Wire::new(
+                &self.sockets,
+                self.id,
+                shards,
+                self.errands,
+                Arc::clone(&self.stats),
+            )?,
             pen: Pen::new(self.journal, self.id, Arc::clone(&self.stats)),
             hold: hold.transpose()?,
             mailbox: self.mailbox,

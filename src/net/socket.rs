@@ -3,20 +3,23 @@
 use std::fs;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 
 use nix::sys::socket::{setsockopt, sockopt};
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
+use tokio::sync::oneshot;
 
-use crate::base::limits::KERNEL_BUFFER_BYTES;
+use crate::base::flow::Transport;
+use crate::base::limits::{HANDED_SOCKETS, KERNEL_BUFFER_BYTES};
 use crate::policy::{Listener, RuleSet};
 
 /// Why a listener could not be opened.
 #[derive(Debug)]
 pub struct BindError {
+    transport: Transport,
     address: SocketAddr,
     cause: io::Error,
 }
@@ -24,12 +27,18 @@ pub struct BindError {
 impl std::fmt::Display for BindError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let address = self.address;
-        write!(f, "cannot listen on udp:{address}: ")?;
+        let transport = self.transport.via_name().to_ascii_lowercase();
+        write!(f, "cannot listen on {transport}:{address}: ")?;
         match self.cause.kind() {
             io::ErrorKind::AddrInUse => write!(
                 f,
-                "another program has port {} (`ss -ulpn` shows which); stop it, or change the [[listen]] address",
-                address.port()
+                "another program has port {} (`ss -{}lpn` shows which); stop it, or change the [[listen]] address",
+                address.port(),
+                if self.transport.is_reliable() {
+                    't'
+                } else {
+                    'u'
+                }
             ),
             io::ErrorKind::PermissionDenied => write!(
                 f,
@@ -60,10 +69,28 @@ impl std::error::Error for BindError {
 #[derive(Debug)]
 pub struct Sockets(Vec<Opened>);
 
+/// The sockets of a program that ends for its successor. It waits with its end until
+/// this is dropped.
+#[derive(Debug)]
+pub struct Handed {
+    pub(super) sockets: Vec<Opened>,
+    pub(super) _waiting: oneshot::Sender<()>,
+}
+
+impl Handed {
+    /// Their descriptors, [`HANDED_SOCKETS`] at most.
+    #[must_use]
+    pub fn descriptors(&self) -> Vec<BorrowedFd<'_>> {
+        let sockets = self.sockets.iter().take(HANDED_SOCKETS);
+        sockets.map(|it| it.socket.as_fd()).collect()
+    }
+}
+
 /// One listener's socket.
 #[derive(Clone, Debug)]
 pub(super) struct Opened {
     pub(super) socket: Arc<Socket>,
+    pub(super) transport: Transport,
     /// It has all addresses of the machine.
     pub(super) everywhere: bool,
     /// What leaves for someone who has not called leaves from here. None if it
@@ -78,7 +105,27 @@ impl Sockets {
     /// # Errors
     /// [`BindError`]: an address is taken, not this machine's, or not ours to take.
     pub fn open(rules: &RuleSet) -> Result<Self, BindError> {
-        let sockets = rules.listeners().iter().map(Opened::new);
+        let sockets = rules.listeners().iter();
+        let sockets = sockets.map(|listener| Opened::new(listener, None));
+        sockets.collect::<Result<_, _>>().map(Self)
+    }
+
+    /// The same, with the sockets of a predecessor where it listened at the same
+    /// address: what arrived since it stopped reading waits in them.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn inherit(rules: &RuleSet, from: Vec<OwnedFd>) -> Result<Self, BindError> {
+        let mut left: Vec<Socket> = from.into_iter().map(Socket::from).collect();
+        let sockets = rules.listeners().iter().map(|listener| {
+            let wanted = match listener.transport.is_reliable() {
+                true => Type::STREAM,
+                false => Type::DGRAM,
+            };
+            let same = |socket: &mut Socket| bound_to(socket) == Some((wanted, listener.bind));
+            let inherited = left.extract_if(.., same).next();
+            Opened::new(listener, inherited)
+        });
         sockets.collect::<Result<_, _>>().map(Self)
     }
 
@@ -88,7 +135,10 @@ impl Sockets {
             let address = opened.socket.local_addr().ok();
             let address = address.and_then(|it| it.as_socket());
             let address = address.map_or_else(String::new, |it| it.to_string());
-            tracing::info!(address, "listening on UDP");
+            tracing::info!(address, "listening on {}", opened.transport.via_name());
+            if opened.transport.is_reliable() {
+                continue;
+            }
             let bytes = receive_buffer(&opened.socket);
             if bytes < KERNEL_BUFFER_BYTES {
                 tracing::warn!(
@@ -103,16 +153,36 @@ impl Sockets {
 }
 
 impl Opened {
-    pub(super) fn new(listener: &Listener) -> Result<Self, BindError> {
+    pub(super) fn new(listener: &Listener, socket: Option<Socket>) -> Result<Self, BindError> {
         let everywhere = listener.bind.ip().is_unspecified();
         let usual = listener.advertise.ip();
         Ok(Self {
-            socket: Arc::new(bind(listener.bind)?),
+            socket: Arc::new(match socket {
+                Some(socket) => socket,
+                None => bind_as(listener.transport, listener.bind)?,
+            }),
+            transport: listener.transport,
             everywhere,
             // Behind address translation, others know us by an address of its.
             usual: Some(usual).filter(|it| everywhere && bind(SocketAddr::new(*it, 0)).is_ok()),
         })
     }
+
+    /// The address that connections are made from; none where the kernel chooses.
+    pub(super) fn leaves_from(&self) -> Option<IpAddr> {
+        let bound = self.socket.local_addr().ok()?.as_socket()?;
+        if self.everywhere {
+            self.usual
+        } else {
+            Some(bound.ip())
+        }
+    }
+}
+
+/// Of which type a socket is, and where it is bound to.
+fn bound_to(socket: &Socket) -> Option<(Type, SocketAddr)> {
+    let address = socket.local_addr().ok()?.as_socket()?;
+    Some((socket.r#type().ok()?, address))
 }
 
 /// A bound, non-blocking UDP socket. It alone has the address: a second
@@ -121,7 +191,37 @@ impl Opened {
 /// # Errors
 /// The address is taken, not this machine's, or not ours to take.
 pub(super) fn bind(address: SocketAddr) -> Result<Socket, BindError> {
-    open(address).map_err(|cause| BindError { address, cause })
+    bind_as(Transport::Udp, address)
+}
+
+/// The same for any transport; a stream's already takes connections.
+fn bind_as(transport: Transport, address: SocketAddr) -> Result<Socket, BindError> {
+    let opened = match transport {
+        Transport::Udp => open(address),
+        Transport::Tcp | Transport::Tls => open_stream(address),
+    };
+    opened.map_err(|cause| BindError {
+        transport,
+        address,
+        cause,
+    })
+}
+
+/// How many connections the kernel keeps until they are looked at.
+const BACKLOG: i32 = 1_024;
+
+fn open_stream(address: SocketAddr) -> io::Result<Socket> {
+    let kind = Type::STREAM.nonblocking().cloexec();
+    let socket = Socket::new(Domain::for_address(address), kind, Some(Protocol::TCP))?;
+    if address.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
+    // Connections of an earlier run that still fade away are no hindrance; another
+    // listener is.
+    socket.set_reuse_address(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket)
 }
 
 fn open(address: SocketAddr) -> io::Result<Socket> {

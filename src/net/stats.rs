@@ -116,6 +116,13 @@ stats! {
     calls "live calls",
     /// Shards that were told to let no new call in, and do not.
     draining "shards draining",
+    /// Connections that are open now.
+    streams "open connections",
+    /// Connections of peers that were closed because there were too many.
+    streams_refused "connections too many",
+    /// Connections closed because of what the peer did: a message without a certain
+    /// end, or one that does not come to its end.
+    streams_broken "broken connections",
     /// Turns of the loop.
     turns "turns",
 }

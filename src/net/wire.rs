@@ -21,19 +21,26 @@ use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
 use crate::base::flow::ListenerId;
-use crate::base::limits::{BATCH, SEND_WAITS};
+use crate::base::limits::{BATCH, SEND_WAITS, STREAM_ERRANDS};
 use crate::transaction::{Origin, Transmit};
 
+use super::mailbox::Mailbox;
 use super::socket::{self, Opened};
 use super::stats::Stats;
+use super::streams::Errand;
 use super::udp::{self, Datagram, Headers, Slots};
 
 /// The sockets of a shard, in the order of the listeners.
 pub(super) struct Wire {
+    shard: u16,
+    /// To the thread that has the connections.
+    errands: Mailbox<Errand>,
     ends: Vec<End>,
     slots: Slots,
     headers: Headers,
     stats: Arc<Stats>,
+    /// Nothing is received: what comes in waits in the kernel, for a successor.
+    deaf: bool,
     /// Why a receive call failed last, until it is asked for.
     trouble: Option<(ListenerId, Errno)>,
 }
@@ -69,11 +76,13 @@ impl Wire {
         sockets: &[Opened],
         id: u16,
         shards: u16,
+        errands: Mailbox<Errand>,
         stats: Arc<Stats>,
     ) -> io::Result<Self> {
         let readers = (0..shards.max(1)).cycle();
         let ends = sockets.iter().zip(readers).map(|(opened, reader)| {
-            let reader = if reader == id {
+            let datagrams = !opened.transport.is_reliable();
+            let reader = if reader == id && datagrams {
                 let fd = socket::watch(Arc::clone(&opened.socket))?;
                 let headers = match opened.everywhere {
                     true => Headers::with_called(),
@@ -87,12 +96,20 @@ impl Wire {
             Ok(End { opened, reader })
         });
         Ok(Self {
+            shard: id,
+            errands,
             ends: ends.collect::<io::Result<_>>()?,
             slots: Slots::new(),
             headers: Headers::new(),
             stats,
+            deaf: false,
             trouble: None,
         })
+    }
+
+    /// From now on nothing is received, or everything is again.
+    pub(super) const fn read(&mut self, wanted: bool) {
+        self.deaf = !wanted;
     }
 
     /// Receives a batch at most from each socket that may have something, and
@@ -104,6 +121,9 @@ impl Wire {
         mut each: impl FnMut(ListenerId, Datagram<'_>),
     ) -> bool {
         let mut more = false;
+        if self.deaf {
+            return more;
+        }
         for (end, id) in self.ends.iter_mut().zip(0..) {
             let Some(Reader { fd, headers }) = &mut end.reader else {
                 continue;
@@ -143,7 +163,7 @@ impl Wire {
     /// woken when one does.
     pub(super) fn is_readable(&self, context: &mut Context<'_>) -> bool {
         let mut readers = self.ends.iter().filter_map(|end| end.reader.as_ref());
-        readers.any(|reader| reader.fd.poll_read_ready(context).is_ready())
+        !self.deaf && readers.any(|reader| reader.fd.poll_read_ready(context).is_ready())
     }
 
     /// Why a receive call failed since this was asked last, if one did.
@@ -155,6 +175,10 @@ impl Wire {
     /// sent is added to `failed`.
     pub(super) fn send(&mut self, transmits: &[Transmit], failed: &mut Vec<Unsent>) {
         for (end, id) in self.ends.iter().zip(0..) {
+            if end.opened.transport.is_reliable() {
+                self.hand_over(ListenerId(id), transmits, failed);
+                continue;
+            }
             let queue: SmallVec<[&Transmit; 2 * BATCH]> = transmits
                 .iter()
                 .filter(|transmit| transmit.flow.listener == ListenerId(id))
@@ -167,6 +191,29 @@ impl Wire {
                     waits: SEND_WAITS,
                 };
                 sending.all(&queue, failed);
+            }
+        }
+    }
+}
+
+impl Wire {
+    /// Has the thread of the connections send a listener's share of `transmits`.
+    fn hand_over(&self, id: ListenerId, transmits: &[Transmit], failed: &mut Vec<Unsent>) {
+        let ours = transmits.iter().filter(|it| it.flow.listener == id);
+        let transmits: Vec<Transmit> = ours.cloned().collect();
+        if transmits.is_empty() {
+            return;
+        }
+        let shard = self.shard;
+        let mut errands = vec![Errand::Send { shard, transmits }];
+        self.errands.post(&mut errands, STREAM_ERRANDS);
+        for errand in errands {
+            if let Errand::Send { transmits, .. } = errand {
+                failed.extend(transmits.iter().map(|it| Unsent {
+                    origin: it.origin,
+                    remote: it.flow.remote,
+                    errno: Errno::ENOBUFS,
+                }));
             }
         }
     }

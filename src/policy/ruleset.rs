@@ -70,6 +70,8 @@ pub struct Carrier {
     pub address: SocketAddr,
     /// From where.
     pub listener: ListenerId,
+    /// From where requests that are too long for a datagram go over TCP, if it says so.
+    pub large_from: Option<ListenerId>,
     /// How it wants numbers written.
     pub number_format: NumberFormat,
     /// Whether it wants `user=phone` behind them (RFC 3261 §19.1.1); none for behind
@@ -96,6 +98,8 @@ pub struct Delivery {
     pub address: SocketAddr,
     /// From where.
     pub listener: ListenerId,
+    /// From where requests that are too long for a datagram go over TCP, if it says so.
+    pub large_from: Option<ListenerId>,
 }
 
 /// What happens to a call that is not allowed.
@@ -281,6 +285,19 @@ impl RuleSet {
     #[must_use]
     pub fn peer(&self, _listener: ListenerId, source: IpAddr) -> Option<Peer> {
         self.peers.find(source)
+    }
+
+    /// The listener from which requests that are too long for a datagram go over TCP to
+    /// whoever is at the far end of `flow` (RFC 3261 §18.1.1). `None` where that peer
+    /// does not say that it takes them so, or not over this version of IP.
+    #[must_use]
+    pub fn large_from(&self, flow: Flow) -> Option<&Listener> {
+        let id = match self.peer(flow.listener, flow.remote.ip())? {
+            Peer::Tenant(id) => self.tenant(id)?.inbound?.large_from,
+            Peer::Carrier(id) => self.carrier(id)?.large_from,
+        };
+        let listener = self.listeners().get(usize::from(id?.0))?;
+        (listener.bind.is_ipv4() == flow.remote.is_ipv4()).then_some(listener)
     }
 
     /// Whether the same peers send from the same places as in `other`.

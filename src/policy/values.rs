@@ -10,6 +10,7 @@ use ipnet::{IpNet, Ipv4Net};
 
 use super::diagnostic::nearest;
 use super::target::Packed;
+use crate::base::flow::Transport;
 
 /// Reads "4h", "3m", "30s", "1h30m".
 ///
@@ -54,6 +55,15 @@ pub(super) enum Scheme {
 }
 
 impl Scheme {
+    /// The transport, unless it cannot be used yet.
+    pub(super) fn transport(self) -> Option<Transport> {
+        match self {
+            Self::Udp => Some(Transport::Udp),
+            Self::Tcp => Some(Transport::Tcp),
+            Self::Tls => None,
+        }
+    }
+
     fn port(self) -> u16 {
         match self {
             Self::Udp | Self::Tcp => 5060,

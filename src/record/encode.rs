@@ -137,11 +137,19 @@ pub(super) mod flow {
         }
         let transport = match value.transport {
             Transport::Udp => 0,
+            Transport::Tcp => 1,
+            Transport::Tls => 2,
         };
+        let mut remote = value.remote;
+        if value.connection.is_some() {
+            // The connection is gone after a restart, and nobody listens at the port
+            // that it was opened from.
+            remote.set_port(value.transport.default_port());
+        }
         Plain {
             listener: value.listener.0,
             transport,
-            remote: value.remote,
+            remote,
             local: value.local,
         }
         .serialize(to)
@@ -151,6 +159,8 @@ pub(super) mod flow {
         let plain = Plain::deserialize(from)?;
         let transport = match plain.transport {
             0 => Transport::Udp,
+            1 => Transport::Tcp,
+            2 => Transport::Tls,
             _ => {
                 return Err(D::Error::custom(
                     "a transport that this version does not know",
@@ -162,6 +172,7 @@ pub(super) mod flow {
             transport,
             remote: plain.remote,
             local: plain.local,
+            connection: None,
         })
     }
 }

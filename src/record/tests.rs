@@ -254,6 +254,7 @@ fn the_encoding_of_version_3_stays() {
             transport: Transport::Udp,
             remote: "127.0.0.2:5070".parse().unwrap(),
             local: None,
+            connection: None,
         },
         call_id: b"c",
         local_uri: b"l",

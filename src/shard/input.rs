@@ -27,6 +27,12 @@ pub enum Input {
         /// Whose it was.
         origin: Origin,
     },
+    /// A connection on which requests of this shard went out has closed. What was not
+    /// sent by then is told with `SendFailed`.
+    FlowClosed {
+        /// The connection, and its far end.
+        flow: Flow,
+    },
     /// A message of [`super::Outbox::openings`] was not sent, because the turn's
     /// records could not be written.
     Unrecorded {

@@ -59,6 +59,7 @@ impl Shard {
                 route::message(&mut self.calls, now, flow, &message, out)
             }
             Input::SendFailed { origin } => self.calls.handle_send_failed(now, origin, out),
+            Input::FlowClosed { flow } => self.calls.handle_flow_closed(now, flow, out),
             Input::Unrecorded { origin } => self.calls.handle_unrecorded(now, origin, out),
             Input::Command(Command::Rules(rules)) => {
                 let record = Record::RulesLoaded {

@@ -1,10 +1,11 @@
 //! From a scanned message to the part of the core it is for.
 
 use crate::base::flow::Flow;
+use crate::base::limits::ECHO_BYTES;
 use crate::base::time::Now;
 use crate::call::{Arrived, Calls, Event, Outbox};
 use crate::sip::echo::Echo;
-use crate::sip::error::Fault;
+use crate::sip::error::{Fault, FaultKind};
 use crate::sip::fields::Essentials;
 use crate::sip::line::{Method, StartLine, reason_phrase};
 use crate::sip::message::Message;
@@ -22,12 +23,8 @@ pub(super) fn message(
     let Some(peer) = calls.rules().peer(flow.listener, flow.remote.ip()) else {
         return;
     };
-    let essentials = match message
-        .fault()
-        // A fault that does not keep the call from being made stops no emergency.
-        .filter(|_| !calls.is_emergency_from(peer, message))
-        .map_or_else(|| Essentials::parse(message), Err)
-    {
+    let sound = message.fault().map_or_else(|| read(message), Err);
+    let essentials = match sound.or_else(|fault| calls.salvage(peer, message).ok_or(fault)) {
         Ok(essentials) => essentials,
         Err(fault) => {
             out.events.push(Event::Malformed {
@@ -49,13 +46,24 @@ pub(super) fn message(
     }
 }
 
+/// What a message says. A request of which an answer would repeat too much is no
+/// better than a malformed one.
+fn read(message: &Message) -> Result<Essentials<'_>, Fault> {
+    let essentials = Essentials::parse(message)?;
+    let asks = message.method().is_some();
+    if asks && message.bytes().len() > ECHO_BYTES && Echo::length_of(message) > ECHO_BYTES {
+        return Err(Fault::new(FaultKind::HeadTooLong, 0));
+    }
+    Ok(essentials)
+}
+
 /// Answers a malformed request and forgets it. A malformed response is
 /// dropped, and so is an ACK, which nothing may answer (RFC 3261 §8.2.6, §17).
 fn refuse(calls: &Calls, flow: Flow, message: &Message, fault: Fault, out: &mut Outbox) {
     if matches!(message.method(), None | Some(Method::Ack)) {
         return;
     }
-    let Some((echo, to)) = Echo::salvage(message, flow.remote) else {
+    let Some((echo, to)) = Echo::salvage(message, flow.remote, flow.transport) else {
         return;
     };
     let code = fault.kind.status();

@@ -4,6 +4,7 @@ mod blocks;
 mod carriers;
 mod emergency;
 mod faults;
+mod floods;
 mod restart;
 mod rules;
 mod sessions;
@@ -138,6 +139,7 @@ impl World {
             transport: Transport::Udp,
             remote,
             local: None,
+            connection: None,
         };
         Input::Message { flow, message }
     }

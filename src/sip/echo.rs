@@ -7,10 +7,8 @@ use super::header::HeaderId;
 use super::message::Message;
 use super::name_addr::NameAddr;
 use super::via::Via;
+use crate::base::flow::Transport;
 use std::net::{IpAddr, SocketAddr};
-
-/// The port of a `sent-by` without one, for UDP and TCP (RFC 3261 §18.1.1).
-const DEFAULT_PORT: u16 = 5060;
 
 /// What a response copies from its request: every Via, From, To, Call-ID and CSeq,
 /// unfolded, in one allocation.
@@ -31,14 +29,33 @@ const ORDER: [HeaderId; 4] = [
     HeaderId::CSeq,
 ];
 
+/// What a line says.
+#[derive(Clone, Copy)]
+enum Value<'m> {
+    AsItCame(&'m [u8]),
+    /// An address of this URI alone.
+    Afresh(&'m [u8]),
+}
+
 impl Echo {
     /// Takes the fields of a request that came from `from`. The topmost Via gets
     /// `received` and `rport` filled in (RFC 3261 §18.2.1, RFC 3581 §4); what it
     /// said of them itself is dropped.
+    ///
+    /// Of [salvaged](Essentials::salvage) ones a Via that could not be read is given
+    /// back as it came, and a To that is missing, or whose tag was not taken, is
+    /// written afresh.
     #[must_use]
     pub fn new(message: &Message, essentials: &Essentials<'_>, from: SocketAddr) -> Self {
-        let via = Some(&essentials.via);
-        Self::build(message, via, essentials.to_tag.is_some(), from)
+        let via = Some(&essentials.via).filter(|via| !via.text.is_empty());
+        let has_tag = essentials.to_tag.is_some();
+        let as_it_came = has_tag || essentials.to.tag().is_none();
+        let to = message.first(HeaderId::To).filter(|_| as_it_came);
+        let to = match to {
+            Some(to) => Value::AsItCame(to),
+            None => Value::Afresh(essentials.to.uri_text),
+        };
+        Self::build(message, via, (Some(to), has_tag), from)
     }
 
     /// Takes what there is of a faulty request, and says where its answer goes: to
@@ -47,17 +64,28 @@ impl Echo {
     /// where the request came from. `None` if there is no Via at all: there is
     /// nothing then by which its sender would know the answer.
     #[must_use]
-    pub fn salvage(message: &Message, from: SocketAddr) -> Option<(Self, SocketAddr)> {
+    pub fn salvage(
+        message: &Message,
+        from: SocketAddr,
+        transport: Transport,
+    ) -> Option<(Self, SocketAddr)> {
         let via = Via::parse_list(message.first(HeaderId::Via)?).next();
         let via = via.and_then(Result::ok);
-        let to = message.first(HeaderId::To).map(NameAddr::parse);
-        let has_tag = matches!(to, Some(Ok(to)) if to.tag().is_some());
-        let echo = Self::build(message, via.as_ref(), has_tag, from);
-        let to = via.map_or(from, |via| reply_to_via(&via, from));
+        let to = message.first(HeaderId::To);
+        let read = to.map(NameAddr::parse);
+        let has_tag = matches!(read, Some(Ok(to)) if to.tag().is_some());
+        let to = (to.map(Value::AsItCame), has_tag);
+        let echo = Self::build(message, via.as_ref(), to, from);
+        let to = via.map_or(from, |via| reply_to_via(&via, from, transport));
         Some((echo, to))
     }
 
-    fn build(message: &Message, via: Option<&Via<'_>>, to_has_tag: bool, from: SocketAddr) -> Self {
+    fn build(
+        message: &Message,
+        via: Option<&Via<'_>>,
+        (to, to_has_tag): (Option<Value<'_>>, bool),
+        from: SocketAddr,
+    ) -> Self {
         let mut lines = Vec::with_capacity(256);
         let mut marks = [0; 4];
         let length = |lines: &Vec<u8>| u32::try_from(lines.len()).unwrap_or(u32::MAX);
@@ -71,12 +99,22 @@ impl Echo {
         }
         for (id, mark) in ORDER.into_iter().zip(&mut marks) {
             *mark = length(&lines);
-            if let Some(text) = message.first(id) {
-                lines.extend_from_slice(id.name().as_bytes());
-                lines.extend_from_slice(b": ");
-                append_unfolded(&mut lines, text);
-                lines.extend_from_slice(b"\r\n");
+            let value = match (id, to) {
+                (HeaderId::To, to) => to,
+                (id, _) => message.first(id).map(Value::AsItCame),
+            };
+            let Some(value) = value else { continue };
+            lines.extend_from_slice(id.name().as_bytes());
+            lines.extend_from_slice(b": ");
+            match value {
+                Value::AsItCame(text) => append_unfolded(&mut lines, text),
+                Value::Afresh(uri) => {
+                    lines.push(b'<');
+                    append_clean(&mut lines, uri);
+                    lines.push(b'>');
+                }
             }
+            lines.extend_from_slice(b"\r\n");
         }
         Self {
             lines: lines.into_boxed_slice(),
@@ -107,6 +145,29 @@ impl Echo {
         }
         draft.lines(tail);
         draft
+    }
+
+    /// How long the fields are together, in bytes.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.lines.len()
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.lines.is_empty()
+    }
+
+    /// How long the values are together that a response repeats of a request, in
+    /// bytes.
+    #[must_use]
+    pub fn length_of(message: &Message) -> usize {
+        let vias = message.all(HeaderId::Via).map(<[u8]>::len);
+        let others = ORDER
+            .into_iter()
+            .filter_map(|id| Some(message.first(id)?.len()));
+        vias.chain(others).sum()
     }
 
     /// The Call-ID.
@@ -216,19 +277,20 @@ fn top_via(lines: &mut Vec<u8>, text: &[u8], via: &Via<'_>, from: SocketAddr) {
     append_unfolded(lines, further);
 }
 
-/// Where the response to a request that came from `from` goes over UDP (RFC 3261
-/// §18.2.2, RFC 3581 §4): always to the address it came from; to the port it came
-/// from if it asked so with `rport`, else to that of `sent-by`. `maddr` is not
-/// obeyed: it would let a sender point our answers at others.
+/// Where the response to a request that came from `from` goes (RFC 3261 §18.2.2,
+/// RFC 3581 §4): always to the address it came from. Over UDP, to the port it came
+/// from if it asked so with `rport`, else to that of `sent-by`; that is also where a
+/// connection is made to if the one that the request came on has closed. `maddr` is
+/// not obeyed: it would let a sender point our answers at others.
 #[must_use]
-pub fn reply_to(essentials: &Essentials<'_>, from: SocketAddr) -> SocketAddr {
-    reply_to_via(&essentials.via, from)
+pub fn reply_to(essentials: &Essentials<'_>, from: SocketAddr, transport: Transport) -> SocketAddr {
+    reply_to_via(&essentials.via, from, transport)
 }
 
-fn reply_to_via(via: &Via<'_>, from: SocketAddr) -> SocketAddr {
+fn reply_to_via(via: &Via<'_>, from: SocketAddr, transport: Transport) -> SocketAddr {
     let port = match via.rport {
-        Some(_) => from.port(),
-        None => via.port.unwrap_or(DEFAULT_PORT),
+        Some(_) if !transport.is_reliable() => from.port(),
+        _ => via.port.unwrap_or(transport.default_port()),
     };
     SocketAddr::new(from.ip(), port)
 }
@@ -255,14 +317,14 @@ mod tests {
         let from = FROM.parse().unwrap();
         let echo = Echo::new(&message, &essentials, from);
         assert_eq!(
-            Echo::salvage(&message, from),
-            Some((echo.clone(), reply_to(&essentials, from)))
+            Echo::salvage(&message, from, Transport::Udp),
+            Some((echo.clone(), reply_to(&essentials, from, Transport::Udp)))
         );
         let mut scratch = Vec::new();
         let draft = echo.response(&mut scratch, 200, b"OK", tag.map(str::as_bytes));
         let text = String::from_utf8(draft.seal(None).as_ref().to_vec()).unwrap();
         let lines = text.lines().map(str::to_owned).collect();
-        (lines, reply_to(&essentials, from))
+        (lines, reply_to(&essentials, from, Transport::Udp))
     }
 
     #[test]
@@ -277,7 +339,7 @@ mod tests {
             let essentials = Essentials::parse(message).unwrap();
             (
                 Echo::new(message, &essentials, from),
-                reply_to(&essentials, from),
+                reply_to(&essentials, from, Transport::Udp),
             )
         };
         assert_eq!(echo(&kept), echo(&message));
@@ -362,7 +424,7 @@ mod tests {
     fn a_faulty_request_is_answered_as_far_as_it_goes() {
         let text = "INVITE  sip:b SIP/2.0\r\nv: SIP/2.0/UDP a\r\nt: \"B <sip:b>\r\nf: x\ny\r\n\r\n";
         let message = scan(bytes::Bytes::from(text)).unwrap();
-        let (echo, _) = Echo::salvage(&message, FROM.parse().unwrap()).unwrap();
+        let (echo, _) = Echo::salvage(&message, FROM.parse().unwrap(), Transport::Udp).unwrap();
         let mut scratch = Vec::new();
         let packet = echo
             .response(&mut scratch, 400, b"Bad Request", Some(b"t"))
@@ -379,7 +441,7 @@ mod tests {
         let from = FROM.parse().unwrap();
         let text = "INVITE sip:b SIP/2.0\r\nv: SIP/7.0/UDP\r\n\t:::];;\r\nVia:b\r\n\r\n";
         let message = scan(bytes::Bytes::from(text)).unwrap();
-        let (echo, to) = Echo::salvage(&message, from).unwrap();
+        let (echo, to) = Echo::salvage(&message, from, Transport::Udp).unwrap();
         assert_eq!(to, from);
         let mut scratch = Vec::new();
         let packet = echo.response(&mut scratch, 400, b"", None).seal(None);
@@ -389,6 +451,6 @@ mod tests {
         );
         let text = text.replace("v:", "x:").replace("Via:", "y:");
         let message = scan(bytes::Bytes::from(text)).unwrap();
-        assert_eq!(Echo::salvage(&message, from), None);
+        assert_eq!(Echo::salvage(&message, from, Transport::Udp), None);
     }
 }

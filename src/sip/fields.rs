@@ -98,7 +98,7 @@ fn mandatory(message: &Message, id: HeaderId, missing: FaultKind) -> Result<&[u8
     message.first(id).ok_or(Fault::new(missing, 0))
 }
 
-fn top_via(message: &Message) -> Result<Via<'_>, Fault> {
+pub(super) fn top_via(message: &Message) -> Result<Via<'_>, Fault> {
     let text = mandatory(message, HeaderId::Via, FaultKind::NoVia)?;
     Via::parse_first(text).map_err(|fault| fault.within(message.offset_of(text)))
 }

@@ -76,6 +76,22 @@ impl Framer {
         self.buf.len()
     }
 
+    /// Whether a message has begun and not ended.
+    #[must_use]
+    pub fn is_inside(&self) -> bool {
+        !matches!(self.buf.first(), None | Some(b'\r' | b'\n'))
+    }
+
+    /// Takes a single CRLF between messages, if that is all that is there: the answer
+    /// to a keep-alive of ours (RFC 5626 §3.5.1).
+    pub fn take_line_end(&mut self) -> bool {
+        let is_all = self.buf.as_ref() == b"\r\n";
+        if is_all {
+            self.buf.clear();
+        }
+        is_all
+    }
+
     /// The next message or keep-alive; `None` if more bytes are needed.
     ///
     /// # Errors
@@ -205,6 +221,18 @@ mod tests {
         ));
         assert_eq!(broken, None);
         assert_eq!(seen, ["1 abc", "keep-alive", "2 \\r\\n\\r\\n!"]);
+    }
+
+    #[test]
+    fn the_answer_to_a_keep_alive_begins_no_message() {
+        let mut framer = Framer::new();
+        framer.push(b"\r\n");
+        assert!(matches!(framer.next(), Ok(None)));
+        assert!(!framer.is_inside() && framer.take_line_end());
+        assert!(!framer.take_line_end());
+        framer.push(HEAD.as_bytes());
+        assert!(matches!(framer.next(), Ok(None)));
+        assert!(framer.is_inside() && !framer.take_line_end());
     }
 
     #[test]

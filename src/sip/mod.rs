@@ -18,6 +18,7 @@ pub mod name_addr;
 #[cfg(test)]
 mod properties;
 mod redact;
+mod salvage;
 pub mod scan;
 #[cfg(test)]
 mod torture;

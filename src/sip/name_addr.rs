@@ -22,7 +22,7 @@ pub struct NameAddr<'a> {
 
 impl<'a> NameAddr<'a> {
     /// Nothing read yet.
-    const EMPTY: Self = Self {
+    pub(super) const EMPTY: Self = Self {
         display: None,
         uri_text: &[],
         params: &[],

@@ -6,6 +6,7 @@ use super::{
     Draft, Echo, Essentials, HeaderId, Message, NameAddr, StartLine, Uri, Via, fields, reply_to,
     scan,
 };
+use crate::base::flow::Transport;
 use bytes::Bytes;
 use proptest::prelude::*;
 use std::net::SocketAddr;
@@ -162,7 +163,7 @@ fn read_everything(message: &Message) {
     let from: SocketAddr = "192.0.2.1:5060".parse().unwrap();
     let mut scratch = Vec::new();
     if let Ok(essentials) = Essentials::parse(message) {
-        assert_eq!(reply_to(&essentials, from).ip(), from.ip());
+        assert_eq!(reply_to(&essentials, from, Transport::Udp).ip(), from.ip());
         let echo = Echo::new(message, &essentials, from);
         let packet = echo
             .response(&mut scratch, 180, b"Ringing", Some(b"t"))
@@ -186,7 +187,7 @@ fn read_everything(message: &Message) {
             assert_eq!(read.via.received, Some(from.ip()));
         }
     }
-    if let Some((echo, _)) = Echo::salvage(message, from) {
+    if let Some((echo, _)) = Echo::salvage(message, from, Transport::Udp) {
         let packet = echo
             .response(&mut scratch, 400, b"Bad Request", Some(b"t"))
             .seal(None);

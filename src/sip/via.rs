@@ -38,7 +38,7 @@ pub struct Via<'a> {
 
 impl<'a> Via<'a> {
     /// Nothing read yet.
-    const EMPTY: Self = Self {
+    pub(super) const EMPTY: Self = Self {
         transport: &[],
         host: Host::Name(&[]),
         port: None,

@@ -28,6 +28,9 @@
 //!           over                       over
 //! ```
 //!
+//! A connection that closes under it ends it in Calling; in Proceeding it is
+//! cancelled, since it may ring.
+//!
 //! CANCEL (§9.1) is no state of its own: it is sent once a provisional response
 //! has come, and starts the 64·T1 above. A 2xx in Completed, of which the
 //! figures say nothing, is a branch that was forked downstream and answered
@@ -71,6 +74,8 @@ pub(super) enum Event {
     End,
     /// What the transaction sent could not be sent.
     SendFailed,
+    /// The connection that it was sent on has closed.
+    Closed,
     /// None of what it sent has left.
     NeverLeft,
 }
@@ -118,6 +123,10 @@ impl InviteClient {
             (S::Calling, E::NeverLeft) => Todo::over(Over::Failed),
             (S::Calling, E::SendFailed) if self.resent == 0 => Todo::over(Over::Failed),
             (S::Calling | S::Proceeding, E::End) => Todo::over(Over::TimedOut),
+            // Nothing would repeat it, and no answer can come but over a connection
+            // that the peer makes.
+            (S::Calling, E::Closed) => Todo::over(Over::Cut),
+            (S::Proceeding, E::Closed) if self.cancel == Cancel::No => self.cancel(timers),
             (S::Calling, E::Cancel) => {
                 self.cancel = Cancel::Wanted;
                 Todo::default()

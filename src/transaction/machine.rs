@@ -103,6 +103,8 @@ pub(super) enum Over {
     TimedOut,
     /// It could not send.
     Failed,
+    /// What carried its request closed.
+    Cut,
 }
 
 /// What a step asks for. The default: nothing.

@@ -130,6 +130,20 @@ pub enum Expired<U> {
         /// Its method.
         method: Method,
     },
+    /// The connection that the request went out on has closed, and no final response
+    /// came before. Whether the peer has it is not known; RFC 3261 §8.1.3.1 has it
+    /// taken for a 503.
+    ClientCut {
+        /// The transaction.
+        key: ClientKey,
+        /// Its owner.
+        owner: U,
+        /// Its method.
+        method: Method,
+        /// An INVITE that the peer had begun to answer: it was cancelled, and the
+        /// transaction goes on until that is settled. All others are over.
+        cancelled: bool,
+    },
     /// The transaction ran its course after its final response.
     ClientEnded {
         /// The transaction.
@@ -171,4 +185,6 @@ pub struct Counts {
     pub client: usize,
     /// Timers set.
     pub timers: usize,
+    /// Bytes kept of messages.
+    pub bytes: usize,
 }

@@ -43,6 +43,8 @@ pub(super) enum Event {
     End,
     /// What the transaction sent could not be sent.
     SendFailed,
+    /// The connection that it was sent on has closed.
+    Closed,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,6 +88,7 @@ impl NonInviteClient {
             }
             (S::Trying | S::Proceeding, E::Resend) => self.resend(timers),
             (S::Trying | S::Proceeding, E::End) => Todo::over(Over::TimedOut),
+            (S::Trying | S::Proceeding, E::Closed) => Todo::over(Over::Cut),
             (S::Trying | S::Proceeding, E::SendFailed) if reliable => Todo::over(Over::Failed),
             // Over UDP it is a loss like any other, and E repeats the request.
             (S::Trying | S::Proceeding, E::SendFailed) => Todo::default(),
@@ -114,12 +117,13 @@ mod tests {
     use super::*;
 
     const STATES: [State; 3] = [State::Trying, State::Proceeding, State::Completed];
-    const EVENTS: [Event; 5] = [
+    const EVENTS: [Event; 6] = [
         Event::Provisional,
         Event::Final,
         Event::Resend,
         Event::End,
         Event::SendFailed,
+        Event::Closed,
     ];
 
     fn after(seconds: u64) -> Clock {
@@ -159,6 +163,7 @@ mod tests {
                 },
             ),
             (S::Trying | S::Proceeding, E::End) => (state, Todo::over(Over::TimedOut)),
+            (S::Trying | S::Proceeding, E::Closed) => (state, Todo::over(Over::Cut)),
             (S::Completed, E::End) => (state, Todo::over(Over::Ended)),
             _ => return None,
         })

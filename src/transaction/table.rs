@@ -4,19 +4,23 @@
 
 mod clients;
 mod servers;
+mod weight;
 
 use std::fmt;
 
 use crate::base::limits;
 use crate::base::slab::Slab;
 use crate::base::time::Mono;
+use crate::base::trim::trim;
 use crate::base::wheel::{TimerId, Wheel};
+use crate::sip::{Method, Packet};
 
 use super::machine::{Clock, Over, Timers, Todo};
 use super::matching::Index;
 use super::{ClientKey, ClientSide, Counts, Expired, Origin, ServerKey, ServerSide, Transmit};
 use clients::Client;
 use servers::Server;
+use weight::Weight;
 
 /// All transactions of a shard. `U` is its user's own reference for one.
 ///
@@ -31,6 +35,7 @@ pub struct Table<U: Copy> {
     server_index: Index<ServerKey>,
     clients: Slab<Client<U>, ClientSide>,
     client_index: Index<ClientKey>,
+    weight: Weight,
     /// Where ACKs and CANCELs are written.
     scratch: Vec<u8>,
 }
@@ -42,6 +47,9 @@ struct Limits {
     /// On top of `server`.
     reserve: usize,
     client: usize,
+    /// Bytes kept, and those on top.
+    bytes: usize,
+    bytes_reserve: usize,
 }
 
 /// A transaction of either side.
@@ -109,6 +117,8 @@ impl<U: Copy> Table<U> {
             server: limits::SERVER_TRANSACTIONS,
             reserve: limits::SERVER_TRANSACTIONS_RESERVE,
             client: limits::CLIENT_TRANSACTIONS,
+            bytes: limits::TRANSACTION_BYTES,
+            bytes_reserve: limits::TRANSACTION_BYTES_RESERVE,
         };
         Self::with_limits(key, timers, start, limits)
     }
@@ -123,6 +133,7 @@ impl<U: Copy> Table<U> {
             server_index: Index::default(),
             clients: Slab::tagged(limits.client),
             client_index: Index::default(),
+            weight: Weight::new(limits.bytes, limits.bytes_reserve),
             scratch: Vec::new(),
         }
     }
@@ -187,7 +198,16 @@ impl<U: Copy> Table<U> {
             server: self.servers.len(),
             client: self.clients.len(),
             timers: self.wheel.len(),
+            bytes: self.weight.bytes(),
         }
+    }
+
+    /// Gives it no more room than this for messages, and so much in reserve.
+    #[cfg(test)]
+    pub(crate) fn limit_bytes(&mut self, limit: usize, reserve: usize) {
+        let bytes = self.weight.bytes();
+        self.weight = Weight::new(limit, reserve);
+        self.weight.add(bytes);
     }
 
     /// Whether a server transaction can be kept; the last of the room is for
@@ -195,6 +215,7 @@ impl<U: Copy> Table<U> {
     fn has_room(&self, urgent: bool) -> bool {
         let reserve = if urgent { self.limits.reserve } else { 0 };
         self.servers.len() < self.limits.server.saturating_add(reserve)
+            && self.weight.has_room(urgent)
     }
 
     /// Keeps a new server transaction; `None` at the limit.
@@ -207,12 +228,20 @@ impl<U: Copy> Table<U> {
 
     /// Keeps a new client transaction; `None` at the limit, or if its branch is in
     /// use already.
-    fn insert_client(&mut self, client: Client<U>) -> Option<ClientKey> {
+    fn insert_client(&mut self, mut client: Client<U>) -> Option<ClientKey> {
         let id = client.id;
         if self.client_index.contains_key(&id) {
             return None;
         }
+        // A BYE that is not sent leaves a call up that somebody pays for.
+        let ends = matches!(client.method, Method::Bye | Method::Cancel);
+        let bytes = client.packet.as_ref().map_or(0, Packet::len);
+        if !ends && !self.weight.fits(bytes) {
+            return None;
+        }
+        client.held = bytes;
         let key = self.clients.insert(client).ok()?;
+        self.weight.add(bytes);
         self.client_index.insert(id, key);
         Some(key)
     }
@@ -225,6 +254,8 @@ impl<U: Copy> Table<U> {
                     return;
                 };
                 self.server_index.remove(&server.id);
+                trim(&mut self.server_index);
+                self.weight.free(server.held);
                 server.clocks.stop(&mut self.wheel);
                 events.push(Expired::ServerEnded {
                     key,
@@ -238,6 +269,8 @@ impl<U: Copy> Table<U> {
                     return;
                 };
                 self.client_index.remove(&client.id);
+                trim(&mut self.client_index);
+                self.weight.free(client.held);
                 client.clocks.stop(&mut self.wheel);
                 let Some(owner) = client.owner else {
                     return;
@@ -247,6 +280,12 @@ impl<U: Copy> Table<U> {
                     Over::Ended => Expired::ClientEnded { key, owner, method },
                     Over::TimedOut => Expired::ClientTimeout { key, owner, method },
                     Over::Failed => Expired::ClientFailed { key, owner, method },
+                    Over::Cut => Expired::ClientCut {
+                        key,
+                        owner,
+                        method,
+                        cancelled: false,
+                    },
                 });
             }
         }

@@ -126,6 +126,7 @@ impl World {
                 transport: Transport::Udp,
                 remote,
                 local: None,
+                connection: None,
             };
             let input = Input::Message { flow, message };
             self.shard.handle(self.now, input, &mut self.out);

@@ -58,21 +58,40 @@ def sighup(lab):
 
 
 @case(needs_tollgate=True)
-def kill_and_restart(lab):
-    """kill -9 with 1,000 calls up, three times: Tollgate is back at once, and each ends by BYE on both sides."""
+def take_over(lab):
+    """Upgraded in place twice while 1,000 calls end at 400/s: no call and no datagram is lost."""
     lab.start()
     carrier = lab.waiting(lab.carrier(plain_callee(), trace=False, seconds=120), 5070)
-    pbx = lab.pbx(plain_caller(hold=True), number=ALLOWED, calls=1000, rate=400, hold=15000, trace=False, seconds=90)
-    time.sleep(5)
+    pbx = lab.pbx(plain_caller(hold=True), number=ALLOWED, calls=1000, rate=400, hold=5000, trace=False, seconds=90)
+    time.sleep(5.3)
     taken = []
-    for _ in range(3):
-        taken.append(lab.restart())
-        time.sleep(1)
-    print(f"        back within {max(taken):.2f} s, with 1,000 calls up", flush=True)
-    pbx.finish(60, 1000)
-    carrier.stop(20, 1000)
-    lab.tollgate.stop()
+    for _ in range(2):
+        taken.append(lab.upgrade())
+        time.sleep(0.5)
+    print(f"        the successor answers within {max(taken):.2f} s", flush=True)
+    # Who may not know that a call has ended is told again; and a busy machine may take longer than Timer T1.
+    pbx.finish(60, 1000, repeated=True)
+    carrier.stop(20, 1000, repeated=True)
+    lab.tollgate.stop(60)
+    check("lost before they were read" not in lab.tollgate.text(), "datagrams were lost")
     records = lab.tollgate.ledger()
     ends = [record for record in records if record["record"] == "ended"]
     equal(len(ends), 1000, "ends in the ledger")
     equal({(end["by"], end["cause"], end["answered"]) for end in ends}, {("caller", "bye", True)}, "how calls ended")
+
+
+@case(needs_tollgate=True)
+def take_over_refused(lab):
+    """A successor whose rules are broken does not start, and the predecessor goes on."""
+    lab.start()
+    tenant, sound = lab.tollgate.tenant(), lab.tollgate.tenant().read_text()
+    tenant.write_text(sound.replace("[destinations]", "[destinationz]"))
+    done = lab.tollgate.successor()
+    equal(done.returncode, 1, f"its exit code\n{done.stderr}")
+    for words in ("destinationz", "nothing is taken over"):
+        check(words in done.stderr, f"it does not say {words!r}:\n{done.stderr}")
+    tenant.write_text(sound)
+    carrier = lab.waiting(lab.carrier(plain_callee()), 5070)
+    lab.pbx(plain_caller(), number=ALLOWED, calls=5, rate=100).finish(10, 5)
+    carrier.stop(10, 5)
+    lab.closed(allow=5, by="caller", cause="bye")

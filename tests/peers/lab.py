@@ -27,11 +27,23 @@ ORDINARY = {
 }
 
 
+def addresses(net):
+    """Who is where, and how they are reached: over UDP."""
+    return {
+        "listen": "",
+        "carrier": f"udp:{net}.2:5070",
+        "carrier_source": f"{net}.2/32",
+        "pbx": f"udp:{net}.3:5080",
+        "pbx_sources": f'"{net}.3/32"',
+    }
+
+
 class Tollgate(Process):
     """`tollgate run`, with a configuration of its own."""
 
-    def __init__(self, lab, rules=None):
+    def __init__(self, lab, rules=None, options=()):
         self.net = lab.net
+        self.run_options = options
         self.home = lab.directory / "config"
         if rules:
             self._write(rules)
@@ -41,7 +53,12 @@ class Tollgate(Process):
 
     def launch(self, lab):
         """Starts the program."""
-        super().__init__(lab, "tollgate", [PROGRAM, "run", "--preview", "-c", self.config])
+        super().__init__(lab, "tollgate", [PROGRAM, "run", "--preview", *self.run_options, "-c", self.config])
+
+    def successor(self):
+        """`tollgate run --take-over` that is expected to end at once: what came of it."""
+        return subprocess.run([PROGRAM, "run", "--preview", "--take-over", "-c", self.config],
+                              capture_output=True, text=True, timeout=30, check=False)
 
     def await_ready(self):
         """Waits until it answers."""
@@ -112,7 +129,7 @@ class Lab:
     def start(self, **rules):
         """Tollgate, with these rules in place of the ordinary ones."""
         if not self.direct:
-            self.tollgate = self.program(self, {**ORDINARY, **rules})
+            self.tollgate = self.program(self, {**addresses(self.net), **ORDINARY, **rules})
 
     def restart(self):
         """kill -9, and Tollgate again, with the same files. Says how many seconds it was away."""
@@ -120,6 +137,15 @@ class Lab:
         self.tollgate.signal(signal.SIGKILL)
         self.tollgate.wait(10)
         self.tollgate = Tollgate(self)
+        return time.monotonic() - start
+
+    def upgrade(self):
+        """A successor takes over from the Tollgate that runs. Says after how many seconds it answers."""
+        start, before = time.monotonic(), self.tollgate
+        self.tollgate = Tollgate(self, options=["--take-over"])
+        before.ended_well()
+        # What is asked from now on waits for it alone.
+        self.tollgate.await_ready()
         return time.monotonic() - start
 
     def end(self):

@@ -46,7 +46,7 @@ class Process:
         self.directory = lab.directory / name
         self.directory.mkdir(exist_ok=True)
         self.output = self.directory / "output"
-        with self.output.open("wb") as output:
+        with self.output.open("ab") as output:
             self.child = subprocess.Popen(
                 [str(word) for word in command], cwd=self.directory, stdin=stdin, stdout=output,
                 stderr=subprocess.STDOUT, env={**os.environ, **(env or {})}, preexec_fn=_die_with_parent)

@@ -1,18 +1,20 @@
 //! The core under test: its shards, and all that touches the crate's types.
 
 use std::net::SocketAddr;
+use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use tollgate::base::flow::{Flow, ListenerId, Transport};
+use tollgate::base::flow::{ConnectionId, Flow, ListenerId, Transport};
 use tollgate::base::time::{Mono, Now, Wall};
 use tollgate::base::token::Buckets;
 use tollgate::policy::{
     Counters, Options, Order, Quantity, RuleSet, Scope, Source, Sources, Switch, compile,
 };
 use tollgate::shard::{Command, Config, Counts, Input, Outbox, Shard, shard_of};
-use tollgate::sip::scan;
+use tollgate::sip::frame::{Frame, Framer};
+use tollgate::sip::{Message, scan};
 use tollgate::transaction::Timers;
 
 use crate::block::Block;
@@ -24,8 +26,57 @@ pub use tollgate::transaction::Origin;
 /// A packet that the core wants sent.
 pub struct Out {
     pub to: SocketAddr,
+    /// Over a connection.
+    pub stream: bool,
     pub bytes: Bytes,
     pub origin: Origin,
+}
+
+/// Where a packet comes from.
+#[derive(Clone, Copy, Debug)]
+pub struct From {
+    pub addr: SocketAddr,
+    /// The number of the connection that it comes on, if it does on one.
+    pub connection: Option<u64>,
+}
+
+impl From {
+    fn flow(self) -> Flow {
+        let connection = self.connection.and_then(NonZeroU64::new).map(ConnectionId);
+        let stream = connection.is_some();
+        Flow {
+            listener: ListenerId(u16::from(stream)),
+            transport: if stream {
+                Transport::Tcp
+            } else {
+                Transport::Udp
+            },
+            // A connection comes from a port that nobody listens at.
+            remote: SocketAddr::new(
+                self.addr.ip(),
+                if stream { 41_000 } else { self.addr.port() },
+            ),
+            local: None,
+            connection,
+        }
+    }
+}
+
+/// Reads a packet as the driver would: a stream's is cut out of it, if its end is
+/// certain.
+fn read(from: From, bytes: &Bytes) -> Option<Message> {
+    if from.connection.is_none() {
+        return scan(bytes.clone()).ok();
+    }
+    let mut framer = Framer::new();
+    framer.push(bytes);
+    loop {
+        match framer.next() {
+            Ok(Some(Frame::Message(message))) => return Some(message),
+            Ok(Some(Frame::KeepAlive)) => {}
+            Ok(None) | Err(_) => return None,
+        }
+    }
 }
 
 /// The shards, and what they share.
@@ -88,11 +139,11 @@ impl Core {
                 "policies/plans/jp.toml".into(),
                 Rules::PLAN.into(),
             ))],
-            numbering: None,
             tariffs: vec![source((
                 "policies/tariffs/carrier.csv".into(),
                 rules.prices.text(),
             ))],
+            numbering: None,
         };
         match compile(
             &sources,
@@ -129,25 +180,28 @@ impl Core {
         Some(due.as_nanos().saturating_sub(ORIGIN))
     }
 
-    /// Hands a datagram to its shard, as the driver would: scanned, steered by
+    /// Hands a packet to its shard, as the driver would: scanned, steered by
     /// Call-ID. Says which shard, or `None` where it cannot be read.
-    pub fn steer(&self, bytes: &Bytes) -> Option<u8> {
-        let message = scan(bytes.clone()).ok()?;
+    pub fn steer(&self, from: From, bytes: &Bytes) -> Option<u8> {
+        let message = read(from, bytes)?;
         Some(self.shard_of(message.call_id()))
     }
 
-    /// A datagram for a shard.
-    pub fn message(&mut self, shard: u8, at: Nanos, from: SocketAddr, bytes: &Bytes) {
-        let Ok(message) = scan(bytes.clone()) else {
-            return;
-        };
+    /// A packet for a shard.
+    pub fn message(&mut self, shard: u8, at: Nanos, from: From, bytes: &Bytes) {
+        if let Some(message) = read(from, bytes) {
+            let flow = from.flow();
+            self.handle(shard, at, Input::Message { flow, message });
+        }
+    }
+
+    /// A peer's connection has closed.
+    pub fn flow_closed(&mut self, shard: u8, at: Nanos, from: From) {
         let flow = Flow {
-            listener: ListenerId(0),
-            transport: Transport::Udp,
-            remote: from,
-            local: None,
+            remote: from.addr,
+            ..from.flow()
         };
-        self.handle(shard, at, Input::Message { flow, message });
+        self.handle(shard, at, Input::FlowClosed { flow });
     }
 
     /// Time has passed.
@@ -205,9 +259,12 @@ impl Core {
         self.shards[usize::from(shard)].handle(now, input, &mut self.outbox);
         self.out.clear();
         for transmit in &self.outbox.transmits {
-            assert_eq!(transmit.flow.listener, ListenerId(0), "no such listener");
+            let stream = transmit.flow.transport == Transport::Tcp;
+            let listener = ListenerId(u16::from(stream));
+            assert_eq!(transmit.flow.listener, listener, "no such listener");
             self.out.push(Out {
                 to: transmit.flow.remote,
+                stream,
                 bytes: Bytes::copy_from_slice(transmit.packet.as_ref()),
                 origin: transmit.origin,
             });

@@ -35,6 +35,17 @@ pub struct Links {
     pub base: Nanos,
     pub jitter: Nanos,
     pub bursts: Vec<Burst>,
+    /// The peers' connections; none for those that send datagrams.
+    pub streams: Vec<Option<Stream>>,
+}
+
+/// A peer's connection.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Stream {
+    /// Its number, from 1. The next is made when it is needed.
+    pub number: u64,
+    /// When the last packet arrives: to the core, and from it.
+    pub last: [Nanos; 2],
 }
 
 /// When a packet arrives: never, once, or twice.
@@ -70,7 +81,28 @@ impl Links {
             base: rng.range(MS / 10, 40 * MS),
             jitter: *rng.pick(&[0, MS, 5 * MS, 60 * MS]),
             bursts,
+            streams: Vec::new(),
         }
+    }
+
+    /// The number of a peer's connection; 0 for one that sends datagrams.
+    pub fn connection(&self, peer: u8) -> u64 {
+        let stream = self.streams.get(usize::from(peer)).copied().flatten();
+        stream.map_or(0, |stream| stream.number)
+    }
+
+    /// When a packet arrives over a connection, if the peer has one: it is late
+    /// where a datagram would be lost, and never overtaken.
+    pub fn stream(&mut self, now: Nanos, peer: u8, out: bool, rng: &mut Rng) -> Option<Nanos> {
+        let lost = self.loss;
+        let stream = self.streams.get_mut(usize::from(peer))?.as_mut()?;
+        let mut at = now + self.base + rng.below(self.jitter + 1);
+        if now < self.calm_from && lost > 0 && rng.permille(lost) {
+            at += rng.below(400 * MS);
+        }
+        let last = stream.last.get_mut(usize::from(out))?;
+        *last = (*last).max(at);
+        Some(*last)
     }
 
     /// When a packet sent at `now` to or, if it is `said`, from `peer` arrives.

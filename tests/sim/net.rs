@@ -64,6 +64,8 @@ pub enum Fault {
     Stall(u8, Nanos),
     /// Shard n goes on.
     Resume(u8),
+    /// This peer's connection closes, with all that is under way on it.
+    Close(u8),
     /// The faults stop, and everybody hangs up.
     WindDown,
 }
@@ -71,9 +73,10 @@ pub enum Fault {
 /// Something that happens.
 #[derive(Debug)]
 pub enum Event {
-    ToPeer(u8, Rc<Wire>),
+    /// The last number is the connection's, where there is one.
+    ToPeer(u8, Rc<Wire>, u64),
     /// From this peer.
-    ToCore(u8, Rc<Wire>),
+    ToCore(u8, Rc<Wire>, u64),
     SendFailed(u8, Origin),
     Task(Task),
     Fault(Fault),
@@ -159,15 +162,22 @@ impl Net {
     /// Puts a peer's packet on its link.
     pub fn send_in(&mut self, from: u8, wire: &Rc<Wire>) {
         self.said.push((from, Rc::clone(wire)));
-        self.carry((from, true), || Event::ToCore(from, Rc::clone(wire)));
+        let on = self.links.connection(from);
+        self.carry((from, true), || Event::ToCore(from, Rc::clone(wire), on));
     }
 
     /// Puts the core's packet on the link to a peer.
     pub fn send_out(&mut self, to: u8, wire: &Rc<Wire>) {
-        self.carry((to, false), || Event::ToPeer(to, Rc::clone(wire)));
+        let on = self.links.connection(to);
+        self.carry((to, false), || Event::ToPeer(to, Rc::clone(wire), on));
     }
 
     fn carry(&mut self, peer: (u8, bool), event: impl Fn() -> Event) {
+        let (other, said) = peer;
+        if let Some(at) = self.links.stream(self.now, other, !said, &mut self.rng) {
+            self.seen.note(Met::OverStream);
+            return self.at(at, event());
+        }
         match self.links.carry(self.now, peer, &mut self.rng) {
             [None, _] => self.seen.note(Met::Lost),
             [Some(first), second] => {

@@ -158,16 +158,33 @@ impl Tenant {
 pub struct Places {
     pub tenants: u64,
     pub carriers: u64,
+    /// Who uses a stream: a bit each, the tenants first.
+    pub streams: u64,
+}
+
+impl Places {
+    /// Whether this peer uses a stream: a tenant, or a carrier behind them.
+    pub fn is_stream(self, peer: u64) -> bool {
+        self.streams & (1 << peer) != 0
+    }
+
+    fn scheme(self, peer: u64) -> &'static str {
+        if self.is_stream(peer) { "tcp" } else { "udp" }
+    }
 }
 
 impl Rules {
     /// `tollgate.toml`.
     pub fn main_text(places: Places) -> String {
-        let mut text = String::from("[[listen]]\naddress = \"udp:10.5.0.1:5060\"\n");
+        let mut text = String::from(
+            "[[listen]]\naddress = \"udp:10.5.0.1:5060\"\n\
+             [[listen]]\naddress = \"tcp:10.5.0.1:5060\"\n",
+        );
         for carrier in 0..places.carriers {
             let format = if carrier == 0 { "e164" } else { "national" };
+            let scheme = places.scheme(places.tenants + carrier);
             text.push_str(&format!(
-                "[[carrier]]\nname = \"carrier{carrier}\"\naddress = \"udp:10.9.{carrier}.1:5060\"\n\
+                "[[carrier]]\nname = \"carrier{carrier}\"\naddress = \"{scheme}:10.9.{carrier}.1:5060\"\n\
                  sources = [\"10.9.{carrier}.1/32\"]\nnumber_format = \"{format}\"\n"
             ));
         }
@@ -179,7 +196,7 @@ impl Rules {
     pub fn tenant_texts(&self, places: Places) -> Vec<(String, String)> {
         let texts = self.tenants.iter().enumerate();
         texts
-            .map(|(number, tenant)| tenant.text(number as u64, places.carriers))
+            .map(|(number, tenant)| tenant.text(number as u64, places))
             .collect()
     }
 
@@ -205,7 +222,7 @@ numbers = ["110", "118", "119"]
 }
 
 impl Tenant {
-    fn text(&self, number: u64, carriers: u64) -> (String, String) {
+    fn text(&self, number: u64, places: Places) -> (String, String) {
         let groups = [
             (Group::JpFixed, "jp.fixed"),
             (Group::JpMobile, "jp.mobile"),
@@ -234,7 +251,7 @@ default   = "{default}"
 allow = [{allow}]
 deny  = ["premium", "satellite"]
 [inbound]
-deliver_to = "udp:10.1.{number}.1:5060"
+deliver_to = "{scheme}:10.1.{number}.1:5060"
 [caps]
 calls_at_once    = {at_once}
 calls_per_second = {per_second}
@@ -248,7 +265,8 @@ on            = "international"
 calls_at_once = {abroad}
 {budget}
 "#,
-            carrier = number % carriers,
+            carrier = number % places.carriers,
+            scheme = places.scheme(number),
             own = self.own,
             default = self.default_caller,
             allow = allow.join(", "),

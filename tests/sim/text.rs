@@ -21,6 +21,15 @@ pub struct Host {
     pub mark: &'static str,
     /// Tollgate as this host calls it, with the port.
     pub core: String,
+    /// Its packets go over a connection: in order, and none is lost while it lasts.
+    pub stream: bool,
+}
+
+impl Host {
+    /// The transport in its Vias.
+    pub fn transport(&self) -> &'static str {
+        if self.stream { "TCP" } else { "UDP" }
+    }
 }
 
 /// A request to write.
@@ -125,9 +134,10 @@ pub fn request(host: &Host, r: &Request<'_>) -> Rc<Wire> {
     let to_tag = if r.to_tag.is_empty() { "" } else { ";tag=" };
     let _ = write!(
         out,
-        " SIP/2.0\r\n{}: SIP/2.0/UDP {};branch=z9hG4bK{}-{};rport\r\n\
+        " SIP/2.0\r\n{}: SIP/2.0/{} {};branch=z9hG4bK{}-{};rport\r\n\
          Max-Forwards: {}\r\n{}: {fold}{};tag={}\r\n{}: {}{to_tag}{}\r\n{}: {}\r\n{}: {} {method}\r\n",
         name[0],
+        host.transport(),
         host.addr,
         host.mark,
         r.tx,
@@ -220,7 +230,9 @@ pub fn hosts(places: Places) -> Vec<Host> {
     let mut add = |ip: String, mark| {
         let addr = format!("{ip}:5060").parse().expect("an address");
         let core = "10.5.0.1:5060".into();
+        let stream = places.is_stream(hosts.len() as u64);
         hosts.push(Host {
+            stream,
             addr,
             ip,
             mark,

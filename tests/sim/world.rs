@@ -6,24 +6,25 @@ use std::sync::Arc;
 use tollgate::policy::RuleSet;
 
 use crate::bill::Bill;
-use crate::block::{self, Gate};
+use crate::block::Gate;
 use crate::calendar::{day, wall};
 use crate::core::{Core, Origin, Out};
 use crate::link::{Links, MS, Nanos, SEC};
-use crate::net::{Event, Fault, Net, Task};
+use crate::net::{Event, Fault, Net};
 use crate::peer::Peers;
 use crate::plan::{self, Mood};
 use crate::prices::Prices;
 use crate::rng::Rng;
 use crate::rules::{Places, Rules};
 use crate::seen::{Met, Seen};
+use crate::streams;
 use crate::tap::{Breach, Records, Sent, Tap, Turn};
 use crate::text::{Host, hosts};
 use crate::trace::Trace;
 use crate::wire::Wire;
 
 /// When the faults stop and everybody hangs up.
-const CALM: Nanos = 600 * SEC;
+pub const CALM: Nanos = 600 * SEC;
 /// By when everything must be at rest: the longest call and its teardown.
 const REST: Nanos = CALM + 4_000 * SEC;
 
@@ -39,9 +40,11 @@ pub struct Outcome {
 }
 
 /// What stands still until a shard goes on.
-enum Waiting {
-    Message(u8, Rc<Wire>),
+pub enum Waiting {
+    Message(u8, Rc<Wire>, u64),
     Failed(Origin),
+    /// A peer's connection, by its number, has closed.
+    Closed(u8, u64),
     Fault(Fault),
 }
 
@@ -64,9 +67,9 @@ pub struct World {
     pub rules: Vec<Rules>,
     compiled: Vec<Option<Arc<RuleSet>>>,
     /// How late the driver wakes for a deadline.
-    late: Nanos,
+    pub late: Nanos,
     /// The longest stall.
-    stalled: Nanos,
+    pub stalled: Nanos,
     /// Sends that fail, of a thousand.
     failing: u64,
     pub wall: i64,
@@ -109,11 +112,17 @@ pub fn run(seed: u64, keep: Keep) -> Outcome {
 impl World {
     fn new(seed: u64, keep_trace: bool) -> Self {
         let mut rng = Rng::new(seed);
-        let places = Places {
+        let mut places = Places {
             tenants: rng.range(1, 5),
             carriers: rng.range(1, 3),
+            streams: 0,
         };
-        let links = Links::draw(&mut rng, CALM, places.tenants + places.carriers);
+        let peers = places.tenants + places.carriers;
+        if rng.permille(400) {
+            places.streams = rng.below(1 << peers);
+        }
+        let mut links = Links::draw(&mut rng, CALM, peers);
+        links.streams = streams::draw(places);
         let mood = Mood {
             odd: *rng.pick(&[0, 30, 100, 250]),
             span: CALM - 40 * SEC,
@@ -170,51 +179,6 @@ impl World {
         world
     }
 
-    /// Puts the calls and the faults into the queue.
-    fn schedule(&mut self) {
-        for plan in 0..self.peers.plans.len() as u32 {
-            let at = self.peers.plans[plan as usize].at;
-            self.net.at(at, Event::Task(Task::Begin(plan)));
-        }
-        self.net.after(SEC, Task::Attack);
-        let shards = u64::from(self.core.count());
-        for version in 1..self.rules.len() as u8 {
-            let at = CALM / self.rules.len() as u64 * u64::from(version);
-            for shard in 0..shards as u8 {
-                let at = at + self.net.rng.below(100 * MS);
-                self.net.at(at, Event::Fault(Fault::Rules(shard, version)));
-            }
-        }
-        for _ in 0..self.net.rng.weighted(&[40, 30, 20, 10]) {
-            let shard = self.net.rng.below(shards) as u8;
-            let spans = [200 * MS, 3 * SEC, 40 * SEC];
-            let span = spans[self.net.rng.weighted(&[50, 40, 10])];
-            let at = self.net.rng.below(CALM - 60 * SEC);
-            self.stalled = self.stalled.max(span);
-            self.net.at(at, Event::Fault(Fault::Stall(shard, span)));
-        }
-        block::schedule(&mut self.net, shards as u8, self.peers.tenants.into(), CALM);
-        let ending = self.net.rng.weighted(&[60, 25, 15]);
-        if ending > 0 {
-            let at = CALM - 20 * SEC - self.net.rng.below(60 * SEC);
-            for shard in 0..shards as u8 {
-                self.net.at(at, Event::Fault(Fault::Drain(shard)));
-                if ending == 2 {
-                    self.net
-                        .at(at + 10 * SEC, Event::Fault(Fault::HangUpAll(shard)));
-                }
-            }
-        }
-        // A call may last for a day, and its peers may be dead. One to an emergency
-        // number ends by its session timers alone.
-        for shard in 0..shards as u8 {
-            self.net
-                .at(CALM + 650 * SEC, Event::Fault(Fault::HangUpAll(shard)));
-        }
-        self.net.at(CALM, Event::Fault(Fault::WindDown));
-        self.tap.slack = self.stalled + self.late + 50 * MS;
-    }
-
     fn run(&mut self) {
         while self.tap.breach.is_none() {
             let due = (0..self.core.count()).filter_map(|shard| {
@@ -247,7 +211,12 @@ impl World {
 
     fn happen(&mut self, event: Event) {
         match event {
-            Event::ToPeer(peer, wire) => {
+            Event::ToPeer(peer, _, on) | Event::ToCore(peer, _, on)
+                if on != self.net.links.connection(peer) =>
+            {
+                self.net.seen.note(Met::LostWithStream);
+            }
+            Event::ToPeer(peer, wire, _) => {
                 self.trace
                     .packet(self.net.now, &self.peers, peer, &wire, "<==");
                 if peer >= self.peers.tenants {
@@ -256,9 +225,9 @@ impl World {
                 }
                 self.peers.receive(&mut self.net, peer, &wire);
             }
-            Event::ToCore(peer, wire) => {
-                if let Some(shard) = self.core.steer(&wire.bytes) {
-                    self.input(shard, Waiting::Message(peer, wire));
+            Event::ToCore(peer, wire, on) => {
+                if let Some(shard) = self.core.steer(self.from(peer, on), &wire.bytes) {
+                    self.input(shard, Waiting::Message(peer, wire, on));
                 }
             }
             Event::SendFailed(shard, origin) => self.input(shard, Waiting::Failed(origin)),
@@ -293,6 +262,7 @@ impl World {
                 }
                 self.tick(shard);
             }
+            Fault::Close(peer) => self.close(peer),
             Fault::Rules(shard, _)
             | Fault::Drain(shard)
             | Fault::HangUpAll(shard)
@@ -304,7 +274,7 @@ impl World {
     }
 
     /// An input for a shard, now or when it goes on.
-    fn input(&mut self, shard: u8, input: Waiting) {
+    pub fn input(&mut self, shard: u8, input: Waiting) {
         if self.shards[usize::from(shard)].stalled {
             self.shards[usize::from(shard)].waiting.push(input);
             return;
@@ -315,12 +285,18 @@ impl World {
             self.tick(shard);
         }
         match input {
-            Waiting::Message(peer, wire) => {
+            Waiting::Message(peer, wire, on) => {
                 self.packets += 1;
                 self.trace.packet(now, &self.peers, peer, &wire, "-->");
-                let from = self.peers.hosts[usize::from(peer)].addr;
-                self.core.message(shard, now, from, &wire.bytes);
+                self.core
+                    .message(shard, now, self.from(peer, on), &wire.bytes);
                 self.turn(shard, Some((peer, wire)));
+            }
+            Waiting::Closed(peer, on) => {
+                // What it has sent meanwhile, over the next one, is cut short as well.
+                self.tap.stream_closed(peer);
+                self.core.flow_closed(shard, now, self.from(peer, on));
+                self.turn(shard, None);
             }
             Waiting::Failed(origin) => {
                 self.core.send_failed(shard, now, origin);
@@ -432,6 +408,9 @@ impl World {
         let Some(to) = hosts.position(is) else {
             return Err(format!("a packet to {}, who is nobody", out.to));
         };
+        if self.peers.hosts[to].stream != out.stream {
+            return Err(format!("a packet to {} by the wrong transport", out.to));
+        }
         // The answer to a message without some header lacks it too.
         let wire = match strict {
             true => Wire::read(out.bytes.clone(), true)?,

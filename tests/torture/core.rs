@@ -83,6 +83,7 @@ impl Core {
                 transport: Transport::Udp,
                 remote: from,
                 local: None,
+                connection: None,
             };
             let input = Input::Message { flow, message };
             self.shard.handle(self.now, input, &mut self.out);

@@ -108,7 +108,7 @@ impl Gate {
                     // Told or forgotten: either means to stop.
                     let _told = stopped.await;
                 };
-                net::run_until(setup, stopped)
+                net::run_until(setup, stopped).map(|_ended| ())
             })
             .map_err(|error| format!("cannot start a thread: {error}"))?;
         let mut gate = Self {

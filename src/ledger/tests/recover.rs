@@ -30,6 +30,7 @@ fn call(journals: &mut [Journal], at_micros: i64, name: &str) {
             transport: Transport::Udp,
             remote: source,
             local: None,
+            connection: None,
         },
         call_id: call_id.as_bytes(),
         local_uri: b"sip:l",

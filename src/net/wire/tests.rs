@@ -6,17 +6,20 @@ use crate::base::flow::{Flow, Transport};
 use crate::policy::Listener;
 use crate::sip::Draft;
 
-fn wire(bind: &str, advertise: &str) -> (Wire, u16) {
-    let listener = Listener {
+fn listener(bind: &str, advertise: &str) -> Listener {
+    Listener {
         id: ListenerId(0),
         transport: Transport::Udp,
         bind: bind.parse().unwrap(),
         advertise: advertise.parse().unwrap(),
         challenge: false,
-    };
-    let opened = Opened::new(&listener).unwrap();
+    }
+}
+
+fn wire(bind: &str, advertise: &str) -> (Wire, u16) {
+    let opened = Opened::new(&listener(bind, advertise), None).unwrap();
     let address = opened.socket.local_addr().unwrap().as_socket().unwrap();
-    let wire = Wire::new(&[opened], 0, 1, Arc::default()).unwrap();
+    let wire = Wire::new(&[opened], 0, 1, Mailbox::new(), Arc::default()).unwrap();
     (wire, address.port())
 }
 
@@ -48,6 +51,7 @@ fn transmit(user: &str, to: SocketAddr, local: Option<&str>, body: &[u8]) -> Tra
             transport: Transport::Udp,
             remote: to,
             local: local.map(|it| it.parse().unwrap()),
+            connection: None,
         },
         packet: draft.seal(Some(body)),
         origin: Origin::Stateless,
@@ -61,6 +65,28 @@ fn called(wire: &mut Wire, count: usize) -> Vec<Option<IpAddr>> {
         wire.receive(true, |_, datagram| called.push(datagram.local));
     }
     called
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn what_comes_to_a_deaf_one_waits_for_its_successor() {
+    let (mut before, port) = wire("127.0.0.1:0", "127.0.0.1:5060");
+    let peer = peer("127.0.0.1", ("127.0.0.1", port));
+    peer.send(b"one").unwrap();
+    assert_eq!(called(&mut before, 1).len(), 1);
+    before.read(false);
+    peer.send(b"two").unwrap();
+    let mut heard = 0;
+    assert!(!before.receive(true, |_, _| heard += 1));
+    assert_eq!(heard, 0);
+    let socket = before.ends[0].opened.socket.try_clone().unwrap();
+    drop(before);
+    let opened = Opened::new(&listener("127.0.0.1:0", "127.0.0.1:5060"), Some(socket)).unwrap();
+    let mut after = Wire::new(&[opened], 0, 1, Mailbox::new(), Arc::default()).unwrap();
+    let mut heard = Vec::new();
+    while heard.is_empty() {
+        after.receive(true, |_, datagram| heard.extend_from_slice(datagram.bytes));
+    }
+    assert_eq!(heard, b"two");
 }
 
 #[tokio::test(flavor = "current_thread")]
@@ -194,10 +220,11 @@ async fn a_receive_error_does_not_spin() {
     socket.send(b"hello").unwrap();
     let opened = Opened {
         socket: Arc::new(socket),
+        transport: Transport::Udp,
         everywhere: false,
         usual: None,
     };
-    let mut wire = Wire::new(&[opened], 0, 1, Arc::default()).unwrap();
+    let mut wire = Wire::new(&[opened], 0, 1, Mailbox::new(), Arc::default()).unwrap();
     let trouble = loop {
         assert!(!wire.receive(true, |_, _| {}), "there is nothing more");
         if let Some(trouble) = wire.take_trouble() {

@@ -9,7 +9,7 @@ use ipnet::IpNet;
 use jiff::tz::TimeZoneDatabase;
 
 use super::main::{KEPT_DAYS, LEDGER, SEGMENT_MEGABYTES, STOP_AFTER};
-use crate::base::flow::ListenerId;
+use crate::base::flow::{ListenerId, Transport};
 use crate::policy::alerting::Alerting;
 use crate::policy::cap::Condition;
 use crate::policy::counters::{Counters, Zone};
@@ -248,39 +248,61 @@ impl<'z> Build<'z> {
         peers
     }
 
+    /// The listener from which large requests go over TCP, if they are to.
+    pub(super) fn listener_for_large(
+        &self,
+        wanted: Option<At<bool>>,
+        address: SocketAddr,
+        faults: &mut Faults<'_>,
+    ) -> Option<ListenerId> {
+        let at = wanted.filter(|it| it.value)?.with(address);
+        self.listener_for(Transport::Tcp, at, None, faults)
+    }
+
     /// The listener from which `address` is reached: the one named, or the first
-    /// of the same IP version.
+    /// of the same transport and IP version.
     pub(super) fn listener_for(
         &self,
+        transport: Transport,
         at: At<SocketAddr>,
         named: Option<At<&str>>,
         faults: &mut Faults<'_>,
     ) -> Option<ListenerId> {
         let same_version = |it: &&Listener| it.bind.is_ipv4() == at.value.is_ipv4();
+        let same_transport = |it: &&Listener| it.transport == transport;
+        let scheme = transport.via_name().to_ascii_lowercase();
         if let Some(name) = named {
             let bind = values::signalling(name.value).ok();
             let is_it = |it: &&Listener| {
-                bind == Some((values::Scheme::Udp, values::Endpoint::Address(it.bind)))
+                bind.is_some_and(|(scheme, endpoint)| {
+                    scheme.transport() == Some(it.transport)
+                        && endpoint == values::Endpoint::Address(it.bind)
+                })
             };
             let found = self.listeners.iter().find(is_it);
             if found.is_none() {
                 let fault = Fault::error(format!("there is no listener `{}`", name.value));
                 faults.add(name.place, fault.help("write the address of a [[listen]]"));
+            } else if found.filter(same_transport).is_none() {
+                let fault = Fault::error("the listener has another transport than the address")
+                    .help(format!("name a {scheme}: listener"));
+                faults.add(name.place, fault);
             } else if found.filter(same_version).is_none() {
                 let fault = Fault::error("one is IPv4, the other IPv6")
                     .help("name a listener of the same IP version as the address");
                 faults.add(name.place, fault);
             }
-            return found.filter(same_version).map(|it| it.id);
+            let fits = found.filter(same_version).filter(same_transport);
+            return fits.map(|it| it.id);
         }
-        let found = self.listeners.iter().find(same_version);
+        let mut fitting = self.listeners.iter().filter(same_transport);
+        let found = fitting.find(same_version);
         if found.is_none() && !self.listeners.is_empty() {
             let version = if at.value.is_ipv4() { "IPv4" } else { "IPv6" };
-            let fault = Fault::error(format!("no listener can reach this {version} address"));
-            faults.add(
-                at.place,
-                fault.help(format!("add a [[listen]] with an {version} address")),
-            );
+            let what = format!("{version} address over {}", transport.via_name());
+            let fault = Fault::error(format!("no listener can reach this {what}"));
+            let help = format!("add a [[listen]] with an {version} address, \"{scheme}:…\"");
+            faults.add(at.place, fault.help(help));
         }
         found.map(|it| it.id)
     }

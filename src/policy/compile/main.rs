@@ -9,7 +9,7 @@ use crate::policy::diagnostic::{At, Fault, Faults, one_of};
 use crate::policy::model::{CarrierTable, ListenTable, MainFile};
 use crate::policy::plan::NumberFormat;
 use crate::policy::ruleset::{Carrier, CarrierId, Listener, Peer};
-use crate::policy::values::{self, Endpoint, Scheme};
+use crate::policy::values::{self, Endpoint};
 
 /// Where rule files are unless the main file says otherwise.
 pub(super) const POLICIES: &str = "policies";
@@ -129,25 +129,26 @@ fn not_an_address(text: At<&str>, help: &str, faults: &mut Faults<'_>) {
 }
 
 /// Reads a signalling address; none if it is faulty or has no effect yet.
-fn address(text: At<&str>, what: &str, faults: &mut Faults<'_>) -> Option<At<SocketAddr>> {
+pub(super) fn address(
+    text: At<&str>,
+    what: &str,
+    faults: &mut Faults<'_>,
+) -> Option<(Transport, At<SocketAddr>)> {
     match values::signalling(text.value) {
-        Ok((Scheme::Udp, Endpoint::Address(address))) => Some(text.with(address)),
-        Ok((Scheme::Udp, Endpoint::Name(_))) => {
-            faults.pending_but(
-                text.place,
-                &format!("a {what} given by a domain name"),
-                "write \"udp:ADDRESS:PORT\"",
-            );
-            None
-        }
-        Ok((scheme, _)) => {
-            faults.pending_but(
-                text.place,
-                &format!("a {what} over {scheme}"),
-                "write \"udp:ADDRESS:PORT\"",
-            );
-            None
-        }
+        Ok((scheme, endpoint)) => match (scheme.transport(), endpoint) {
+            (Some(transport), Endpoint::Address(address)) => Some((transport, text.with(address))),
+            (Some(_), Endpoint::Name(_)) => {
+                let what = format!("a {what} given by a domain name");
+                faults.pending_but(text.place, &what, "write \"udp:ADDRESS:PORT\"");
+                None
+            }
+            (None, _) => {
+                let what = format!("a {what} over {scheme}");
+                let help = "write \"udp:ADDRESS:PORT\" or \"tcp:ADDRESS:PORT\"";
+                faults.pending_but(text.place, &what, help);
+                None
+            }
+        },
         Err(help) => {
             not_an_address(text, help, faults);
             None
@@ -168,10 +169,11 @@ fn listener(build: &mut Build<'_>, table: &ListenTable<'_>, faults: &mut Faults<
         let help = "a listener has an address of this machine: \"udp:127.0.0.1:5060\"";
         return not_an_address(text, help, faults);
     }
-    let Some(bind) = address(text, "listener", faults) else {
+    let Some((transport, bind)) = address(text, "listener", faults) else {
         return;
     };
-    if build.listeners.iter().any(|it| it.bind == bind.value) {
+    let same = |it: &Listener| (it.transport, it.bind) == (transport, bind.value);
+    if build.listeners.iter().any(same) {
         let fault = Fault::error(format!("`{}` is listened at twice", text.value));
         return faults.add(text.place, fault);
     }
@@ -183,7 +185,7 @@ fn listener(build: &mut Build<'_>, table: &ListenTable<'_>, faults: &mut Faults<
     };
     build.listeners.push(Listener {
         id: ListenerId(id),
-        transport: Transport::Udp,
+        transport,
         bind: bind.value,
         advertise,
         challenge,
@@ -241,21 +243,26 @@ fn carrier(build: &mut Build<'_>, table: &CarrierTable<'_>, faults: &mut Faults<
     let at = table
         .address
         .and_then(|text| address(text, "carrier", faults));
-    let reached = at.filter(|at| is_reachable(*at, faults));
-    let reached =
-        reached.and_then(|at| Some((at, build.listener_for(at, table.listener, faults)?)));
+    let reached = at.filter(|(_, at)| is_reachable(*at, faults));
+    let reached = reached.and_then(|(transport, at)| {
+        let listener = build.listener_for(transport, at, table.listener, faults)?;
+        Some((transport, at, listener))
+    });
+    let large_from =
+        at.and_then(|(_, at)| build.listener_for_large(table.large_over_tcp, at.value, faults));
     let known = reached.and(id);
     build
         .carrier_names
         .insert(name.value.to_owned(), (name.place, known));
-    let (Some((at, listener)), Some(id)) = (reached, known) else {
+    let (Some((transport, at, listener)), Some(id)) = (reached, known) else {
         return;
     };
     build.carriers.push(Carrier {
         name: name.value.into(),
-        transport: Transport::Udp,
+        transport,
         address: at.value,
         listener,
+        large_from,
         number_format,
         user_phone: table.user_phone.map(|it| it.value),
     });

@@ -1,13 +1,11 @@
 //! A tenant's file: who it is, whom it may show, where its calls go.
 
 use std::collections::BTreeSet;
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::build::{Build, duration, name_is_good, named_twice, no_such};
-use super::main::is_reachable;
+use super::main::{address, is_reachable};
 use super::{budget, caps, destinations, hours, patterns};
-use crate::base::flow::Transport;
 use crate::policy::diagnostic::{At, Fault, Faults, LineIndex};
 use crate::policy::lane::{Forwarded, Lane, Longest, NO_TARIFF, Otherwise, Part};
 use crate::policy::model::{CapTable, InboundTable, TenantFile};
@@ -15,7 +13,7 @@ use crate::policy::numbering::Length;
 use crate::policy::ruleset::{CarrierId, Delivery, Mode, Peer, RuleId, Tenant, TenantId};
 use crate::policy::table::{self, Entry, Kinds};
 use crate::policy::target::Packed;
-use crate::policy::values::{self, Endpoint, NumberRange, Scheme};
+use crate::policy::values::{self, NumberRange};
 
 /// The longest call and ring of a tenant that does not say.
 const USUAL: Longest = Longest {
@@ -432,30 +430,16 @@ fn inbound(
     faults: &mut Faults<'_>,
 ) -> Option<Delivery> {
     let text = table.deliver_to?;
-    let at: At<SocketAddr> = match values::signalling(text.value) {
-        Ok((Scheme::Udp, Endpoint::Address(address))) => text.with(address),
-        Ok((Scheme::Udp, Endpoint::Name(_))) => {
-            faults.pending(text.place, "a phone system given by a domain name");
-            return None;
-        }
-        Ok((scheme, _)) => {
-            faults.pending(text.place, &format!("a phone system over {scheme}"));
-            return None;
-        }
-        Err(help) => {
-            let fault = Fault::error(format!("`{}` is no address", text.value));
-            faults.add(text.place, fault.help(help));
-            return None;
-        }
-    };
+    let (transport, at) = address(text, "phone system", faults)?;
     if !is_reachable(at, faults) {
         return None;
     }
     build.reach(at, Peer::Tenant(id));
     Some(Delivery {
-        transport: Transport::Udp,
+        transport,
         address: at.value,
-        listener: build.listener_for(at, table.listener, faults)?,
+        listener: build.listener_for(transport, at, table.listener, faults)?,
+        large_from: build.listener_for_large(table.large_over_tcp, at.value, faults),
     })
 }
 

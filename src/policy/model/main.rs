@@ -64,6 +64,8 @@ pub(in crate::policy) struct CarrierTable<'t> {
     pub user_phone: Option<At<bool>>,
     /// `listener`: the address of the listener it is called from.
     pub listener: Option<At<&'t str>>,
+    /// `large_over_tcp`
+    pub large_over_tcp: Option<At<bool>>,
 }
 
 /// Reads the main file.
@@ -142,6 +144,7 @@ fn carrier_table<'t>(mut fields: Fields<'t>, faults: &mut Faults<'_>) -> Carrier
         number_format: fields.text("number_format", faults),
         user_phone: fields.flag("user_phone", faults),
         listener: fields.text("listener", faults),
+        large_over_tcp: fields.flag("large_over_tcp", faults),
     };
     fields.close(faults);
     table

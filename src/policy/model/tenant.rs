@@ -145,6 +145,8 @@ pub(in crate::policy) struct InboundTable<'t> {
     pub deliver_to: Option<At<&'t str>>,
     /// `listener`
     pub listener: Option<At<&'t str>>,
+    /// `large_over_tcp`
+    pub large_over_tcp: Option<At<bool>>,
     /// Its own caps.
     pub caps: CapTable<'t>,
     /// `[[inbound.cap]]`
@@ -376,6 +378,7 @@ fn inbound<'t>(mut fields: Fields<'t>, faults: &mut Faults<'_>) -> InboundTable<
     let table = InboundTable {
         deliver_to,
         listener: fields.text("listener", faults),
+        large_over_tcp: fields.flag("large_over_tcp", faults),
         caps: limits(&mut fields, faults),
         narrower: fields
             .tables("cap", "[[inbound.cap]]", faults)

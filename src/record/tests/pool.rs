@@ -65,6 +65,7 @@ impl Pool {
                 transport: Transport::Udp,
                 remote: self.address,
                 local: Some(self.address.ip()),
+                connection: None,
             },
             call_id: field(0),
             local_uri: field(1),

@@ -190,3 +190,23 @@ fn who_hangs_up_without_an_ack_is_sent_no_further_200() {
     let sent = world.pass(60);
     assert!(lines(&sent, PBX).is_empty(), "{sent:#?}");
 }
+
+/// Nothing is kept of a request whose answer would be as long as itself.
+#[test]
+fn a_request_that_answers_would_have_to_repeat_at_length_is_forgotten() {
+    let mut world = World::new();
+    let hops = "Via: SIP/2.0/UDP h;branch=z9hG4bKx\n".repeat(40);
+    let long = format!("Via: SIP/2.0/UDP {}\n", "h".repeat(200)).repeat(50);
+    for (number, more, status) in [
+        ("+442071838750", &hops, "100 Trying"),
+        ("+442071838750", &long, "513 Message Too Large"),
+        ("110", &long, "100 Trying"),
+    ] {
+        let text = invite(number, &format!("v{}", more.len()));
+        let text = text.replace("Max-Forwards", &format!("{more}Max-Forwards"));
+        let sent = world.send(PBX, &text);
+        assert_eq!(lines(&sent, PBX)[0], status, "{number}");
+    }
+    world.rest();
+    assert_eq!(world.shard.counts(), Counts::default());
+}

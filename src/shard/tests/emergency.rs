@@ -103,3 +103,106 @@ fn a_stop_leaves_emergency_calls_up() {
     let sent = world.send(CARRIER, &answer(&rings, "200 OK", "c", contact));
     assert!(sent[0].1.starts_with("SIP/2.0 200 "), "{sent:#?}");
 }
+
+/// A whole call of a phone system that writes each message like this.
+fn whole_call(name: &str, text: &str) {
+    let mut world = World::new();
+    let sent = world.send(PBX, text);
+    let out = sent.iter().find(|(to, _)| to == CARRIER);
+    let out = out.unwrap_or_else(|| panic!("{name}: {sent:#?}")).1.clone();
+    sound(&out);
+    let ok = answer(&out, "200 OK", "c", "Contact: <sip:c@127.0.0.2:5070>\n");
+    let sent = world.send(CARRIER, &ok);
+    let (to, answered) = &sent[0];
+    assert_eq!(to, PBX, "{name}");
+    let tagged = format!("To: {}\n", header(answered, "To"));
+    assert!(tagged.contains(";tag="), "{name}: {answered}");
+    let mut inside = |method: &str| {
+        let lines = text
+            .split_inclusive('\n')
+            .filter(|line| !line.starts_with("To:"));
+        let text: String = lines.collect();
+        let text = text.replacen(
+            "INVITE sip:110@127.0.0.1",
+            &format!("{method} sip:127.0.0.1:5060"),
+            1,
+        );
+        let text = text
+            .replace("INVITE", method)
+            .replace("z9hG4bKe1", &format!("z9hG4bK{method}"));
+        let text = text.replacen("Content-Length", &format!("{tagged}Content-Length"), 1);
+        let sent = world.send(PBX, &text);
+        let there = sent.iter().filter(|(to, _)| to == CARRIER);
+        there
+            .map(|(_, text)| text.split(' ').next().unwrap().to_owned())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(inside("ACK"), ["ACK"], "{name}");
+    assert_eq!(inside("BYE"), ["BYE"], "{name}");
+    world.pass(120);
+    assert_eq!(world.shard.counts(), Counts::default(), "{name}");
+}
+
+#[test]
+fn an_emergency_call_goes_through_from_its_start_to_its_end_however_it_is_written() {
+    let plain = invite("110", "e1");
+    for (line, instead) in [
+        ("From: ", "From: B\u{fc}ro <sip:a@b>;tag=1"),
+        ("From: ", "From: Desk, 2 <sip:a@b>;tag=1"),
+        ("From: ", "From: \"a <sip:a@b>;tag=1"),
+        ("From: ", "From: <sip:a b@c>;tag=1"),
+        ("From: ", "From: <sip:a@b>;tag=a;tag=a"),
+        ("From: ", "From: 110"),
+        ("From: ", "X-From: gone"),
+        ("To: ", "To: \"Notruf <sip:110@x>"),
+        ("To: ", "To: Notruf, Polizei <sip:110@x>"),
+        ("To: ", "X-To: gone"),
+        ("Max-Forwards: ", "Max-Forwards: 256"),
+        ("Max-Forwards: ", "Max-Forwards: "),
+        (
+            "Via: ",
+            "Via: SIP/2.0/UDP 127.0.0.3;branch=z9hG4bKe1;received=garbage;rport",
+        ),
+        (
+            "Via: ",
+            "Via: SIP/2.0/UDP 127.0.0.3;branch=z9hG4bKe1;ttl=999;rport",
+        ),
+        (
+            "Via: ",
+            "Via: SIP/2.0/UDP 127.0.0.3;branch=z9hG4bKe1;rport;;x",
+        ),
+        (
+            "Via: ",
+            "Via: SIP/2.0/UDP 127.0.0.3:0;branch=z9hG4bKe1;rport",
+        ),
+        (
+            "Via: ",
+            "Via: SIP/2.0/UDP 127.0.0.3;branch=z9hG4bKe1;rport=abc",
+        ),
+        ("Call-ID: ", "Call-ID: a b"),
+        ("Call-ID: ", "Call-ID: \u{e9}"),
+        ("CSeq: ", "CSeq: 2147483648 INVITE"),
+        ("CSeq: ", "CSeq: 1 OPTIONS"),
+        ("User-Agent: ", "User Agent: no name"),
+    ] {
+        let lines = plain
+            .lines()
+            .map(|it| if it.starts_with(line) { instead } else { it });
+        let text: String = lines.map(|it| format!("{it}\n")).collect();
+        whole_call(instead, &text);
+    }
+    let long = format!("Call-ID: {}", "c".repeat(600));
+    whole_call(&long, &plain.replace("Call-ID: e1@pbx", &long));
+}
+
+/// Nobody but an emergency is read with such forbearance.
+#[test]
+fn no_other_call_is_let_in_for_what_is_wrong_with_it() {
+    let mut world = World::new();
+    let text = invite("+442071838750", "o1").replace("From: \"Desk\"", "From: Desk, 2");
+    let sent = world.send(PBX, &text);
+    assert!(sent[0].1.starts_with("SIP/2.0 400 "), "{sent:#?}");
+    let text = invite("110", "o2").replace("From: \"Desk\"", "From: Desk, 2");
+    let sent = world.send(CARRIER, &text);
+    assert!(sent[0].1.starts_with("SIP/2.0 400 "), "{sent:#?}");
+}

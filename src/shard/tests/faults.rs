@@ -19,9 +19,10 @@ fn a_malformed_request_is_answered_and_a_stranger_is_not() {
 #[test]
 fn what_is_not_supported_is_named_once_and_never_at_length() {
     let mut world = World::new();
+    let long = "x".repeat(65);
     let extensions: String = (0..2_000).map(|at| format!("{:x},", at / 100)).collect();
     let asks = invite("+442071838750", "r1")
-        .replace("X-Secret: inside", &format!("Require: {extensions}"));
+        .replace("X-Secret: inside", &format!("Require: {long},{extensions}"));
     let sent = world.send(PBX, &asks);
     assert!(sent[0].1.starts_with("SIP/2.0 420 "), "{sent:#?}");
     let named: Vec<&str> = header(&sent[0].1, "Unsupported").split(", ").collect();

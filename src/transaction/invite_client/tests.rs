@@ -8,7 +8,7 @@ const STATES: [State; 4] = [
     State::Completed,
     State::Accepted,
 ];
-const EVENTS: [Event; 8] = [
+const EVENTS: [Event; 9] = [
     Event::Provisional,
     Event::Success,
     Event::Failure,
@@ -16,6 +16,7 @@ const EVENTS: [Event; 8] = [
     Event::Resend,
     Event::End,
     Event::SendFailed,
+    Event::Closed,
     Event::NeverLeft,
 ];
 
@@ -73,7 +74,8 @@ fn figure(state: State, event: Event) -> Option<(State, Todo)> {
         (S::Calling, E::SendFailed | E::NeverLeft) => (S::Calling, Todo::over(Over::Failed)),
         (S::Calling | S::Proceeding, E::End) => (state, Todo::over(Over::TimedOut)),
         (S::Proceeding, E::Provisional) => (state, Todo::pass(Pass::First)),
-        (S::Proceeding, E::Cancel) => {
+        (S::Calling, E::Closed) => (state, Todo::over(Over::Cut)),
+        (S::Proceeding, E::Cancel | E::Closed) => {
             let (send, end) = (Some(Send::Cancel), after(32));
             (
                 state,
@@ -151,6 +153,18 @@ fn a_cancel_waits_for_a_provisional_response_and_is_sent_once() {
     assert_eq!(machine.step(Event::Cancel, &timers, false), Todo::default());
     let more = machine.step(Event::Provisional, &timers, false);
     assert_eq!(more, Todo::pass(Pass::First), "the span is not begun again");
+}
+
+#[test]
+fn a_connection_that_closes_cancels_what_rings_once() {
+    let timers = Timers::default();
+    let (mut machine, _) = InviteClient::start(&timers, true);
+    let _ = machine.step(Event::Provisional, &timers, true);
+    let cancel = machine.step(Event::Closed, &timers, true);
+    assert_eq!((cancel.send, cancel.end), (Some(Send::Cancel), after(32)));
+    for event in [Event::Closed, Event::Cancel] {
+        assert_eq!(machine.step(event, &timers, true), Todo::default());
+    }
 }
 
 #[test]

@@ -10,7 +10,7 @@ use super::super::invite_client::{Event as InviteEvent, InviteClient};
 use super::super::machine::{Over, Pass, Send, Timers, Todo};
 use super::super::matching::{cancel_id, client_id, response_id};
 use super::super::non_invite_client::{Event as OtherEvent, NonInviteClient};
-use super::super::{ClientKey, Matched, Origin, Reply, Transmit};
+use super::super::{ClientKey, Expired, Matched, Origin, Reply, Transmit};
 use super::{Clocks, Side, Table, Which};
 
 /// A client transaction.
@@ -27,6 +27,8 @@ pub(super) struct Client<U> {
     pub(super) packet: Option<Packet>,
     /// The Reason of a CANCEL that has to wait.
     reason: Option<Box<[u8]>>,
+    /// What it weighs: see `weight.rs`.
+    pub(super) held: usize,
     pub(super) clocks: Clocks,
 }
 
@@ -43,6 +45,8 @@ enum Event {
     Response(u16),
     Timer(Which),
     SendFailed,
+    /// The connection has closed.
+    Closed,
     NeverLeft,
 }
 
@@ -67,6 +71,7 @@ impl Machine {
                     Event::Timer(Which::Resend) => InviteEvent::Resend,
                     Event::Timer(Which::End) => InviteEvent::End,
                     Event::SendFailed => InviteEvent::SendFailed,
+                    Event::Closed => InviteEvent::Closed,
                     Event::NeverLeft => InviteEvent::NeverLeft,
                 };
                 machine.step(event, timers, reliable)
@@ -78,6 +83,7 @@ impl Machine {
                     Event::Timer(Which::Resend) => OtherEvent::Resend,
                     Event::Timer(Which::End) => OtherEvent::End,
                     Event::SendFailed | Event::NeverLeft => OtherEvent::SendFailed,
+                    Event::Closed => OtherEvent::Closed,
                 };
                 machine.step(event, timers, reliable)
             }
@@ -126,6 +132,7 @@ impl<U: Copy> Table<U> {
             owner: Some(owner),
             packet: Some(packet),
             reason: None,
+            held: 0,
             clocks: Clocks::default(),
         })
     }
@@ -154,6 +161,7 @@ impl<U: Copy> Table<U> {
             owner,
             packet: Some(packet),
             reason: None,
+            held: 0,
             clocks: Clocks::default(),
         })?;
         self.apply_to_client(now, key, &todo, &[], out);
@@ -256,6 +264,38 @@ impl<U: Copy> Table<U> {
         self.step_client(now, key, Event::NeverLeft, &mut Vec::new())
     }
 
+    /// Tells the requests that went out over a connection that it has closed: `flow`
+    /// is that connection. Those without a final response are over, or cancelled.
+    pub fn flow_closed(
+        &mut self,
+        now: Mono,
+        flow: Flow,
+        out: &mut Vec<Transmit>,
+        events: &mut Vec<Expired<U>>,
+    ) {
+        let cut: Vec<ClientKey> = self
+            .clients
+            .iter()
+            .filter(|(_, client)| went_over(client.flow, flow))
+            .map(|(key, _)| key)
+            .collect();
+        for key in cut {
+            let sent = out.len();
+            if let Some(over) = self.step_client(now, key, Event::Closed, out) {
+                self.end(Side::Client(key), over, events);
+            } else if let Some(client) = self.clients.get(key).filter(|_| out.len() > sent)
+                && let Some(owner) = client.owner
+            {
+                events.push(Expired::ClientCut {
+                    key,
+                    owner,
+                    method: client.method,
+                    cancelled: true,
+                });
+            }
+        }
+    }
+
     fn step_client(
         &mut self,
         now: Mono,
@@ -309,6 +349,8 @@ impl<U: Copy> Table<U> {
             client.packet = None;
             client.reason = None;
         }
+        let (held, packet) = (&mut client.held, &mut client.packet);
+        self.weight.change(held, 0, packet);
     }
 
     /// Sends the CANCEL of an INVITE in a transaction of its own; at the limit once
@@ -336,4 +378,14 @@ impl<U: Copy> Table<U> {
             });
         }
     }
+}
+
+/// Whether what was to be sent to `to` went over the connection `closed`.
+fn went_over(to: Flow, closed: Flow) -> bool {
+    let way = |flow: Flow| (flow.listener, flow.transport);
+    way(to) == way(closed)
+        && match to.connection {
+            Some(_) => to.connection == closed.connection,
+            None => to.remote == closed.remote,
+        }
 }

@@ -21,9 +21,11 @@ pub(super) struct Server<U> {
     pub(super) method: Method,
     pub(super) owner: Option<U>,
     /// What responses are made from, till the final one.
-    echo: Option<Echo>,
+    pub(super) echo: Option<Echo>,
     /// The last response, while it may be sent again.
     pub(super) packet: Option<Packet>,
+    /// What it weighs: see `weight.rs`.
+    pub(super) held: usize,
     pub(super) clocks: Clocks,
 }
 
@@ -127,8 +129,10 @@ impl<U: Copy> Table<U> {
             self.step_server(now, known, Event::Request, out);
             return Arrival::Absorbed;
         }
+        let invite = (method == Method::Cancel).then(|| id_for(b"INVITE"));
+        let invite = invite.and_then(|id| self.server_index.get(&id).copied());
         // A CANCEL frees room, so it may take of what is kept.
-        if !self.has_room(urgent || method == Method::Cancel) {
+        if !self.has_room(urgent || invite.is_some()) {
             return Arrival::Full;
         }
         let Some(new) = self.start_server(now, id, flow, msg, e, out) else {
@@ -137,7 +141,6 @@ impl<U: Copy> Table<U> {
         if method != Method::Cancel {
             return Arrival::New(new);
         }
-        let invite = self.server_index.get(&id_for(b"INVITE")).copied();
         Arrival::Cancel {
             cancel: new,
             invite: invite.map(|invite| {
@@ -167,7 +170,7 @@ impl<U: Copy> Table<U> {
         let key = self.insert_server(Server {
             id,
             flow: Flow {
-                remote: reply_to(e, flow.remote),
+                remote: reply_to(e, flow.remote, flow.transport),
                 ..flow
             },
             machine,
@@ -175,6 +178,7 @@ impl<U: Copy> Table<U> {
             owner: None,
             echo: Some(Echo::new(msg, e, flow.remote)),
             packet: None,
+            held: 0,
             clocks: Clocks::default(),
         })?;
         self.apply_to_server(now, key, &todo, out);
@@ -262,6 +266,15 @@ impl<U: Copy> Table<U> {
         if let Some(server) = server.filter(|server| server.is_accepted()) {
             server.packet = None;
         }
+        self.weigh(key);
+    }
+
+    fn weigh(&mut self, key: ServerKey) {
+        if let Some(server) = self.servers.get_mut(key) {
+            let echo = server.echo.as_ref().map_or(0, Echo::len);
+            let (held, packet) = (&mut server.held, &mut server.packet);
+            self.weight.change(held, echo, packet);
+        }
     }
 
     pub(super) fn server_timer(
@@ -308,5 +321,6 @@ impl<U: Copy> Table<U> {
         if todo.release {
             server.packet = None;
         }
+        self.weigh(key);
     }
 }

@@ -5,6 +5,7 @@ mod matching;
 mod random;
 mod schedule;
 mod state;
+mod streams;
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -40,6 +41,8 @@ impl World {
             server,
             reserve,
             client,
+            bytes: 100_000,
+            bytes_reserve: 10_000,
         };
         Self {
             table: Table::with_limits(1, Timers::default(), Mono::ZERO, limits),
@@ -85,10 +88,14 @@ impl World {
     }
 
     fn send_with(&mut self, method: Method, branch: Token) -> Option<ClientKey> {
+        self.send_to(peer(), method, branch)
+    }
+
+    fn send_to(&mut self, to: Flow, method: Method, branch: Token) -> Option<ClientKey> {
         let packet = outgoing(method, branch);
         let out = &mut self.out;
         self.table
-            .request(self.now, peer(), method, branch, packet, 7, out)
+            .request(self.now, to, method, branch, packet, 7, out)
     }
 
     /// A response to a request of ours comes in.
@@ -148,6 +155,7 @@ fn peer() -> Flow {
         transport: Transport::Udp,
         remote: SocketAddr::from(([192, 0, 2, 9], 5066)),
         local: None,
+        connection: None,
     }
 }
 
@@ -166,6 +174,10 @@ fn name(event: &Expired<u32>) -> String {
     match event {
         Expired::ClientTimeout { .. } => "client timeout".to_owned(),
         Expired::ClientFailed { .. } => "client failed".to_owned(),
+        Expired::ClientCut { cancelled, .. } => match cancelled {
+            true => "client cancelled".to_owned(),
+            false => "client cut".to_owned(),
+        },
         Expired::ClientEnded { .. } => "client ended".to_owned(),
         Expired::ServerFailed { .. } => "server failed".to_owned(),
         Expired::ServerEnded { acked: true, .. } => "server ended".to_owned(),

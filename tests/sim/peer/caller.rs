@@ -242,7 +242,8 @@ impl Peers {
     /// The first INVITE comes once more, after its final response.
     pub(super) fn invite_again(&mut self, net: &mut Net, leg: u32) {
         let state = &self.legs[leg as usize];
-        if !state.dead && !self.winding_down {
+        let stream = self.hosts[usize::from(state.peer)].stream;
+        if !state.dead && !self.winding_down && !stream {
             net.seen.note(Met::InviteAfterFinal);
             net.send_in(state.peer, &self.clients[state.invite as usize].wire);
         }

@@ -83,7 +83,8 @@ impl Peers {
         offered: bool,
     ) -> u32 {
         let peer = self.legs[leg as usize].peer;
-        for _ in 1..self.side(leg).storm {
+        let stream = self.hosts[usize::from(peer)].stream;
+        for _ in 1..if stream { 1 } else { self.side(leg).storm } {
             net.send_in(peer, &wire);
         }
         self.start_as(net, peer, leg, purpose, wire, offered)
@@ -114,7 +115,10 @@ impl Peers {
             ack_tag: String::new(),
             offered,
         });
-        net.after(T1, Task::Repeat { server: false, tx });
+        // RFC 3261 §17.1.1.2, §17.1.2.2: a stream loses nothing.
+        if !self.hosts[usize::from(peer)].stream {
+            net.after(T1, Task::Repeat { server: false, tx });
+        }
         net.after(T64, Task::GiveUp { server: false, tx });
         tx
     }

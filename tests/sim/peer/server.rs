@@ -154,7 +154,9 @@ impl Peers {
         server.code = code;
         if code >= 200 && server.request.method == Method::Invite {
             server.answered = net.now;
-            net.after(T1, Task::Repeat { server: true, tx });
+            if code < 300 || !self.hosts[usize::from(peer)].stream {
+                net.after(T1, Task::Repeat { server: true, tx });
+            }
             net.after(T64, Task::GiveUp { server: true, tx });
         }
     }

@@ -67,6 +67,9 @@ impl Tap {
             }
             Method::Bye if unanswered => {
                 turn.seen.note(Met::ByeUnanswered);
+                if turn.peers.hosts[usize::from(client.peer)].stream {
+                    return;
+                }
                 if client.sends == 11 {
                     turn.seen.note(Met::TimerF);
                 } else if !client.provisional && self.slack < SEC {

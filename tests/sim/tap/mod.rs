@@ -4,6 +4,7 @@
 
 mod book;
 mod end;
+mod failed;
 mod judge;
 mod money;
 mod prompt;
@@ -163,28 +164,6 @@ impl Tap {
         self.outputs(turn, sent);
     }
 
-    /// The core was told that this packet could not be sent.
-    pub fn send_failed(&mut self, sent: &Sent) {
-        let wire = &sent.wire;
-        self.bill.failed(wire);
-        if wire.is_request() {
-            let mut key = out_key(wire);
-            if wire.method == Method::Ack {
-                key = hash2(&[Method::Invite as u8], wire.at(wire.branch));
-            }
-            if let Some(&id) = self.by_branch_out.get(&key) {
-                self.clients[id].excused = true;
-                let leg = self.clients[id].leg;
-                self.legs[leg].excused = true;
-            }
-        } else if let Some(&id) = self.by_branch_in.get(&in_key(sent.to, wire)) {
-            self.servers[id].excused = true;
-            if let Some(leg) = self.servers[id].leg {
-                self.legs[leg].excused = true;
-            }
-        }
-    }
-
     /// A damaged message may be refused, to where it came from, once.
     fn junk(&mut self, turn: &Turn<'_>, from: u8, wire: &Rc<Wire>, sent: &[Sent]) {
         for packet in sent {
@@ -247,6 +226,8 @@ impl Tap {
                 }
             }
             Expect::Judged(id) => self.judged(turn, id),
+            // Its transaction may have gone with its connection.
+            Expect::Ack(id) if self.clients[id].excused => {}
             Expect::Ack(id) => {
                 let branch = self.clients[id].request.at(self.clients[id].request.branch);
                 let acks =

@@ -87,7 +87,13 @@ impl Tap {
     /// which may run so much `late`.
     fn is_over(&self, id: Id, now: Nanos, late: Nanos) -> bool {
         let server = &self.servers[id];
+        // Over a stream nothing comes twice, and nobody waits for it.
+        let stream = server
+            .request
+            .text(server.request.via)
+            .starts_with("SIP/2.0/TCP");
         match server.answer {
+            Some((_, _, at)) if stream => now >= server.acked.unwrap_or(at),
             Some((_, _, at)) => match server.acked {
                 Some(acked) if acked < at + T64 + late => now >= acked + 5 * SEC,
                 _ => now >= at + T64,

@@ -89,6 +89,9 @@ impl Tap {
             return Ok(());
         };
         let unasked = self.current.0.is_none();
+        if code >= 300 && turn.peers.hosts[usize::from(server.peer)].stream {
+            return Err(format!("a {code} repeated over a stream"));
+        }
         if server.method == Method::Invite && unasked {
             turn.seen.note(if code < 300 {
                 Met::OkRepeatedByCore

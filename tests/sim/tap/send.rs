@@ -34,6 +34,9 @@ impl Tap {
         if client.request.hash != packet.wire.hash || client.peer != packet.to {
             return Err(format!("another {name} under the same branch"));
         }
+        if turn.peers.hosts[usize::from(packet.to)].stream {
+            return Err(format!("{name} repeated over a stream"));
+        }
         if client.answer.is_some() && !client.excused {
             return Err(format!("{name} repeated after its final response"));
         }

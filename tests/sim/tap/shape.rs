@@ -52,7 +52,7 @@ impl Shape {
 
 fn request(wire: &Wire, host: &Host) -> Result<(), String> {
     let via = wire.text(wire.via);
-    let own = format_args!("SIP/2.0/UDP {};branch=z9hG4bK", host.core).to_string();
+    let own = format_args!("SIP/2.0/{} {};branch=z9hG4bK", host.transport(), host.core).to_string();
     if wire.vias != 1 || !via.starts_with(&own) {
         return Err(format!("a request with the Via {via}"));
     }

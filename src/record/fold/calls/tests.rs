@@ -17,6 +17,7 @@ fn leg<'a>(tags: [&'a str; 2], cseq: u32) -> record::Leg<'a> {
             transport: Transport::Udp,
             remote: FLOW.parse().unwrap(),
             local: None,
+            connection: None,
         },
         call_id: b"id",
         local_uri: b"sip:l",

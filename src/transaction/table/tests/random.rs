@@ -5,6 +5,12 @@ use std::collections::HashSet;
 use proptest::prelude::*;
 
 use super::*;
+use crate::sip::Echo;
+
+/// Room for messages, and the longest that comes.
+const BYTES: usize = 1_200;
+const RESERVE: usize = 400;
+const LONGEST: usize = 300;
 
 #[derive(Clone, Debug)]
 enum Op {
@@ -21,6 +27,8 @@ enum Op {
     Cancel(usize),
     /// The `n`-th last message could not be sent.
     Fail(usize),
+    /// What carried all of it closes.
+    Close,
     Pass(u64),
 }
 
@@ -38,6 +46,7 @@ fn op() -> impl Strategy<Value = Op> {
         4 => (any::<usize>(), answered, codes).prop_map(|(at, m, c)| Op::Response(at, m, c)),
         2 => any::<usize>().prop_map(Op::Cancel),
         1 => (0_usize..8).prop_map(Op::Fail),
+        1 => Just(Op::Close),
         4 => (0_u64..40_000).prop_map(Op::Pass),
     ]
 }
@@ -65,8 +74,16 @@ impl User {
                     Arrival::Ack | Arrival::Absorbed | Arrival::Full => {}
                 }
             }
-            Op::Send(method) => self.clients.push(world.send(method)),
+            Op::Send(method) => {
+                let branch = world.mint.token();
+                let key = world.send_with(method, branch);
+                self.clients.extend(key.map(|key| (key, branch)));
+            }
             Op::Pass(millis) => self.pass(Duration::from_millis(millis)),
+            Op::Close => {
+                let (out, events) = (&mut world.out, &mut world.events);
+                world.table.flow_closed(world.now, peer(), out, events);
+            }
             Op::Fail(back) => {
                 if let Some(origin) = self.origins.iter().rev().nth(back) {
                     let events = &mut world.events;
@@ -117,10 +134,14 @@ impl User {
             .extend(world.out.drain(..).map(|sent| sent.origin));
         for event in world.events.drain(..) {
             let key = match event {
-                Expired::ServerFailed { .. } => continue,
+                Expired::ServerFailed { .. }
+                | Expired::ClientCut {
+                    cancelled: true, ..
+                } => continue,
                 Expired::ServerEnded { key, .. } => format!("server {key:?}"),
                 Expired::ClientTimeout { key, owner, .. }
                 | Expired::ClientFailed { key, owner, .. }
+                | Expired::ClientCut { key, owner, .. }
                 | Expired::ClientEnded { key, owner, .. } => {
                     assert_eq!(owner, 7);
                     format!("client {key:?}")
@@ -132,6 +153,21 @@ impl User {
         let counts = table.counts();
         assert_eq!(counts.server, table.server_index.len());
         assert_eq!(counts.client, table.client_index.len());
+        let packet = |packet: &Option<Packet>| packet.as_ref().map_or(0, Packet::len);
+        let servers = table
+            .servers
+            .iter()
+            .map(|(_, server)| packet(&server.packet) + server.echo.as_ref().map_or(0, Echo::len));
+        let clients = |ends: bool| {
+            let clients = table.clients.iter().map(|(_, client)| client);
+            let these = clients.filter(move |client| {
+                ends == matches!(client.method, Method::Bye | Method::Cancel)
+            });
+            these.map(|client| packet(&client.packet)).sum::<usize>()
+        };
+        let bounded = servers.sum::<usize>() + clients(false);
+        assert_eq!(counts.bytes, bounded + clients(true));
+        assert!(bounded <= BYTES + RESERVE + LONGEST, "{counts:?}");
         assert!(counts.timers <= 2 * (counts.server + counts.client));
     }
 }
@@ -149,6 +185,7 @@ proptest! {
             over: HashSet::new(),
             sent: 0,
         };
+        user.world.table.limit_bytes(BYTES, RESERVE);
         for op in &ops {
             if matches!(op, Op::Send(_)) && user.world.table.counts().client >= 12 {
                 continue;

@@ -194,3 +194,26 @@ fn entries_are_small() {
     );
     assert!(size_of::<Due>() <= 16);
 }
+
+#[test]
+fn what_transactions_keep_of_messages_has_a_limit() {
+    let mut world = World::new();
+    let long = |at: usize| {
+        let text = request("INVITE", &format!("z9hG4bK{at}"));
+        text.replace("Call-ID: ", &format!("Call-ID: {}", "c".repeat(500)))
+    };
+    let mut taken = Vec::new();
+    while world.table.counts().bytes < 100_000 {
+        let key = world.new_request(&long(taken.len()));
+        taken.push(key);
+    }
+    assert!((100..200).contains(&taken.len()), "{}", taken.len());
+    assert_eq!(world.request(&long(taken.len())), Arrival::Full);
+    // What is known goes on, and what ends gives its bytes back.
+    assert_eq!(world.request(&long(0)), Arrival::Absorbed);
+    for key in taken {
+        world.respond(key, 486);
+    }
+    world.run_to(1_000_000);
+    world.check_at_rest();
+}

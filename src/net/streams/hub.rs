@@ -1,0 +1,252 @@
+//! What all connections share: the ways to the shards, the list of connections,
+//! and the rules.
+
+use std::cell::{Cell, RefCell};
+use std::net::{IpAddr, SocketAddr};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::Waker;
+
+use nix::errno::Errno;
+use tokio::sync::Notify;
+
+use crate::base::flow::{Flow, ListenerId, Transport};
+use crate::base::token::Buckets;
+use crate::policy::RuleSet;
+use crate::shard::shard_of;
+use crate::sip::Message;
+use crate::transaction::{Origin, Transmit};
+
+use super::super::desk::{Letter, post_to_full};
+use super::super::log::Strangers;
+use super::super::mailbox::Mailbox;
+use super::super::quarantine::Quarantine;
+use super::super::reins::InForce;
+use super::super::stats::Stats;
+use super::super::wire::Unsent;
+use super::line::{Line, Unwritten};
+use super::lines::Lines;
+use super::{Seat, talk};
+use crate::base::limits::{MAILBOX_LETTERS, STREAM_READ_BYTES};
+
+/// What every task of the thread holds.
+pub(super) struct Hub {
+    pub(super) in_force: InForce,
+    pub(super) lines: RefCell<Lines>,
+    ways: RefCell<Ways>,
+    /// Where every task reads to; what is not whole is copied from it.
+    pub(super) scratch: RefCell<Box<[u8]>>,
+    /// Bytes of messages that are not whole, over all connections.
+    pub(super) partial: Cell<usize>,
+    pub(super) quarantine: Quarantine,
+    pub(super) stats: Arc<Stats>,
+    pub(super) strangers: Cell<Option<Strangers>>,
+    /// The last fault of a connection, for the log.
+    pub(super) trouble: RefCell<Option<(SocketAddr, String)>>,
+    /// Which of our addresses connections of each listener leave from.
+    from: Vec<Option<IpAddr>>,
+    /// Told when a mailbox is full.
+    pub(super) full: Notify,
+}
+
+/// The ways to the shards.
+struct Ways {
+    buckets: Buckets,
+    mailboxes: Vec<Mailbox<Letter>>,
+    /// What had no room there. While there is any, nothing is read.
+    held: Vec<Vec<Letter>>,
+    /// Who waits until there is room.
+    sleepers: Vec<Waker>,
+}
+
+impl Hub {
+    pub(super) fn new(seat: &Seat, files: usize) -> Self {
+        let mailboxes = seat.mailboxes.clone();
+        Self {
+            in_force: seat.in_force.clone(),
+            lines: RefCell::new(Lines::new(files)),
+            ways: RefCell::new(Ways {
+                buckets: Buckets::new(seat.bucket_key),
+                held: mailboxes.iter().map(|_| Vec::new()).collect(),
+                mailboxes,
+                sleepers: Vec::new(),
+            }),
+            scratch: RefCell::new(vec![0; STREAM_READ_BYTES].into_boxed_slice()),
+            partial: Cell::new(0),
+            quarantine: seat.quarantine.clone(),
+            stats: Arc::clone(&seat.stats),
+            strangers: Cell::new(None),
+            trouble: RefCell::new(None),
+            from: seat.sockets.iter().map(|it| it.leaves_from()).collect(),
+            full: Notify::new(),
+        }
+    }
+
+    /// The rules in force: not to be kept.
+    pub(super) fn rules(&self) -> Arc<RuleSet> {
+        self.in_force.rules()
+    }
+
+    /// Someone has connected. Strangers are closed without a word.
+    pub(super) fn accepted(
+        self: &Rc<Self>,
+        listener: ListenerId,
+        transport: Transport,
+        stream: tokio::net::TcpStream,
+        remote: SocketAddr,
+    ) {
+        if self.rules().peer(listener, remote.ip()).is_none() {
+            self.stats.strangers.add(1);
+            let before = self.strangers.get().map_or(0, |it| it.datagrams);
+            self.strangers.set(Some(Strangers {
+                datagrams: before.saturating_add(1),
+                last: remote.ip(),
+            }));
+            return;
+        }
+        let flow = Flow {
+            listener,
+            transport,
+            remote,
+            local: None,
+            connection: None,
+        };
+        let line = self.lines.borrow_mut().accept(flow);
+        match line {
+            Some(line) => talk::answer(Rc::clone(self), line, stream),
+            None => self.stats.streams_refused.add(1),
+        }
+        self.count();
+    }
+
+    /// Sends a shard's messages, each over the connection that leads there, or a
+    /// new one.
+    pub(super) fn send(self: &Rc<Self>, shard: u16, transmits: Vec<Transmit>) {
+        for transmit in transmits {
+            let Transmit {
+                flow,
+                packet,
+                origin,
+            } = transmit;
+            let line = self.lines.borrow().find(flow);
+            let queued = line
+                .or_else(|| self.connect(flow))
+                .is_some_and(|it| it.push(Unwritten::message(packet, shard, origin)).is_ok());
+            if !queued {
+                self.unsent(shard, origin, flow.remote, Errno::ENOBUFS);
+            }
+        }
+    }
+
+    fn connect(self: &Rc<Self>, flow: Flow) -> Option<Rc<Line>> {
+        let line = self.lines.borrow_mut().connect(flow)?;
+        let from = self.from.get(usize::from(flow.listener.0)).copied();
+        talk::call(Rc::clone(self), Rc::clone(&line), from.flatten());
+        self.count();
+        Some(line)
+    }
+
+    /// A message came over `line`. Its call's shard gets it.
+    pub(super) fn deliver(&self, rules: &RuleSet, line: &Line, message: Message) {
+        let mut ways = self.ways.borrow_mut();
+        let ways = &mut *ways;
+        let shards = u16::try_from(ways.mailboxes.len()).unwrap_or(u16::MAX);
+        let owner = usize::from(shard_of(&ways.buckets, shards, message.call_id()));
+        let flow = line.flow;
+        let letter = Letter::Message { flow, message };
+        if let (Some(mailbox), Some(held)) = (ways.mailboxes.get(owner), ways.held.get_mut(owner)) {
+            held.push(letter);
+            if !post(rules, mailbox, held) {
+                self.full.notify_one();
+            }
+        }
+    }
+
+    /// Whether reading has to wait. If so, the task is woken when it can go on.
+    pub(super) fn must_wait(&self, waker: &Waker) -> bool {
+        let mut ways = self.ways.borrow_mut();
+        let waits = ways.held.iter().any(|held| !held.is_empty());
+        if waits {
+            ways.sleepers.push(waker.clone());
+        }
+        waits
+    }
+
+    /// Tries once more to hand over what had no room. Whether all of it had.
+    pub(super) fn retry(&self) -> bool {
+        let rules = self.rules();
+        let mut ways = self.ways.borrow_mut();
+        let ways = &mut *ways;
+        let mut all = true;
+        for (mailbox, held) in ways.mailboxes.iter().zip(&mut ways.held) {
+            all &= held.is_empty() || post(&rules, mailbox, held);
+        }
+        if all {
+            ways.sleepers.drain(..).for_each(Waker::wake);
+        }
+        all
+    }
+
+    /// Tells a shard that a message of its could not be sent.
+    fn unsent(&self, shard: u16, origin: Origin, remote: SocketAddr, errno: Errno) {
+        self.stats.send_failed.add(1);
+        let unsent = Unsent {
+            origin,
+            remote,
+            errno,
+        };
+        self.tell(shard, Letter::Unsent(unsent));
+    }
+
+    fn tell(&self, shard: u16, letter: Letter) {
+        let ways = self.ways.borrow();
+        if let Some(mailbox) = ways.mailboxes.get(usize::from(shard)) {
+            mailbox.urge(letter);
+        }
+    }
+
+    /// A connection is gone, or was never made: whoever waits for something over it
+    /// is told.
+    pub(super) fn gone(&self, line: &Line, errno: Errno) {
+        self.lines.borrow_mut().remove(line.id);
+        let (queue, asked) = line.close();
+        for unwritten in queue {
+            if let Some((shard, origin)) = unwritten.sender() {
+                self.unsent(shard, origin, line.flow.remote, errno);
+            }
+        }
+        for shard in asked {
+            self.tell(shard, Letter::FlowClosed(line.flow));
+        }
+        self.count();
+    }
+
+    /// Has everybody go who is no peer any more.
+    pub(super) fn sweep(&self) {
+        let rules = self.rules();
+        for line in self.lines.borrow().iter() {
+            let (listener, source) = (line.flow.listener, line.flow.remote.ip());
+            if rules.peer(listener, source).is_none() {
+                line.unwant();
+            }
+        }
+    }
+
+    /// Whether nothing waits to be written anywhere.
+    pub(super) fn is_idle(&self) -> bool {
+        self.lines.borrow().iter().all(|line| line.is_idle())
+    }
+
+    fn count(&self) {
+        self.stats.streams.set(self.lines.borrow().len());
+    }
+}
+
+/// Posts `letters` as far as there is room. Whether there was for all.
+fn post(rules: &RuleSet, mailbox: &Mailbox<Letter>, letters: &mut Vec<Letter>) -> bool {
+    mailbox.post(letters, MAILBOX_LETTERS);
+    if !letters.is_empty() {
+        post_to_full(rules, mailbox, letters);
+    }
+    letters.is_empty()
+}

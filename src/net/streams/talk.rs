@@ -1,0 +1,423 @@
+//! One connection's task: it reads and cuts into messages, writes what waits, and
+//! keeps the time.
+
+use std::future::Future;
+use std::io::{self, IoSlice};
+use std::net::{IpAddr, SocketAddr};
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use nix::errno::Errno;
+use socket2::{SockRef, TcpKeepalive};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpSocket, TcpStream};
+use tokio::task::spawn_local;
+use tokio::time::{Instant, Sleep, sleep_until, timeout};
+
+use crate::base::limits::{
+    STREAM_CONNECT_S, STREAM_FIRST_S, STREAM_IDLE_S, STREAM_MESSAGE_S, STREAM_PARTIAL_BYTES,
+    STREAM_PING_S, STREAM_WRITE_S,
+};
+use crate::sip::fields;
+use crate::sip::frame::{Frame, Framer};
+use crate::sip::{Host, Message};
+
+use super::hub::Hub;
+use super::line::{Line, Unwritten};
+
+/// How often a task reads before others get their turn.
+const READS: u8 = 4;
+
+/// Why a connection is over.
+#[derive(Debug)]
+enum End {
+    /// The peer closed it, or was told to go.
+    Closed,
+    /// The system says so.
+    Failed(Errno),
+    /// The peer does what nobody may.
+    Fault(String),
+}
+
+impl End {
+    fn errno(&self) -> Errno {
+        match self {
+            Self::Closed | Self::Fault(_) => Errno::ECONNRESET,
+            Self::Failed(errno) => *errno,
+        }
+    }
+}
+
+impl From<io::Error> for End {
+    fn from(error: io::Error) -> Self {
+        Self::Failed(errno(&error))
+    }
+}
+
+fn errno(error: &io::Error) -> Errno {
+    error
+        .raw_os_error()
+        .map_or(Errno::ETIMEDOUT, Errno::from_raw)
+}
+
+/// Serves a connection that a peer has made.
+pub(super) fn answer(hub: Rc<Hub>, line: Rc<Line>, stream: TcpStream) {
+    let mut guard = Guard::new(hub, line);
+    spawn_local(async move {
+        let end = match prepare(&stream) {
+            Ok(()) => Talk::new(&guard, stream).await,
+            Err(error) => error.into(),
+        };
+        guard.over(&end);
+    });
+}
+
+/// Makes a connection, and serves it.
+pub(super) fn call(hub: Rc<Hub>, line: Rc<Line>, from: Option<IpAddr>) {
+    let mut guard = Guard::new(hub, line);
+    spawn_local(async move {
+        let limit = Duration::from_secs(STREAM_CONNECT_S);
+        let made = timeout(limit, connect(guard.line.flow.remote, from)).await;
+        let end = match made {
+            Ok(Ok(stream)) => Talk::new(&guard, stream).await,
+            Ok(Err(error)) => error.into(),
+            Err(_late) => End::Failed(Errno::ETIMEDOUT),
+        };
+        guard.over(&end);
+    });
+}
+
+async fn connect(to: SocketAddr, from: Option<IpAddr>) -> io::Result<TcpStream> {
+    let socket = match to {
+        SocketAddr::V4(_) => TcpSocket::new_v4()?,
+        SocketAddr::V6(_) => TcpSocket::new_v6()?,
+    };
+    if let Some(from) = from {
+        socket.bind(SocketAddr::new(from, 0))?;
+    }
+    let stream = socket.connect(to).await?;
+    prepare(&stream)?;
+    Ok(stream)
+}
+
+/// Has the kernel send at once, and find out who is dead.
+fn prepare(stream: &TcpStream) -> io::Result<()> {
+    let seconds = Duration::from_secs;
+    let socket = SockRef::from(stream);
+    let alive = TcpKeepalive::new()
+        .with_time(seconds(STREAM_PING_S))
+        .with_interval(seconds(15))
+        .with_retries(4);
+    socket.set_tcp_nodelay(true)?;
+    socket.set_tcp_keepalive(&alive)?;
+    socket.set_tcp_user_timeout(Some(seconds(2 * STREAM_WRITE_S)))
+}
+
+/// Sees to it that a connection's end is told, however it ends.
+struct Guard {
+    hub: Rc<Hub>,
+    line: Rc<Line>,
+    errno: Errno,
+}
+
+impl Guard {
+    fn new(hub: Rc<Hub>, line: Rc<Line>) -> Self {
+        let errno = Errno::ECONNRESET;
+        Self { hub, line, errno }
+    }
+
+    fn over(&mut self, end: &End) {
+        self.errno = end.errno();
+        if let End::Fault(fault) = end {
+            self.hub.stats.streams_broken.add(1);
+            let fault = (self.line.flow.remote, fault.clone());
+            *self.hub.trouble.borrow_mut() = Some(fault);
+        }
+    }
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        self.hub.gone(&self.line, self.errno);
+    }
+}
+
+/// A connection that is made.
+struct Talk {
+    hub: Rc<Hub>,
+    line: Rc<Line>,
+    stream: TcpStream,
+    framer: Framer,
+    /// How much of the framer's is reckoned in `Hub::partial`.
+    partial: usize,
+    alarm: Pin<Box<Sleep>>,
+    made: Instant,
+    /// Something whole was heard, or need not be.
+    heard: bool,
+    /// When something whole was heard or sent last.
+    active: Instant,
+    /// When the message that is not whole yet began.
+    begun: Option<Instant>,
+    /// Since when the peer takes nothing.
+    stuck: Option<Instant>,
+    /// When the peer is asked for a sign of life: on a connection of our making.
+    ping: Option<Instant>,
+    /// It was, and has not answered.
+    pinged: bool,
+}
+
+impl Talk {
+    fn new(guard: &Guard, stream: TcpStream) -> Self {
+        let now = Instant::now();
+        let ping = Duration::from_secs(STREAM_PING_S);
+        Self {
+            hub: Rc::clone(&guard.hub),
+            line: Rc::clone(&guard.line),
+            stream,
+            framer: Framer::new(),
+            partial: 0,
+            alarm: Box::pin(sleep_until(now + Duration::from_secs(STREAM_FIRST_S))),
+            made: now,
+            heard: !guard.line.accepted,
+            active: now,
+            begun: None,
+            stuck: None,
+            ping: (!guard.line.accepted).then(|| now + ping),
+            pinged: false,
+        }
+    }
+
+    /// Writes until nothing waits, or nothing more is taken.
+    fn poll_write(&mut self, context: &mut Context<'_>) -> Result<(), End> {
+        self.line.sleep(context.waker());
+        while !self.line.is_idle() {
+            let stream = Pin::new(&mut self.stream);
+            let write = |parts: &[&[u8]]| {
+                let parts: smallvec::SmallVec<[IoSlice<'_>; 16]> =
+                    parts.iter().map(|part| IoSlice::new(part)).collect();
+                stream.poll_write_vectored(context, &parts)
+            };
+            let taken = |poll: &Poll<io::Result<usize>>| match poll {
+                Poll::Ready(Ok(count)) => *count,
+                _ => 0,
+            };
+            match self.line.write(write, taken) {
+                Poll::Ready(Ok(0)) => return Err(End::Closed),
+                Poll::Ready(Ok(_)) => {
+                    self.stuck = None;
+                    self.active = Instant::now();
+                }
+                Poll::Ready(Err(error)) => return Err(error.into()),
+                Poll::Pending => {
+                    self.stuck.get_or_insert_with(Instant::now);
+                    return Ok(());
+                }
+            }
+        }
+        self.stuck = None;
+        Ok(())
+    }
+
+    /// Reads once, and sees to what is whole.
+    fn poll_read(&mut self, context: &mut Context<'_>) -> Poll<Result<(), End>> {
+        if self.hub.must_wait(context.waker()) {
+            return Poll::Pending;
+        }
+        {
+            let mut scratch = self.hub.scratch.borrow_mut();
+            let mut buffer = ReadBuf::new(&mut scratch);
+            ready!(Pin::new(&mut self.stream).poll_read(context, &mut buffer))?;
+            if buffer.filled().is_empty() {
+                return Poll::Ready(Err(End::Closed));
+            }
+            self.framer.push(buffer.filled());
+        }
+        Poll::Ready(self.cut())
+    }
+
+    /// Cuts what was read into messages.
+    fn cut(&mut self) -> Result<(), End> {
+        let rules = self.hub.rules();
+        let flow = self.line.flow;
+        if rules.peer(flow.listener, flow.remote.ip()).is_none() {
+            return Err(End::Closed);
+        }
+        let mut whole = false;
+        loop {
+            match self.framer.next() {
+                Ok(Some(Frame::Message(message))) => {
+                    whole = true;
+                    self.hub.stats.received.add(1);
+                    if self.hub.quarantine.holds(message.bytes()) {
+                        self.hub.stats.quarantined.add(1);
+                        continue;
+                    }
+                    if !self.heard {
+                        self.note_alias(&message);
+                    }
+                    self.note_heard();
+                    self.hub.deliver(&rules, &self.line, message);
+                }
+                Ok(Some(Frame::KeepAlive)) => {
+                    whole = true;
+                    self.hub.stats.keep_alives.add(1);
+                    self.note_heard();
+                    // Who asks and does not read gets one answer.
+                    if self.line.is_idle() {
+                        let _queued = self.line.push(Unwritten::line_ends(b"\r\n"));
+                    }
+                }
+                Ok(None) => break,
+                Err(broken) => return Err(End::Fault(broken.to_string())),
+            }
+        }
+        if self.pinged && self.framer.take_line_end() {
+            self.pinged = false;
+        }
+        self.reckon(whole)
+    }
+
+    /// Keeps account of what is not whole.
+    fn reckon(&mut self, whole: bool) -> Result<(), End> {
+        let now = Instant::now();
+        if whole {
+            self.active = now;
+        }
+        self.begun = match self.begun.filter(|_| !whole) {
+            _ if !self.framer.is_inside() => None,
+            Some(begun) => Some(begun),
+            None => Some(now),
+        };
+        let others = self.hub.partial.get().saturating_sub(self.partial);
+        self.partial = self.framer.buffered();
+        self.hub.partial.set(others.saturating_add(self.partial));
+        if self.hub.partial.get() > STREAM_PARTIAL_BYTES {
+            return Err(End::Fault(
+                "too much is half sent over all connections".to_owned(),
+            ));
+        }
+        Ok(())
+    }
+
+    fn note_heard(&mut self) {
+        if !self.heard {
+            self.heard = true;
+            self.hub.lines.borrow().heard(self.line.id);
+        }
+    }
+
+    /// RFC 5923 §9: a peer whose Via has `alias` takes requests over this connection.
+    fn note_alias(&self, message: &Message) {
+        let remote = self.line.flow.remote;
+        let Some(Ok(via)) = fields::vias(message)
+            .next()
+            .filter(|_| message.method().is_some())
+        else {
+            return;
+        };
+        let asks = via
+            .params()
+            .any(|(name, _)| name.eq_ignore_ascii_case(b"alias"));
+        let own = matches!(via.host, Host::Ip(ip) if ip == remote.ip());
+        if asks && own {
+            let port = via.port.unwrap_or(self.line.flow.transport.default_port());
+            let address = SocketAddr::new(remote.ip(), port);
+            self.hub.lines.borrow_mut().alias(self.line.id, address);
+        }
+    }
+
+    /// What time it is for: an end, or a sign of life.
+    fn poll_clock(&mut self, context: &mut Context<'_>) -> Result<(), End> {
+        loop {
+            let now = Instant::now();
+            let (at, what) = self.next();
+            if at <= now {
+                match what {
+                    Some(fault) => return Err(End::Fault(fault.to_owned())),
+                    None if self.ping.is_some_and(|ping| ping <= now) => self.send_ping(now),
+                    None => return Err(End::Closed),
+                }
+                continue;
+            }
+            if self.alarm.deadline() > at || self.alarm.is_elapsed() {
+                self.alarm.as_mut().reset(at);
+            }
+            if self.alarm.as_mut().poll(context).is_pending() {
+                return Ok(());
+            }
+        }
+    }
+
+    fn send_ping(&mut self, now: Instant) {
+        self.ping = Some(now + Duration::from_secs(STREAM_PING_S));
+        // Whatever is under way is a sign of life itself.
+        if self.line.is_idle() {
+            self.pinged = self.line.push(Unwritten::line_ends(b"\r\n\r\n")).is_ok();
+        }
+    }
+
+    /// What is due next: a fault of the peer's, a ping, or the end of a connection
+    /// that nobody uses.
+    fn next(&self) -> (Instant, Option<&'static str>) {
+        let after = |from: Instant, seconds| from + Duration::from_secs(seconds);
+        let first = (!self.heard).then(|| after(self.made, STREAM_FIRST_S));
+        let whole = self.begun.map(|at| after(at, STREAM_MESSAGE_S));
+        let taken = self.stuck.map(|at| after(at, STREAM_WRITE_S));
+        let mut next = (after(self.active, STREAM_IDLE_S), None);
+        let faults = [
+            (first, "it says nothing whole"),
+            (whole, "its message does not end"),
+            (taken, "it takes nothing more"),
+        ];
+        for (at, fault) in faults {
+            if let Some(at) = at
+                && at < next.0
+            {
+                next = (at, Some(fault));
+            }
+        }
+        match self.ping {
+            Some(ping) if ping < next.0 => (ping, None),
+            _ => next,
+        }
+    }
+}
+
+impl Future for Talk {
+    type Output = End;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<End> {
+        let talk = &mut *self;
+        if talk.line.is_unwanted() {
+            return Poll::Ready(End::Closed);
+        }
+        let mut reads = 0;
+        loop {
+            match talk.poll_read(context) {
+                Poll::Ready(Ok(())) if reads < READS => reads += 1,
+                Poll::Ready(Ok(())) => {
+                    context.waker().wake_by_ref();
+                    break;
+                }
+                Poll::Ready(Err(end)) => return Poll::Ready(end),
+                Poll::Pending => break,
+            }
+        }
+        if let Err(end) = talk.poll_write(context) {
+            return Poll::Ready(end);
+        }
+        match talk.poll_clock(context) {
+            Ok(()) => Poll::Pending,
+            Err(end) => Poll::Ready(end),
+        }
+    }
+}
+
+impl Drop for Talk {
+    fn drop(&mut self) {
+        let partial = &self.hub.partial;
+        partial.set(partial.get().saturating_sub(self.partial));
+    }
+}

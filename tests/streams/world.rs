@@ -1,0 +1,280 @@
+//! A Tollgate with a TCP and a UDP listener on a thread of its own, and its peers.
+
+use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use jiff::tz::TimeZoneDatabase;
+use socket2::{Domain, Socket, Type};
+use tokio::sync::oneshot;
+use tollgate::ledger::{Journal, Ledger};
+use tollgate::net::{self, Ended, RunError, Setup, Sockets, clock};
+use tollgate::policy::{Blocks, Counters, Options, RuleSet, Source, Sources, compile};
+
+use super::peer::{Callee, Peer, Way, header, response, within};
+
+/// Of the Internet Protocol.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Version {
+    V4,
+    V6,
+}
+
+impl Version {
+    /// The addresses of Tollgate, the phone system and the carrier. IPv6 has one
+    /// loopback address, so there the peers differ by what the rules say alone.
+    fn hosts(self) -> [&'static str; 3] {
+        match self {
+            Self::V4 => ["127.0.0.21", "127.0.0.23", "127.0.0.22"],
+            Self::V6 => ["::1", "::1", "127.0.0.22"],
+        }
+    }
+}
+
+pub(crate) struct World {
+    pub(crate) pbx: Peer,
+    pub(crate) carrier: Callee,
+    version: Version,
+    tcp: SocketAddr,
+    udp: SocketAddr,
+    directory: PathBuf,
+    counters: Arc<Counters>,
+    stop: oneshot::Sender<()>,
+    thread: JoinHandle<Result<Ended, RunError>>,
+}
+
+/// Connects to `to` from an address of this machine.
+fn connect(from: SocketAddr, to: SocketAddr) -> TcpStream {
+    let socket = Socket::new(Domain::for_address(to), Type::STREAM, None).unwrap();
+    socket.bind(&from.into()).unwrap();
+    socket.connect(&to.into()).unwrap();
+    socket.into()
+}
+
+fn any_port(host: &str) -> SocketAddr {
+    SocketAddr::new(host.parse().unwrap(), 0)
+}
+
+impl World {
+    pub(crate) fn start(version: Version) -> Self {
+        Self::start_with(version, "tcp", "")
+    }
+
+    /// One whose carrier takes datagrams, and what is too long for them over TCP.
+    pub(crate) fn with_datagrams_first() -> Self {
+        Self::start_with(Version::V4, "udp", "large_over_tcp = true\n")
+    }
+
+    fn start_with(version: Version, scheme: &str, more_of_carrier: &str) -> Self {
+        static WORLDS: AtomicU32 = AtomicU32::new(0);
+        let [here, pbx, carrier] = version.hosts();
+        let tcp = TcpListener::bind((here, 0))
+            .and_then(|it| it.local_addr())
+            .unwrap();
+        let udp = UdpSocket::bind((here, 0))
+            .and_then(|it| it.local_addr())
+            .unwrap();
+        let towards = match version {
+            Version::V4 => tcp,
+            // The carrier is IPv4 all the same: a call from one version to the other.
+            Version::V6 => TcpListener::bind("127.0.0.21:0")
+                .and_then(|it| it.local_addr())
+                .unwrap(),
+        };
+        let carrier = Callee::new(carrier);
+        let number = WORLDS.fetch_add(1, Ordering::Relaxed);
+        let name = format!("streams-{}-{number}", std::process::id());
+        let directory = std::env::temp_dir().join(name);
+        let ledger = Ledger::open(&directory).unwrap().with_segment_size(1 << 16);
+        let counters = Arc::new(Counters::new());
+        let more = match version {
+            Version::V4 => String::new(),
+            Version::V6 => format!("[[listen]]\naddress = \"tcp:{towards}\"\n"),
+        };
+        let main = format!(
+            "[[listen]]\naddress = \"tcp:{tcp}\"\n[[listen]]\naddress = \"udp:{udp}\"\n{more}\
+             [[carrier]]\nname = \"upstream\"\naddress = \"{scheme}:{}\"\n{more_of_carrier}\
+             sources = [\"127.0.0.22/32\"]\nnumber_format = \"e164\"\n",
+            carrier.address()
+        );
+        let rules = rules(&main, pbx, &counters);
+        let setup = Setup {
+            sockets: Sockets::open(&rules).unwrap(),
+            rules: Arc::new(rules),
+            blocks: Blocks::default(),
+            counters: Arc::clone(&counters),
+            journals: (0..2).map(|shard| journal(&ledger, shard)).collect(),
+            restored: Vec::new(),
+            bucket_key: ledger.key().unwrap(),
+            directory: directory.clone(),
+            stop_after: Duration::from_secs(5),
+            beside: None,
+            reload: Box::new(|| Err("there are no others".to_owned())),
+        };
+        let (stop, stopped) = oneshot::channel();
+        let thread = std::thread::spawn(|| {
+            let stopped = async {
+                let _told = stopped.await;
+            };
+            net::run_until(setup, stopped)
+        });
+        Self {
+            pbx: Peer::stream(connect(any_port(pbx), tcp)),
+            carrier,
+            version,
+            tcp,
+            udp,
+            directory,
+            counters,
+            stop,
+            thread,
+        }
+    }
+
+    pub(crate) fn connect_from(&self, host: &str) -> Peer {
+        Peer::stream(connect(any_port(host), self.tcp))
+    }
+
+    pub(crate) fn connect_pbx(&self) -> Peer {
+        self.connect_from(self.version.hosts()[1])
+    }
+
+    pub(crate) fn pbx_over_udp(&mut self) {
+        let socket = UdpSocket::bind((self.version.hosts()[1], 0)).unwrap();
+        socket.connect(self.udp).unwrap();
+        self.pbx = Peer::new(Way::Datagrams(socket));
+    }
+
+    /// The phone system takes connections at the address that its Via names.
+    pub(crate) fn listen_as_pbx(&mut self) -> Callee {
+        let callee = Callee::new(self.version.hosts()[1]);
+        self.pbx.sent_by(callee.address());
+        callee
+    }
+
+    pub(crate) fn options(&self, id: &str) -> String {
+        self.request("OPTIONS", "sip:tollgate.invalid", id, "")
+    }
+
+    pub(crate) fn invite(&self, number: &str, id: &str) -> String {
+        let uri = format!("sip:{number}@tollgate.invalid;user=phone");
+        let contact = format!("Contact: <sip:desk@{}>\r\n", self.pbx.address());
+        self.request("INVITE", &uri, id, &contact)
+    }
+
+    /// The same with a body of this length.
+    pub(crate) fn long_invite(&self, number: &str, id: &str, length: usize) -> String {
+        let body = "a=x\r\n".repeat(length / 5);
+        let length = format!("Content-Length: {}\r\n\r\n{body}", body.len());
+        let invite = self.invite(number, id);
+        let invite = invite.replace("Content-Length: 0\r\n\r\n", &length);
+        invite.replace("Contact:", "Content-Type: application/sdp\r\nContact:")
+    }
+
+    fn request(&self, method: &str, uri: &str, id: &str, more: &str) -> String {
+        let via = self.pbx.via();
+        format!(
+            "{method} {uri} SIP/2.0\r\nVia: SIP/2.0/{via};rport;branch=z9hG4bK{id}\r\n\
+             Max-Forwards: 70\r\nFrom: <sip:+81335570001@pbx.invalid>;tag={id}\r\nTo: <{uri}>\r\n\
+             Call-ID: {id}@pbx\r\nCSeq: 1 {method}\r\n{more}Content-Length: 0\r\n\r\n"
+        )
+    }
+
+    pub(crate) fn ack_refusal(&self, refusal: &str, number: &str, id: &str) -> String {
+        let uri = format!("sip:{number}@tollgate.invalid;user=phone");
+        let to = header(refusal, "To");
+        let plain = format!("To: <{uri}>");
+        self.request("ACK", &uri, id, "")
+            .replace(&plain, &format!("To: {to}"))
+    }
+
+    /// A call that is answered. Returns the 200 that the caller got.
+    pub(crate) fn answered_call(&mut self, number: &str, id: &str) -> String {
+        let invite = self.invite(number, id);
+        self.pbx.send(&invite);
+        let invite = self.carrier.expect("INVITE ");
+        assert!(
+            header(&invite, "Via").starts_with("SIP/2.0/TCP "),
+            "{invite}"
+        );
+        assert!(
+            header(&invite, "Contact").contains(";transport=tcp"),
+            "{invite}"
+        );
+        self.carrier.send(&response(&invite, "180 Ringing", &[]));
+        let contact = format!("Contact: <sip:{};transport=tcp>", self.carrier.address());
+        self.carrier.send(&response(&invite, "200 OK", &[&contact]));
+        let answer = self.pbx.expect("SIP/2.0 200 ");
+        assert_eq!(header(&answer, "Call-ID"), format!("{id}@pbx"));
+        let ack = within(&answer, "ACK", 1, &self.pbx.via());
+        self.pbx.send(&ack);
+        self.carrier.expect("ACK ");
+        answer
+    }
+
+    /// A call from its beginning to its end.
+    pub(crate) fn whole_call(&mut self, id: &str) {
+        let answer = self.answered_call("+442071838750", id);
+        let bye = within(&answer, "BYE", 2, &self.pbx.via());
+        self.pbx.send(&bye);
+        self.pbx.expect("SIP/2.0 200 ");
+        let bye = self.carrier.expect("BYE ");
+        self.carrier.send(&response(&bye, "200 OK", &[]));
+    }
+
+    /// Stops it, and looks at what is left.
+    pub(crate) fn stop(self) {
+        self.stop.send(()).unwrap();
+        self.thread.join().unwrap().unwrap();
+        assert_eq!(self.counters.places(), 0);
+        std::fs::remove_dir_all(&self.directory).unwrap();
+    }
+}
+
+fn journal(ledger: &Ledger, shard: u16) -> Box<dyn net::Journal> {
+    struct Plain(Journal);
+    impl net::Journal for Plain {
+        fn append(&mut self, frames: &[u8]) -> std::io::Result<()> {
+            self.0.append(frames)
+        }
+        fn wants_room(&self) -> bool {
+            self.0.wants_room()
+        }
+        fn prepare(&mut self) -> std::io::Result<()> {
+            self.0.prepare()
+        }
+        fn sync(&mut self) -> std::io::Result<()> {
+            self.0.sync()
+        }
+    }
+    let journal = Journal::open(ledger, shard, clock::now().wall).unwrap();
+    Box::new(Plain(journal))
+}
+
+fn rules(main: &str, pbx: &str, counters: &Counters) -> RuleSet {
+    let tenant = format!(
+        "name = \"acme\"\nplan = \"jp\"\ntime_zone = \"Asia/Tokyo\"\ncarriers = [\"upstream\"]\n\
+         [identify]\nsources = [\"{pbx}\"]\n[callers]\nown = [\"+81335570000..+81335570099\"]\n\
+         otherwise = \"replace\"\ndefault = \"+81335570000\"\n\
+         [destinations]\nallow = [\"jp.fixed\", \"+44 20\"]\n"
+    );
+    let source = |name: &str, text: &str| Source {
+        name: name.into(),
+        text: text.into(),
+    };
+    let sources = Sources {
+        main: source("tollgate.toml", main),
+        tenants: vec![source("tenants/acme.toml", &tenant)],
+        plans: vec![source(
+            "plans/jp.toml",
+            include_str!("../../policies/plans/jp.toml"),
+        )],
+        tariffs: Vec::new(),
+        numbering: None,
+    };
+    let zones = TimeZoneDatabase::bundled();
+    compile(&sources, Options::default(), &zones, counters).unwrap_or_else(|it| panic!("{it:#?}"))
+}
