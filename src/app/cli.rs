@@ -10,7 +10,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::policy::{Amount, duration};
 
-pub(super) use evidence::{Calls, Export, Json, Ledger, Verify};
+pub(super) use evidence::{Calls, Export, Indicators, Json, Language, Ledger, Report, Verify};
 
 const STYLES: Styles = Styles::styled()
     .header(AnsiColor::Yellow.on_default().bold())

@@ -17,6 +17,7 @@ mod ledger;
 mod log;
 mod reload;
 mod render;
+mod report;
 mod reset;
 mod rules;
 mod run;
@@ -42,6 +43,7 @@ pub fn main() -> ExitCode {
         cli::Command::Demo => demo::run(),
         cli::Command::Ledger(cli::Ledger::Export(wanted)) => ledger::run(wanted).map(well),
         cli::Command::Ledger(cli::Ledger::Verify(wanted)) => verify::run(&wanted),
+        cli::Command::Ledger(cli::Ledger::Report(wanted)) => report::run(wanted).map(well),
         cli::Command::Calls(wanted) => calls::run(wanted).map(well),
         cli::Command::Check(wanted) => check::run(&wanted).map(well),
         cli::Command::Explain(wanted) => explain::run(&wanted),

@@ -253,6 +253,15 @@ pub const SECRET_BYTES: usize = 4_096;
 /// The largest file of certificates, in bytes. A larger one is a fault.
 pub const CA_BYTES: usize = 4 << 20;
 
+/// Rows that a report counts of one kind: numbers, sources. Further ones share a row.
+pub const REPORT_KEYS: usize = 10_000;
+
+/// Parts of the time that a report counts calls in.
+pub const REPORT_SLOTS: usize = 96;
+
+/// Notes and orders that a report tells. Of further ones it says how many there were.
+pub const REPORT_EVENTS: usize = 200;
+
 /// Blocks that may be in force at once. At the limit an order for another one is
 /// refused: block every tenant instead.
 pub const BLOCKS: usize = 1_000;

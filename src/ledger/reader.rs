@@ -30,6 +30,8 @@ pub struct Entry<'a> {
     pub offset: u64,
     /// When it happened, or else the time of the record before it.
     pub wall: Wall,
+    /// The bytes there: of a record, its whole frame.
+    pub bytes: &'a [u8],
     /// What is there.
     pub content: Result<Record<'a>, Damage>,
 }
@@ -222,6 +224,7 @@ impl Cursor {
             },
         };
         Some(Entry {
+            bytes: window.bytes.get(start..window.from).unwrap_or_default(),
             shard: self.shard,
             segment: &window.path,
             offset,

@@ -1,6 +1,7 @@
 mod chain;
 mod export;
 mod follow;
+mod incident;
 mod index;
 mod recover;
 mod retire;

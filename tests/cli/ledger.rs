@@ -176,3 +176,70 @@ fn calls_are_listed_from_the_index() {
     assert_eq!(said.out.lines().count(), 1);
     assert!(said.err.contains("there are more"), "{said:?}");
 }
+
+#[test]
+fn an_incident_is_reported_on_one_page() {
+    let files = Folder::new();
+    fill_and_sign(&files.path("ledger"));
+    let mut arguments = vec![
+        "ledger",
+        "report",
+        "--dir",
+        "ledger",
+        "--tenant",
+        "kiku",
+        "--from",
+        "1970-01-01",
+    ];
+    let said = files.tollgate(&arguments);
+    assert_eq!((said.code, said.err.as_str()), (Some(0), ""), "{said:?}");
+    for part in [
+        "<html lang=\"en\">",
+        "<tr><th>passed</th><td>1</td></tr>",
+        "<td>JP +81</td>",
+        "<td>1970-01-02 00:00:00 +00:00</td>",
+        "shard-000/00000001.tgj, 64 + ",
+        "<td>tollgate+",
+        "The journal is as it was signed.",
+    ] {
+        assert!(said.out.contains(part), "{part}: {}", said.out);
+    }
+    for outside in ["<script", "src=", "href=", "http"] {
+        assert!(!said.out.contains(outside), "{outside}");
+    }
+    arguments.extend(["--language", "ja", "--zone", "Asia/Tokyo"]);
+    let said = files.tollgate(&arguments);
+    for part in [
+        "<html lang=\"ja\">",
+        "不正発信",
+        "1970-01-02 09:00:00 +09:00",
+    ] {
+        assert!(said.out.contains(part), "{part}: {}", said.out);
+    }
+    arguments.extend(["--indicators", "csv"]);
+    assert_eq!(files.tollgate(&arguments).out, "kind,value,calls\r\n");
+
+    arguments.truncate(arguments.len() - 4);
+    arguments.extend(["--zone", "Nowhere"]);
+    files
+        .tollgate(&arguments)
+        .is_one_line("there is no time zone `Nowhere`");
+
+    // With the rules there is a price; and a page says what is not as it was signed.
+    let segment = files.path("ledger/shard-000/00000001.tgj");
+    let mut bytes = std::fs::read(&segment).unwrap();
+    bytes[100] ^= 1;
+    std::fs::write(&segment, &bytes).unwrap();
+    let said = files.tollgate(&[
+        "ledger",
+        "report",
+        "-c",
+        "tollgate.toml",
+        "--tenant",
+        "kiku",
+        "--from",
+        "1970-01-01",
+    ]);
+    assert_eq!(said.code, Some(0), "{said:?}");
+    assert!(said.out.contains("NOT as they were signed"), "{}", said.out);
+}

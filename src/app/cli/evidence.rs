@@ -35,6 +35,67 @@ part of what should be handed on.
 
 Exit codes: 0 all is as it was signed; 1 it is not, or a fault.")]
     Verify(Verify),
+    /// Write the report of an incident: one page of HTML, for the owner, the carrier
+    /// and the police.
+    #[command(after_help = "\
+Examples:
+  tollgate ledger report -c tollgate.toml --tenant acme --from 2026-07-01 > report.html
+  tollgate ledger report --dir copy-of-ledger --tenant acme --from 2026-07-01 \\
+      --to 2026-07-05 --language ja --zone Asia/Tokyo > report.html
+
+It tells what was stopped and what passed, when, where to, from where and what it
+cost, and shows the first and the last record with their hashes and how to verify
+them. The page needs nothing but a browser. With -c it also says about what the
+calls that were stopped would have cost, by the tariff of now.
+
+--indicators csv or stix prints what may be shared within the industry: numbers
+stopped three times or more and never let through, the ranges of two such numbers,
+and the programs that asked for them. Addresses are those of the tenant's own phone
+system, and are left out.")]
+    Report(Report),
+}
+
+#[derive(Debug, Args)]
+pub(in crate::app) struct Report {
+    #[command(flatten)]
+    pub(in crate::app) place: Place,
+    /// Whose calls.
+    #[arg(long, value_name = "T")]
+    pub(in crate::app) tenant: String,
+    /// From this time on, written as for export.
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    pub(in crate::app) from: Wall,
+    /// Until before this time; without this, until now.
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    pub(in crate::app) to: Option<Wall>,
+    /// The language of the page.
+    #[arg(long, value_name = "LANGUAGE", default_value = "en")]
+    pub(in crate::app) language: Language,
+    /// The time zone that times are shown in: Asia/Tokyo.
+    #[arg(long, value_name = "ZONE", default_value = "UTC")]
+    pub(in crate::app) zone: String,
+    /// Instead of the page, what others can look for: numbers, ranges and programs of
+    /// calls that were only ever stopped, and nothing of the tenant's own.
+    #[arg(long, value_name = "FORM")]
+    pub(in crate::app) indicators: Option<Indicators>,
+}
+
+/// The form of what others can look for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(in crate::app) enum Indicators {
+    /// Values separated by commas (RFC 4180).
+    Csv,
+    /// A bundle of STIX 2.1.
+    Stix,
+}
+
+/// The language of a report.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(in crate::app) enum Language {
+    /// English.
+    En,
+    /// Japanese.
+    Ja,
 }
 
 #[derive(Debug, Args)]

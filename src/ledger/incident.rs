@@ -1,0 +1,374 @@
+//! What happened to one tenant in a span of time, as the journal tells it.
+
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::time::Duration;
+
+use crate::base::limits::{REPORT_EVENTS, REPORT_KEYS, REPORT_SLOTS};
+use crate::base::time::Wall;
+use crate::record::frame::Damage;
+use crate::record::{CallRef, Decision, Direction, Record};
+
+use super::note::hex;
+use super::{Entry, Fault, Reader};
+
+/// Calls that are over whose cost may still be corrected. Of more the oldest stand as
+/// they are.
+const CORRECTED: usize = 100_000;
+
+/// Whose story, and of which time.
+#[derive(Clone, Debug)]
+pub struct Span {
+    /// The tenant.
+    pub tenant: String,
+    /// From then on.
+    pub from: Wall,
+    /// Until before then.
+    pub to: Wall,
+}
+
+/// How many calls were stopped, and how many let through.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Pair {
+    /// Refused.
+    pub stopped: u64,
+    /// Let through, tried-out refusals and emergencies included.
+    pub passed: u64,
+}
+
+/// Calls by a key. At [`REPORT_KEYS`] further keys share one row.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Table {
+    rows: BTreeMap<String, Pair>,
+    /// Those of further keys.
+    pub others: Pair,
+}
+
+impl Table {
+    fn row(&mut self, key: &str) -> &mut Pair {
+        match self.rows.len() < REPORT_KEYS || self.rows.contains_key(key) {
+            true => self.rows.entry(key.to_owned()).or_default(),
+            false => &mut self.others,
+        }
+    }
+
+    /// The rows with the most calls first, and how many more there are.
+    #[must_use]
+    pub fn top(&self, most: usize) -> (Vec<(&str, Pair)>, usize) {
+        let mut rows: Vec<(&str, Pair)> = self.rows.iter().map(|(key, it)| (&**key, *it)).collect();
+        rows.sort_by_key(|(_, it)| std::cmp::Reverse(it.stopped.saturating_add(it.passed)));
+        let more = rows.len().saturating_sub(most);
+        rows.truncate(most);
+        (rows, more)
+    }
+}
+
+/// One record, and how it is found again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Exhibit {
+    /// When it was made.
+    pub wall: Wall,
+    /// In which shard's series.
+    pub shard: u16,
+    /// The segment's file name.
+    pub segment: String,
+    /// From which byte of it.
+    pub offset: u64,
+    /// How many bytes it has.
+    pub length: usize,
+    /// Their BLAKE3 hash, in hexadecimal.
+    pub hash: String,
+}
+
+/// What happened: calls that the tenant's phone system asked for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Incident {
+    /// All calls.
+    pub calls: Pair,
+    /// Of those that passed, how many were answered.
+    pub answered: u64,
+    /// For how long they were up in all.
+    pub up: Duration,
+    /// What they cost at the most, in millionths, by currency.
+    pub cost: BTreeMap<String, u64>,
+    /// Calls in each part of the time, all equally long.
+    pub slots: Vec<Pair>,
+    /// By the reason's short name.
+    pub reasons: Table,
+    /// By what the number is said to belong to.
+    pub places: Table,
+    /// By the number. Of calls that were recorded in sums only the last has one.
+    pub numbers: Table,
+    /// By the address that the INVITE came from.
+    pub sources: Table,
+    /// By the User-Agent of INVITEs that were recorded.
+    pub agents: Table,
+    /// What was noted and ordered meanwhile, the first [`REPORT_EVENTS`].
+    pub events: Vec<(Wall, String)>,
+    /// How many more there were.
+    pub more_events: u64,
+    /// The first record of these calls.
+    pub first: Option<Exhibit>,
+    /// The last verdict among them.
+    pub last: Option<Exhibit>,
+    /// Places of the journal that are damaged, whoever's they are.
+    pub damaged: u64,
+}
+
+/// Reads what happened. `place_of` says what a number belongs to.
+///
+/// # Errors
+/// [`Fault`]: the journal cannot be read. Damage is no error, and counted.
+pub fn incident(
+    reader: &mut Reader,
+    span: &Span,
+    place_of: &dyn Fn(&str) -> String,
+) -> Result<Incident, Fault> {
+    let mut telling = Telling {
+        span,
+        place_of,
+        told: Incident {
+            slots: vec![Pair::default(); REPORT_SLOTS],
+            ..Incident::default()
+        },
+        live: HashSet::new(),
+        over: HashMap::new(),
+        order: VecDeque::new(),
+        asked: None,
+    };
+    while let Some(entry) = reader.next()? {
+        match &entry.content {
+            Ok(record) => telling.take(&entry, record),
+            Err(Damage::Torn) => {}
+            Err(_) => telling.told.damaged += 1,
+        }
+    }
+    Ok(telling.told)
+}
+
+type Key = (u16, CallRef);
+
+struct Telling<'a> {
+    span: &'a Span,
+    place_of: &'a dyn Fn(&str) -> String,
+    told: Incident,
+    /// Calls that passed and are not over.
+    live: HashSet<Key>,
+    /// What those cost that are.
+    over: HashMap<Key, u64>,
+    order: VecDeque<Key>,
+    /// The call whose INVITE follows, and what became of it.
+    asked: Option<(Key, bool)>,
+}
+
+impl Telling<'_> {
+    fn take(&mut self, entry: &Entry<'_>, record: &Record<'_>) {
+        let within = entry.wall >= self.span.from && entry.wall < self.span.to;
+        let ours = |whose: &str| within && whose == self.span.tenant;
+        let key = record.call().map(|call| (entry.shard, call));
+        match *record {
+            Record::Verdict {
+                call,
+                tenant,
+                source,
+                number,
+                decision,
+                reason,
+                direction: Direction::Outbound,
+                ..
+            } if ours(tenant) => {
+                let stopped = decision == Decision::Refuse;
+                let key = (entry.shard, call);
+                if !stopped {
+                    self.live.insert(key);
+                }
+                self.asked = Some((key, stopped));
+                self.count(
+                    entry.wall,
+                    reason,
+                    number,
+                    &source.ip().to_string(),
+                    (stopped, 1),
+                );
+                self.exhibit(entry);
+            }
+            Record::Refusals {
+                tenant,
+                reason,
+                last,
+                count,
+                source,
+                number,
+                direction: Direction::Outbound,
+                ..
+            } if ours(tenant) => {
+                self.count(
+                    last,
+                    reason,
+                    number,
+                    &source.ip().to_string(),
+                    (true, count),
+                );
+                self.exhibit(entry);
+            }
+            Record::Invite { message, .. } => {
+                if let Some((_, stopped)) = self.asked.take().filter(|it| Some(it.0) == key) {
+                    let row = self.told.agents.row(&agent(message));
+                    add(row, stopped, 1);
+                }
+            }
+            Record::Note { .. } | Record::Ordered { .. } if within => {
+                self.heard(entry.shard, record);
+            }
+            _ => self.follow(entry.shard, record),
+        }
+    }
+
+    /// What was noted or ordered: of this tenant, or of everybody.
+    fn heard(&mut self, shard: u16, record: &Record<'_>) {
+        match *record {
+            Record::Note {
+                wall, what, detail, ..
+            } => {
+                let whose = detail.split_once(": ").map(|it| it.0);
+                if whose == Some(&*self.span.tenant) {
+                    self.event(wall, format!("{what}: {detail}"));
+                }
+            }
+            // Every shard has it.
+            Record::Ordered {
+                wall,
+                order,
+                tenant,
+                detail,
+                by,
+                why,
+                ..
+            } if shard == 0 && (tenant.is_empty() || tenant == self.span.tenant) => {
+                let whose = if tenant.is_empty() { "all" } else { tenant };
+                self.event(wall, format!("{order} {whose} {detail}, {by} {why}"));
+            }
+            _ => {}
+        }
+    }
+
+    /// What becomes of calls that passed.
+    fn follow(&mut self, shard: u16, record: &Record<'_>) {
+        match *record {
+            Record::Restored {
+                call,
+                was_shard,
+                was,
+                ..
+            } if self.live.remove(&(was_shard, was)) => {
+                self.live.insert((shard, call));
+            }
+            Record::Ended {
+                call,
+                answered,
+                duration_ms,
+                cost,
+                currency,
+                ..
+            } if self.live.remove(&(shard, call)) => {
+                self.told.answered += u64::from(answered);
+                self.told.up += Duration::from_millis(duration_ms);
+                self.book((shard, call), cost, currency);
+            }
+            Record::Booked {
+                call,
+                cost,
+                currency,
+                ..
+            } if self.over.contains_key(&(shard, call)) => self.book((shard, call), cost, currency),
+            _ => {}
+        }
+    }
+
+    fn book(&mut self, key: Key, cost: u64, currency: &str) {
+        let before = self.over.insert(key, cost);
+        if before.is_none() {
+            self.order.push_back(key);
+        }
+        if self.order.len() > CORRECTED
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.over.remove(&oldest);
+        }
+        if cost > 0 {
+            let sum = self.told.cost.entry(currency.to_owned()).or_default();
+            *sum = sum.saturating_add(cost).saturating_sub(before.unwrap_or(0));
+        }
+    }
+
+    fn count(
+        &mut self,
+        wall: Wall,
+        reason: &str,
+        number: &str,
+        source: &str,
+        (stopped, by): (bool, u64),
+    ) {
+        let told = &mut self.told;
+        add(&mut told.calls, stopped, by);
+        if let Some(slot) = told.slots.get_mut(self.span.slot(wall)) {
+            add(slot, stopped, by);
+        }
+        if !reason.is_empty() {
+            add(told.reasons.row(reason), stopped, by);
+        }
+        add(told.places.row(&(self.place_of)(number)), stopped, by);
+        add(told.numbers.row(number), stopped, by);
+        add(told.sources.row(source), stopped, by);
+    }
+
+    fn event(&mut self, wall: Wall, text: String) {
+        match self.told.events.len() < REPORT_EVENTS {
+            true => self.told.events.push((wall, text)),
+            false => self.told.more_events += 1,
+        }
+    }
+
+    fn exhibit(&mut self, entry: &Entry<'_>) {
+        let name = entry.segment.file_name().unwrap_or_default();
+        let exhibit = Exhibit {
+            wall: entry.wall,
+            shard: entry.shard,
+            segment: name.to_string_lossy().into_owned(),
+            offset: entry.offset,
+            length: entry.bytes.len(),
+            hash: hex(blake3::hash(entry.bytes).as_bytes()),
+        };
+        if self.told.first.is_none() {
+            self.told.first = Some(exhibit.clone());
+        }
+        self.told.last = Some(exhibit);
+    }
+}
+
+impl Span {
+    /// Which of the [`REPORT_SLOTS`] parts of it a time is in.
+    fn slot(&self, wall: Wall) -> usize {
+        let [from, to, at] = [self.from, self.to, wall].map(|it| i128::from(it.as_micros()));
+        let slots = i128::try_from(REPORT_SLOTS).unwrap_or(1);
+        let slot = (at - from) * slots / (to - from).max(1);
+        usize::try_from(slot.clamp(0, slots - 1)).unwrap_or(0)
+    }
+}
+
+fn add(pair: &mut Pair, stopped: bool, by: u64) {
+    let count = match stopped {
+        true => &mut pair.stopped,
+        false => &mut pair.passed,
+    };
+    *count = count.saturating_add(by);
+}
+
+/// The User-Agent of an INVITE as it was recorded; empty if it has none.
+fn agent(message: &[u8]) -> String {
+    let text = String::from_utf8_lossy(message);
+    let fields = text.lines().take_while(|line| !line.is_empty());
+    let mut fields = fields.filter_map(|line| line.split_once(':'));
+    let found = fields.find(|(name, _)| name.trim_end().eq_ignore_ascii_case("user-agent"));
+    let agent = found.map_or("", |(_, value)| value.trim());
+    agent.chars().take(100).collect()
+}
