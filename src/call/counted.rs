@@ -1,6 +1,9 @@
 //! What the journal is told of a tenant's counters, so that they can be counted
 //! again after a restart.
 
+use std::time::Duration;
+
+use crate::base::limits::LATE_ANSWER_S;
 use crate::base::tally::{Answer, Billing, Place};
 use crate::base::time::{Mono, Now};
 use crate::policy::{Counted, Course, Hold, Kept, Money, Owed, Statement};
@@ -167,17 +170,20 @@ impl Calls {
 /// What is known of the cost of a call that no budget covered.
 fn unleased(call: &fold::Call, lived: &Lived) -> Billing {
     let legs = call.legs.as_ref();
+    let late = Duration::from_secs(LATE_ANSWER_S.into());
     let answer = legs.and_then(|legs| Some((legs, legs.answer.as_ref()?)));
     let answer = answer.map(|(legs, answer)| Answer {
         dialog: Course::OWN,
-        from: lived.since + answer.at.saturating_since(lived.wall),
+        // As early as it may have been given: see `Course::answered`.
+        from: lived.since + answer.at.saturating_since(call.began).saturating_sub(late),
         interval_s: legs.callee.session.seconds,
         ..Answer::default()
     });
     Billing {
         invited: lived.since,
         answer_by: lived.since,
-        attempts: 1,
+        // Our first INVITE has CSeq 1, and each further one counts on.
+        attempts: legs.map_or(1, |legs| legs.cseq.max(1)),
         open: answer.is_none(),
         answers: answer.into_iter().collect(),
         ..Billing::default()

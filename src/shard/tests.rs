@@ -50,8 +50,8 @@ calls_at_once = 1
 deliver_to = "udp:127.0.0.3:5080"
 "#;
 
-const TARIFF: &str = "destination,setup,per_minute,first_pulse,next_pulse,currency\n\
-                      jp,0,6,60,60,JPY\ngb,0,20,6,6,JPY\n";
+const TARIFF: &str = "destination,setup,per_minute,first_pulse,next_pulse,currency,setup_on\n\
+                      jp,0,6,60,60,JPY,answer\ngb,3,20,6,6,JPY,attempt\n";
 
 const PBX: &str = "127.0.0.3:5080";
 const CARRIER: &str = "127.0.0.2:5070";
@@ -67,6 +67,9 @@ struct World {
     recorded: bool,
     /// What all records come to.
     fold: Fold,
+    /// What the last call that ended has cost, in millionths.
+    cost: u64,
+    tenant: String,
 }
 
 /// The rules with this main file and tenant.
@@ -121,6 +124,8 @@ impl World {
             notes: Vec::new(),
             recorded: false,
             fold: Fold::default(),
+            cost: 0,
+            tenant: tenant.to_owned(),
         }
     }
 
@@ -168,6 +173,9 @@ impl World {
         while let Some((record, rest)) = crate::record::frame::next(records).unwrap() {
             if let Record::Note { what, detail, .. } = record {
                 self.notes.push(format!("{what}: {detail}"));
+            }
+            if let Record::Ended { cost, .. } = record {
+                self.cost = cost;
             }
             self.fold.apply(&record);
             records = rest;

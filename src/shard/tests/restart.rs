@@ -30,7 +30,7 @@ impl World {
             key: 1_000 + u128::from(self.now.mono.as_nanos()),
             bucket_key: 2,
             timers: Timers::default(),
-            rules: compiled(MAIN, TENANT, &self.counters),
+            rules: compiled(MAIN, &self.tenant, &self.counters),
         };
         self.shard = Shard::new(config, self.now);
         for call in &calls {
@@ -164,6 +164,43 @@ fn an_established_call_goes_on_and_ends_on_both_sides() {
     world.send(PBX, &answer(&bye, "200 OK", "", ""));
     world.rest();
     assert_eq!(world.shard.counts(), Counts::default());
+}
+
+#[test]
+fn a_call_costs_no_less_because_of_a_restart() {
+    let tenant = TENANT.replace("plan = \"jp\"", "plan = \"jp\"\ntariff = \"carrier\"");
+    let cost = |restarts: bool| {
+        let mut world = World::of(&tenant);
+        // Its INVITE leaves twice, and each is billed.
+        let first = world.invited("a1");
+        let sent = world.send(
+            CARRIER,
+            &answer(&first, "422 Too Small", "c", "Min-SE: 400\n"),
+        );
+        let second = sent
+            .into_iter()
+            .find(|(_, text)| text.starts_with("INVITE"));
+        let second = second.unwrap().1;
+        world.pass(10);
+        let more = "Contact: <sip:127.0.0.2:5070>\nSession-Expires: 400;refresher=uac\n";
+        let accepted = answer(&second, "200 OK", "c", more);
+        let sent = world.send(CARRIER, &accepted);
+        let talk = Talk {
+            tagged: header(&sent[0].1, "To").to_owned(),
+            invited: second,
+            accepted,
+        };
+        world.send(PBX, &talk.of_pbx("ACK", 1, "a1"));
+        if restarts {
+            world.crash(20);
+        } else {
+            world.pass(20);
+        }
+        world.send(CARRIER, &talk.of_carrier("BYE", 7));
+        world.cost
+    };
+    assert_eq!(cost(true), cost(false));
+    assert!(cost(true) > 6_000_000, "{}", cost(true));
 }
 
 #[test]
