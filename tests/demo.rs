@@ -208,8 +208,15 @@ fn a_terminal_that_is_closed_ends_it_like_any_program() {
         "trap 'kill -HUP $!' HUP; {PROGRAM} demo & wait $!; wait $!; echo $? >{}",
         code.display()
     );
-    let mut command = Command::new("script");
-    command.args(["-qec", &inside, "/dev/null"]);
+    // Whoever runs the tests may ignore it, as nohup does.
+    let mut command = Command::new("env");
+    command.args([
+        "--default-signal=HUP",
+        "script",
+        "-qec",
+        &inside,
+        "/dev/null",
+    ]);
     let mut terminal = folder.start(&mut command);
     let mut stdout = BufReader::new(terminal.stdout.take().unwrap());
     for _ in 0..20 {

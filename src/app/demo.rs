@@ -33,10 +33,6 @@ use screen::Screen;
 /// How often the view is drawn.
 const FRAME: Duration = Duration::from_millis(100);
 
-/// How long the signal of a terminal that was closed may be on its way: the shell
-/// hands it on.
-const GRACE: Duration = Duration::from_secs(2);
-
 /// How often another port is tried for Tollgate, if someone takes the one that
 /// was free a moment ago.
 const TRIES: u32 = 3;
@@ -177,7 +173,7 @@ impl Stage {
                 let early = match signal {
                     None if screen.is_closed() => {
                         // A terminal that was closed says so by a signal, too.
-                        let signal = timeout(GRACE, interrupts.next()).await;
+                        let signal = timeout(FRAME, interrupts.next()).await;
                         Some(signal.map_or(Early::Closed, Early::Signal))
                     }
                     signal => signal,
