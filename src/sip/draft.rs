@@ -177,10 +177,11 @@ fn token_byte(byte: u8) -> u8 {
     }
 }
 
-/// A byte that may stand within a line.
+/// A byte that may stand within a line: a control byte but a tab becomes a space.
 fn line_byte(byte: u8) -> u8 {
     match byte {
-        b'\r' | b'\n' | 0 => b' ',
+        b'\t' => byte,
+        _ if byte.is_ascii_control() => b' ',
         _ => byte,
     }
 }
@@ -188,18 +189,14 @@ fn line_byte(byte: u8) -> u8 {
 /// Makes every control byte but a tab a space.
 pub(super) fn blank_controls(text: &mut [u8]) {
     for byte in text {
-        if byte.is_ascii_control() && *byte != b'\t' {
-            *byte = b' ';
-        }
+        *byte = line_byte(*byte);
     }
 }
 
-/// Appends a value; what could end the line becomes spaces.
+/// Appends a value, each control byte but tabs as a space: none ends the line, or does
+/// anything to a terminal that a log is shown on.
 pub(crate) fn append_clean(out: &mut Vec<u8>, value: &[u8]) {
-    match memchr::memchr3(b'\r', b'\n', 0, value) {
-        None => out.extend_from_slice(value),
-        Some(_) => out.extend(value.iter().map(|&byte| line_byte(byte))),
-    }
+    out.extend(value.iter().map(|&byte| line_byte(byte)));
 }
 
 /// Appends a received value, each fold (with the white space around it) as one

@@ -324,7 +324,8 @@ proptest! {
         prop_assert_eq!(message.fields().count(), 3 * fields.len() + 1);
         prop_assert_eq!(message.body(), &body[..]);
         let trim = |value: &[u8]| {
-            let clean: Vec<_> = value.iter().map(|&b| if matches!(b, b'\r' | b'\n' | 0) { b' ' } else { b }).collect();
+            let mut clean = value.to_vec();
+            blank_controls(&mut clean);
             clean.iter().copied().skip_while(|b| matches!(b, b' ' | b'\t')).collect::<Vec<_>>()
         };
         for (value, (_, put)) in message.all(HeaderId::Warning).zip(&fields) {

@@ -97,6 +97,17 @@ fn what_is_kept_has_no_control_bytes() {
 }
 
 #[test]
+fn what_is_put_has_no_control_bytes_either() {
+    let mut scratch = Vec::new();
+    let mut draft = Draft::response(&mut scratch, 200, b"OK");
+    draft.put(HeaderId::Reason, b"SIP\t;text=\"\x1b[2J\x0b\x0c\x7f\"");
+    assert_eq!(
+        self::text(&draft.seal(None)),
+        "SIP/2.0 200 OK\r\nReason: SIP\t;text=\" [2J   \"\r\nContent-Length: 0\r\n\r\n"
+    );
+}
+
+#[test]
 fn folds_become_spaces() {
     let unfolded = |value: &str| {
         let mut out = Vec::new();
