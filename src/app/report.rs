@@ -20,9 +20,6 @@ use super::rules::{self, Broken};
 use super::{cli, log, print, sources, tenant};
 use page::Page;
 
-/// What one call that was stopped is priced by: seconds.
-const MINUTE: u32 = 60;
-
 /// Prints the page, or what others can look for.
 ///
 /// # Errors
@@ -136,13 +133,13 @@ fn saved(rules: &RuleSet, span: &Span, told: &Incident) -> Result<BTreeMap<Strin
     let mut sums = BTreeMap::new();
     for (number, pair) in told.numbers.top(usize::MAX).0 {
         let number = Number::parse_international(number);
-        let price = number.and_then(|it| rules.price(tenant, &it));
-        let Some(price) = price.filter(|_| pair.stopped > 0) else {
+        let each = number.and_then(|it| rules.minute(tenant, &it));
+        let Some(each) = each.filter(|_| pair.stopped > 0) else {
             continue;
         };
-        let each = price.dearest(MINUTE).millionths();
-        let sum: &mut u64 = sums.entry(price.currency().to_string()).or_default();
-        *sum = sum.saturating_add(each.saturating_mul(pair.stopped));
+        let cost = each.money.millionths().saturating_mul(pair.stopped);
+        let sum: &mut u64 = sums.entry(each.currency.to_string()).or_default();
+        *sum = sum.saturating_add(cost);
     }
     Ok(sums)
 }

@@ -37,9 +37,6 @@ const CALLS: usize = 10_000;
 /// How long before events are told of a checkpoint is made that covers them.
 const AHEAD: Duration = Duration::from_millis(500);
 
-/// What one call of a minute is priced by.
-const MINUTE: u32 = 60;
-
 /// What is kept over restarts: what is counted, what waits, and how far the journal
 /// was read for it.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -222,12 +219,9 @@ impl Watch {
         let number = Number::parse_international(number)?;
         let rules = self.reins.get()?.rules();
         let tenant = rules.tenant_named(tenant)?;
-        let price = rules.price(tenant, &number)?;
+        let each = rules.minute(tenant, &number)?;
         let outbound = direction == Direction::Outbound;
-        outbound.then(|| {
-            let money = price.dearest(MINUTE).millionths();
-            (money, price.currency().to_string())
-        })
+        outbound.then(|| (each.money.millionths(), each.currency.to_string()))
     }
 
     /// A note: patterns of fraud say whose and what in `detail`.

@@ -239,12 +239,11 @@ impl Turn<'_> {
             self.out.journal(&Record::Acked { call });
         }
         if matches!(exchange.stage, Stage::Answered { ack: None, .. }) {
-            let mut packet = self.ack_packet(side.other(), there, Some(arrived));
-            if self.outgrows(side.other(), &packet) {
-                packet = self.ack_packet(side.other(), there, Some(arrived));
-            }
-            self.remember_description(side.other(), arrived.message.body());
-            self.keep_ack(at, side.other(), packet);
+            let other = side.other();
+            let write = |turn: &mut Self| turn.ack_packet(other, there, Some(arrived));
+            let packet = self.fitting(other, write);
+            self.remember_description(other, arrived.message.body());
+            self.keep_ack(at, other, packet);
         }
         self.call.drop_settled();
         if opening && std::mem::take(&mut self.call.bye_after_ack) {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use smallvec::{SmallVec, smallvec};
 
 use crate::base::flow::Flow;
-use crate::base::limits::{CALLS_PER_SHARD, DESCRIPTION_BYTES};
+use crate::base::limits::CALLS_PER_SHARD;
 use crate::base::time::Now;
 use crate::base::token::{Buckets, Token};
 use crate::policy::Hold;
@@ -196,10 +196,8 @@ impl Turn<'_> {
             .respond(self.now, server, (100, None), b"", self.out, |_| {});
 
         let branch = self.tools.mint.token();
-        let mut packet = self.invite_packet(branch, arrived, opening);
-        if self.outgrows(Side::Callee, &packet) {
-            packet = self.invite_packet(branch, arrived, opening);
-        }
+        let write = |turn: &mut Self| turn.invite_packet(branch, arrived, opening);
+        let packet = self.fitting(Side::Callee, write);
         self.journal_setup(opening, &branch.text(), arrived.message);
         let flow = self.call.callee.flow;
         let (now, transmits) = (self.now.mono, &mut self.out.transmits);
@@ -235,6 +233,16 @@ impl Turn<'_> {
             .schedule(self.key, Alarm::Ring, now, opening.ring);
         self.call.limit = Some(ring);
         self.start_lease();
+    }
+
+    /// A request for a leg as `write` makes it: once more if it is too long for a
+    /// datagram and the leg goes on over a stream.
+    pub(super) fn fitting(&mut self, side: Side, write: impl Fn(&mut Self) -> Packet) -> Packet {
+        let packet = write(self);
+        match self.outgrows(side, &packet) {
+            true => write(self),
+            false => packet,
+        }
     }
 
     /// Whether a request is too long for a datagram, and its peer takes such over a
@@ -285,7 +293,7 @@ impl Turn<'_> {
             draft.put(HeaderId::Privacy, privacy);
         }
         let packet = draft.seal(Some(body));
-        if (1..=DESCRIPTION_BYTES).contains(&body.len()) {
+        if refresh::may_be_repeated(body) {
             self.call.callee.description = Some(body.into());
         }
         packet

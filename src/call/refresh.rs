@@ -260,8 +260,7 @@ impl Turn<'_> {
     pub(super) fn description_to_keep(&self, side: Side, body: &[u8]) -> Option<Box<[u8]>> {
         let leg = self.call.leg(side);
         let needed = leg.session.is_some_and(|session| session.ours) && !leg.takes(Method::Update);
-        let fits = (1..=DESCRIPTION_BYTES).contains(&body.len());
-        (needed && fits).then(|| body.into())
+        (needed && may_be_repeated(body)).then(|| body.into())
     }
 
     /// A leg's session is due.
@@ -306,10 +305,8 @@ impl Turn<'_> {
 
     fn send_refresh(&mut self, side: Side, method: Method) {
         let (cseq, branch) = (self.call.leg_mut(side).next_cseq(), self.tools.mint.token());
-        let mut packet = self.refresh_packet(side, method, cseq, branch);
-        if self.outgrows(side, &packet) {
-            packet = self.refresh_packet(side, method, cseq, branch);
-        }
+        let write = |turn: &mut Self| turn.refresh_packet(side, method, cseq, branch);
+        let packet = self.fitting(side, write);
         let leg = self.call.leg(side);
         let flow = topology::next_hop(&self.tools.rules, leg.flow, &leg.far);
         let exchange = Exchange {
@@ -482,4 +479,8 @@ fn holds_keys(body: &[u8]) -> bool {
 /// Says what the least interval is.
 pub(super) fn put_least(draft: &mut Draft<'_>) {
     draft.put_args(HeaderId::MinSe, format_args!("{LEAST}"));
+}
+/// Whether a body is a session description that is kept, to be repeated by a refresh.
+pub(super) fn may_be_repeated(body: &[u8]) -> bool {
+    (1..=DESCRIPTION_BYTES).contains(&body.len())
 }

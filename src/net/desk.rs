@@ -148,11 +148,7 @@ impl Desk {
     /// Notes for the log who was dropped, if it was nobody known.
     fn note_stranger(&mut self, listener: ListenerId, source: IpAddr) {
         if self.rules.peer(listener, source).is_none() {
-            let before = self.strangers.map_or(0, |it| it.datagrams);
-            self.strangers = Some(Strangers {
-                datagrams: before + 1,
-                last: source,
-            });
+            self.strangers = Some(Strangers::and(self.strangers, source));
         }
     }
 
@@ -239,10 +235,7 @@ impl Desk {
         for (mailbox, letters) in self.mailboxes.iter().zip(&mut self.outgoing) {
             if !letters.is_empty() {
                 let count = letters.len();
-                mailbox.post(letters, MAILBOX_LETTERS);
-                if !letters.is_empty() {
-                    post_to_full(&self.rules, mailbox, letters);
-                }
+                let _all = post(&self.rules, mailbox, letters);
                 self.stats
                     .hopped
                     .add_len(count.saturating_sub(letters.len()));
@@ -262,9 +255,18 @@ impl Desk {
     }
 }
 
+/// Posts `letters` as far as there is room. Whether there was for all.
+pub(super) fn post(rules: &RuleSet, mailbox: &Mailbox<Letter>, letters: &mut Vec<Letter>) -> bool {
+    mailbox.post(letters, MAILBOX_LETTERS);
+    if !letters.is_empty() {
+        post_to_full(rules, mailbox, letters);
+    }
+    letters.is_empty()
+}
+
 /// Posts what must go into a full mailbox: calls that are up are not to suffer
 /// from a flood of new ones, and emergency calls from nothing.
-pub(super) fn post_to_full(rules: &RuleSet, mailbox: &Mailbox<Letter>, letters: &mut Vec<Letter>) {
+fn post_to_full(rules: &RuleSet, mailbox: &Mailbox<Letter>, letters: &mut Vec<Letter>) {
     let mut under_way: Vec<_> = letters.extract_if(.., is_under_way).collect();
     mailbox.post(&mut under_way, MAILBOX_LETTERS + MAILBOX_RESERVE);
     let emergency = |letter: &mut Letter| is_emergency(rules, letter);

@@ -270,6 +270,11 @@ mod tests {
         }
     }
 
+    /// A turn that is recorded, with one message and perhaps what it opens.
+    fn take_opening(hold: &mut Hold, now: Mono, openings: &mut Vec<Origin>) {
+        hold.take(now, true, &mut vec![message(Origin::Stateless)], openings);
+    }
+
     #[test]
     fn messages_leave_in_their_order_once_their_records_are_on_the_disk() {
         let (mut hold, now) = (hold(), Mono::ZERO);
@@ -295,18 +300,8 @@ mod tests {
     fn what_repeats_an_opening_that_was_kept_back_never_leaves() {
         let (mut hold, now) = (hold(), Mono::ZERO);
         let mut openings = vec![Origin::Stateless];
-        hold.take(
-            now,
-            true,
-            &mut vec![message(Origin::Stateless)],
-            &mut openings,
-        );
-        hold.take(
-            now,
-            true,
-            &mut vec![message(Origin::Stateless)],
-            &mut openings,
-        );
+        take_opening(&mut hold, now, &mut openings);
+        take_opening(&mut hold, now, &mut openings);
         let released = hold.synced(now, 1, false);
         assert_eq!((released.transmits.len(), released.kept_back.len()), (0, 1));
         assert!(!hold.is_trusted());
@@ -318,12 +313,7 @@ mod tests {
     fn a_disk_that_says_nothing_is_waited_for_no_longer_than_a_second() {
         let (mut hold, now) = (hold(), Mono::ZERO);
         let mut openings = vec![Origin::Stateless];
-        hold.take(
-            now,
-            true,
-            &mut vec![message(Origin::Stateless)],
-            &mut openings,
-        );
+        take_opening(&mut hold, now, &mut openings);
         assert_eq!(hold.deadline(), Some(now + PATIENCE));
         let released = hold.tend(now + PATIENCE).unwrap();
         assert_eq!((released.transmits.len(), released.kept_back.len()), (0, 1));

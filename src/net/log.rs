@@ -40,6 +40,17 @@ pub(super) struct Strangers {
     pub(super) last: IpAddr,
 }
 
+impl Strangers {
+    /// These, and one more.
+    pub(super) fn and(seen: Option<Self>, last: IpAddr) -> Self {
+        let before = seen.map_or(0, |it| it.datagrams);
+        Self {
+            datagrams: before.saturating_add(1),
+            last,
+        }
+    }
+}
+
 /// Lets so many through a second.
 #[derive(Clone, Copy, Debug, Default)]
 struct Gate {

@@ -34,6 +34,8 @@ pub mod prefix;
 mod reader;
 mod reason;
 mod ruleset;
+#[cfg(test)]
+pub(crate) mod samples;
 mod spending;
 mod spots;
 mod standing;

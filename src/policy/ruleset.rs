@@ -11,6 +11,7 @@ use super::counters::Zone;
 use super::diagnostic::{Diagnostic, nearest};
 use super::hours::Hours;
 use super::lane::{Cap, Home, Lane, Part};
+use super::money::Amount;
 use super::number::{Kind, Number};
 use super::numbering::{Country, Numbering};
 use super::pattern::Pattern;
@@ -414,7 +415,17 @@ impl RuleSet {
         self.price_to(lane, &to)
     }
 
-    /// The same, of what was read already.
+    /// What a call of a minute costs a tenant at the most; none without a price.
+    #[must_use]
+    pub fn minute(&self, tenant: TenantId, number: &Number) -> Option<Amount> {
+        let price = self.price(tenant, number)?;
+        Some(Amount {
+            currency: price.currency(),
+            money: price.dearest(60),
+        })
+    }
+
+    /// The price of what was read already.
     pub(super) fn price_to(&self, lane: &Lane, to: &Destination) -> Option<Price<'_>> {
         self.tariff_of(lane)?.price(to, self.home(lane))
     }

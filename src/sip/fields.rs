@@ -71,9 +71,9 @@ impl<'m> Essentials<'m> {
         let cseq = cseq(message)?;
         let max_forwards = match message.first(HeaderId::MaxForwards) {
             None => None,
-            Some(text) => match lex::number_up_to(text, 255).map(u8::try_from) {
-                Some(Ok(hops)) => Some(hops),
-                _ => return Err(fault(message, FaultKind::MaxForwards, text)),
+            Some(text) => match hops(text) {
+                None => return Err(fault(message, FaultKind::MaxForwards, text)),
+                hops => hops,
             },
         };
         Ok(Self {
@@ -87,6 +87,11 @@ impl<'m> Essentials<'m> {
             max_forwards,
         })
     }
+}
+
+/// The value of Max-Forwards (RFC 3261 §20.22).
+pub(super) fn hops(text: &[u8]) -> Option<u8> {
+    u8::try_from(lex::number_up_to(text, 255)?).ok()
 }
 
 /// A fault at the start of `part`, a slice of the message.

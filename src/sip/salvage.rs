@@ -33,8 +33,6 @@ impl<'m> Essentials<'m> {
         let (from, from_tag) = party(message, HeaderId::From).unwrap_or((named(NOBODY), None));
         let called = message.uri().filter(|uri| is_uri(uri)).unwrap_or(NOBODY);
         let (to, to_tag) = party(message, HeaderId::To).unwrap_or((named(called), None));
-        let hops = message.first(HeaderId::MaxForwards);
-        let hops = hops.and_then(|text| lex::number_up_to(text, 255));
         Ok(Self {
             via,
             from,
@@ -43,7 +41,7 @@ impl<'m> Essentials<'m> {
             to_tag,
             call_id: message.call_id(),
             cseq: cseq(message),
-            max_forwards: hops.and_then(|hops| u8::try_from(hops).ok()),
+            max_forwards: message.first(HeaderId::MaxForwards).and_then(fields::hops),
         })
     }
 }

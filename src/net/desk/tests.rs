@@ -1,11 +1,9 @@
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 
-use jiff::tz::TimeZoneDatabase;
-
 use super::*;
 use crate::net::clock;
-use crate::policy::{Counters, Options, Source, Sources, compile};
+use crate::policy::samples::rules;
 use crate::shard::Config;
 use crate::transaction::Timers;
 
@@ -38,25 +36,8 @@ allow = ["jp.fixed"]
 
 const SHARDS: u16 = 3;
 
-fn rules() -> Arc<RuleSet> {
-    let source = |name: &str, text: &str| Source {
-        name: name.into(),
-        text: text.into(),
-    };
-    let plan = include_str!("../../../policies/plans/jp.toml");
-    let sources = Sources {
-        main: source("tollgate.toml", MAIN),
-        tenants: vec![source("tenants/acme.toml", TENANT)],
-        plans: vec![source("plans/jp.toml", plan)],
-        numbering: None,
-        tariffs: Vec::new(),
-    };
-    let zones = TimeZoneDatabase::bundled();
-    Arc::new(compile(&sources, Options::default(), &zones, &Counters::new()).unwrap())
-}
-
 fn desk() -> Desk {
-    let (rules, now) = (rules(), clock::now());
+    let (rules, now) = (Arc::new(rules(MAIN, TENANT)), clock::now());
     let config = Config {
         id: 0,
         shards: SHARDS,

@@ -17,7 +17,7 @@ use crate::shard::shard_of;
 use crate::sip::Message;
 use crate::transaction::{Origin, Transmit};
 
-use super::super::desk::{Letter, post_to_full};
+use super::super::desk::{Letter, post};
 use super::super::log::Strangers;
 use super::super::mailbox::Mailbox;
 use super::super::quarantine::Quarantine;
@@ -27,7 +27,7 @@ use super::super::wire::Unsent;
 use super::line::{Line, Unwritten};
 use super::lines::Lines;
 use super::{Seat, talk};
-use crate::base::limits::{MAILBOX_LETTERS, STREAM_READ_BYTES};
+use crate::base::limits::STREAM_READ_BYTES;
 
 /// What every task of the thread holds.
 pub(super) struct Hub {
@@ -97,11 +97,8 @@ impl Hub {
     ) {
         if self.rules().peer(listener, remote.ip()).is_none() {
             self.stats.strangers.add(1);
-            let before = self.strangers.get().map_or(0, |it| it.datagrams);
-            self.strangers.set(Some(Strangers {
-                datagrams: before.saturating_add(1),
-                last: remote.ip(),
-            }));
+            let seen = Strangers::and(self.strangers.get(), remote.ip());
+            self.strangers.set(Some(seen));
             return;
         }
         let flow = Flow {
@@ -240,13 +237,4 @@ impl Hub {
     fn count(&self) {
         self.stats.streams.set(self.lines.borrow().len());
     }
-}
-
-/// Posts `letters` as far as there is room. Whether there was for all.
-fn post(rules: &RuleSet, mailbox: &Mailbox<Letter>, letters: &mut Vec<Letter>) -> bool {
-    mailbox.post(letters, MAILBOX_LETTERS);
-    if !letters.is_empty() {
-        post_to_full(rules, mailbox, letters);
-    }
-    letters.is_empty()
 }

@@ -4,7 +4,6 @@ use std::collections::VecDeque;
 use std::io::ErrorKind;
 use std::net::SocketAddr;
 
-use jiff::tz::TimeZoneDatabase;
 use socket2::SockRef;
 use tokio::net::TcpStream;
 use tokio::time::pause;
@@ -14,7 +13,7 @@ use crate::base::flow::Flow;
 use crate::base::limits::{
     MAILBOX_LETTERS, STREAM_FIRST_S, STREAM_IDLE_S, STREAM_MESSAGE_S, STREAM_PING_S, STREAM_WRITE_S,
 };
-use crate::policy::{Counters, Options, RuleSet, Source, Sources, compile};
+use crate::policy::samples::rules;
 use crate::sip::Draft;
 use crate::transaction::Origin;
 
@@ -49,23 +48,6 @@ const OPTIONS: &str =
 /// What the peer at the far end of a connection says, by the second.
 type Says<'a> = &'a dyn Fn(u64) -> &'a str;
 
-fn rules() -> RuleSet {
-    let source = |name: &str, text: &str| Source {
-        name: name.into(),
-        text: text.into(),
-    };
-    let plan = include_str!("../../../policies/plans/jp.toml");
-    let sources = Sources {
-        main: source("tollgate.toml", MAIN),
-        tenants: vec![source("tenants/acme.toml", TENANT)],
-        plans: vec![source("plans/jp.toml", plan)],
-        numbering: None,
-        tariffs: Vec::new(),
-    };
-    let zones = TimeZoneDatabase::bundled();
-    compile(&sources, Options::default(), &zones, &Counters::new()).unwrap()
-}
-
 /// A thread's worth of connections, with one shard.
 struct World {
     hub: Rc<Hub>,
@@ -78,7 +60,7 @@ impl World {
     async fn new() -> Self {
         let seat = Seat {
             sockets: Vec::new(),
-            in_force: InForce::new(Arc::new(rules())),
+            in_force: InForce::new(Arc::new(rules(MAIN, TENANT))),
             bucket_key: 1,
             quarantine: Quarantine::default(),
             mailboxes: vec![Mailbox::new()],

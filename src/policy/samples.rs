@@ -1,0 +1,23 @@
+//! Rules for the tests of what stands above them.
+
+use jiff::tz::TimeZoneDatabase;
+
+use super::{Counters, Options, RuleSet, Source, Sources, compile};
+
+/// The rules of this main file and this tenant, with the plan of Japan.
+pub(crate) fn rules(main: &str, tenant: &str) -> RuleSet {
+    let source = |name: &str, text: &str| Source {
+        name: name.into(),
+        text: text.into(),
+    };
+    let plan = include_str!("../../policies/plans/jp.toml");
+    let sources = Sources {
+        main: source("tollgate.toml", main),
+        tenants: vec![source("tenants/acme.toml", tenant)],
+        plans: vec![source("plans/jp.toml", plan)],
+        numbering: None,
+        tariffs: Vec::new(),
+    };
+    let zones = TimeZoneDatabase::bundled();
+    compile(&sources, Options::default(), &zones, &Counters::new()).unwrap()
+}
