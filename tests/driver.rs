@@ -12,12 +12,14 @@
 
 #[path = "driver/peer.rs"]
 mod peer;
+#[path = "driver/text.rs"]
+mod text;
 #[path = "driver/world.rs"]
 mod world;
 
 use std::time::Duration;
 
-use peer::{header, response};
+use text::{header, response};
 use world::{Disk, Listen, World};
 
 /// Long enough for anything that is to come, on a busy machine.

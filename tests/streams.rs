@@ -12,13 +12,15 @@
 
 #[path = "streams/peer.rs"]
 mod peer;
+#[path = "driver/text.rs"]
+mod text;
 #[path = "streams/world.rs"]
 mod world;
 
 use std::net::UdpSocket;
 use std::time::Duration;
 
-use peer::{header, response, within};
+use text::{header, response, within};
 use tollgate::base::limits::STREAMS_PER_SOURCE;
 use world::{Version, World};
 

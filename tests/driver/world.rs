@@ -12,7 +12,8 @@ use tollgate::net::{self, Ended, RunError, Setup, Sockets, clock};
 use tollgate::policy::{Blocks, Counters, Options, RuleSet, Source, Sources, compile};
 
 use super::PATIENCE;
-use super::peer::{Peer, header, response, within};
+use super::peer::Peer;
+use super::text::{header, response, within};
 
 pub(crate) const TENANT: &str = r#"
 name = "acme"
@@ -321,15 +322,14 @@ impl World {
         self.carrier.send(&ok);
         let answer = self.pbx.expect("SIP/2.0 200 ", PATIENCE);
         assert_eq!(header(&answer, "Call-ID"), format!("{id}@pbx"));
-        self.pbx
-            .send(&within(&answer, "ACK", 1, self.pbx.address()));
+        self.pbx.send(&within(&answer, "ACK", 1, &self.pbx.via()));
         self.carrier.expect("ACK ", PATIENCE);
         answer
     }
 
     /// Hangs up, as the caller.
     pub(crate) fn hang_up(&self, answer: &str) {
-        self.pbx.send(&within(answer, "BYE", 2, self.pbx.address()));
+        self.pbx.send(&within(answer, "BYE", 2, &self.pbx.via()));
         self.pbx.expect("SIP/2.0 200 ", PATIENCE);
         let bye = self.carrier.expect("BYE ", PATIENCE);
         self.carrier.send(&response(&bye, "200 OK", &[]));

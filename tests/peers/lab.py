@@ -208,6 +208,13 @@ class Lab:
         self.tollgate.stop()
         return self.settled(**expected)
 
+    def hung_up(self, calls):
+        """The ledger of a Tollgate that has ended has so many ends, each of an answered call that its caller hung up."""
+        ends = [record for record in self.tollgate.ledger() if record["record"] == "ended"]
+        equal(len(ends), calls, "ends in the ledger")
+        equal({(end["by"], end["cause"], end["answered"]) for end in ends}, {("caller", "bye", True)},
+              "how calls ended")
+
     def settled(self, allow=0, refuse=0, emergency=0, **ends):
         """The ledger of a Tollgate that has ended: what was decided, and how
         every call ended, `answered` of them and `by` and `cause` as given."""

@@ -14,7 +14,8 @@ use tollgate::ledger::{Journal, Ledger};
 use tollgate::net::{self, Ended, RunError, Setup, Sockets, clock};
 use tollgate::policy::{Blocks, Counters, Options, RuleSet, Source, Sources, compile};
 
-use super::peer::{Callee, Peer, Way, header, response, within};
+use super::peer::{Callee, Peer, Way};
+use super::text::{header, response, within};
 
 /// Of the Internet Protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
