@@ -239,11 +239,10 @@ impl Turn<'_> {
             self.out.journal(&Record::Acked { call });
         }
         if matches!(exchange.stage, Stage::Answered { ack: None, .. }) {
-            let other = side.other();
-            let write = |turn: &mut Self| turn.ack_packet(other, there, Some(arrived));
-            let packet = self.fitting(other, write);
-            self.remember_description(other, arrived.message.body());
-            self.keep_ack(at, other, packet);
+            let write = |turn: &mut Self| turn.ack_packet(side.other(), there, Some(arrived));
+            let packet = self.fitting(side.other(), write);
+            self.remember_description(side.other(), arrived.message.body());
+            self.keep_ack(at, side.other(), packet);
         }
         self.call.drop_settled();
         if opening && std::mem::take(&mut self.call.bye_after_ack) {
