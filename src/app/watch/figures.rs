@@ -91,7 +91,7 @@ impl Figures {
             let seconds = apart / 1_000_000;
             let sentence = format!(
                 "the clock was set by {seconds} s: no new day or month of a cap or a budget begins \
-                 by it before a restart"
+                 by it before it is confirmed: tollgate clock --confirm"
             );
             say(Kind::Clock, "set", sentence, 1);
         }
