@@ -348,6 +348,9 @@ pub struct Tenant {
 /// text, in the currency's own unit.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Budget {
+    /// The `[[cap]]` that states it; none if it is the tenant's `[budget]`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cap: Option<String>,
     /// `day` or `month`.
     pub period: String,
     /// ISO 4217.

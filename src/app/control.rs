@@ -263,7 +263,7 @@ fn tenants(rules: &RuleSet, now: Now) -> (Vec<Tenant>, usize) {
     let tenants = shown.map(|it| Tenant {
         name: it.tenant.to_string(),
         calls: it.calls,
-        budgets: it.spent.iter().map(budget).collect(),
+        budgets: it.spent.iter().map(|it| budget(rules, it)).collect(),
     });
     (tenants.collect(), left_out)
 }
@@ -276,7 +276,7 @@ pub(super) fn permille(spent: &Spent) -> u64 {
     u64::try_from(share).unwrap_or(u64::MAX)
 }
 
-fn budget(spent: &Spent) -> Budget {
+fn budget(rules: &RuleSet, spent: &Spent) -> Budget {
     let period = match spent.quantity {
         Quantity::MoneyPerMonth => "month",
         _ => "day",
@@ -287,7 +287,9 @@ fn budget(spent: &Spent) -> Budget {
         let digits = text.split_once(' ').map(|(_, digits)| digits.to_owned());
         digits.unwrap_or(text)
     };
+    let text = rules.rule(spent.rule).text;
     Budget {
+        cap: (!spent.own).then(|| text.to_owned()),
         period: period.to_owned(),
         currency: spent.currency.to_string(),
         limit: number(spent.limit),

@@ -192,6 +192,7 @@ fn tenant(tenant: &Tenant) -> String {
 
 fn budget(budget: &Budget) -> String {
     let Budget {
+        cap,
         period,
         currency,
         limit,
@@ -203,10 +204,11 @@ fn budget(budget: &Budget) -> String {
         "day" => "today",
         _ => "this month",
     };
-    format!(
-        "{currency} {spent} spent and {held} held of {limit} {of} ({} %)",
-        used_permille / 10
-    )
+    let percent = used_permille / 10;
+    let by = cap
+        .as_ref()
+        .map_or_else(String::new, |cap| format!(" by {cap}"));
+    format!("{currency} {spent} spent and {held} held of {limit} {of} ({percent} %){by}")
 }
 
 /// A count, for the words beside it.
