@@ -23,6 +23,7 @@ mod rules;
 mod run;
 mod sources;
 mod status;
+mod tls;
 mod verify;
 mod watch;
 

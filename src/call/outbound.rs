@@ -66,7 +66,12 @@ impl Calls {
                 _ => return self.answer(now, server, 400, out, |_| {}),
             },
         };
-        let verdict = match self.closed(arrived.message).filter(|_| !emergency()) {
+        let carrier = rules.tenant(tenant).and_then(|it| it.carriers.first());
+        let carrier = carrier.and_then(|it| rules.carrier(*it));
+        let closed = self
+            .closed(arrived.message)
+            .or_else(|| Self::insecure(arrived, carrier.map(|it| it.transport)));
+        let verdict = match closed.filter(|_| !emergency()) {
             Some(reason) => Verdict::Refuse(Refused::because(reason)),
             None => rules.judge(&facts, now),
         };
@@ -168,7 +173,10 @@ impl Calls {
             id,
             carrier,
             &allowed.permit,
-            self.tools.here.at(carrier.listener),
+            (
+                topology::onward_scheme(arrived, carrier.transport),
+                self.tools.here.at(carrier.listener),
+            ),
         );
         let judged = Through {
             call: reference,
@@ -193,13 +201,7 @@ impl Calls {
             hold: Some(allowed.hold),
             account,
             call_id,
-            flow: Flow {
-                listener: carrier.listener,
-                transport: carrier.transport,
-                remote: carrier.address,
-                local: None,
-                connection: None,
-            },
+            flow: Flow::to(carrier.listener, carrier.transport, carrier.address),
             uri: uris.called.as_bytes(),
             from: uris.from.as_bytes(),
             identity: Some(uris.identity.as_bytes()),
@@ -282,7 +284,11 @@ impl Calls {
         let code = refused.reason.code();
         // Q.850's causes (RFC 3326): 17 is "user busy", 21 "call rejected".
         let (status, cause) = match asker {
-            Asker::Carrier(Some(_)) if refused.reason != Reason::Blocked => (486, 17),
+            Asker::Carrier(Some(_))
+                if !matches!(refused.reason, Reason::Blocked | Reason::NotSecure) =>
+            {
+                (486, 17)
+            }
             Asker::Carrier(_) | Asker::Tenant(_) => (603, 21),
         };
         self.answer(now, server, status, out, |draft| {
@@ -367,7 +373,7 @@ impl Uris {
         tenant: TenantId,
         carrier: &Carrier,
         permit: &Permit,
-        here: &str,
+        (scheme, here): (&str, &str),
     ) -> Self {
         let mut user = String::with_capacity(32);
         if let Some(plan) = rules.plan(tenant) {
@@ -378,7 +384,7 @@ impl Uris {
         let address = carrier.address;
         let called = match user.as_bytes().first() {
             Some(b'u') => user,
-            _ => format!("sip:{user}@{address}{}", carrier.user_param(&user)),
+            _ => format!("{scheme}{user}@{address}{}", carrier.user_param(&user)),
         };
         let mut identity = String::with_capacity(48);
         let _ = write!(identity, "sip:{}@{here}", permit.caller.number.as_str());
