@@ -66,13 +66,8 @@ impl Calls {
                 _ => return self.answer(now, server, 400, out, |_| {}),
             },
         };
-        let carrier = rules.tenant(tenant).and_then(|it| it.carriers.first());
-        let carrier = carrier.and_then(|it| rules.carrier(*it));
-        let closed = self
-            .closed(arrived.message)
-            .or_else(|| Self::insecure(arrived, carrier.map(|it| it.transport)));
-        let verdict = match closed.filter(|_| !emergency()) {
-            Some(reason) => Verdict::Refuse(Refused::because(reason)),
+        let verdict = match self.unfit(&facts, arrived).filter(|_| !emergency()) {
+            Some(refused) => Verdict::Refuse(refused),
             None => rules.judge(&facts, now),
         };
         self.tell(now, tenant, &verdict, arrived, out);
@@ -93,6 +88,25 @@ impl Calls {
             arrived,
             out,
         );
+    }
+
+    /// Why this call is not let in, whatever caps say; what no rule allows is refused as
+    /// that.
+    fn unfit(&self, facts: &Facts<'_>, arrived: &Arrived<'_>) -> Option<Refused> {
+        if let Some(reason) = self.closed(arrived.message) {
+            return Some(Refused::because(reason));
+        }
+        let rules = &self.tools.rules;
+        let carrier = rules.tenant(facts.tenant)?.carriers.first();
+        let carrier = carrier.and_then(|it| rules.carrier(*it));
+        let reason = Self::insecure(arrived, carrier.map(|it| it.transport))?;
+        match rules.decide(facts) {
+            Ruling::Allow(permit) | Ruling::Observe(_, permit) => Some(Refused {
+                number: Some(permit.number),
+                ..Refused::because(reason)
+            }),
+            Ruling::Emergency(_) | Ruling::Refuse(..) => None,
+        }
     }
 
     /// Whether a request from this peer is an emergency call.
