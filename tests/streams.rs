@@ -11,6 +11,7 @@
 )]
 
 #[path = "streams/certificates.rs"]
+#[allow(dead_code, reason = "other tests issue more")]
 mod certificates;
 #[path = "streams/peer.rs"]
 mod peer;
