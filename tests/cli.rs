@@ -13,6 +13,9 @@
 mod alerts;
 #[path = "cli/bad_input.rs"]
 mod bad_input;
+#[path = "streams/certificates.rs"]
+#[allow(dead_code, reason = "nobody is connected to here")]
+mod certificates;
 #[path = "cli/check.rs"]
 mod check;
 #[path = "cli/control.rs"]
@@ -31,3 +34,5 @@ mod restart;
 mod run;
 #[path = "cli/stderr.rs"]
 mod stderr;
+#[path = "cli/tls.rs"]
+mod tls;

@@ -1,4 +1,4 @@
-//! Calls over TCP, with real sockets: what is a stream's own, and what a peer can do
+//! Calls over TCP and TLS, with real sockets: what is a stream's own, and what a peer can do
 //! to one.
 
 #![cfg(all(feature = "net", feature = "ledger"))]
@@ -10,6 +10,9 @@
     reason = "a test that cannot go on fails"
 )]
 
+#[path = "streams/certificates.rs"]
+#[allow(dead_code, reason = "other tests issue more")]
+mod certificates;
 #[path = "streams/peer.rs"]
 mod peer;
 #[path = "driver/text.rs"]
@@ -18,11 +21,13 @@ mod text;
 mod world;
 
 use std::net::UdpSocket;
+use std::rc::Rc;
 use std::time::Duration;
 
+use certificates::{Authority, Until};
 use text::{header, response, within};
 use tollgate::base::limits::STREAMS_PER_SOURCE;
-use world::{Version, World};
+use world::{Over, Version, World};
 
 /// Long enough for anything that is to come, on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -32,8 +37,13 @@ const SILENCE: Duration = Duration::from_millis(300);
 
 #[test]
 fn calls_over_both_versions_and_either_kind_of_peer() {
-    for version in [Version::V4, Version::V6] {
-        let mut world = World::start(version);
+    for (version, over) in [
+        (Version::V4, Over::Tcp),
+        (Version::V6, Over::Tcp),
+        (Version::V4, Over::Tls),
+        (Version::V6, Over::Tls),
+    ] {
+        let mut world = World::start(version, over);
         for number in 0..3 {
             world.whole_call(&format!("stream{number}"));
         }
@@ -50,90 +60,99 @@ fn calls_over_both_versions_and_either_kind_of_peer() {
 
 #[test]
 fn a_message_may_come_in_any_pieces() {
-    let world = World::start(Version::V4);
-    let mut pbx = world.connect_pbx();
-    let options = world.options("torn");
-    for byte in options.as_bytes() {
-        pbx.send_bytes(&[*byte]);
+    for over in Over::BOTH {
+        let world = World::start(Version::V4, over);
+        let mut pbx = world.connect_pbx();
+        let options = world.options("torn");
+        for byte in options.as_bytes() {
+            pbx.send_bytes(&[*byte]);
+        }
+        pbx.expect("SIP/2.0 200 ");
+        // Several at once, with what may stand between them (RFC 3261 §7.5).
+        let two = format!(
+            "\r\n{}\r\n\r\n{}",
+            world.options("one"),
+            world.options("two")
+        );
+        pbx.send(&two);
+        // Each shard answers when it comes to it.
+        let answers = pbx.expect("SIP/2.0 200 ") + &pbx.expect("SIP/2.0 200 ");
+        assert!(answers.contains("one@pbx") && answers.contains("two@pbx"));
+        world.stop();
     }
-    pbx.expect("SIP/2.0 200 ");
-    // Several at once, with what may stand between them (RFC 3261 §7.5).
-    let two = format!(
-        "\r\n{}\r\n\r\n{}",
-        world.options("one"),
-        world.options("two")
-    );
-    pbx.send(&two);
-    assert!(pbx.expect("SIP/2.0 200 ").contains("one@pbx"));
-    assert!(pbx.expect("SIP/2.0 200 ").contains("two@pbx"));
-    world.stop();
 }
 
 #[test]
 fn keep_alives_are_answered() {
-    let world = World::start(Version::V4);
-    let mut pbx = world.connect_pbx();
-    pbx.send("\r\n\r\n");
-    assert_eq!(pbx.raw(2), b"\r\n");
-    pbx.send(&world.options("after"));
-    pbx.expect("SIP/2.0 200 ");
-    world.stop();
+    for over in Over::BOTH {
+        let world = World::start(Version::V4, over);
+        let mut pbx = world.connect_pbx();
+        pbx.send("\r\n\r\n");
+        assert_eq!(pbx.raw(2), b"\r\n");
+        pbx.send(&world.options("after"));
+        pbx.expect("SIP/2.0 200 ");
+        world.stop();
+    }
 }
 
 #[test]
 fn a_strangers_connection_is_closed_without_a_word() {
-    let world = World::start(Version::V4);
-    let mut stranger = world.connect_from("127.0.0.29");
-    stranger.try_send(&world.options("stranger"));
-    assert_eq!(stranger.until_closed(), b"");
-    world.stop();
+    for over in Over::BOTH {
+        let world = World::start(Version::V4, over);
+        let mut stranger = world.connect_from("127.0.0.29");
+        stranger.try_send(&world.options("stranger"));
+        assert_eq!(stranger.until_closed(), b"");
+        world.stop();
+    }
 }
 
 #[test]
 fn what_has_no_certain_end_closes_the_connection_and_is_never_seen() {
-    let mut world = World::start(Version::V4);
-    let inner = world.invite("+442071838750", "inner");
-    for (number, fields) in [
-        "Content-Length: 0\r\nContent-Length: 9\r\n",
-        "Content-Length: 4294967296\r\n",
-        "Content-Length: 4294967295\r\n",
-        "Content-Length: -1\r\n",
-        "Content-Length: 0x0\r\n",
-        "Content-Length: 0, 0\r\n",
-        "l: 0\r\nContent-Length: 700\r\n",
-        "X-No-Length: 1\r\n",
-        "X-Bare: a\nContent-Length: 0\r\n",
-    ]
-    .into_iter()
-    .enumerate()
-    {
+    for over in Over::BOTH {
+        let mut world = World::start(Version::V4, over);
+        let inner = world.invite("+442071838750", "inner");
+        for (number, fields) in [
+            "Content-Length: 0\r\nContent-Length: 9\r\n",
+            "Content-Length: 4294967296\r\n",
+            "Content-Length: 4294967295\r\n",
+            "Content-Length: -1\r\n",
+            "Content-Length: 0x0\r\n",
+            "Content-Length: 0, 0\r\n",
+            "l: 0\r\nContent-Length: 700\r\n",
+            "X-No-Length: 1\r\n",
+            "X-Bare: a\nContent-Length: 0\r\n",
+        ]
+        .into_iter()
+        .enumerate()
+        {
+            let mut pbx = world.connect_pbx();
+            let options = world.options(&format!("outer{number}"));
+            let outer = options.replace("Content-Length: 0\r\n", fields);
+            pbx.try_send(&format!("{outer}{inner}"));
+            let heard = pbx.until_closed();
+            let heard = String::from_utf8_lossy(&heard);
+            assert!(!heard.contains("inner"), "{fields}: {heard}");
+        }
+        assert_eq!(
+            world.carrier.poll(SILENCE),
+            None,
+            "the inner INVITE was seen"
+        );
+        // A body that says how long it is hides what is in it.
         let mut pbx = world.connect_pbx();
-        let options = world.options(&format!("outer{number}"));
-        let outer = options.replace("Content-Length: 0\r\n", fields);
-        pbx.try_send(&format!("{outer}{inner}"));
-        let heard = pbx.until_closed();
-        let heard = String::from_utf8_lossy(&heard);
-        assert!(!heard.contains("inner"), "{fields}: {heard}");
+        let length = format!("Content-Length: {}\r\n", inner.len());
+        let outer = world
+            .options("honest")
+            .replace("Content-Length: 0\r\n", &length);
+        pbx.send(&format!("{outer}{inner}"));
+        pbx.expect("SIP/2.0 200 ");
+        assert_eq!(
+            world.carrier.poll(SILENCE),
+            None,
+            "the inner INVITE was seen"
+        );
+        world.stop();
     }
-    assert_eq!(
-        world.carrier.poll(SILENCE),
-        None,
-        "the inner INVITE was seen"
-    );
-    // A body that says how long it is hides what is in it.
-    let mut pbx = world.connect_pbx();
-    let length = format!("Content-Length: {}\r\n", inner.len());
-    let outer = world
-        .options("honest")
-        .replace("Content-Length: 0\r\n", &length);
-    pbx.send(&format!("{outer}{inner}"));
-    pbx.expect("SIP/2.0 200 ");
-    assert_eq!(
-        world.carrier.poll(SILENCE),
-        None,
-        "the inner INVITE was seen"
-    );
-    world.stop();
 }
 
 #[test]
@@ -170,7 +189,7 @@ fn what_is_too_long_for_a_datagram_goes_over_tcp_where_the_carrier_takes_it() {
 
 #[test]
 fn one_source_has_no_more_than_its_share_of_connections() {
-    let world = World::start(Version::V4);
+    let world = World::start(Version::V4, Over::Tcp);
     let mut first = world.connect_pbx();
     let others: Vec<_> = (2..STREAMS_PER_SOURCE)
         .map(|_| world.connect_pbx())
@@ -187,72 +206,191 @@ fn one_source_has_no_more_than_its_share_of_connections() {
 
 #[test]
 fn an_answer_comes_over_a_new_connection_when_the_first_is_gone() {
-    let mut world = World::start(Version::V4);
-    let mut listening = world.listen_as_pbx();
-    world.pbx.send(&world.invite("+442071838750", "gone"));
-    let invite = world.carrier.expect("INVITE ");
-    world.pbx.expect("SIP/2.0 100 ");
-    world.pbx.close();
-    world.carrier.send(&response(&invite, "486 Busy Here", &[]));
-    world.carrier.expect("ACK ");
-    let busy = listening.expect("SIP/2.0 486 ");
-    assert_eq!(header(&busy, "Call-ID"), "gone@pbx");
-    listening.send(&world.ack_refusal(&busy, "+442071838750", "gone"));
-    world.stop();
+    for over in Over::BOTH {
+        let mut world = World::start(Version::V4, over);
+        let mut listening = world.listen_as_pbx();
+        world.pbx.send(&world.invite("+442071838750", "gone"));
+        let invite = world.carrier.expect("INVITE ");
+        world.pbx.expect("SIP/2.0 100 ");
+        world.pbx.close();
+        world.carrier.send(&response(&invite, "486 Busy Here", &[]));
+        world.carrier.expect("ACK ");
+        let busy = listening.expect("SIP/2.0 486 ");
+        assert_eq!(header(&busy, "Call-ID"), "gone@pbx");
+        listening.send(&world.ack_refusal(&busy, "+442071838750", "gone"));
+        world.stop();
+    }
 }
 
 #[test]
 fn a_carrier_that_hangs_up_its_connection_has_refused() {
-    let mut world = World::start(Version::V4);
-    world.pbx.send(&world.invite("+442071838750", "cut"));
-    world.carrier.expect("INVITE ");
-    world.carrier.close();
-    let refused = world.pbx.expect("SIP/2.0 503 ");
-    world
-        .pbx
-        .send(&world.ack_refusal(&refused, "+442071838750", "cut"));
-    // While it rings, the INVITE is taken back over a new connection.
-    world.pbx.send(&world.invite("+442071838750", "rings"));
-    let invite = world.carrier.expect("INVITE ");
-    world.carrier.send(&response(&invite, "180 Ringing", &[]));
-    world.pbx.expect("SIP/2.0 180 ");
-    world.carrier.close();
-    let refused = world.pbx.expect("SIP/2.0 503 ");
-    world
-        .pbx
-        .send(&world.ack_refusal(&refused, "+442071838750", "rings"));
-    let cancel = world.carrier.expect("CANCEL ");
-    world.carrier.send(&response(&cancel, "200 OK", &[]));
-    world
-        .carrier
-        .send(&response(&invite, "487 Request Terminated", &[]));
-    world.carrier.expect("ACK ");
-    world.stop();
+    for over in Over::BOTH {
+        let mut world = World::start(Version::V4, over);
+        world.pbx.send(&world.invite("+442071838750", "cut"));
+        world.carrier.expect("INVITE ");
+        world.carrier.close();
+        let refused = world.pbx.expect("SIP/2.0 503 ");
+        world
+            .pbx
+            .send(&world.ack_refusal(&refused, "+442071838750", "cut"));
+        // While it rings, the INVITE is taken back over a new connection.
+        world.pbx.send(&world.invite("+442071838750", "rings"));
+        let invite = world.carrier.expect("INVITE ");
+        world.carrier.send(&response(&invite, "180 Ringing", &[]));
+        world.pbx.expect("SIP/2.0 180 ");
+        world.carrier.close();
+        let refused = world.pbx.expect("SIP/2.0 503 ");
+        world
+            .pbx
+            .send(&world.ack_refusal(&refused, "+442071838750", "rings"));
+        let cancel = world.carrier.expect("CANCEL ");
+        world.carrier.send(&response(&cancel, "200 OK", &[]));
+        world
+            .carrier
+            .send(&response(&invite, "487 Request Terminated", &[]));
+        world.carrier.expect("ACK ");
+        world.stop();
+    }
 }
 
 #[test]
 fn a_call_outlives_its_connections() {
-    let mut world = World::start(Version::V4);
-    let answer = world.answered_call("+442071838750", "long");
-    world.carrier.close();
-    world.pbx.close();
-    world.pbx = world.connect_pbx();
-    let bye = within(&answer, "BYE", 2, &world.pbx.via());
-    world.pbx.send(&bye);
-    world.pbx.expect("SIP/2.0 200 ");
-    let bye = world.carrier.expect("BYE ");
-    world.carrier.send(&response(&bye, "200 OK", &[]));
-    world.stop();
+    for over in Over::BOTH {
+        let mut world = World::start(Version::V4, over);
+        let answer = world.answered_call("+442071838750", "long");
+        world.carrier.close();
+        world.pbx.close();
+        world.pbx = world.connect_pbx();
+        let bye = within(&answer, "BYE", 2, &world.pbx.via());
+        world.pbx.send(&bye);
+        world.pbx.expect("SIP/2.0 200 ");
+        let bye = world.carrier.expect("BYE ");
+        world.carrier.send(&response(&bye, "200 OK", &[]));
+        world.stop();
+    }
 }
 
 #[test]
 fn nobody_at_the_carriers_address_is_a_refusal() {
-    let mut world = World::start(Version::V4);
-    world.carrier.stop_listening();
-    world.pbx.send(&world.invite("+442071838750", "nobody"));
+    for over in Over::BOTH {
+        let mut world = World::start(Version::V4, over);
+        world.carrier.stop_listening();
+        world.pbx.send(&world.invite("+442071838750", "nobody"));
+        let refused = world.pbx.expect("SIP/2.0 503 ");
+        world
+            .pbx
+            .send(&world.ack_refusal(&refused, "+442071838750", "nobody"));
+        world.stop();
+    }
+}
+
+/// A call that the carrier's certificate does not let out.
+fn refused_for_the_carriers_papers(world: &mut World, id: &str) {
+    world.pbx.send(&world.invite("+442071838750", id));
     let refused = world.pbx.expect("SIP/2.0 503 ");
     world
         .pbx
-        .send(&world.ack_refusal(&refused, "+442071838750", "nobody"));
+        .send(&world.ack_refusal(&refused, "+442071838750", id));
+    assert_eq!(world.carrier.poll(SILENCE), None, "it got something");
+}
+
+#[test]
+fn a_carrier_without_its_certificate_gets_no_call() {
+    let mut world = World::start(Version::V4, Over::Tls);
+    let (own, other) = (Rc::clone(&world.authority), Rc::new(Authority::new()));
+    let name = "sip.carrier.invalid";
+    for (id, authority, papers) in [
+        (
+            "name",
+            &own,
+            own.issue(&["sip.other.invalid"], Until::Later),
+        ),
+        ("wild", &own, own.issue(&["*.invalid"], Until::Later)),
+        ("over", &own, own.issue(&[name], Until::Long)),
+        ("authority", &other, other.issue(&[name], Until::Later)),
+    ] {
+        let authority = Rc::clone(authority);
+        world.carrier.over_tls(move || authority.server(&papers));
+        refused_for_the_carriers_papers(&mut world, id);
+        world.carrier.close();
+    }
+    world.carrier.without_tls();
+    refused_for_the_carriers_papers(&mut world, "plain");
+    world.carrier.close();
+    let papers = own.issue(&[name], Until::Later);
+    world.carrier.over_tls(move || own.server(&papers));
+    world.whole_call("good");
     world.stop();
+}
+
+#[test]
+fn what_is_no_tls_is_closed_without_a_word() {
+    let mut world = World::start(Version::V4, Over::Tls);
+    let options = world.options("plain");
+    for said in [
+        options.as_str(),
+        "\r\n\r\n",
+        "\u{0}",
+        "\u{80}.\u{1}\u{3}\u{1}",
+    ] {
+        let mut plain = world.connect_plain("127.0.0.23");
+        plain.try_send(said);
+        assert_eq!(plain.until_closed(), b"", "{said:?}");
+    }
+    world.whole_call("after");
+    world.stop();
+}
+
+#[test]
+fn a_sips_uri_goes_on_as_such_over_tls_and_over_nothing_else() {
+    let secure = |invite: &str| {
+        let invite = invite.replace("INVITE sip:", "INVITE sips:");
+        invite.replace("Contact: <sip:", "Contact: <sips:")
+    };
+    let mut world = World::start(Version::V4, Over::Tls);
+    world
+        .pbx
+        .send(&secure(&world.invite("+442071838750", "secure")));
+    let invite = world.carrier.expect("INVITE ");
+    assert!(invite.starts_with("INVITE sips:+442071838750@"), "{invite}");
+    assert!(header(&invite, "Contact").starts_with("<sips:"), "{invite}");
+    let contact = format!("Contact: <sips:{}>", world.carrier.address());
+    world
+        .carrier
+        .send(&response(&invite, "200 OK", &[&contact]));
+    let answer = world.pbx.expect("SIP/2.0 200 ");
+    assert!(header(&answer, "Contact").starts_with("<sips:"), "{answer}");
+    world.pbx.send(&within(&answer, "ACK", 1, &world.pbx.via()));
+    assert!(world.carrier.expect("ACK ").starts_with("ACK sips:"));
+    world.pbx.send(&within(&answer, "BYE", 2, &world.pbx.via()));
+    world.pbx.expect("SIP/2.0 200 ");
+    let bye = world.carrier.expect("BYE ");
+    world.carrier.send(&response(&bye, "200 OK", &[]));
+    // From datagrams it does not come.
+    world.pbx_over_udp();
+    refused_as_insecure(&mut world, &secure);
+    world.stop();
+    // And over TCP it goes nowhere, but for help.
+    let mut world = World::start(Version::V4, Over::Tcp);
+    refused_as_insecure(&mut world, &secure);
+    world.pbx.send(&secure(&world.invite("119", "help")));
+    let invite = world.carrier.expect("INVITE sip:119@");
+    world.carrier.send(&response(&invite, "486 Busy Here", &[]));
+    world.carrier.expect("ACK ");
+    let refused = world.pbx.expect("SIP/2.0 503 ");
+    world.pbx.send(&world.ack_refusal(&refused, "119", "help"));
+    world.stop();
+}
+
+fn refused_as_insecure(world: &mut World, secure: &impl Fn(&str) -> String) {
+    let number = "+442071838750";
+    world.pbx.send(&secure(&world.invite(number, "insecure")));
+    let refused = world.pbx.expect("SIP/2.0 603 ");
+    assert!(
+        header(&refused, "Reason").contains("sips-without-tls"),
+        "{refused}"
+    );
+    let ack = world.ack_refusal(&refused, number, "insecure");
+    world.pbx.send(&ack.replace("ACK sip:", "ACK sips:"));
+    assert_eq!(world.carrier.poll(SILENCE), None, "it went on");
 }

@@ -12,20 +12,13 @@ use crate::ledger::{Ledger, Sink};
 use crate::net::{Reins, clock};
 use crate::policy::{self, Alerting, Counters, SecretIn, Syslog};
 
-use super::cli;
 use super::rules::{self, Broken, Files};
-use super::sources::beside;
+use super::sources::{beside, read_whole};
 use super::watch::{Kept, Watch};
+use super::{cli, tls};
 
 /// How long the end waits for what is still to be sent.
 const PATIENCE: Duration = Duration::from_secs(3);
-
-/// Where systems keep the certificates that they trust.
-const SYSTEM_CA: [&str; 3] = [
-    "/etc/ssl/certs/ca-certificates.crt",
-    "/etc/pki/tls/certs/ca-bundle.crt",
-    "/etc/ssl/cert.pem",
-];
 
 /// Alerts while the program runs.
 pub(super) struct Alerts {
@@ -186,11 +179,8 @@ fn web_server(webhook: &policy::Webhook, config: &Path) -> Result<Webhook, Strin
     let secret = webhook.secret.as_ref();
     let secret = secret.map(|it| secret_in(it, config)).transpose()?;
     let ca = match &webhook.ca {
-        Some(path) => read(&beside(config, path), CA_BYTES)?,
-        None => SYSTEM_CA
-            .iter()
-            .find_map(|path| read(Path::new(path), CA_BYTES).ok())
-            .unwrap_or_default(),
+        Some(path) => read_whole(&beside(config, path), CA_BYTES)?,
+        None => tls::of_the_system().unwrap_or_default(),
     };
     Webhook::new(&webhook.url, secret.as_deref(), &ca, seconds).map_err(|fault| {
         format!("{fault}: name a file of certificates with `ca` in [[alerts.webhook]]")
@@ -200,7 +190,7 @@ fn web_server(webhook: &policy::Webhook, config: &Path) -> Result<Webhook, Strin
 /// The secret itself, without the line's end that editors leave.
 fn secret_in(place: &SecretIn, config: &Path) -> Result<Vec<u8>, String> {
     let mut secret = match place {
-        SecretIn::File(path) => read(&beside(config, path), SECRET_BYTES)?,
+        SecretIn::File(path) => read_whole(&beside(config, path), SECRET_BYTES)?,
         SecretIn::Env(name) => match std::env::var(name) {
             Ok(secret) => secret.into_bytes(),
             Err(_) => return Err(format!("the environment has no text {name}")),
@@ -213,16 +203,6 @@ fn secret_in(place: &SecretIn, config: &Path) -> Result<Vec<u8>, String> {
         true => Err("its secret is empty".to_owned()),
         false => Ok(secret),
     }
-}
-
-fn read(path: &Path, most: usize) -> Result<Vec<u8>, String> {
-    let fault = |what: &dyn std::fmt::Display| format!("{}: {what}", path.display());
-    let long = |length: u64| length > u64::try_from(most).unwrap_or(u64::MAX);
-    let there = path.metadata().map_err(|error| fault(&error))?;
-    if !there.is_file() || long(there.len()) {
-        return Err(fault(&format!("it is no file of up to {most} bytes")));
-    }
-    std::fs::read(path).map_err(|error| fault(&error))
 }
 
 /// Seconds since the epoch.

@@ -8,7 +8,7 @@ use crate::policy::{Counters, RuleSet};
 use super::cli::Configuration;
 use super::render::count;
 use super::rules::{self, Broken};
-use super::{alerts, log};
+use super::{alerts, log, tls};
 
 /// `tollgate check`: shows every fault, or sums the configuration up.
 ///
@@ -18,11 +18,13 @@ pub(super) fn run(wanted: &Configuration) -> Result<(), String> {
     let rules = rules::load(wanted, &Counters::new()).map_err(Broken::show)?;
     let hints = rules.set.lint(&rules.sources, clock::now().wall);
     rules.show_warnings(&hints);
+    let expiring = tls::check(&rules, &wanted.config).map_err(Broken::show)?;
+    rules.show(&expiring);
     let faults = alerts::faults(&rules.set.run().alerts, &wanted.config);
     for fault in &faults {
         log::say(&format!("{}: warning: {fault}", wanted.config.display()));
     }
-    let warnings = rules.warnings() + hints.len() + faults.len();
+    let warnings = rules.warnings() + hints.len() + expiring.len() + faults.len();
     let config = wanted.config.display().to_string();
     super::print(&summary(&rules.set, warnings, &config))
 }

@@ -24,6 +24,7 @@ mod rules;
 mod run;
 mod sources;
 mod status;
+mod tls;
 mod verify;
 mod watch;
 

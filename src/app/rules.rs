@@ -6,6 +6,8 @@ use std::sync::{Mutex, PoisonError};
 
 use jiff::tz::TimeZoneDatabase;
 
+use crate::base::time::Wall;
+use crate::net::Expiry;
 use crate::policy::{Counters, Diagnostic, RuleSet, Severity};
 use crate::policy::{Options, Sources, compile};
 
@@ -70,6 +72,8 @@ pub(super) struct Files {
     broken: AtomicBool,
     /// The tenants in force.
     tenants: Mutex<Vec<String>>,
+    /// Until when the certificates in force are good.
+    expiries: Mutex<Vec<Expiry>>,
 }
 
 impl Files {
@@ -81,6 +85,26 @@ impl Files {
     /// Whether they were broken when they were read last.
     pub(super) fn are_broken(&self) -> bool {
         self.broken.load(Ordering::Relaxed)
+    }
+
+    /// Notes until when the certificates in force are good.
+    pub(super) fn show(&self, expiries: &[Expiry]) {
+        let mut known = self.expiries.lock().unwrap_or_else(PoisonError::into_inner);
+        *known = expiries.to_vec();
+    }
+
+    /// Until when the certificates in force are good.
+    pub(super) fn expiries(&self) -> Vec<Expiry> {
+        let known = self.expiries.lock().unwrap_or_else(PoisonError::into_inner);
+        known.clone()
+    }
+
+    /// Whether the certificates of this file that are in force have expired.
+    pub(super) fn has_expired(&self, path: &str, now: Wall) -> bool {
+        let known = self.expiries.lock().unwrap_or_else(PoisonError::into_inner);
+        known
+            .iter()
+            .any(|it| it.file.path == path && it.until <= now)
     }
 
     /// Lets `rules` replace those in force. What that ends is logged.
@@ -118,6 +142,11 @@ impl Rules {
         show(&self.passed_over, &self.sources);
         show(self.set.warnings(), &self.sources);
         show(hints, &self.sources);
+    }
+
+    /// Shows these on standard error.
+    pub(super) fn show(&self, faults: &[Diagnostic]) {
+        show(faults, &self.sources);
     }
 
     /// How many warnings there are beside hints.

@@ -21,7 +21,7 @@ use super::alerts::Alerts;
 use super::blocks::Blocks;
 use super::control::{self, Running};
 use super::rules::{self, Broken, Files, Rules};
-use super::{cli, heir, last_good, log, sources};
+use super::{cli, heir, last_good, log, sources, tls};
 
 /// `tollgate run`.
 ///
@@ -38,7 +38,7 @@ pub(super) fn run(wanted: cli::Run) -> Result<(), String> {
     let counters = Arc::new(Counters::new());
     let files = Arc::<Files>::default();
     let recovered = recover(&ledger, &counters).map_err(|fault| fault.to_string())?;
-    let rules = first_rules(&configuration, &counters, &ledger, &files)?;
+    let net::Loaded { rules, tls } = first_rules(&configuration, &counters, &ledger, &files)?;
     let run = rules.run().clone();
     let shards = run.shards.unwrap_or_else(net::default_shards);
     let ledger = ledger
@@ -78,6 +78,7 @@ pub(super) fn run(wanted: cli::Run) -> Result<(), String> {
     let reload = reloading(configuration, ledger.clone(), Arc::clone(&counters), files);
     let ended = net::run(net::Setup {
         rules: Arc::new(rules),
+        tls: Arc::new(tls),
         sockets,
         blocks: blocks.in_force(),
         counters: Arc::clone(&counters),
@@ -123,13 +124,20 @@ fn reloading(
     ledger: Ledger,
     counters: Arc<Counters>,
     files: Arc<Files>,
-) -> impl Fn() -> Result<RuleSet, String> + Send {
+) -> impl Fn() -> Result<net::Loaded, String> + Send {
     move || {
-        let rules = rules::load(&configuration, &counters)
+        let loaded = rules::load(&configuration, &counters).and_then(|rules| {
+            let tls = tls::again(&rules, &configuration.config, &files)?;
+            Ok((rules, tls))
+        });
+        let loaded = loaded
             .map_err(Broken::log_and_tell)
-            .and_then(|rules| files.replace(&rules.set).map(|()| rules));
-        files.note(rules.is_err());
-        rules.map(|rules| in_force(rules, &ledger))
+            .and_then(|(rules, tls)| files.replace(&rules.set).map(|()| (rules, tls)));
+        files.note(loaded.is_err());
+        let (rules, tls) = loaded?;
+        files.show(tls.expiries());
+        let rules = in_force(rules, &ledger);
+        Ok(net::Loaded { rules, tls })
     }
 }
 
@@ -164,11 +172,13 @@ fn first_rules(
     counters: &Counters,
     ledger: &Ledger,
     files: &Files,
-) -> Result<RuleSet, String> {
+) -> Result<net::Loaded, String> {
     let broken = match rules::load(configuration, counters) {
         Ok(rules) => {
             files.replace(&rules.set)?;
-            return Ok(in_force(rules, ledger));
+            let tls = tls::at_start(&rules, &configuration.config, files);
+            let rules = in_force(rules, ledger);
+            return Ok(net::Loaded { rules, tls });
         }
         Err(broken) => broken,
     };
@@ -178,6 +188,7 @@ fn first_rules(
         return Err(broken.show());
     };
     files.replace(&last_good.set)?;
+    let tls = tls::at_start(&last_good, &configuration.config, files);
     files.note(true);
     let fault = broken.log();
     tracing::error!(
@@ -185,7 +196,8 @@ fn first_rules(
          files (tollgate check -c {} shows what is wrong), then send SIGHUP",
         configuration.config.display()
     );
-    Ok(last_good.set)
+    let rules = last_good.set;
+    Ok(net::Loaded { rules, tls })
 }
 
 /// Rules that are about to come into force: their warnings are logged, and they

@@ -109,6 +109,20 @@ pub(super) fn beside(config: &Path, path: &str) -> PathBuf {
     }
 }
 
+/// A whole file of up to `most` bytes.
+///
+/// # Errors
+/// One line: it cannot be read, or is something else.
+pub(super) fn read_whole(path: &Path, most: usize) -> Result<Vec<u8>, String> {
+    let fault = |what: &dyn std::fmt::Display| format!("{}: {what}", path.display());
+    let long = |length: u64| length > u64::try_from(most).unwrap_or(u64::MAX);
+    let there = path.metadata().map_err(|error| fault(&error))?;
+    if !there.is_file() || long(there.len()) {
+        return Err(fault(&format!("it is no file of up to {most} bytes")));
+    }
+    std::fs::read(path).map_err(|error| fault(&error))
+}
+
 /// A kind of file.
 struct Form {
     /// How its name ends.

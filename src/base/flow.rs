@@ -84,3 +84,17 @@ pub struct Flow {
     /// will do.
     pub connection: Option<ConnectionId>,
 }
+
+impl Flow {
+    /// The way to an address, whatever connection there is.
+    #[must_use]
+    pub const fn to(listener: ListenerId, transport: Transport, remote: SocketAddr) -> Self {
+        Self {
+            listener,
+            transport,
+            remote,
+            local: None,
+            connection: None,
+        }
+    }
+}

@@ -345,6 +345,17 @@ pub const STREAM_ERRANDS: usize = 1 << 14;
 /// could not be.
 pub const STREAM_CONNECT_S: u64 = 3;
 
+/// TLS handshakes of those who connect that may be under way at once. At the limit the
+/// oldest is broken off.
+pub const HANDSHAKES: usize = 1 << 10;
+
+/// TLS handshakes that one address may have under way at once. At the limit its further
+/// connections are closed.
+pub const HANDSHAKES_PER_SOURCE: usize = 64;
+
+/// Seconds that a TLS handshake may take. Then the connection is closed.
+pub const HANDSHAKE_S: u64 = 5;
+
 /// Seconds from a connection's begin until something whole must have been heard over
 /// it. Then it is closed.
 pub const STREAM_FIRST_S: u64 = 15;

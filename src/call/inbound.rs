@@ -64,7 +64,8 @@ impl Calls {
         through.announce(now, &rules, arrived, out);
         let named = &mut self.tools.named;
         named.journal_counted(reference, &call.hold, &call.counted, out);
-        let called = format!("sip:{}@{}", number.as_str(), to.address);
+        let scheme = topology::onward_scheme(arrived, to.transport);
+        let called = format!("{scheme}{}@{}", number.as_str(), to.address);
         let opening = Opening {
             reference,
             direction: Direction::Inbound,
@@ -76,13 +77,7 @@ impl Calls {
             hold: Some(call.hold),
             account: None,
             call_id,
-            flow: Flow {
-                listener: to.listener,
-                transport: to.transport,
-                remote: to.address,
-                local: None,
-                connection: None,
-            },
+            flow: Flow::to(to.listener, to.transport, to.address),
             uri: called.as_bytes(),
             from: from.as_bytes(),
             identity: identity.as_deref().map(str::as_bytes),
@@ -95,8 +90,23 @@ impl Calls {
     }
 
     fn judge_inbound(&self, now: Now, arrived: &Arrived<'_>) -> Inbound {
+        let judged = self.judge_called(now, arrived);
+        let Inbound::Deliver(call) = judged else {
+            return judged;
+        };
+        match Self::insecure(arrived, Some(call.to.transport)) {
+            None => Inbound::Deliver(call),
+            Some(reason) => {
+                call.hold.release(now);
+                Inbound::Refuse(Refused::because(reason), Some(call.tenant))
+            }
+        }
+    }
+
+    fn judge_called(&self, now: Now, arrived: &Arrived<'_>) -> Inbound {
         match (
-            self.closed(arrived.message),
+            self.closed(arrived.message)
+                .or_else(|| Self::insecure(arrived, None)),
             arrived.message.uri().map(Uri::parse),
         ) {
             (Some(reason), _) => Inbound::Refuse(Refused::because(reason), None),

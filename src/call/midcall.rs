@@ -235,7 +235,7 @@ impl Turn<'_> {
             draft.put_args(HeaderId::RAck, format_args!("{rseq} {cseq} INVITE"));
         }
         if matches!(method, Method::Invite | Method::Update) {
-            topology::put_contact(&mut draft, ends.here, leg.flow.transport);
+            topology::put_contact(&mut draft, ends.here, topology::Reach::on(leg));
             topology::put_allow(&mut draft, self.call.leg(side).allow);
             refresh::put_again(&mut draft, leg.session);
         }

@@ -50,7 +50,7 @@ pub(crate) mod topology;
 
 use std::sync::Arc;
 
-use crate::base::flow::Flow;
+use crate::base::flow::{Flow, Transport};
 use crate::base::limits::{CALLS_PER_SHARD, CALLS_RESERVE, LARGEST_INVITE};
 use crate::base::time::{Mono, Now};
 use crate::base::token::Token;
@@ -178,6 +178,15 @@ impl Calls {
         } else {
             (invite.bytes().len() > LARGEST_INVITE).then_some(Reason::TooLarge)
         }
+    }
+
+    /// Why a call may not go from one way to the other, whatever the rules say: who calls
+    /// a `sips:` URI wants TLS on both (RFC 3261 §26.2.2).
+    fn insecure(arrived: &Arrived<'_>, onward: Option<Transport>) -> Option<Reason> {
+        let uri = arrived.message.uri().unwrap_or_default();
+        let tls = arrived.flow.transport == Transport::Tls
+            && onward.is_none_or(|it| it == Transport::Tls);
+        (topology::is_secure(uri) && !tls).then_some(Reason::NotSecure)
     }
 
     /// Gives transactions no more room than this for messages, and so much in reserve.

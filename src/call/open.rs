@@ -278,7 +278,7 @@ impl Turn<'_> {
             max_forwards: arrived.forwards(),
         };
         let mut draft = topology::request(&mut self.tools.scratch, &ends, &head);
-        topology::put_contact(&mut draft, ends.here, leg.flow.transport);
+        topology::put_contact(&mut draft, ends.here, topology::Reach::on(leg));
         topology::carry(&mut draft, message);
         topology::put_allow(&mut draft, self.call.caller.allow);
         topology::carry_tags(&mut draft, message, HeaderId::Supported, true);

@@ -66,8 +66,8 @@ impl Calls {
                 _ => return self.answer(now, server, 400, out, |_| {}),
             },
         };
-        let verdict = match self.closed(arrived.message).filter(|_| !emergency()) {
-            Some(reason) => Verdict::Refuse(Refused::because(reason)),
+        let verdict = match self.unfit(&facts, arrived).filter(|_| !emergency()) {
+            Some(refused) => Verdict::Refuse(refused),
             None => rules.judge(&facts, now),
         };
         self.tell(now, tenant, &verdict, arrived, out);
@@ -88,6 +88,25 @@ impl Calls {
             arrived,
             out,
         );
+    }
+
+    /// Why this call is not let in, whatever caps say; what no rule allows is refused as
+    /// that.
+    fn unfit(&self, facts: &Facts<'_>, arrived: &Arrived<'_>) -> Option<Refused> {
+        if let Some(reason) = self.closed(arrived.message) {
+            return Some(Refused::because(reason));
+        }
+        let rules = &self.tools.rules;
+        let carrier = rules.tenant(facts.tenant)?.carriers.first();
+        let carrier = carrier.and_then(|it| rules.carrier(*it));
+        let reason = Self::insecure(arrived, carrier.map(|it| it.transport))?;
+        match rules.decide(facts) {
+            Ruling::Allow(permit) | Ruling::Observe(_, permit) => Some(Refused {
+                number: Some(permit.number),
+                ..Refused::because(reason)
+            }),
+            Ruling::Emergency(_) | Ruling::Refuse(..) => None,
+        }
     }
 
     /// Whether a request from this peer is an emergency call.
@@ -168,7 +187,10 @@ impl Calls {
             id,
             carrier,
             &allowed.permit,
-            self.tools.here.at(carrier.listener),
+            (
+                topology::onward_scheme(arrived, carrier.transport),
+                self.tools.here.at(carrier.listener),
+            ),
         );
         let judged = Through {
             call: reference,
@@ -193,13 +215,7 @@ impl Calls {
             hold: Some(allowed.hold),
             account,
             call_id,
-            flow: Flow {
-                listener: carrier.listener,
-                transport: carrier.transport,
-                remote: carrier.address,
-                local: None,
-                connection: None,
-            },
+            flow: Flow::to(carrier.listener, carrier.transport, carrier.address),
             uri: uris.called.as_bytes(),
             from: uris.from.as_bytes(),
             identity: Some(uris.identity.as_bytes()),
@@ -282,7 +298,11 @@ impl Calls {
         let code = refused.reason.code();
         // Q.850's causes (RFC 3326): 17 is "user busy", 21 "call rejected".
         let (status, cause) = match asker {
-            Asker::Carrier(Some(_)) if refused.reason != Reason::Blocked => (486, 17),
+            Asker::Carrier(Some(_))
+                if !matches!(refused.reason, Reason::Blocked | Reason::NotSecure) =>
+            {
+                (486, 17)
+            }
             Asker::Carrier(_) | Asker::Tenant(_) => (603, 21),
         };
         self.answer(now, server, status, out, |draft| {
@@ -367,7 +387,7 @@ impl Uris {
         tenant: TenantId,
         carrier: &Carrier,
         permit: &Permit,
-        here: &str,
+        (scheme, here): (&str, &str),
     ) -> Self {
         let mut user = String::with_capacity(32);
         if let Some(plan) = rules.plan(tenant) {
@@ -378,7 +398,7 @@ impl Uris {
         let address = carrier.address;
         let called = match user.as_bytes().first() {
             Some(b'u') => user,
-            _ => format!("sip:{user}@{address}{}", carrier.user_param(&user)),
+            _ => format!("{scheme}{user}@{address}{}", carrier.user_param(&user)),
         };
         let mut identity = String::with_capacity(48);
         let _ = write!(identity, "sip:{}@{here}", permit.caller.number.as_str());

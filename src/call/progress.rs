@@ -138,14 +138,14 @@ impl Turn<'_> {
         let leg = self.call.leg(to);
         let forms_dialog = to == Side::Caller && leg.progress.pending;
         let here = self.tools.here.at(leg.flow.listener);
-        let (session, transport) = (leg.session, leg.flow.transport);
+        let (session, reach) = (leg.session, topology::Reach::on(leg));
         let emergency = self.call.emergency;
         let fill = |draft: &mut crate::sip::draft::Draft<'_>| {
             if code < 300 {
                 if forms_dialog && !leg.far.routes().is_empty() {
                     draft.put(HeaderId::RecordRoute, leg.far.routes());
                 }
-                topology::put_contact(draft, here, transport);
+                topology::put_contact(draft, here, reach);
                 if from_allow.is_some() {
                     topology::put_allow(draft, from_allow);
                 }

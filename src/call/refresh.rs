@@ -344,7 +344,7 @@ impl Turn<'_> {
             max_forwards: super::MAX_FORWARDS,
         };
         let mut draft = topology::request(&mut self.tools.scratch, &ends, &head);
-        topology::put_contact(&mut draft, here, leg.flow.transport);
+        topology::put_contact(&mut draft, here, topology::Reach::on(leg));
         draft.put(HeaderId::Supported, b"timer");
         put_again(&mut draft, leg.session);
         match (&leg.description, method) {
@@ -448,10 +448,10 @@ impl Turn<'_> {
         self.journal_cseq(side);
         let leg = self.call.leg(side);
         let (tag, session) = (leg.local_tag, leg.session);
-        let transport = leg.flow.transport;
+        let reach = topology::Reach::on(leg);
         let here = self.tools.here.text(leg.flow.listener);
         self.respond(server, (200, tag), b"", |draft| {
-            topology::put_contact(draft, &here, transport);
+            topology::put_contact(draft, &here, reach);
             put_response(draft, session);
         });
     }

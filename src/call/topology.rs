@@ -197,10 +197,50 @@ fn named_hop(rules: &RuleSet, flow: Flow, far: &Far) -> Option<SocketAddr> {
     same_peer.then(|| SocketAddr::new(address, port))
 }
 
+/// What stands around our address where a peer is told how to reach us.
+#[derive(Clone, Copy)]
+pub(super) struct Reach {
+    scheme: &'static str,
+    param: &'static str,
+}
+
+impl Reach {
+    /// On this leg. A peer that is reached by a `sips:` URI is given one, too (RFC 5630
+    /// §5.1.1.1): it is never asked over anything but TLS then, and that needs no
+    /// parameter to say so.
+    pub(super) fn on(leg: &Leg) -> Self {
+        let transport = leg.flow.transport;
+        let secure = transport == Transport::Tls && is_secure(leg.far.target());
+        let (scheme, param) = match secure {
+            true => (SIPS, ""),
+            false => ("sip:", transport.uri_param()),
+        };
+        Self { scheme, param }
+    }
+}
+
+/// The scheme of what nobody may carry but over TLS (RFC 3261 §26.2.2).
+pub(super) const SIPS: &str = "sips:";
+
+/// Whether a URI is a `sips:` one.
+pub(super) fn is_secure(uri: &[u8]) -> bool {
+    let scheme = uri.get(..SIPS.len());
+    scheme.is_some_and(|it| it.eq_ignore_ascii_case(SIPS.as_bytes()))
+}
+
+/// The scheme of the URI that a call goes on to: what it came with, where it may.
+pub(super) fn onward_scheme(arrived: &Arrived<'_>, onward: Transport) -> &'static str {
+    let secure = arrived.message.uri().is_some_and(is_secure);
+    match secure && onward == Transport::Tls {
+        true => SIPS,
+        false => "sip:",
+    }
+}
+
 /// Writes where we want to be reached.
-pub(super) fn put_contact(draft: &mut Draft<'_>, here: &str, transport: Transport) {
-    let param = transport.uri_param().as_bytes();
-    let parts = [b"<sip:", here.as_bytes(), param, b">"];
+pub(super) fn put_contact(draft: &mut Draft<'_>, here: &str, reach: Reach) {
+    let Reach { scheme, param } = reach;
+    let parts = ["<", scheme, here, param, ">"].map(str::as_bytes);
     draft.put_parts(HeaderId::Contact, &parts);
 }
 

@@ -10,7 +10,8 @@
 //!   desk         admission and steering in front of the core
 //!   pen          the journal behind it
 //!   hold         what waits for the disk, where it must
-//!  streams     a thread that has all TCP connections
+//!  streams     a thread that has all TCP and TLS connections
+//!  tls         what these take, made of the rules and of files
 //! ```
 
 mod admit;
@@ -29,13 +30,15 @@ mod run;
 mod socket;
 mod stats;
 mod streams;
+mod tls;
 mod udp;
 mod wire;
 
 pub use hold::Syncer;
 pub use pen::Journal;
 pub use reins::{Beside, Obeyed, Reins, Silent};
-pub use rules::Reload;
+pub use rules::{Loaded, Reload};
 pub use run::{Ended, Restored, RunError, Setup, default_shards, run, run_until};
 pub use socket::{BindError, Handed, Sockets};
 pub use stats::{Stats, Tally};
+pub use tls::{Expiry, ReadFile, Tls, TlsFault};

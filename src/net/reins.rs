@@ -18,26 +18,35 @@ use super::mailbox::Mailbox;
 use super::rules::Job;
 use super::socket::Handed;
 use super::stats::{Stats, Tally};
+use super::tls::Tls;
 
 /// What runs on the main thread beside the signals, until the end or its own: it is
 /// given the reins.
 pub type Beside = Box<dyn FnOnce(Reins) -> Pin<Box<dyn Future<Output = ()>>> + Send>;
 
-/// The rules in force, for who only looks at them.
+/// The rules in force with what TLS takes of them, for who only looks at them.
 #[derive(Clone, Debug)]
-pub(super) struct InForce(Arc<Mutex<Arc<RuleSet>>>);
+pub(super) struct InForce(Arc<Mutex<(Arc<RuleSet>, Arc<Tls>)>>);
 
 impl InForce {
-    pub(super) fn new(rules: Arc<RuleSet>) -> Self {
-        Self(Arc::new(Mutex::new(rules)))
+    pub(super) fn new(rules: Arc<RuleSet>, tls: Arc<Tls>) -> Self {
+        Self(Arc::new(Mutex::new((rules, tls))))
     }
 
-    pub(super) fn set(&self, rules: Arc<RuleSet>) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = rules;
+    pub(super) fn set(&self, rules: Arc<RuleSet>, tls: Arc<Tls>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = (rules, tls);
     }
 
     pub(super) fn rules(&self) -> Arc<RuleSet> {
-        Arc::clone(&self.0.lock().unwrap_or_else(PoisonError::into_inner))
+        self.both().0
+    }
+
+    /// Both, which belong together.
+    pub(super) fn both(&self) -> (Arc<RuleSet>, Arc<Tls>) {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 }
 
@@ -204,6 +213,12 @@ impl Reins {
     #[must_use]
     pub fn rules(&self) -> Arc<RuleSet> {
         self.in_force.rules()
+    }
+
+    /// What TLS takes, as it is in force.
+    #[must_use]
+    pub fn tls(&self) -> Arc<Tls> {
+        self.in_force.both().1
     }
 
     /// How many shards there are.

@@ -17,13 +17,31 @@ use super::clock;
 use super::desk::Letter;
 use super::mailbox::Mailbox;
 use super::reins::InForce;
+use super::tls::Tls;
 
 /// How often the counters of tenants that are gone are looked through.
 const SWEEP: Duration = Duration::from_secs(600);
 
 /// Compiles the rules anew. Of an error's text the first line is logged, and all of
 /// it told to who asked.
-pub type Reload = Box<dyn Fn() -> Result<RuleSet, String> + Send>;
+pub type Reload = Box<dyn Fn() -> Result<Loaded, String> + Send>;
+
+/// Rules, and what TLS takes of them.
+#[derive(Debug)]
+pub struct Loaded {
+    /// The rules.
+    pub rules: RuleSet,
+    /// Made of their files.
+    pub tls: Tls,
+}
+
+impl From<RuleSet> for Loaded {
+    /// Rules without TLS.
+    fn from(rules: RuleSet) -> Self {
+        let tls = Tls::default();
+        Self { rules, tls }
+    }
+}
 
 /// Who waits for new rules: they are with the shards, or the reason why not.
 pub(super) type Asker = oneshot::Sender<Result<Arc<RuleSet>, String>>;
@@ -128,11 +146,11 @@ impl Clerk {
         let compiled = catch_unwind(AssertUnwindSafe(|| (self.reload)()))
             .unwrap_or_else(|_| Err("compiling them broke the program".to_owned()));
         let current = self.in_force.rules();
-        let rules = compiled.and_then(|rules| match same_listeners(&rules, &current) {
-            true => Ok(Arc::new(rules)),
+        let loaded = compiled.and_then(|loaded| match same_listeners(&loaded.rules, &current) {
+            true => Ok((Arc::new(loaded.rules), Arc::new(loaded.tls))),
             false => Err("[[listen]] has changed, which takes a restart".to_owned()),
         });
-        let rules = rules.inspect_err(|error| {
+        let (rules, tls) = loaded.inspect_err(|error| {
             let first = error.lines().next().unwrap_or_default();
             tracing::error!("the rules stay as they were: {first}");
         })?;
@@ -146,7 +164,7 @@ impl Clerk {
             let rules = Arc::clone(&rules);
             mailbox.urge(Letter::Command(Command::Rules(rules)));
         }
-        self.in_force.set(Arc::clone(&rules));
+        self.in_force.set(Arc::clone(&rules), tls);
         tracing::info!("new rules are in force");
         Ok(rules)
     }
@@ -209,11 +227,11 @@ mod tests {
         let names = Mutex::new(VecDeque::from(["lobby", "office"]));
         let reload = {
             let counters = Arc::clone(&counters);
-            move || Ok(rules(names.lock().unwrap().pop_front().unwrap(), &counters))
+            move || Ok(rules(names.lock().unwrap().pop_front().unwrap(), &counters).into())
         };
         let mut clerk = Clerk {
             reload: Box::new(reload),
-            in_force: InForce::new(Arc::new(rules("gate", &counters))),
+            in_force: InForce::new(Arc::new(rules("gate", &counters)), Arc::default()),
             counters,
             swept: clock::mono(),
             mailboxes: vec![Mailbox::new(), Mailbox::new()],

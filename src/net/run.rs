@@ -32,12 +32,15 @@ use super::rules::{self, Job, Reload};
 use super::socket::{Opened, Sockets};
 use super::stats::Stats;
 use super::streams::{self, Errand};
+use super::tls::Tls;
 use super::wire::Wire;
 
 /// What is to be run.
 pub struct Setup {
     /// The rules in force at first; their listeners stay for good.
     pub rules: Arc<RuleSet>,
+    /// What TLS takes of them, as far as it could be read.
+    pub tls: Arc<Tls>,
     /// These rules' listeners, open.
     pub sockets: Sockets,
     /// What is blocked from the first message on.
@@ -170,7 +173,7 @@ pub fn run_until(setup: Setup, stop: impl Future<Output = ()>) -> Result<Ended, 
     let shards = u16::try_from(setup.journals.len()).unwrap_or(u16::MAX);
     let mailboxes: Vec<_> = (0..shards).map(|_| Mailbox::new()).collect();
     let stats: Vec<Arc<Stats>> = (0..shards).map(|_| Arc::default()).collect();
-    let in_force = InForce::new(Arc::clone(&setup.rules));
+    let in_force = InForce::new(Arc::clone(&setup.rules), setup.tls);
     let jobs = rules::start(
         in_force.clone(),
         Arc::clone(&setup.counters),

@@ -123,6 +123,9 @@ stats! {
     /// Connections closed because of what the peer did: a message without a certain
     /// end, or one that does not come to its end.
     streams_broken "broken connections",
+    /// TLS connections closed in their handshake: because of what the peer showed, did or
+    /// left undone.
+    handshakes_failed "failed handshakes",
     /// Turns of the loop.
     turns "turns",
 }

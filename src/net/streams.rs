@@ -1,20 +1,23 @@
-//! Streams: TCP connections, all of them on one thread of their own. So whatever
+//! Streams: TCP and TLS connections, all of them on one thread of their own. So whatever
 //! somebody does to a connection costs no datagram anything, and a shard that
 //! waits for nothing never waits for a peer that does not read.
 //!
 //! ```text
 //!  shard --- Errand::Send --> hub --> line (what waits to be written) --> talk
-//!  shard <-- Letter::Message -------- hub <-- framer <------------------- talk
+//!  shard <-- Letter::Message -------- hub <-- framer <------------------- talk <- wire
 //!        <-- Letter::Unsent, Letter::FlowClosed
 //! ```
 //!
 //! RFC 3261 §18 says when connections are made and used again, RFC 5626 §3.5.1 how
 //! they are kept alive. A message whose end is uncertain closes its connection.
 
+mod begin;
 mod hub;
 mod line;
 mod lines;
+mod shake;
 mod talk;
+mod wire;
 
 use std::collections::VecDeque;
 use std::future::{pending, poll_fn};

@@ -25,6 +25,7 @@ mod on;
 mod patterns;
 mod plans;
 mod tenant;
+mod tls;
 
 /// Every file of rules.
 #[derive(Clone, Debug, Default)]
@@ -43,7 +44,7 @@ pub struct Sources {
 
 impl Sources {
     /// All of them, in the order in which they are numbered.
-    fn all(&self) -> Vec<&Source> {
+    pub(super) fn all(&self) -> Vec<&Source> {
         let main = std::iter::once(&self.main);
         main.chain(&self.numbering)
             .chain(&self.plans)

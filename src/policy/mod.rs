@@ -42,6 +42,7 @@ mod standing;
 mod table;
 mod target;
 mod tariff;
+mod tls;
 mod values;
 mod verdict;
 
@@ -64,6 +65,7 @@ pub use ruleset::{
 pub use spending::{Lease, Renewal, Settled};
 pub use standing::{Spent, Standing};
 pub use tariff::{Price, Tariff};
+pub use tls::{Identity, NamedFile, TlsListener, TlsPeer, TlsRules};
 pub use values::duration;
 pub use verdict::explain::{Explanation, Priced};
 pub use verdict::{Allowed, Decision, Permit, Refused, Verdict};

@@ -7,6 +7,7 @@ mod alerts;
 mod main;
 mod plan;
 mod tenant;
+mod tls;
 
 pub(super) use alerts::{AlertsTable, MailTable, WebhookTable};
 pub(super) use main::{CarrierTable, ListenTable, MainFile, main_file};
@@ -14,3 +15,4 @@ pub(super) use plan::{PlanFile, plan_file};
 pub(super) use tenant::{
     BudgetTable, CapTable, HoursTable, InboundTable, PatternTable, TenantFile, tenant_file,
 };
+pub(super) use tls::TlsTable;

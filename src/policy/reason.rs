@@ -57,11 +57,13 @@ pub enum Reason {
     TooLarge,
     /// An operator has blocked such calls.
     Blocked,
+    /// A `sips:` URI was called, and one of the two ways is not TLS.
+    NotSecure,
 }
 
 impl Reason {
     /// Every reason.
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 25] = [
         Self::NoSingleMeaning,
         Self::DestinationNotAllowed,
         Self::DestinationDenied,
@@ -86,6 +88,7 @@ impl Reason {
         Self::JournalFault,
         Self::TooLarge,
         Self::Blocked,
+        Self::NotSecure,
     ];
 
     /// Those that patterns of fraud give.
@@ -125,6 +128,7 @@ impl Reason {
             Self::JournalFault => "journal-fault",
             Self::TooLarge => "too-large",
             Self::Blocked => "blocked",
+            Self::NotSecure => "sips-without-tls",
         }
     }
 
@@ -156,6 +160,7 @@ impl Reason {
             Self::JournalFault => "the journal cannot be written",
             Self::TooLarge => "the INVITE is too large",
             Self::Blocked => "an operator has blocked such calls",
+            Self::NotSecure => "a sips: URI goes over TLS on both sides, or not at all",
         }
     }
 

@@ -21,6 +21,7 @@ use super::spending::Allowance;
 use super::table::{Entry, Table};
 use super::target::{Destination, Packed};
 use super::tariff::{Price, Tariff};
+use super::tls::TlsRules;
 use super::values::NumberRange;
 use crate::base::flow::{Flow, ListenerId, Transport};
 
@@ -37,7 +38,7 @@ pub struct CarrierId(pub u16);
 pub struct RuleId(pub(super) u32);
 
 /// Whose traffic it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Peer {
     /// A tenant's phone system.
     Tenant(TenantId),
@@ -188,6 +189,7 @@ pub struct RuleSet {
     pub(super) run: Run,
     pub(super) listeners: Vec<Listener>,
     pub(super) carriers: Vec<Carrier>,
+    pub(super) tls: TlsRules,
     pub(super) peers: Peers,
     /// BLAKE3 of who sends from where.
     pub(super) peers_hash: [u8; 32],
@@ -247,6 +249,12 @@ impl RuleSet {
     #[must_use]
     pub fn carriers(&self) -> &[Carrier] {
         &self.carriers
+    }
+
+    /// Which certificates and keys there are.
+    #[must_use]
+    pub fn tls(&self) -> &TlsRules {
+        &self.tls
     }
 
     /// The carrier, if the set has it.

@@ -1,7 +1,6 @@
 //! Texts in rule files that stand for something: durations, addresses, number
 //! ranges.
 
-use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
 use std::time::Duration;
@@ -46,42 +45,6 @@ pub fn duration(text: &str) -> Result<Duration, &'static str> {
     Ok(Duration::from_secs(total))
 }
 
-/// How a signalling address is reached.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Scheme {
-    Udp,
-    Tcp,
-    Tls,
-}
-
-impl Scheme {
-    /// The transport, unless it cannot be used yet.
-    pub(super) fn transport(self) -> Option<Transport> {
-        match self {
-            Self::Udp => Some(Transport::Udp),
-            Self::Tcp => Some(Transport::Tcp),
-            Self::Tls => None,
-        }
-    }
-
-    fn port(self) -> u16 {
-        match self {
-            Self::Udp | Self::Tcp => 5060,
-            Self::Tls => 5061,
-        }
-    }
-}
-
-impl fmt::Display for Scheme {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Udp => "udp",
-            Self::Tcp => "tcp",
-            Self::Tls => "tls",
-        })
-    }
-}
-
 /// Where a signalling address leads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Endpoint<'t> {
@@ -97,20 +60,20 @@ pub(super) enum Endpoint<'t> {
 /// # Errors
 ///
 /// What is expected instead.
-pub(super) fn signalling(text: &str) -> Result<(Scheme, Endpoint<'_>), &'static str> {
+pub(super) fn signalling(text: &str) -> Result<(Transport, Endpoint<'_>), &'static str> {
     const EXPECTED: &str = "write the transport, the address and the port: \"udp:192.0.2.1:5060\" \
                             or \"udp:[2001:db8::1]:5060\"";
     let (scheme, rest) = text.split_once(':').ok_or(EXPECTED)?;
     let scheme = match scheme {
-        "udp" => Scheme::Udp,
-        "tcp" => Scheme::Tcp,
-        "tls" => Scheme::Tls,
+        "udp" => Transport::Udp,
+        "tcp" => Transport::Tcp,
+        "tls" => Transport::Tls,
         _ if nearest(scheme, ["udp"].into_iter()).is_some() => {
             return Err("did you mean udp? Write, say, \"udp:192.0.2.1:5060\"");
         }
         _ => return Err(EXPECTED),
     };
-    if let Ok(address) = host_and_port(rest, scheme.port()) {
+    if let Ok(address) = host_and_port(rest, scheme.default_port()) {
         return Ok((scheme, Endpoint::Address(address)));
     }
     let name = match rest.rsplit_once(':') {
@@ -295,21 +258,24 @@ mod tests {
         let at = |text: &str| Endpoint::Address(text.parse().unwrap());
         assert_eq!(
             signalling("udp:127.0.0.1:5070"),
-            Ok((Scheme::Udp, at("127.0.0.1:5070")))
+            Ok((Transport::Udp, at("127.0.0.1:5070")))
         );
         assert_eq!(
             signalling("tls:192.0.2.1"),
-            Ok((Scheme::Tls, at("192.0.2.1:5061")))
+            Ok((Transport::Tls, at("192.0.2.1:5061")))
         );
         assert_eq!(
             signalling("udp:[::1]:5060"),
-            Ok((Scheme::Udp, at("[::1]:5060")))
+            Ok((Transport::Udp, at("[::1]:5060")))
         );
-        assert_eq!(signalling("tcp:[::1]"), Ok((Scheme::Tcp, at("[::1]:5060"))));
+        assert_eq!(
+            signalling("tcp:[::1]"),
+            Ok((Transport::Tcp, at("[::1]:5060")))
+        );
         let name = Endpoint::Name("sip.example.net:5062");
         assert_eq!(
             signalling("udp:sip.example.net:5062"),
-            Ok((Scheme::Udp, name))
+            Ok((Transport::Udp, name))
         );
         for text in [
             "127.0.0.1:5060",

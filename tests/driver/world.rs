@@ -168,6 +168,7 @@ impl World {
         let setup = Setup {
             sockets: Sockets::open(&rules).unwrap(),
             rules: Arc::new(rules),
+            tls: Arc::default(),
             blocks: Blocks::default(),
             counters: Arc::clone(&counters),
             journals: journals(&ledger, &disk),
@@ -183,7 +184,7 @@ impl World {
             reload: {
                 let reloads = Arc::clone(&reloads);
                 Box::new(move || {
-                    let rules = compile();
+                    let rules = compile().map(Into::into);
                     *reloads.lock().unwrap() += 1;
                     rules
                 })

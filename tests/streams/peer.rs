@@ -1,8 +1,10 @@
-//! SIP peers over TCP as plain as can be.
+//! SIP peers over TCP and TLS as plain as can be.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::time::Duration;
+
+use rustls::{ClientConnection, ServerConnection, StreamOwned};
 
 use tollgate::net::clock;
 
@@ -11,9 +13,18 @@ use super::text::header;
 
 /// One way to a Tollgate.
 pub(crate) enum Way {
-    Stream(TcpStream),
+    Stream {
+        socket: TcpStream,
+        /// What goes through it.
+        bytes: Box<dyn Bytes>,
+        transport: &'static str,
+    },
     Datagrams(UdpSocket),
 }
+
+pub(crate) trait Bytes: Read + Write {}
+
+impl<T: Read + Write> Bytes for T {}
 
 pub(crate) struct Peer {
     way: Way,
@@ -34,7 +45,33 @@ impl Peer {
 
     pub(crate) fn stream(stream: TcpStream) -> Self {
         stream.set_nodelay(true).unwrap();
-        Self::new(Way::Stream(stream))
+        let bytes = stream.try_clone().unwrap();
+        Self::new(Way::Stream {
+            socket: stream,
+            bytes: Box::new(bytes),
+            transport: "TCP",
+        })
+    }
+
+    /// Over TLS, as who connects. Hands are shaken at the first message.
+    pub(crate) fn tls_client(socket: TcpStream, tls: ClientConnection) -> Self {
+        let stream = socket.try_clone().unwrap();
+        Self::tls(socket, Box::new(StreamOwned::new(tls, stream)))
+    }
+
+    /// Over TLS, as who is connected to.
+    pub(crate) fn tls_server(socket: TcpStream, tls: ServerConnection) -> Self {
+        let stream = socket.try_clone().unwrap();
+        Self::tls(socket, Box::new(StreamOwned::new(tls, stream)))
+    }
+
+    fn tls(socket: TcpStream, bytes: Box<dyn Bytes>) -> Self {
+        socket.set_nodelay(true).unwrap();
+        Self::new(Way::Stream {
+            socket,
+            bytes,
+            transport: "TLS",
+        })
     }
 
     /// Has its Via name another address than that of its socket.
@@ -45,7 +82,7 @@ impl Peer {
     /// Its Via's transport and address.
     pub(crate) fn via(&self) -> String {
         let transport = match self.way {
-            Way::Stream(_) => "TCP",
+            Way::Stream { transport, .. } => transport,
             Way::Datagrams(_) => "UDP",
         };
         let address = self.sent_by.unwrap_or_else(|| self.address());
@@ -54,7 +91,7 @@ impl Peer {
 
     pub(crate) fn address(&self) -> SocketAddr {
         match &self.way {
-            Way::Stream(stream) => stream.local_addr().unwrap(),
+            Way::Stream { socket, .. } => socket.local_addr().unwrap(),
             Way::Datagrams(socket) => socket.local_addr().unwrap(),
         }
     }
@@ -65,15 +102,15 @@ impl Peer {
 
     pub(crate) fn send_bytes(&mut self, bytes: &[u8]) {
         match &mut self.way {
-            Way::Stream(stream) => stream.write_all(bytes).unwrap(),
+            Way::Stream { bytes: to, .. } => to.write_all(bytes).unwrap(),
             Way::Datagrams(socket) => assert_eq!(socket.send(bytes).unwrap(), bytes.len()),
         }
     }
 
     /// Sends to someone who may close meanwhile.
     pub(crate) fn try_send(&mut self, text: &str) {
-        if let Way::Stream(stream) = &mut self.way {
-            let _closed = stream.write_all(text.as_bytes());
+        if let Way::Stream { bytes, .. } = &mut self.way {
+            let _closed = bytes.write_all(text.as_bytes());
         }
     }
 
@@ -82,9 +119,9 @@ impl Peer {
         let mut chunk = vec![0; 65_535];
         let patience = Some(patience.max(Duration::from_millis(1)));
         let read = match &mut self.way {
-            Way::Stream(stream) => {
-                stream.set_read_timeout(patience).unwrap();
-                stream.read(&mut chunk)
+            Way::Stream { socket, bytes, .. } => {
+                socket.set_read_timeout(patience).unwrap();
+                bytes.read(&mut chunk)
             }
             Way::Datagrams(socket) => {
                 socket.set_read_timeout(patience).unwrap();
@@ -138,21 +175,23 @@ impl Peer {
 
     /// All that comes until the connection is closed.
     pub(crate) fn until_closed(&mut self) -> Vec<u8> {
-        let Way::Stream(stream) = &mut self.way else {
+        let Way::Stream { socket, bytes, .. } = &mut self.way else {
             panic!("no connection");
         };
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        socket.set_read_timeout(Some(PATIENCE)).unwrap();
         let mut heard = std::mem::take(&mut self.buffer);
-        match stream.read_to_end(&mut heard) {
-            Ok(_) => heard,
-            Err(error) if error.kind() == ErrorKind::ConnectionReset => heard,
-            Err(error) => panic!("it is not closed: {error}"),
+        match bytes.read_to_end(&mut heard) {
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
+                panic!("it is not closed: {error}")
+            }
+            // However it was: TLS says why.
+            Ok(_) | Err(_) => heard,
         }
     }
 
     pub(crate) fn close(&mut self) {
-        if let Way::Stream(stream) = &mut self.way {
-            let _closed = stream.shutdown(std::net::Shutdown::Both);
+        if let Way::Stream { socket, .. } = &mut self.way {
+            let _closed = socket.shutdown(std::net::Shutdown::Both);
         }
     }
 }
@@ -163,6 +202,8 @@ pub(crate) struct Callee {
     address: SocketAddr,
     peer: Option<Peer>,
     connections: usize,
+    /// Makes TLS of each connection, if that is spoken.
+    tls: Option<Box<dyn Fn() -> ServerConnection>>,
 }
 
 impl Callee {
@@ -175,7 +216,17 @@ impl Callee {
             address,
             peer: None,
             connections: 0,
+            tls: None,
         }
+    }
+
+    /// Has it speak TLS.
+    pub(crate) fn over_tls(&mut self, tls: impl Fn() -> ServerConnection + 'static) {
+        self.tls = Some(Box::new(tls));
+    }
+
+    pub(crate) fn without_tls(&mut self) {
+        self.tls = None;
     }
 
     pub(crate) fn address(&self) -> SocketAddr {
@@ -202,7 +253,10 @@ impl Callee {
             return false;
         };
         stream.set_nonblocking(false).unwrap();
-        self.peer = Some(Peer::stream(stream));
+        self.peer = Some(match &self.tls {
+            None => Peer::stream(stream),
+            Some(tls) => Peer::tls_server(stream, tls()),
+        });
         self.connections += 1;
         true
     }

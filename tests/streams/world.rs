@@ -1,7 +1,8 @@
-//! A Tollgate with a TCP and a UDP listener on a thread of its own, and its peers.
+//! A Tollgate with a TCP or TLS listener and a UDP listener on a thread of its own, and its peers.
 
 use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::path::PathBuf;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread::JoinHandle;
@@ -11,9 +12,10 @@ use jiff::tz::TimeZoneDatabase;
 use socket2::{Domain, Socket, Type};
 use tokio::sync::oneshot;
 use tollgate::ledger::{Journal, Ledger};
-use tollgate::net::{self, Ended, RunError, Setup, Sockets, clock};
+use tollgate::net::{self, Ended, RunError, Setup, Sockets, Tls, clock};
 use tollgate::policy::{Blocks, Counters, Options, RuleSet, Source, Sources, compile};
 
+use super::certificates::{Authority, Papers, Until};
 use super::peer::{Callee, Peer, Way};
 use super::text::{header, response, within};
 
@@ -35,10 +37,30 @@ impl Version {
     }
 }
 
+/// What streams go through.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Over {
+    Tcp,
+    Tls,
+}
+
+impl Over {
+    pub(crate) const BOTH: [Self; 2] = [Self::Tcp, Self::Tls];
+
+    fn scheme(self) -> &'static str {
+        match self {
+            Self::Tcp => "tcp",
+            Self::Tls => "tls",
+        }
+    }
+}
+
 pub(crate) struct World {
     pub(crate) pbx: Peer,
     pub(crate) carrier: Callee,
+    pub(crate) authority: Rc<Authority>,
     version: Version,
+    over: Over,
     tcp: SocketAddr,
     udp: SocketAddr,
     directory: PathBuf,
@@ -60,16 +82,16 @@ fn any_port(host: &str) -> SocketAddr {
 }
 
 impl World {
-    pub(crate) fn start(version: Version) -> Self {
-        Self::start_with(version, "tcp", "")
+    pub(crate) fn start(version: Version, over: Over) -> Self {
+        Self::start_with(version, over, over.scheme(), "")
     }
 
     /// One whose carrier takes datagrams, and what is too long for them over TCP.
     pub(crate) fn with_datagrams_first() -> Self {
-        Self::start_with(Version::V4, "udp", "large_over_tcp = true\n")
+        Self::start_with(Version::V4, Over::Tcp, "udp", "large_over_tcp = true\n")
     }
 
-    fn start_with(version: Version, scheme: &str, more_of_carrier: &str) -> Self {
+    fn start_with(version: Version, over: Over, scheme: &str, more_of_carrier: &str) -> Self {
         static WORLDS: AtomicU32 = AtomicU32::new(0);
         let [here, pbx, carrier] = version.hosts();
         let tcp = TcpListener::bind((here, 0))
@@ -86,6 +108,11 @@ impl World {
                 .unwrap(),
         };
         let carrier = Callee::new(carrier);
+        let authority = Rc::new(Authority::new());
+        let papers = [
+            authority.issue(&["127.0.0.21", "::1"], Until::Later),
+            authority.issue(&["sip.carrier.invalid"], Until::Later),
+        ];
         let number = WORLDS.fetch_add(1, Ordering::Relaxed);
         let name = format!("streams-{}-{number}", std::process::id());
         let directory = std::env::temp_dir().join(name);
@@ -93,18 +120,26 @@ impl World {
         let counters = Arc::new(Counters::new());
         let more = match version {
             Version::V4 => String::new(),
-            Version::V6 => format!("[[listen]]\naddress = \"tcp:{towards}\"\n"),
+            Version::V6 => listener(over, towards),
+        };
+        let first = listener(over, tcp);
+        let tls_name = match scheme {
+            "tls" => "tls_name = \"sip.carrier.invalid\"\nca = \"ca.pem\"\n",
+            _ => "",
         };
         let main = format!(
-            "[[listen]]\naddress = \"tcp:{tcp}\"\n[[listen]]\naddress = \"udp:{udp}\"\n{more}\
-             [[carrier]]\nname = \"upstream\"\naddress = \"{scheme}:{}\"\n{more_of_carrier}\
+            "{first}[[listen]]\naddress = \"udp:{udp}\"\n{more}\
+             [[carrier]]\nname = \"upstream\"\naddress = \"{scheme}:{}\"\n{more_of_carrier}{tls_name}\
              sources = [\"127.0.0.22/32\"]\nnumber_format = \"e164\"\n",
             carrier.address()
         );
-        let rules = rules(&main, pbx, &counters);
+        let rules = rules(&main, pbx, over, &counters);
+        let [own, theirs] = papers;
+        let tls = tls(&rules, &own, &authority);
         let setup = Setup {
             sockets: Sockets::open(&rules).unwrap(),
             rules: Arc::new(rules),
+            tls: Arc::new(tls),
             blocks: Blocks::default(),
             counters: Arc::clone(&counters),
             journals: (0..2).map(|shard| journal(&ledger, shard)).collect(),
@@ -122,20 +157,39 @@ impl World {
             };
             net::run_until(setup, stopped)
         });
-        Self {
+        let mut world = Self {
             pbx: Peer::stream(connect(any_port(pbx), tcp)),
             carrier,
+            authority,
             version,
+            over,
             tcp,
             udp,
             directory,
             counters,
             stop,
             thread,
+        };
+        if over == Over::Tls {
+            world.pbx = world.connect_pbx();
+            let authority = Rc::clone(&world.authority);
+            world.carrier.over_tls(move || authority.server(&theirs));
         }
+        world
     }
 
     pub(crate) fn connect_from(&self, host: &str) -> Peer {
+        match self.over {
+            Over::Tcp => self.connect_plain(host),
+            Over::Tls => {
+                let tls = self.authority.client(&self.tcp.ip().to_string(), None);
+                Peer::tls_client(connect(any_port(host), self.tcp), tls)
+            }
+        }
+    }
+
+    /// A connection without TLS, whatever is spoken.
+    pub(crate) fn connect_plain(&self, host: &str) -> Peer {
         Peer::stream(connect(any_port(host), self.tcp))
     }
 
@@ -151,7 +205,12 @@ impl World {
 
     /// The phone system takes connections at the address that its Via names.
     pub(crate) fn listen_as_pbx(&mut self) -> Callee {
-        let callee = Callee::new(self.version.hosts()[1]);
+        let mut callee = Callee::new(self.version.hosts()[1]);
+        if self.over == Over::Tls {
+            let papers = self.authority.issue(&["pbx.invalid"], Until::Later);
+            let authority = Rc::clone(&self.authority);
+            callee.over_tls(move || authority.server(&papers));
+        }
         self.pbx.sent_by(callee.address());
         callee
     }
@@ -198,15 +257,13 @@ impl World {
         self.pbx.send(&invite);
         let invite = self.carrier.expect("INVITE ");
         assert!(
-            header(&invite, "Via").starts_with("SIP/2.0/TCP "),
+            header(&invite, "Via").starts_with(&format!("SIP/2.0/{:?} ", self.over).to_uppercase()),
             "{invite}"
         );
-        assert!(
-            header(&invite, "Contact").contains(";transport=tcp"),
-            "{invite}"
-        );
+        let transport = format!(";transport={}", self.over.scheme());
+        assert!(header(&invite, "Contact").contains(&transport), "{invite}");
         self.carrier.send(&response(&invite, "180 Ringing", &[]));
-        let contact = format!("Contact: <sip:{};transport=tcp>", self.carrier.address());
+        let contact = format!("Contact: <sip:{}{transport}>", self.carrier.address());
         self.carrier.send(&response(&invite, "200 OK", &[&contact]));
         let answer = self.pbx.expect("SIP/2.0 200 ");
         assert_eq!(header(&answer, "Call-ID"), format!("{id}@pbx"));
@@ -255,12 +312,48 @@ fn journal(ledger: &Ledger, shard: u16) -> Box<dyn net::Journal> {
     Box::new(Plain(journal))
 }
 
-fn rules(main: &str, pbx: &str, counters: &Counters) -> RuleSet {
+fn listener(over: Over, address: SocketAddr) -> String {
+    let papers = match over {
+        Over::Tcp => "",
+        Over::Tls => "certificate = \"own.pem\"\nkey = \"own.key\"\n",
+    };
+    let scheme = over.scheme();
+    format!("[[listen]]\naddress = \"{scheme}:{address}\"\n{papers}")
+}
+
+/// What TLS takes of these rules: nothing, unless it is spoken.
+fn tls(rules: &RuleSet, own: &Papers, authority: &Authority) -> Tls {
+    let read = |path: Option<&str>| match path {
+        Some("own.pem") => Ok(own.certificate.clone().into_bytes()),
+        Some("own.key") => Ok(own.key.clone().into_bytes()),
+        Some("ca.pem") => Ok(authority.pem().into_bytes()),
+        _ => Err("no such file".to_owned()),
+    };
+    let (tls, faults) = Tls::load(rules, &read, clock::now().wall);
+    assert_eq!(faults, []);
+    tls
+}
+
+fn rules(main: &str, pbx: &str, over: Over, counters: &Counters) -> RuleSet {
+    let inbound = match over {
+        Over::Tcp => String::new(),
+        // Nobody is connected to over TLS whose name is not known.
+        Over::Tls => {
+            let host = if pbx.contains(':') {
+                format!("[{pbx}]")
+            } else {
+                pbx.to_owned()
+            };
+            format!(
+                "[inbound]\ndeliver_to = \"tls:{host}\"\ntls_name = \"pbx.invalid\"\nca = \"ca.pem\"\n"
+            )
+        }
+    };
     let tenant = format!(
         "name = \"acme\"\nplan = \"jp\"\ntime_zone = \"Asia/Tokyo\"\ncarriers = [\"upstream\"]\n\
          [identify]\nsources = [\"{pbx}\"]\n[callers]\nown = [\"+81335570000..+81335570099\"]\n\
          otherwise = \"replace\"\ndefault = \"+81335570000\"\n\
-         [destinations]\nallow = [\"jp.fixed\", \"+44 20\"]\n"
+         [destinations]\nallow = [\"jp.fixed\", \"+44 20\"]\n{inbound}"
     );
     let source = |name: &str, text: &str| Source {
         name: name.into(),

@@ -28,6 +28,8 @@ pub enum Kind {
     Journal,
     /// The files of rules are broken.
     Rules,
+    /// A certificate expires soon, or has expired.
+    Certificate,
     /// The wall clock cannot be believed.
     Clock,
     /// Somebody tries whether alerts come.

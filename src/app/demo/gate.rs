@@ -89,6 +89,7 @@ impl Gate {
         let journals = run::journals(&ledger, &dealt, &rules).map_err(|fault| fault.to_string())?;
         let setup = net::Setup {
             rules: Arc::new(rules),
+            tls: Arc::default(),
             sockets,
             blocks: Blocks::default(),
             counters: Arc::clone(&counters),

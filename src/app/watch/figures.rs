@@ -1,16 +1,18 @@
 //! What the figures say, some times a second.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::admin::alert::{Happened, Kind};
-use crate::base::time::Now;
+use crate::base::time::{Now, Wall};
 use crate::net::Tally;
 use crate::policy::{Amount, Quantity, RuleSet, Spent, TenantId};
 
 use super::Watch;
 use crate::app::control::permille;
 use crate::app::rules::Files;
+use crate::app::tls;
 
 /// How many tenants' budgets a round looks at.
 const BUDGETS: u32 = 1_000;
@@ -18,6 +20,9 @@ const BUDGETS: u32 = 1_000;
 /// How far the wall clock may run from the monotonic one between two rounds. What
 /// counts days does not believe it any more then.
 const JUMP: Duration = Duration::from_secs(60);
+
+/// Days before its end at which a certificate is told of.
+const STEPS: [i64; 6] = [tls::SOON_DAYS, 14, 7, 3, 1, 0];
 
 /// The figures as they were last.
 #[derive(Debug)]
@@ -29,6 +34,8 @@ pub(super) struct Figures {
     journal_fault: bool,
     files_broken: bool,
     strangers: u64,
+    /// The step at which each certificate was told of last.
+    expiring: BTreeMap<String, i64>,
 }
 
 impl Figures {
@@ -40,6 +47,7 @@ impl Figures {
             journal_fault: false,
             files_broken: false,
             strangers: 0,
+            expiring: BTreeMap::new(),
         }
     }
 
@@ -95,7 +103,38 @@ impl Figures {
             );
             say(Kind::Clock, "set", sentence, 1);
         }
+        for (what, sentence) in self.expiring(now.wall) {
+            say(Kind::Certificate, &what, sentence, 1);
+        }
         events
+    }
+
+    /// The certificates that have come nearer to their end by a step.
+    fn expiring(&mut self, now: Wall) -> Vec<(String, String)> {
+        let mut nearer = Vec::new();
+        for expiry in self.files.expiries() {
+            let path = &expiry.file.path;
+            let days = tls::days_left(expiry.until, now);
+            let step = STEPS.into_iter().filter(|it| days <= *it).min();
+            let Some(step) = step else {
+                // It was renewed.
+                self.expiring.remove(path);
+                continue;
+            };
+            if self
+                .expiring
+                .insert(path.clone(), step)
+                .is_none_or(|it| step < it)
+            {
+                let what = if step == 0 { "expired" } else { "expires" };
+                let sentence = tls::sentence(&expiry, now);
+                nearer.push((
+                    format!("{what} {path}"),
+                    format!("{sentence}: {}", tls::RENEW),
+                ));
+            }
+        }
+        nearer
     }
 }
 
@@ -164,7 +203,40 @@ impl Watch {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::time::{Mono, Wall};
+    use crate::base::time::Mono;
+    use crate::net::Expiry;
+
+    #[test]
+    fn a_certificate_is_told_of_as_its_end_comes_nearer() {
+        let files = Arc::<Files>::default();
+        let day = Duration::from_secs(86_400);
+        let mut now = Now {
+            mono: Mono::ZERO,
+            wall: Wall::from_micros(1_000_000_000_000_000),
+        };
+        let until = now.wall + 40 * day;
+        let mut figures = Figures::new(Arc::clone(&files), now);
+        let mut told = Vec::new();
+        for passed in 0..50_u32 {
+            // It is renewed when nobody can use it any more.
+            let until = if passed < 45 {
+                until
+            } else {
+                until + 365 * day
+            };
+            files.show(&[Expiry::sample("own.pem", until)]);
+            for _ in 0..3 {
+                let events = figures.look(&Tally::default(), now).into_iter();
+                let certificates = events.filter(|(kind, _)| *kind == Kind::Certificate);
+                told.extend(certificates.map(|(_, it)| (passed, it.what)));
+            }
+            now.mono = now.mono + day;
+            now.wall = now.wall + day;
+        }
+        let expires = [10, 26, 33, 37, 39].map(|it| (it, "expires own.pem".to_owned()));
+        assert_eq!(told[..5], expires);
+        assert_eq!(told[5..], [(40, "expired own.pem".to_owned())]);
+    }
 
     #[test]
     fn each_thing_is_told_when_it_begins() {

@@ -26,13 +26,15 @@ use super::super::stats::Stats;
 use super::super::wire::Unsent;
 use super::line::{Line, Unwritten};
 use super::lines::Lines;
-use super::{Seat, talk};
+use super::shake::Shaking;
+use super::{Seat, begin};
 use crate::base::limits::STREAM_READ_BYTES;
 
 /// What every task of the thread holds.
 pub(super) struct Hub {
     pub(super) in_force: InForce,
     pub(super) lines: RefCell<Lines>,
+    pub(super) shaking: Shaking,
     ways: RefCell<Ways>,
     /// Where every task reads to; what is not whole is copied from it.
     pub(super) scratch: RefCell<Box<[u8]>>,
@@ -65,6 +67,7 @@ impl Hub {
         Self {
             in_force: seat.in_force.clone(),
             lines: RefCell::new(Lines::new(files)),
+            shaking: Shaking::default(),
             ways: RefCell::new(Ways {
                 buckets: Buckets::new(seat.bucket_key),
                 held: mailboxes.iter().map(|_| Vec::new()).collect(),
@@ -101,16 +104,10 @@ impl Hub {
             self.strangers.set(Some(seen));
             return;
         }
-        let flow = Flow {
-            listener,
-            transport,
-            remote,
-            local: None,
-            connection: None,
-        };
+        let flow = Flow::to(listener, transport, remote);
         let line = self.lines.borrow_mut().accept(flow);
         match line {
-            Some(line) => talk::answer(Rc::clone(self), line, stream),
+            Some(line) => begin::answer(Rc::clone(self), line, stream),
             None => self.stats.streams_refused.add(1),
         }
         self.count();
@@ -138,7 +135,7 @@ impl Hub {
     fn connect(self: &Rc<Self>, flow: Flow) -> Option<Rc<Line>> {
         let line = self.lines.borrow_mut().connect(flow)?;
         let from = self.from.get(usize::from(flow.listener.0)).copied();
-        talk::call(Rc::clone(self), Rc::clone(&line), from.flatten());
+        begin::call(Rc::clone(self), Rc::clone(&line), from.flatten());
         self.count();
         Some(line)
     }

@@ -3,22 +3,20 @@
 
 use std::future::Future;
 use std::io::{self, IoSlice};
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use nix::errno::Errno;
-use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::{TcpSocket, TcpStream};
-use tokio::task::spawn_local;
-use tokio::time::{Instant, Sleep, sleep_until, timeout};
+use tokio::time::{Instant, Sleep, sleep_until};
 
+use crate::base::flow::Transport;
 use crate::base::limits::{
-    STREAM_CONNECT_S, STREAM_FIRST_S, STREAM_IDLE_S, STREAM_MESSAGE_S, STREAM_PARTIAL_BYTES,
-    STREAM_PING_S, STREAM_WRITE_S,
+    STREAM_FIRST_S, STREAM_IDLE_S, STREAM_MESSAGE_S, STREAM_PARTIAL_BYTES, STREAM_PING_S,
+    STREAM_WRITE_S,
 };
 use crate::sip::fields;
 use crate::sip::frame::{Frame, Framer};
@@ -26,13 +24,14 @@ use crate::sip::{Host, Message};
 
 use super::hub::Hub;
 use super::line::{Line, Unwritten};
+use super::wire::Wire;
 
 /// How often a task reads before others get their turn.
 const READS: u8 = 4;
 
 /// Why a connection is over.
 #[derive(Debug)]
-enum End {
+pub(super) enum End {
     /// The peer closed it, or was told to go.
     Closed,
     /// The system says so.
@@ -42,7 +41,7 @@ enum End {
 }
 
 impl End {
-    fn errno(&self) -> Errno {
+    pub(super) fn errno(&self) -> Errno {
         match self {
             Self::Closed | Self::Fault(_) => Errno::ECONNRESET,
             Self::Failed(errno) => *errno,
@@ -52,103 +51,20 @@ impl End {
 
 impl From<io::Error> for End {
     fn from(error: io::Error) -> Self {
-        Self::Failed(errno(&error))
-    }
-}
-
-fn errno(error: &io::Error) -> Errno {
-    error
-        .raw_os_error()
-        .map_or(Errno::ETIMEDOUT, Errno::from_raw)
-}
-
-/// Serves a connection that a peer has made.
-pub(super) fn answer(hub: Rc<Hub>, line: Rc<Line>, stream: TcpStream) {
-    let mut guard = Guard::new(hub, line);
-    spawn_local(async move {
-        let end = match prepare(&stream) {
-            Ok(()) => Talk::new(&guard, stream).await,
-            Err(error) => error.into(),
-        };
-        guard.over(&end);
-    });
-}
-
-/// Makes a connection, and serves it.
-pub(super) fn call(hub: Rc<Hub>, line: Rc<Line>, from: Option<IpAddr>) {
-    let mut guard = Guard::new(hub, line);
-    spawn_local(async move {
-        let limit = Duration::from_secs(STREAM_CONNECT_S);
-        let made = timeout(limit, connect(guard.line.flow.remote, from)).await;
-        let end = match made {
-            Ok(Ok(stream)) => Talk::new(&guard, stream).await,
-            Ok(Err(error)) => error.into(),
-            Err(_late) => End::Failed(Errno::ETIMEDOUT),
-        };
-        guard.over(&end);
-    });
-}
-
-async fn connect(to: SocketAddr, from: Option<IpAddr>) -> io::Result<TcpStream> {
-    let socket = match to {
-        SocketAddr::V4(_) => TcpSocket::new_v4()?,
-        SocketAddr::V6(_) => TcpSocket::new_v6()?,
-    };
-    if let Some(from) = from {
-        socket.bind(SocketAddr::new(from, 0))?;
-    }
-    let stream = socket.connect(to).await?;
-    prepare(&stream)?;
-    Ok(stream)
-}
-
-/// Has the kernel send at once, and find out who is dead.
-fn prepare(stream: &TcpStream) -> io::Result<()> {
-    let seconds = Duration::from_secs;
-    let socket = SockRef::from(stream);
-    let alive = TcpKeepalive::new()
-        .with_time(seconds(STREAM_PING_S))
-        .with_interval(seconds(15))
-        .with_retries(4);
-    socket.set_tcp_nodelay(true)?;
-    socket.set_tcp_keepalive(&alive)?;
-    socket.set_tcp_user_timeout(Some(seconds(2 * STREAM_WRITE_S)))
-}
-
-/// Sees to it that a connection's end is told, however it ends.
-struct Guard {
-    hub: Rc<Hub>,
-    line: Rc<Line>,
-    errno: Errno,
-}
-
-impl Guard {
-    fn new(hub: Rc<Hub>, line: Rc<Line>) -> Self {
-        let errno = Errno::ECONNRESET;
-        Self { hub, line, errno }
-    }
-
-    fn over(&mut self, end: &End) {
-        self.errno = end.errno();
-        if let End::Fault(fault) = end {
-            self.hub.stats.streams_broken.add(1);
-            let fault = (self.line.flow.remote, fault.clone());
-            *self.hub.trouble.borrow_mut() = Some(fault);
+        match error.raw_os_error() {
+            Some(errno) => Self::Failed(Errno::from_raw(errno)),
+            // What TLS minds.
+            None if error.kind() == io::ErrorKind::InvalidData => Self::Fault(error.to_string()),
+            None => Self::Closed,
         }
     }
 }
 
-impl Drop for Guard {
-    fn drop(&mut self) {
-        self.hub.gone(&self.line, self.errno);
-    }
-}
-
 /// A connection that is made.
-struct Talk {
+pub(super) struct Talk {
     hub: Rc<Hub>,
     line: Rc<Line>,
-    stream: TcpStream,
+    stream: Wire,
     framer: Framer,
     /// How much of the framer's is reckoned in `Hub::partial`.
     partial: usize,
@@ -169,22 +85,22 @@ struct Talk {
 }
 
 impl Talk {
-    fn new(guard: &Guard, stream: TcpStream) -> Self {
+    pub(super) fn new(hub: &Rc<Hub>, line: &Rc<Line>, stream: Wire) -> Self {
         let now = Instant::now();
         let ping = Duration::from_secs(STREAM_PING_S);
         Self {
-            hub: Rc::clone(&guard.hub),
-            line: Rc::clone(&guard.line),
+            hub: Rc::clone(hub),
+            line: Rc::clone(line),
             stream,
             framer: Framer::new(),
             partial: 0,
             alarm: Box::pin(sleep_until(now + Duration::from_secs(STREAM_FIRST_S))),
             made: now,
-            heard: !guard.line.accepted,
+            heard: !line.accepted,
             active: now,
             begun: None,
             stuck: None,
-            ping: (!guard.line.accepted).then(|| now + ping),
+            ping: (!line.accepted).then(|| now + ping),
             pinged: false,
         }
     }
@@ -216,8 +132,17 @@ impl Talk {
                 }
             }
         }
-        self.stuck = None;
-        Ok(())
+        // TLS keeps what the kernel has not taken.
+        match Pin::new(&mut self.stream).poll_flush(context) {
+            Poll::Ready(flushed) => {
+                self.stuck = None;
+                Ok(flushed?)
+            }
+            Poll::Pending => {
+                self.stuck.get_or_insert_with(Instant::now);
+                Ok(())
+            }
+        }
     }
 
     /// Reads once, and sees to what is whole.
@@ -309,8 +234,12 @@ impl Talk {
     }
 
     /// RFC 5923 §9: a peer whose Via has `alias` takes requests over this connection.
+    /// Over TLS it would have to prove that it is who may be called there.
     fn note_alias(&self, message: &Message) {
         let remote = self.line.flow.remote;
+        if self.line.flow.transport == Transport::Tls {
+            return;
+        }
         let Some(Ok(via)) = fields::vias(message)
             .next()
             .filter(|_| message.method().is_some())
@@ -417,6 +346,9 @@ impl Future for Talk {
 
 impl Drop for Talk {
     fn drop(&mut self) {
+        // TLS tells the peer that this is the end, if it can be told at once.
+        let mut context = Context::from_waker(Waker::noop());
+        let _told = Pin::new(&mut self.stream).poll_shutdown(&mut context);
         let partial = &self.hub.partial;
         partial.set(partial.get().saturating_sub(self.partial));
     }

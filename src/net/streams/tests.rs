@@ -11,8 +11,11 @@ use tokio::time::pause;
 use super::*;
 use crate::base::flow::Flow;
 use crate::base::limits::{
-    MAILBOX_LETTERS, STREAM_FIRST_S, STREAM_IDLE_S, STREAM_MESSAGE_S, STREAM_PING_S, STREAM_WRITE_S,
+    HANDSHAKE_S, MAILBOX_LETTERS, STREAM_FIRST_S, STREAM_IDLE_S, STREAM_MESSAGE_S, STREAM_PING_S,
+    STREAM_WRITE_S,
 };
+use crate::net::Tls;
+use crate::policy::RuleSet;
 use crate::policy::samples::rules;
 use crate::sip::Draft;
 use crate::transaction::Origin;
@@ -20,6 +23,10 @@ use crate::transaction::Origin;
 const MAIN: &str = r#"
 [[listen]]
 address = "tcp:127.0.0.1:5060"
+[[listen]]
+address = "tls:127.0.0.1:5061"
+certificate = "own.pem"
+key = "own.key"
 [[carrier]]
 name = "upstream"
 address = "tcp:127.0.0.2:5070"
@@ -58,9 +65,11 @@ struct World {
 
 impl World {
     async fn new() -> Self {
+        let rules = Arc::new(rules(MAIN, TENANT));
+        let tls = Arc::new(tls(&rules));
         let seat = Seat {
             sockets: Vec::new(),
-            in_force: InForce::new(Arc::new(rules(MAIN, TENANT))),
+            in_force: InForce::new(rules, tls),
             bucket_key: 1,
             quarantine: Quarantine::default(),
             mailboxes: vec![Mailbox::new()],
@@ -77,14 +86,18 @@ impl World {
 
     /// A connection that a peer makes. From then on time passes by the test's clock.
     async fn peer(&self) -> TcpStream {
+        self.peer_over(Transport::Tcp).await
+    }
+
+    async fn peer_over(&self, transport: Transport) -> TcpStream {
+        let listener = ListenerId(u16::from(transport == Transport::Tls));
         let address = self.listener.local_addr().unwrap();
         let peer = TcpStream::connect(address).await.unwrap();
         let (stream, remote) = self.listener.accept().await.unwrap();
         // So little that it is soon full.
         SockRef::from(&stream).set_send_buffer_size(4_096).unwrap();
         SockRef::from(&peer).set_recv_buffer_size(4_096).unwrap();
-        self.hub
-            .accepted(ListenerId(0), Transport::Tcp, stream, remote);
+        self.hub.accepted(listener, transport, stream, remote);
         pause();
         peer
     }
@@ -118,6 +131,22 @@ impl World {
         let broken = self.hub.stats.streams_broken.value();
         (self.hub.lines.borrow().len(), broken)
     }
+}
+
+/// A certificate for nobody, and what is made of it.
+fn tls(rules: &RuleSet) -> Tls {
+    let key = rcgen::KeyPair::generate().unwrap();
+    let params = rcgen::CertificateParams::new(Vec::new()).unwrap();
+    let certificate = params.self_signed(&key).unwrap();
+    let read = |path: Option<&str>| {
+        Ok(match path {
+            Some("own.pem") => certificate.pem().into_bytes(),
+            _ => key.serialize_pem().into_bytes(),
+        })
+    };
+    let (tls, faults) = Tls::load(rules, &read, Default::default());
+    assert_eq!(faults, []);
+    tls
 }
 
 fn with_world<F: Future<Output = ()>>(test: impl FnOnce(World) -> F) {
@@ -159,6 +188,28 @@ fn who_says_nothing_whole_is_closed() {
         let (second, heard) = listen_for(100, &peer, &byte_in_ten).await;
         assert!(is_due(second, STREAM_FIRST_S), "{second}");
         assert_eq!((heard.as_str(), world.counts()), ("", (0, 1)));
+        assert!(world.letters().is_empty());
+    });
+}
+
+#[test]
+fn who_does_not_finish_its_handshake_is_closed() {
+    with_world(async |world| {
+        // Nothing, and the first half of a hello (RFC 8446 §4.1.2) byte by byte.
+        for hello in ["", "\u{16}\u{3}\u{1}\u{2}\u{0}\u{1}\u{0}\u{1}"] {
+            let peer = world.peer_over(Transport::Tls).await;
+            let says = |second: u64| {
+                let at = usize::try_from(second).unwrap();
+                hello.get(at..=at).unwrap_or_default()
+            };
+            let before = world.hub.stats.handshakes_failed.value();
+            let (second, heard) = listen_for(100, &peer, &says).await;
+            assert!(is_due(second, HANDSHAKE_S), "{second}");
+            assert_eq!((heard.as_str(), world.counts()), ("", (0, 0)));
+            let failed = world.hub.stats.handshakes_failed.value();
+            assert_eq!(failed, before + 1);
+            tokio::time::resume();
+        }
         assert!(world.letters().is_empty());
     });
 }

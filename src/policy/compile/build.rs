@@ -27,6 +27,7 @@ use crate::policy::spending::Allowance;
 use crate::policy::table::Entry;
 use crate::policy::target::{Packed, Target};
 use crate::policy::tariff::Tariff;
+use crate::policy::tls::TlsRules;
 use crate::policy::values::{self, NumberRange};
 
 /// Everything known so far.
@@ -40,6 +41,7 @@ pub(super) struct Build<'z> {
     pub run: Run,
     pub listeners: Vec<Listener>,
     pub carriers: Vec<Carrier>,
+    pub tls: TlsRules,
     /// Carriers by name; none for one that has no effect yet.
     pub carrier_names: BTreeMap<String, (Place, Option<CarrierId>)>,
     pub plans: Vec<Plan>,
@@ -93,6 +95,7 @@ impl<'z> Build<'z> {
             },
             listeners: Vec::new(),
             carriers: Vec::new(),
+            tls: TlsRules::default(),
             carrier_names: BTreeMap::new(),
             plans: Vec::new(),
             homes: Vec::new(),
@@ -275,8 +278,7 @@ impl<'z> Build<'z> {
             let bind = values::signalling(name.value).ok();
             let is_it = |it: &&Listener| {
                 bind.is_some_and(|(scheme, endpoint)| {
-                    scheme.transport() == Some(it.transport)
-                        && endpoint == values::Endpoint::Address(it.bind)
+                    scheme == it.transport && endpoint == values::Endpoint::Address(it.bind)
                 })
             };
             let found = self.listeners.iter().find(is_it);
@@ -341,6 +343,7 @@ impl<'z> Build<'z> {
             run: self.run,
             listeners: self.listeners,
             carriers: self.carriers,
+            tls: self.tls,
             peers,
             peers_hash: self.peers_hash,
             numbering: self.numbering,

@@ -43,12 +43,6 @@ pub(super) fn main(build: &mut Build<'_>, file: &MainFile<'_>, faults: &mut Faul
         let help = "add one, with address = \"udp:127.0.0.1:5060\"";
         faults.add(build.main_place, fault.help(help));
     }
-    let idle = file.listen.iter().find(|_| build.listeners.is_empty());
-    if let (Some(table), false) = (idle, faults.any_errors()) {
-        let fault = Fault::error("none of the listeners can be opened yet");
-        let help = "listen over UDP: address = \"udp:127.0.0.1:5060\"";
-        faults.add(table.place, fault.help(help));
-    }
     for table in &file.carriers {
         carrier(build, table, faults);
     }
@@ -135,20 +129,12 @@ pub(super) fn address(
     faults: &mut Faults<'_>,
 ) -> Option<(Transport, At<SocketAddr>)> {
     match values::signalling(text.value) {
-        Ok((scheme, endpoint)) => match (scheme.transport(), endpoint) {
-            (Some(transport), Endpoint::Address(address)) => Some((transport, text.with(address))),
-            (Some(_), Endpoint::Name(_)) => {
-                let what = format!("a {what} given by a domain name");
-                faults.pending_but(text.place, &what, "write \"udp:ADDRESS:PORT\"");
-                None
-            }
-            (None, _) => {
-                let what = format!("a {what} over {scheme}");
-                let help = "write \"udp:ADDRESS:PORT\" or \"tcp:ADDRESS:PORT\"";
-                faults.pending_but(text.place, &what, help);
-                None
-            }
-        },
+        Ok((transport, Endpoint::Address(address))) => Some((transport, text.with(address))),
+        Ok((_, Endpoint::Name(_))) => {
+            let what = format!("a {what} given by a domain name");
+            faults.pending_but(text.place, &what, "write \"udp:ADDRESS:PORT\"");
+            None
+        }
         Err(help) => {
             not_an_address(text, help, faults);
             None
@@ -183,6 +169,13 @@ fn listener(build: &mut Build<'_>, table: &ListenTable<'_>, faults: &mut Faults<
     let Ok(id) = u16::try_from(build.listeners.len()) else {
         return;
     };
+    super::tls::listener(
+        build,
+        ListenerId(id),
+        (transport, table.place),
+        &table.tls,
+        faults,
+    );
     build.listeners.push(Listener {
         id: ListenerId(id),
         transport,
@@ -266,6 +259,7 @@ fn carrier(build: &mut Build<'_>, table: &CarrierTable<'_>, faults: &mut Faults<
         number_format,
         user_phone: table.user_phone.map(|it| it.value),
     });
+    super::tls::peer(build, Peer::Carrier(id), transport, at, &table.tls, faults);
     if table.sources.is_empty() {
         let fault = Fault::warning("the carrier has no `sources`")
             .label("its requests and its answers are a stranger's")

@@ -435,6 +435,7 @@ fn inbound(
         return None;
     }
     build.reach(at, Peer::Tenant(id));
+    super::tls::peer(build, Peer::Tenant(id), transport, at, &table.tls, faults);
     Some(Delivery {
         transport,
         address: at.value,

@@ -4,6 +4,7 @@ use crate::policy::diagnostic::{At, Fault, Faults, Place};
 use crate::policy::reader::Fields;
 
 use super::alerts::{AlertsTable, alerts_table};
+use super::tls::TlsTable;
 
 /// The main file.
 #[derive(Debug, Default)]
@@ -47,6 +48,8 @@ pub(in crate::policy) struct ListenTable<'t> {
     pub advertise: Option<At<&'t str>>,
     /// `challenge`
     pub challenge: Option<At<bool>>,
+    /// `certificate` and the like
+    pub tls: TlsTable<'t>,
 }
 
 /// One `[[carrier]]`.
@@ -66,6 +69,8 @@ pub(in crate::policy) struct CarrierTable<'t> {
     pub listener: Option<At<&'t str>>,
     /// `large_over_tcp`
     pub large_over_tcp: Option<At<bool>>,
+    /// `tls_name` and the like
+    pub tls: TlsTable<'t>,
 }
 
 /// Reads the main file.
@@ -127,6 +132,7 @@ fn listen_table<'t>(mut fields: Fields<'t>, faults: &mut Faults<'_>) -> ListenTa
         address,
         advertise: fields.text("advertise", faults),
         challenge: fields.flag("challenge", faults),
+        tls: TlsTable::server(&mut fields, faults),
     };
     fields.close(faults);
     table
@@ -145,6 +151,7 @@ fn carrier_table<'t>(mut fields: Fields<'t>, faults: &mut Faults<'_>) -> Carrier
         user_phone: fields.flag("user_phone", faults),
         listener: fields.text("listener", faults),
         large_over_tcp: fields.flag("large_over_tcp", faults),
+        tls: TlsTable::client(&mut fields, faults),
     };
     fields.close(faults);
     table

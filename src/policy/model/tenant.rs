@@ -4,6 +4,8 @@ use crate::policy::counters::Quantity;
 use crate::policy::diagnostic::{At, Faults, Place};
 use crate::policy::reader::Fields;
 
+use super::tls::TlsTable;
+
 /// A tenant's file.
 #[derive(Debug)]
 pub(in crate::policy) struct TenantFile<'t> {
@@ -147,6 +149,8 @@ pub(in crate::policy) struct InboundTable<'t> {
     pub listener: Option<At<&'t str>>,
     /// `large_over_tcp`
     pub large_over_tcp: Option<At<bool>>,
+    /// `tls_name` and the like
+    pub tls: TlsTable<'t>,
     /// Its own caps.
     pub caps: CapTable<'t>,
     /// `[[inbound.cap]]`
@@ -379,6 +383,7 @@ fn inbound<'t>(mut fields: Fields<'t>, faults: &mut Faults<'_>) -> InboundTable<
         deliver_to,
         listener: fields.text("listener", faults),
         large_over_tcp: fields.flag("large_over_tcp", faults),
+        tls: TlsTable::client(&mut fields, faults),
         caps: limits(&mut fields, faults),
         narrower: fields
             .tables("cap", "[[inbound.cap]]", faults)

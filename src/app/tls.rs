@@ -1,0 +1,135 @@
+//! TLS: the files of certificates and keys that the rules name, read and checked.
+
+use std::path::Path;
+
+use crate::base::limits::CA_BYTES;
+use crate::base::time::Wall;
+use crate::net::{Expiry, Tls, TlsFault, clock};
+use crate::policy::Diagnostic;
+
+use super::render::count;
+use super::rules::{Broken, Files, Rules};
+use super::sources::{beside, read_whole};
+
+/// Where systems keep the certificates that they trust.
+const SYSTEM_CA: [&str; 3] = [
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/etc/pki/tls/certs/ca-bundle.crt",
+    "/etc/ssl/cert.pem",
+];
+
+/// Days before its end from which on a certificate is spoken of.
+pub(super) const SOON_DAYS: i64 = 30;
+
+const DAY: i64 = 86_400_000_000;
+
+/// The certificates that the system trusts.
+///
+/// # Errors
+/// There is no file of them: one line.
+pub(super) fn of_the_system() -> Result<Vec<u8>, String> {
+    let mut files = SYSTEM_CA.iter();
+    let found = files.find_map(|path| read_whole(Path::new(path), CA_BYTES).ok());
+    found.ok_or_else(|| "this system has no file of certificates that it trusts".to_owned())
+}
+
+/// How many days of a certificate are left, begun ones included; none or fewer, and it
+/// has expired.
+pub(super) fn days_left(until: Wall, now: Wall) -> i64 {
+    let micros = until.as_micros().saturating_sub(now.as_micros());
+    micros.div_euclid(DAY) + i64::from(micros.rem_euclid(DAY) > 0)
+}
+
+/// What happens to a file's certificates, in words.
+pub(super) fn sentence(expiry: &Expiry, now: Wall) -> String {
+    let path = &expiry.file.path;
+    match days_left(expiry.until, now) {
+        ..=0 => format!("the certificate in `{path}` has expired"),
+        days => format!(
+            "the certificate in `{path}` expires within {}",
+            count(usize::try_from(days).unwrap_or(0), "day", "days")
+        ),
+    }
+}
+
+/// What is to be done about it.
+pub(super) const RENEW: &str = "put a new one in its place, then `tollgate reload`";
+
+fn read(rules: &Rules, config: &Path, now: Wall) -> (Tls, Vec<TlsFault>) {
+    let read = |path: Option<&str>| match path {
+        Some(path) => read_whole(&beside(config, path), CA_BYTES),
+        None => of_the_system(),
+    };
+    Tls::load(&rules.set, &read, now)
+}
+
+fn shown(rules: &Rules, fault: &TlsFault, usable: bool) -> Option<Diagnostic> {
+    let TlsFault {
+        file, title, help, ..
+    } = fault;
+    file.fault(&rules.sources, title, help, usable)
+}
+
+/// For `check`: every fault, among them what expires soon.
+///
+/// # Errors
+/// Something cannot be used, or no more: all of it.
+pub(super) fn check(rules: &Rules, config: &Path) -> Result<Vec<Diagnostic>, Broken> {
+    let now = clock::now().wall;
+    let (tls, faults) = read(rules, config, now);
+    let mut found: Vec<_> = faults
+        .iter()
+        .filter_map(|it| shown(rules, it, false))
+        .collect();
+    let broken = !found.is_empty();
+    let soon = tls.expiries().iter().filter(|it| {
+        let days = days_left(it.until, now);
+        (1..=SOON_DAYS).contains(&days)
+    });
+    found.extend(soon.filter_map(|it| {
+        let title = sentence(it, now);
+        it.file.fault(&rules.sources, &title, RENEW, true)
+    }));
+    match broken {
+        true => Err(Broken::Faults(found, Box::new(rules.sources.clone()))),
+        false => Ok(found),
+    }
+}
+
+/// For a start: whatever can be used is, and the rest said in the log. No telephone is to
+/// be dead for a certificate that it does not need.
+pub(super) fn at_start(rules: &Rules, config: &Path, files: &Files) -> Tls {
+    let (tls, faults) = read(rules, config, clock::now().wall);
+    for fault in faults.iter().filter_map(|it| shown(rules, it, it.expired)) {
+        tracing::error!("{fault}");
+    }
+    if faults.iter().any(|it| !it.expired) {
+        files.note(true);
+    }
+    files.show(tls.expiries());
+    tls
+}
+
+/// For a reload: all of it, or nothing. What has expired is taken only where it was so
+/// before.
+///
+/// # Errors
+/// What cannot be used: what is in force stays.
+pub(super) fn again(rules: &Rules, config: &Path, files: &Files) -> Result<Tls, Broken> {
+    let now = clock::now().wall;
+    let (tls, faults) = read(rules, config, now);
+    let (known, new): (Vec<_>, Vec<_>) = faults
+        .iter()
+        .partition(|it| it.expired && files.has_expired(&it.file.path, now));
+    let broken: Vec<_> = new
+        .iter()
+        .filter_map(|it| shown(rules, it, false))
+        .collect();
+    if !broken.is_empty() {
+        return Err(Broken::Faults(broken, Box::new(rules.sources.clone())));
+    }
+    for fault in known.iter().filter_map(|it| shown(rules, it, true)) {
+        tracing::warn!("{fault}");
+    }
+    Ok(tls)
+}

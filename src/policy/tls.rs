@@ -1,0 +1,100 @@
+//! TLS: which files of certificates and keys the rules name, and what for. What is in
+//! them is for others to read: rules are compiled without it.
+
+use std::collections::BTreeMap;
+
+use super::compile::Sources;
+use super::diagnostic::{Diagnostic, Fault, Faults, Place};
+use super::ruleset::Peer;
+use crate::base::flow::ListenerId;
+
+/// A file that rules name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NamedFile {
+    /// Its path, relative to the main file.
+    pub path: String,
+    /// Where it is named.
+    pub(super) place: Place,
+}
+
+impl NamedFile {
+    /// One that is named nowhere.
+    #[cfg(test)]
+    pub(crate) fn sample(path: &str) -> Self {
+        Self {
+            path: path.to_owned(),
+            place: Place::new(0, &(0..0)),
+        }
+    }
+
+    /// What is wrong with it, shown where it is named in `sources`; none if these are
+    /// not the ones that name it.
+    #[must_use]
+    pub fn fault(
+        &self,
+        sources: &Sources,
+        title: &str,
+        help: &str,
+        usable: bool,
+    ) -> Option<Diagnostic> {
+        let mut faults = Faults::new(sources.all(), false);
+        let fault = match usable {
+            true => Fault::warning(title),
+            false => Fault::error(title),
+        };
+        faults.add(self.place, fault.help(help));
+        faults.finish().pop()
+    }
+}
+
+/// A certificate and its key: what one end shows the other, and proves with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Identity {
+    /// Certificates (PEM): its own first, then those that vouch for it.
+    pub certificate: NamedFile,
+    /// The private key (PEM).
+    pub key: NamedFile,
+}
+
+/// TLS at one listener.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TlsListener {
+    /// What it shows who connects.
+    pub identity: Identity,
+    /// Certificates (PEM) that vouch for who connects. If there are any, nobody is
+    /// heard without one of theirs.
+    pub client_ca: Option<NamedFile>,
+}
+
+/// TLS towards one peer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TlsPeer {
+    /// Whom its certificate must be for: a domain name, or an address.
+    pub name: String,
+    /// Where that is written.
+    pub(super) place: Place,
+    /// Certificates (PEM) that vouch for it; none for those of the system.
+    pub ca: Option<NamedFile>,
+    /// What it is shown, if it asks.
+    pub identity: Option<Identity>,
+}
+
+impl TlsPeer {
+    /// The place of its name, or of its address, as a file that has a fault.
+    #[must_use]
+    pub fn named(&self) -> NamedFile {
+        NamedFile {
+            path: self.name.clone(),
+            place: self.place,
+        }
+    }
+}
+
+/// All that the rules say of TLS.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TlsRules {
+    /// Of each `tls:` listener.
+    pub listeners: BTreeMap<ListenerId, TlsListener>,
+    /// Of each peer that is reached over TLS.
+    pub peers: BTreeMap<Peer, TlsPeer>,
+}
