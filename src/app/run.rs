@@ -10,12 +10,11 @@ use crate::admin::Socket;
 use crate::base::time::Wall;
 use crate::base::token::Buckets;
 use crate::ledger::{
-    Chain, Dealt, Fault, Follower, Following, Indexing, Journal, Keep, Ledger, Recovered, Sink,
-    Snapshots, Syncing,
+    Chain, Fault, Follower, Following, Indexing, Journal, Keep, Ledger, Sink, Snapshots, Syncing,
 };
 use crate::net;
 use crate::policy::{Counters, RuleSet};
-use crate::record::Record;
+use crate::record::{Dealt, Record, Recovered};
 
 use super::alerts::Alerts;
 use super::blocks::Blocks;

@@ -19,10 +19,14 @@ use super::{Arrived, Event, Turn};
 impl Turn<'_> {
     /// A 2xx to an INVITE.
     pub(super) fn accepted(&mut self, client: ClientKey, code: u16, arrived: &Arrived<'_>) {
+        let beside = self.is_beside(arrived);
         let Some(exchange) = self.call.exchange_by_client(client) else {
             return;
         };
         match &exchange.stage {
+            Stage::Open if exchange.opening && beside => {
+                self.hang_up_stray(Side::Callee, arrived);
+            }
             Stage::Open if exchange.opening => self.answered(client, code, arrived),
             Stage::Open => self.changed(client, code, arrived),
             Stage::Abandoned => self.answered_too_late(client, arrived),
@@ -32,6 +36,12 @@ impl Turn<'_> {
                 self.accepted_again(side, opening, ack, arrived);
             }
         }
+    }
+
+    /// Whether another answer than this one made the call, before a restart.
+    fn is_beside(&self, arrived: &Arrived<'_>) -> bool {
+        let tag = arrived.essentials.to_tag.unwrap_or_default();
+        self.call.answered.is_some() && self.call.callee.far.tag() != tag
     }
 
     /// The callee answers: both dialogs are up.
@@ -179,13 +189,16 @@ impl Turn<'_> {
             unacked: None,
             ack: None,
         };
-        if opening
-            && self
-                .call
-                .is_stray(arrived.essentials.to_tag.unwrap_or_default())
-        {
+        let tag = arrived.essentials.to_tag.unwrap_or_default();
+        if opening && self.call.is_stray(tag) {
             self.call.callee.progress.pending = false;
             self.hang_up_stray(side, arrived);
+            return;
+        }
+        if opening && self.call.answered.is_some() && !self.is_beside(arrived) {
+            // It was hung up when it was taken over after a restart.
+            self.call.callee.progress.pending = false;
+            self.acknowledge(side);
             return;
         }
         if opening {
@@ -343,7 +356,12 @@ impl Turn<'_> {
 
     /// The ACK to a 2xx: a request of its own, in the dialog (RFC 3261
     /// §13.2.2.4).
-    fn ack_packet(&mut self, side: Side, cseq: u32, from: Option<&Arrived<'_>>) -> Packet {
+    pub(super) fn ack_packet(
+        &mut self,
+        side: Side,
+        cseq: u32,
+        from: Option<&Arrived<'_>>,
+    ) -> Packet {
         let leg = self.call.leg(side);
         let ends = Ends {
             leg,

@@ -47,7 +47,7 @@ impl Account {
     }
 
     /// An account of an earlier life, as far as the journal knows it. Its lease runs
-    /// again once [`Turn::resume_lease`] says so.
+    /// again once [`Turn::run_lease`] says so.
     pub(super) fn resumed(told: &Billing, now: Now) -> Box<Self> {
         let course = Course::resumed(told, now);
         let answered = told.answers.iter().any(|it| it.dialog == Course::OWN);
@@ -200,21 +200,11 @@ impl Turn<'_> {
         }
     }
 
-    /// The lease of an earlier life runs on, until `due`. A call that has outlived it
-    /// is hung up.
-    pub(super) fn resume_lease(&mut self, due: Option<Mono>) {
-        match due {
-            Some(due) if due <= self.now.mono => self.hang_up("lease-over"),
-            Some(due) => self.run_lease(due.saturating_since(self.now.mono)),
-            None => {}
-        }
-    }
-
     /// Notes what the call holds of budgets, and what is known of what it costs.
     pub(super) fn journal_held(&mut self) {
         if let (Some(hold), Some(account)) = (&self.call.hold, &self.call.account) {
             let (call, named) = (self.call.reference, &mut self.tools.named);
-            named.journal_held(call, hold, || account.billing(), self.out);
+            named.journal_held(call, hold, account, self.out);
         }
     }
 
@@ -407,6 +397,11 @@ impl Turn<'_> {
         if let Some(course) = self.call.course().filter(|_| carrier) {
             let end = at(course.gone_by(dialog));
             course.ended(dialog, end);
+            // What ends together with its leg is told then.
+            let crossed = self.call.leg(side).progress.byes > 0;
+            if dialog != Course::OWN || crossed {
+                self.journal_held();
+            }
         }
     }
 }

@@ -7,7 +7,7 @@ use crate::base::limits::LATE_ANSWER_S;
 use crate::base::tally::{Answer, Billing, Place};
 use crate::base::time::{Mono, Now};
 use crate::policy::{Counted, Course, Hold, Kept, Money, Owed, Statement};
-use crate::record::fold::{self, Lived};
+use crate::record::fold::{self, Held, Lived};
 use crate::record::{CallRef, Direction, Record, write_billing, write_places};
 
 use super::account::Account;
@@ -51,16 +51,19 @@ impl Named {
     }
 
     /// Says what a call holds of budgets now, if any covers it, and what is known of
-    /// what it costs.
+    /// what it costs. Where none does, only what is not plain is worth that: see
+    /// [`unleased`].
     pub(super) fn journal_held(
         &mut self,
         call: CallRef,
         hold: &Hold,
-        billing: impl FnOnce() -> Billing,
+        account: &Account,
         out: &mut Outbox,
     ) {
-        if let Some(statement) = hold.statement() {
-            let billing = write_billing(&billing());
+        let told = !account.course.is_plain();
+        let statement = hold.statement();
+        if let Some(statement) = statement.or_else(|| told.then(Statement::default)) {
+            let billing = write_billing(&account.billing());
             self.journal_account(call, hold, &statement, &billing, out);
         }
     }
@@ -122,6 +125,11 @@ impl Named {
     }
 }
 
+/// What it holds of budgets, if any covers it.
+fn covered(lived: &Lived) -> Option<&Held> {
+    lived.held.as_ref().filter(|held| held.money > 0)
+}
+
 /// A call that lived in the life before this one, for the rules.
 pub(super) fn kept(lived: &Lived) -> Kept {
     Kept {
@@ -129,7 +137,7 @@ pub(super) fn kept(lived: &Lived) -> Kept {
         marks: lived.marks,
         since: lived.since,
         wall: lived.wall,
-        owed: lived.held.as_ref().map(|held| Owed {
+        owed: covered(lived).map(|held| Owed {
             money: Money::from_millionths(held.money),
             days: held.days,
             places: held.places.clone(),
@@ -184,7 +192,8 @@ fn unleased(call: &fold::Call, lived: &Lived) -> Billing {
         answer_by: lived.since,
         // Our first INVITE has CSeq 1, and each further one counts on.
         attempts: legs.map_or(1, |legs| legs.cseq.max(1)),
-        open: answer.is_none(),
+        // How long after its answer that life ended is not known.
+        open: true,
         answers: answer.into_iter().collect(),
         ..Billing::default()
     }

@@ -109,6 +109,9 @@ impl Turn<'_> {
             self.refuse(server, side, 500);
             return;
         }
+        if method != Method::Bye {
+            self.journal_cseq(side);
+        }
         match method {
             Method::Bye => self.bye(side, server, arrived),
             Method::Invite | Method::Update if Offer::asks_too_little(arrived.message) => {
@@ -305,7 +308,8 @@ impl Turn<'_> {
         }
     }
 
-    /// A restart must not count a leg's requests from a number already used.
+    /// A restart must not count a leg's requests from a number already used, nor take a
+    /// copy of the peer's last one for news.
     pub(super) fn journal_cseq(&mut self, side: Side) {
         let leg = self.call.leg(side);
         let record = Record::CSeq {

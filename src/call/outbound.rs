@@ -242,7 +242,7 @@ impl Calls {
         }
         if let (Some(lease), Some(account)) = (&allowed.lease, account) {
             journal_lease(call, now, lease, out);
-            named.journal_held(call, &allowed.hold, || account.billing(), out);
+            named.journal_held(call, &allowed.hold, account, out);
         }
     }
 

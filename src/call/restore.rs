@@ -16,6 +16,7 @@ use bytes::Bytes;
 use smallvec::{SmallVec, smallvec};
 
 use crate::base::flow::Flow;
+use crate::base::limits::STRAYS_PER_CALL;
 use crate::base::time::{Mono, Now, Wall};
 use crate::base::token::Token;
 use crate::policy::Listener;
@@ -30,7 +31,7 @@ use crate::transaction::{Arrival, ClientKey, ServerKey};
 use super::call::{Alarm, Call, Ending, Exchange, Owner, Role, Stage};
 use super::counted;
 use super::leg::{Far, Leg, Progress, Session};
-use super::open::own_failure;
+use super::open::{failure, own_failure};
 use super::topology::{self, Ends, Head};
 use super::{Calls, Event, Outbox, Turn};
 
@@ -101,6 +102,10 @@ impl Calls {
         };
         if kept.end.is_none() {
             (call.hold, call.account) = self.taken_over(now, kept);
+            let beside = call.account.iter().flat_map(|it| it.course.beside());
+            // Their numbers are taken; no tag is this one.
+            let beside = beside.take(STRAYS_PER_CALL);
+            call.strays = beside.map(|_| Far::new(b"\0", b"", b"")).collect();
         }
         Some(call)
     }
@@ -161,10 +166,11 @@ fn earlier(now: Now, wall: Wall) -> Now {
 
 /// Why a call ended, as it was told before.
 fn again(by: Party, cause: &str) -> Ending {
-    const CAUSES: [&str; 11] = [
+    const CAUSES: [&str; 12] = [
         "bye",
         "blocked",
         "cancelled",
+        "flow-closed",
         "longest-ring",
         "longest-call",
         "session-expired",
@@ -202,7 +208,7 @@ impl Turn<'_> {
         if !acked {
             self.resume_invite(legs);
         }
-        self.resume_lease(counted::due(kept));
+        let due = counted::due(kept);
         if let Some(ending) = self.call.ending {
             self.end_again(ending);
         } else if !open.up {
@@ -212,7 +218,19 @@ impl Turn<'_> {
         } else if kept.lease.is_some() && self.call.hold.is_none() {
             // Nobody could say what it may still cost.
             self.hang_up("restart");
-        } else if acked {
+        } else if due.is_some_and(|due| due <= self.now.mono) {
+            self.hang_up("lease-over");
+        } else {
+            self.go_on(legs, acked, due, nth);
+        }
+    }
+
+    /// The call is up, and goes on: its lease runs until `due`.
+    fn go_on(&mut self, legs: &Legs, acked: bool, due: Option<Mono>, nth: u64) {
+        if let Some(due) = due {
+            self.run_lease(due.saturating_since(self.now.mono));
+        }
+        if acked {
             self.resume_timers(legs, nth);
         } else {
             let (now, wait) = (self.now.mono, self.tools.timers.t1 * 64);
@@ -251,6 +269,8 @@ impl Turn<'_> {
     fn told(&self, by: Party, cause: &str) -> u16 {
         match (by, self.call.direction) {
             (Party::Caller, _) => 487,
+            (Party::Callee, _) if cause == "flow-closed" => 503,
+            (Party::Tollgate, _) if cause == "blocked" => 603,
             (Party::Tollgate, Direction::Outbound) if cause == "restart" => {
                 own_failure(self.call.emergency)
             }
@@ -386,7 +406,8 @@ impl Turn<'_> {
         });
     }
 
-    /// A call that ended lately: the side that costs nothing may not know it.
+    /// A call that ended lately: the side that costs nothing may not know it, nor who
+    /// waits for an answer.
     fn tell_of_end(&mut self, legs: &Legs, end: &fold::End) {
         let ending = again(end.by, "restart");
         self.end(ending);
@@ -397,7 +418,7 @@ impl Turn<'_> {
             self.call.leg_mut(side).progress.up = true;
             self.hang_up_leg(side);
         }
-        if side == Side::Caller && !legs.asked.is_empty() {
+        if !legs.asked.is_empty() {
             let Some((server, _)) = self.resume_server(legs) else {
                 return;
             };
@@ -405,6 +426,7 @@ impl Turn<'_> {
                 300.. => self.code_onward(Side::Caller, end.status),
                 _ => self.told(end.by, ""),
             };
+            let code = failure(self.call.emergency, code);
             let tag = self.call.caller.local_tag;
             self.respond(server, (code, tag), b"", |_| {});
         }

@@ -152,9 +152,14 @@ impl Turn<'_> {
         }
         exchange.stage = Stage::Abandoned;
         let (server, client, tag) = (exchange.server, exchange.client, exchange.tag);
+        let cseq = exchange.client_cseq;
         self.call.caller.progress.pending = false;
+        let code = failure(self.call.emergency, code);
+        // What was told is told again after a restart.
+        if let Some(ending) = self.call.ending.as_mut().filter(|it| it.status == 0) {
+            ending.status = code;
+        }
         if let Some(server) = server {
-            let code = failure(self.call.emergency, code);
             self.respond(server, (code, tag), b"", |_| {});
         }
         if let Some(client) = client {
@@ -162,6 +167,19 @@ impl Turn<'_> {
             self.tools
                 .transactions
                 .cancel(self.now.mono, client, reason, transmits);
+        }
+        if self.call.answered.is_some() {
+            self.acknowledge_unseen(cseq);
+        }
+    }
+
+    /// The call was answered before a restart, and its 2xx has not come again: the
+    /// callee waits for an ACK and a BYE, and for nothing else.
+    fn acknowledge_unseen(&mut self, cseq: u32) {
+        self.call.callee.progress.pending = false;
+        if self.call.callee.progress.up {
+            let packet = self.ack_packet(Side::Callee, cseq, None);
+            self.send_ack(Side::Callee, packet);
         }
     }
 

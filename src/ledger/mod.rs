@@ -54,7 +54,7 @@ pub use latest::Latest;
 pub use mark::Syncing;
 pub use note::PublicKey;
 pub use reader::{Entry, Reader};
-pub use recover::{Dealt, Recovered, Share, Taken, legible};
+pub use recover::legible;
 pub use retire::Keep;
 pub use segment::SEGMENT_SIZE;
 pub use snapshot::Snapshots;

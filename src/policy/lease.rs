@@ -131,6 +131,14 @@ impl Course {
         if course.open && !course.answers.is_empty() {
             course.unheard = Some(now.mono);
         }
+        // Nobody hangs these up any more, nor hears that they were.
+        for beside in course
+            .answers
+            .iter_mut()
+            .filter(|it| it.dialog != Self::OWN)
+        {
+            beside.end = beside.end.or(Some(beside.gone_by(now.mono)));
+        }
         let due = told.due.filter(|due| *due < now.mono);
         if let (Some(due), Some(own)) = (due, course.answer(Self::OWN))
             && own.interval > Duration::ZERO
@@ -139,6 +147,19 @@ impl Course {
             own.parted = own.parted.or(Some(due));
         }
         course
+    }
+
+    /// Whether the answer to the call and the time of now say all that is known.
+    #[must_use]
+    pub fn is_plain(&self) -> bool {
+        let beside = |it: &Answer| it.dialog != Self::OWN || it.end.is_some();
+        !self.answers.iter().any(beside)
+    }
+
+    /// The numbers of dialogs that others made who answered, too.
+    pub fn beside(&self) -> impl Iterator<Item = u8> {
+        let numbers = self.answers.iter().map(|answer| answer.dialog);
+        numbers.filter(|number| *number != Self::OWN)
     }
 
     /// Another INVITE of the call leaves, which asks for this interval.

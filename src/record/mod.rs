@@ -25,6 +25,7 @@ pub mod frame;
 mod model;
 mod parts;
 mod places;
+mod recovered;
 
 pub use buffer::{Buffer, TooLong};
 pub use fold::Fold;
@@ -32,6 +33,7 @@ pub use model::Record;
 pub use parts::{CallRef, Decision, Direction, Leg, Party, Session, Side};
 
 pub use places::{read_billing, read_places, write_billing, write_places};
+pub use recovered::{Dealt, Recovered, Share, Taken};
 
 #[cfg(test)]
 mod tests;

@@ -87,6 +87,10 @@ struct Call {
     answers: Vec<Answer>,
     /// What the core says that it has cost, and when it said so.
     booked: Option<(u64, Nanos)>,
+    /// The most that was booked of it besides, since the core died when it had ended.
+    lost: u64,
+    /// How often the core died before it had.
+    crashes: u64,
     /// A send of the core's failed.
     excused: bool,
 }
@@ -103,6 +107,9 @@ pub struct Bill {
     /// Civil time in Tokyo at time zero, in nanoseconds.
     wall: i64,
 }
+
+/// So long after its end the core still holds money for a call.
+const LATELY: Nanos = 80 * SEC;
 
 const HOUR: i64 = 3_600_000_000_000;
 
@@ -153,6 +160,8 @@ impl Bill {
             attempts: Vec::new(),
             answers: Vec::new(),
             booked: None,
+            lost: 0,
+            crashes: 0,
             excused: false,
         });
     }
@@ -176,6 +185,21 @@ impl Bill {
         if let Some(call) = self.call(wire) {
             call.excused = true;
         }
+    }
+
+    /// The core is dead. Nobody sees what a carrier may still bill of calls that have
+    /// ended lately: what is held of them is booked.
+    pub fn crash(&mut self, now: Nanos) {
+        let mut calls = std::mem::take(&mut self.calls);
+        for call in calls.values_mut() {
+            let over = |(_, at)| now > at + LATELY;
+            match call.booked.map(over) {
+                None => call.crashes += 1,
+                Some(false) => call.lost = self.most(call, now),
+                Some(true) => {}
+            }
+        }
+        self.calls = calls;
     }
 
     /// A packet of the core's reaches a carrier, which is there or `silent`.
@@ -331,7 +355,7 @@ impl Bill {
     fn most(&self, call: &Call, now: Nanos) -> u64 {
         let price = Self::price(&self.dearest, call);
         let attempts = call.attempts.len() as u64 + 1;
-        let over = call.booked.filter(|(_, at)| now > at + 80 * SEC);
+        let over = call.booked.filter(|(_, at)| now > at + LATELY);
         let Some((booked, _)) = over else {
             // A lease's time, the longest interval, and another answer's.
             let began = call.attempts.first().map_or(now, |it| it.at);
@@ -339,7 +363,7 @@ impl Bill {
             return price.dearest(seconds) * (2 + call.answers.len() as u64)
                 + attempts * price.dearest(0);
         };
-        booked
+        booked + call.lost
     }
 
     /// What may be held or booked of a tenant's budget, at the most.
@@ -393,7 +417,8 @@ impl Bill {
             let Some((booked, at)) = call.booked else {
                 return Some((call.plan, "never booked".into()));
             };
-            if booked < billed {
+            // What was lost sight of is booked whole, and said of no call.
+            if booked + call.lost < billed {
                 return Some((
                     call.plan,
                     format!("booked with {booked}, billed {billed}: {call:?}"),
@@ -415,7 +440,8 @@ impl Bill {
                 });
             // Nobody knows whether a carrier answered that was never heard again.
             let unheard = price.dearest(if price.from_invite { 250 } else { 40 });
-            let most = answers.sum::<u64>() + attempts + unheard;
+            // Nor whether one did while nobody was there.
+            let most = answers.sum::<u64>() + attempts + unheard * (1 + call.crashes);
             (booked > most && !call.excused).then(|| {
                 (
                     call.plan,

@@ -12,6 +12,7 @@ use tollgate::base::token::Buckets;
 use tollgate::policy::{
     Counters, Options, Order, Quantity, RuleSet, Scope, Source, Sources, Switch, compile,
 };
+use tollgate::record::{CallRef, Fold, Record, Recovered, fold, frame};
 use tollgate::shard::{Command, Config, Counts, Input, Outbox, Shard, shard_of};
 use tollgate::sip::frame::{Frame, Framer};
 use tollgate::sip::{Message, scan};
@@ -84,17 +85,26 @@ pub struct Core {
     shards: Vec<Shard>,
     buckets: Buckets,
     counters: Counters,
+    /// What each shard's journal says, of this life and of those before; nothing where
+    /// none is kept.
+    series: Vec<Fold>,
     zones: jiff::tz::TimeZoneDatabase,
     places: Places,
     outbox: Outbox,
     /// What the last turn wants sent.
     pub out: Vec<Out>,
+    key: u128,
+    /// From which number on the shards that have not begun yet number calls.
+    next: Vec<CallRef>,
     /// Civil time at the virtual clock's origin, in microseconds.
     wall: i64,
 }
 
 /// The virtual clock starts here, so that time zero is nothing special.
 const ORIGIN: Nanos = 77_000_000_000;
+
+/// The host never goes down.
+const BOOT: &str = "boot";
 
 impl Core {
     /// `count` shards under `rules`, seeded.
@@ -104,25 +114,100 @@ impl Core {
             shards: Vec::new(),
             buckets: Buckets::new(!key),
             counters: Counters::new(),
+            series: Vec::new(),
             zones: jiff::tz::TimeZoneDatabase::bundled(),
             places,
             outbox: Outbox::default(),
             out: Vec::new(),
+            key,
+            next: Vec::new(),
             wall,
         };
         let compiled = core.compile(rules);
+        core.begin(count, 0, &compiled);
+        core
+    }
+
+    /// What its shards write is kept from now on, so that they may die.
+    pub fn keep_journal(&mut self) {
+        self.open(self.count(), 0);
+    }
+
+    /// New shards, with nothing going on.
+    fn begin(&mut self, count: u8, at: Nanos, rules: &Arc<RuleSet>) {
+        self.shards.clear();
         for id in 0..count {
             let config = Config {
                 id: u16::from(id),
                 shards: u16::from(count),
-                key: key + u128::from(id),
-                bucket_key: !key,
+                key: self.key + u128::from(at) * 8 + u128::from(id),
+                bucket_key: !self.key,
                 timers: Timers::default(),
-                rules: Arc::clone(&compiled),
+                rules: Arc::clone(rules),
             };
-            core.shards.push(Shard::new(config, core.now(0)));
+            self.shards.push(Shard::new(config, self.now(at)));
         }
-        core
+    }
+
+    /// All shards are gone.
+    pub fn crash(&mut self) {
+        self.shards.clear();
+        self.outbox.clear();
+        self.out.clear();
+    }
+
+    /// As many shards as this go on under `rules` with what the journal says.
+    pub fn restart(&mut self, count: u8, at: Nanos, rules: &Rules) -> Vec<Vec<fold::Call>> {
+        let now = self.now(at);
+        let series = (0..).zip(self.series.iter().cloned());
+        let mut recovered = Recovered::of(series, now, BOOT);
+        self.counters = Counters::new();
+        self.counters
+            .restore(std::mem::take(&mut recovered.tallies));
+        let dealt = recovered.deal(&self.buckets, u16::from(count), now.wall);
+        let rules = self.compile(rules);
+        self.begin(count, at, &rules);
+        self.open(count, at);
+        let mut shares = Vec::new();
+        for (share, series) in dealt.shares.into_iter().zip(&mut self.series) {
+            for taken in &share.calls {
+                let state = taken.call.state();
+                series.apply(&taken.restored(now.wall, &state));
+            }
+            self.next.push(share.next);
+            shares.push(share.calls.into_iter().map(|taken| taken.call).collect());
+        }
+        for series in &mut self.series {
+            let wall = now.wall;
+            series.apply(&Record::Resumed { wall, calls: 0 });
+        }
+        shares
+    }
+
+    /// A life begins in every series.
+    fn open(&mut self, count: u8, at: Nanos) {
+        let wall = self.now(at).wall;
+        let series = usize::from(count).max(self.series.len());
+        self.series.resize_with(series, Fold::default);
+        for (shard, series) in (0..).zip(&mut self.series) {
+            series.apply(&Record::Started {
+                wall,
+                shard,
+                shards: count.into(),
+                program: "",
+                boot: BOOT,
+            });
+        }
+    }
+
+    /// A new shard takes its calls over.
+    pub fn restore(&mut self, shard: u8, at: Nanos, calls: Vec<fold::Call>) {
+        let now = self.now(at);
+        let next = self.next.remove(0);
+        self.outbox.clear();
+        let core = &mut self.shards[usize::from(shard)];
+        core.restore(now, calls, next, &mut self.outbox);
+        self.turned(shard);
     }
 
     /// Compiles rules from their texts, as the program would.
@@ -176,7 +261,7 @@ impl Core {
 
     /// When a shard wants to be called.
     pub fn due(&self, shard: u8) -> Option<Nanos> {
-        let due = self.shards[usize::from(shard)].next_deadline()?;
+        let due = self.shards.get(usize::from(shard))?.next_deadline()?;
         Some(due.as_nanos().saturating_sub(ORIGIN))
     }
 
@@ -257,6 +342,19 @@ impl Core {
         let now = self.now(at);
         self.outbox.clear();
         self.shards[usize::from(shard)].handle(now, input, &mut self.outbox);
+        self.turned(shard);
+    }
+
+    /// A turn is over: its records are written, its packets are to be sent.
+    fn turned(&mut self, shard: u8) {
+        let series = self.series.get_mut(usize::from(shard));
+        if let Some(series) = series {
+            let mut records = self.outbox.records.bytes();
+            while let Ok(Some((record, rest))) = frame::next(records) {
+                series.apply(&record);
+                records = rest;
+            }
+        }
         self.out.clear();
         for transmit in &self.outbox.transmits {
             let stream = transmit.flow.transport == Transport::Tcp;

@@ -8,7 +8,8 @@
 //! ```
 //!
 //! `SIM_TRACE=2` shows every call, not only the one that went wrong;
-//! `SIM_FROM=n` begins at seed n. A seed that once failed stands in `seeds.txt`.
+//! `SIM_FROM=n` begins at seed n. In `SIM_MORTAL=n` of a thousand runs the core may
+//! die and live again. A seed that once failed stands in `seeds.txt`.
 
 #![allow(
     unreachable_pub,
@@ -26,6 +27,7 @@ mod block;
 mod calendar;
 mod core;
 mod dial;
+mod life;
 mod link;
 mod money;
 mod net;
@@ -44,8 +46,7 @@ mod trace;
 mod wire;
 mod world;
 
-use runner::{number, replay_one, run_all};
-use world::{Keep, run};
+use runner::{Keep, number, replay_one, run, run_all};
 
 /// Seeds that failed once.
 const KEPT: &str = include_str!("seeds.txt");

@@ -64,6 +64,10 @@ pub enum Fault {
     Stall(u8, Nanos),
     /// Shard n goes on.
     Resume(u8),
+    /// All shards die at once, and with them what they had not sent.
+    Crash(Nanos),
+    /// As many as this go on with what the journal says.
+    Restart(u8),
     /// This peer's connection closes, with all that is under way on it.
     Close(u8),
     /// The faults stop, and everybody hangs up.
@@ -77,7 +81,8 @@ pub enum Event {
     ToPeer(u8, Rc<Wire>, u64),
     /// From this peer.
     ToCore(u8, Rc<Wire>, u64),
-    SendFailed(u8, Origin),
+    /// In this life of the core's.
+    SendFailed(u8, u8, Origin),
     Task(Task),
     Fault(Fault),
 }

@@ -7,7 +7,52 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 use crate::seen::Seen;
-use crate::world::{Keep, Outcome, run};
+use crate::tap::Breach;
+use crate::world::World;
+
+/// What a run came to.
+pub struct Outcome {
+    pub breach: Option<Breach>,
+    pub seen: Seen,
+    pub hash: u64,
+    pub packets: u64,
+    pub calls: usize,
+    /// The trace, if it was kept, of what the breach is about.
+    pub trace: String,
+}
+
+/// How much of a trace is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Keep {
+    Nothing,
+    /// What the breach is about, and what is about no call.
+    Breach,
+    All,
+}
+
+/// Runs a seed.
+pub fn run(seed: u64, keep: Keep) -> Outcome {
+    let mut world = World::new(seed, keep != Keep::Nothing);
+    world.run();
+    world.finish();
+    let plan = world.tap.breach.as_ref().and_then(|breach| breach.plan);
+    let mut trace = String::new();
+    if keep != Keep::Nothing {
+        if let Some(plan) = plan {
+            let planned = &world.peers.plans[plan as usize];
+            trace = format!("{planned:#?}\n{:#?}\n", world.rules);
+        }
+        trace.push_str(&world.trace.text(plan.filter(|_| keep == Keep::Breach)));
+    }
+    Outcome {
+        breach: world.tap.breach,
+        seen: world.net.seen,
+        hash: world.trace.hash(),
+        packets: world.packets,
+        calls: world.peers.plans.len(),
+        trace,
+    }
+}
 
 /// A number from the environment.
 pub fn number(name: &str) -> Option<u64> {

@@ -13,7 +13,7 @@ impl World {
             self.net.at(at, Event::Task(Task::Begin(plan)));
         }
         self.net.after(SEC, Task::Attack);
-        let shards = u64::from(self.core.count());
+        let shards = self.most_shards();
         for version in 1..self.rules.len() as u8 {
             let at = CALM / self.rules.len() as u64 * u64::from(version);
             for shard in 0..shards as u8 {
@@ -49,6 +49,7 @@ impl World {
                 .at(CALM + 650 * SEC, Event::Fault(Fault::HangUpAll(shard)));
         }
         self.net.at(CALM, Event::Fault(Fault::WindDown));
+        self.schedule_crashes();
         self.tap.slack = self.stalled + self.late + 50 * MS;
     }
 }

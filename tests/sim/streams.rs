@@ -39,16 +39,23 @@ impl World {
         }
     }
 
+    /// A peer's connection, if it has one, is gone, with what is under way on it.
+    /// Says which it was.
+    pub fn cut(&mut self, peer: u8) -> u64 {
+        let Some(stream) = &mut self.net.links.streams[usize::from(peer)] else {
+            return 0;
+        };
+        stream.number += 1;
+        let closed = stream.number - 1;
+        self.net.seen.note(Met::StreamClosed);
+        self.tap.stream_closed(peer, self.net.now);
+        closed
+    }
+
     /// A peer's connection closes: what is under way on it is lost, and what waits
     /// for an answer over it may never have arrived.
     pub fn close(&mut self, peer: u8) {
-        self.net.seen.note(Met::StreamClosed);
-        self.tap.stream_closed(peer, self.net.now);
-        let stream = self.net.links.streams[usize::from(peer)].as_mut();
-        let closed = stream.map_or(0, |stream| {
-            stream.number += 1;
-            stream.number - 1
-        });
+        let closed = self.cut(peer);
         for shard in 0..self.core.count() {
             self.input(shard, Waiting::Closed(peer, closed));
         }

@@ -6,9 +6,10 @@ use std::sync::Arc;
 use tollgate::policy::RuleSet;
 
 use crate::bill::Bill;
-use crate::block::Gate;
+use crate::block::{Block, Gate};
 use crate::calendar::{day, wall};
 use crate::core::{Core, Origin, Out};
+use crate::life::mortality;
 use crate::link::{Links, MS, Nanos, SEC};
 use crate::net::{Event, Fault, Net};
 use crate::peer::Peers;
@@ -16,9 +17,9 @@ use crate::plan::{self, Mood};
 use crate::prices::Prices;
 use crate::rng::Rng;
 use crate::rules::{Places, Rules};
-use crate::seen::{Met, Seen};
+use crate::seen::Met;
 use crate::streams;
-use crate::tap::{Breach, Records, Sent, Tap, Turn};
+use crate::tap::{Records, Sent, Tap, Turn};
 use crate::text::{Host, hosts};
 use crate::trace::Trace;
 use crate::wire::Wire;
@@ -27,17 +28,6 @@ use crate::wire::Wire;
 pub const CALM: Nanos = 600 * SEC;
 /// By when everything must be at rest: the longest call and its teardown.
 const REST: Nanos = CALM + 4_000 * SEC;
-
-/// What a run came to.
-pub struct Outcome {
-    pub breach: Option<Breach>,
-    pub seen: Seen,
-    pub hash: u64,
-    pub packets: u64,
-    pub calls: usize,
-    /// The trace, if it was kept, of what the breach is about.
-    pub trace: String,
-}
 
 /// What stands still until a shard goes on.
 pub enum Waiting {
@@ -48,9 +38,22 @@ pub enum Waiting {
     Fault(Fault),
 }
 
-struct Shard {
-    rules: usize,
-    gate: Gate,
+impl Shard {
+    /// One with nothing going on.
+    pub fn new(rules: usize) -> Self {
+        Self {
+            rules,
+            gate: Gate::default(),
+            stalled: false,
+            waiting: Vec::new(),
+            turns: (0, 0),
+        }
+    }
+}
+
+pub struct Shard {
+    pub rules: usize,
+    pub gate: Gate,
     stalled: bool,
     waiting: Vec<Waiting>,
     /// Turns at one moment, to find a shard that spins.
@@ -62,10 +65,22 @@ pub struct World {
     pub peers: Peers,
     pub core: Core,
     pub tap: Tap,
-    trace: Trace,
-    shards: Vec<Shard>,
+    pub trace: Trace,
+    pub shards: Vec<Shard>,
     pub rules: Vec<Rules>,
-    compiled: Vec<Option<Arc<RuleSet>>>,
+    pub compiled: Vec<Option<Arc<RuleSet>>>,
+    /// The core may die.
+    pub mortal: bool,
+    /// The core's life, counted.
+    pub life: u8,
+    /// It is dead.
+    pub down: bool,
+    /// It dies behind the next turn that wrote something, before it sent.
+    pub doomed: Option<Nanos>,
+    /// Which rules it is to have when it lives again.
+    pub newest: usize,
+    /// What is blocked, which a start hands to its shards.
+    pub blocked: Option<Block>,
     /// How late the driver wakes for a deadline.
     pub late: Nanos,
     /// The longest stall.
@@ -73,44 +88,11 @@ pub struct World {
     /// Sends that fail, of a thousand.
     failing: u64,
     pub wall: i64,
-    packets: u64,
-}
-
-/// How much of a trace is kept.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Keep {
-    Nothing,
-    /// What the breach is about, and what is about no call.
-    Breach,
-    All,
-}
-
-/// Runs a seed.
-pub fn run(seed: u64, keep: Keep) -> Outcome {
-    let mut world = World::new(seed, keep != Keep::Nothing);
-    world.run();
-    world.finish();
-    let plan = world.tap.breach.as_ref().and_then(|breach| breach.plan);
-    let mut trace = String::new();
-    if keep != Keep::Nothing {
-        if let Some(plan) = plan {
-            let planned = &world.peers.plans[plan as usize];
-            trace = format!("{planned:#?}\n{:#?}\n", world.rules);
-        }
-        trace.push_str(&world.trace.text(plan.filter(|_| keep == Keep::Breach)));
-    }
-    Outcome {
-        breach: world.tap.breach,
-        seen: world.net.seen,
-        hash: world.trace.hash(),
-        packets: world.packets,
-        calls: world.peers.plans.len(),
-        trace,
-    }
+    pub packets: u64,
 }
 
 impl World {
-    fn new(seed: u64, keep_trace: bool) -> Self {
+    pub fn new(seed: u64, keep_trace: bool) -> Self {
         let mut rng = Rng::new(seed);
         let mut places = Places {
             tenants: rng.range(1, 5),
@@ -143,7 +125,12 @@ impl World {
         let dearest = rules.iter().map(|rules| rules.prices).reduce(Prices::max);
         let dearest = dearest.unwrap_or(charged);
         let bill = Bill::new(&mut rng, places.carriers, wall, charged, dearest);
-        let core = Core::new(shards, rng.any(), wall, &rules[0], places);
+        let mut core = Core::new(shards, rng.any(), wall, &rules[0], places);
+        // Drawn by itself: other runs are what they would be without.
+        let mortal = Rng::new(!seed).permille(mortality());
+        if mortal {
+            core.keep_journal();
+        }
         let late = *rng.pick(&[0, MS, 15 * MS]);
         let failing = if rng.permille(250) {
             rng.range(1, 8)
@@ -160,29 +147,27 @@ impl World {
             shards: Vec::new(),
             compiled: vec![None; rules.len()],
             rules,
+            mortal,
+            life: 0,
+            down: false,
+            doomed: None,
+            newest: 0,
+            blocked: None,
             late,
             stalled: 0,
             failing,
             wall,
             packets: 0,
         };
-        for _ in 0..shards {
-            world.shards.push(Shard {
-                rules: 0,
-                gate: Gate::default(),
-                stalled: false,
-                waiting: Vec::new(),
-                turns: (0, 0),
-            });
-        }
+        world.begin(shards, 0);
         world.schedule();
         world
     }
 
-    fn run(&mut self) {
+    pub fn run(&mut self) {
         while self.tap.breach.is_none() {
             let due = (0..self.core.count()).filter_map(|shard| {
-                let waits = self.shards[usize::from(shard)].stalled;
+                let waits = self.down || self.shards[usize::from(shard)].stalled;
                 self.core
                     .due(shard)
                     .filter(|_| !waits)
@@ -225,12 +210,17 @@ impl World {
                 }
                 self.peers.receive(&mut self.net, peer, &wire);
             }
+            Event::ToCore(..) if self.down => {}
             Event::ToCore(peer, wire, on) => {
                 if let Some(shard) = self.core.steer(self.from(peer, on), &wire.bytes) {
                     self.input(shard, Waiting::Message(peer, wire, on));
                 }
             }
-            Event::SendFailed(shard, origin) => self.input(shard, Waiting::Failed(origin)),
+            Event::SendFailed(life, shard, origin) => {
+                if life == self.life && !self.down {
+                    self.input(shard, Waiting::Failed(origin));
+                }
+            }
             Event::Task(task) => self.peers.act(&mut self.net, task),
             Event::Fault(fault) => self.fault(fault),
         }
@@ -244,6 +234,21 @@ impl World {
     fn fault(&mut self, fault: Fault) {
         self.trace.event(self.net.now, || format!("{fault:?}"));
         match fault {
+            Fault::Rules(_, version) => self.newest = self.newest.max(usize::from(version)),
+            Fault::Block(_, block) => self.blocked = block,
+            _ => {}
+        }
+        match fault {
+            Fault::Crash(span) => self.dies(span),
+            Fault::Restart(shards) => self.restart(shards),
+            Fault::Stall(shard, _)
+            | Fault::Resume(shard)
+            | Fault::Rules(shard, _)
+            | Fault::Drain(shard)
+            | Fault::HangUpAll(shard)
+            | Fault::Block(shard, _)
+            | Fault::Look(shard)
+                if self.down || shard >= self.core.count() => {}
             Fault::WindDown => self.peers.wind_down(&mut self.net),
             Fault::Stall(shard, span) => {
                 let state = &mut self.shards[usize::from(shard)];
@@ -275,6 +280,9 @@ impl World {
 
     /// An input for a shard, now or when it goes on.
     pub fn input(&mut self, shard: u8, input: Waiting) {
+        if self.down {
+            return;
+        }
         if self.shards[usize::from(shard)].stalled {
             self.shards[usize::from(shard)].waiting.push(input);
             return;
@@ -283,6 +291,9 @@ impl World {
         // What is due runs first: as a turn of its own, to be told apart.
         if self.core.due(shard).is_some_and(|due| due <= now) {
             self.tick(shard);
+        }
+        if self.down {
+            return;
         }
         match input {
             Waiting::Message(peer, wire, on) => {
@@ -339,6 +350,9 @@ impl World {
     }
 
     fn tick(&mut self, shard: u8) {
+        if self.down {
+            return;
+        }
         let state = &mut self.shards[usize::from(shard)];
         if state.turns.0 == self.net.now {
             state.turns.1 += 1;
@@ -354,7 +368,7 @@ impl World {
     }
 
     /// A turn is over: shows the tap what came out, and sends it.
-    fn turn(&mut self, shard: u8, input: Option<(u8, Rc<Wire>)>) {
+    pub fn turn(&mut self, shard: u8, input: Option<(u8, Rc<Wire>)>) {
         let now = self.net.now;
         match Records::read(self.core.journal()) {
             Ok(records) => self.tap.records(now, shard, records, &mut self.net.seen),
@@ -381,6 +395,13 @@ impl World {
             self.trace
                 .packet(now, &self.peers, packet.to, &packet.wire, "<--");
         }
+        if let Some(span) = self.doomed.filter(|_| !self.core.journal().is_empty()) {
+            self.net.seen.note(Met::CrashedBeforeSend);
+            for packet in &sent {
+                self.tap.send_failed(packet);
+            }
+            return self.crash(span);
+        }
         for packet in sent.iter().filter(|packet| packet.to >= self.peers.tenants) {
             self.tap.bill.sent(now, &packet.wire);
         }
@@ -393,7 +414,7 @@ impl World {
                 self.tap.send_failed(packet);
                 let wait = self.net.rng.below(2) * self.net.rng.below(MS);
                 self.net
-                    .at(now + wait, Event::SendFailed(shard, out.origin));
+                    .at(now + wait, Event::SendFailed(self.life, shard, out.origin));
             } else {
                 self.net.send_out(packet.to, &packet.wire);
             }
@@ -442,7 +463,7 @@ impl World {
     }
 
     /// Nothing happens any more: is everything as it should be?
-    fn finish(&mut self) {
+    pub fn finish(&mut self) {
         if self.tap.breach.is_some() {
             return;
         }

@@ -7,7 +7,7 @@ use super::*;
 use crate::base::flow::{Flow, ListenerId, Transport};
 use crate::base::time::Now;
 use crate::base::token::Buckets;
-use crate::record::{Leg, Session};
+use crate::record::{Leg, Session, Share};
 
 const PEER: &str = "192.0.2.1:5060";
 const KEY: u128 = 5;

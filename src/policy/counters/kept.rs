@@ -41,7 +41,7 @@ pub struct Counted {
 }
 
 /// What became of a call's account with the budgets that cover it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Statement {
     /// How often its tenant's counters had been reset.
     pub resets: u64,

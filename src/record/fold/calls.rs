@@ -194,12 +194,25 @@ impl Calls {
                 self.ended(call, end);
             }
             _ => {
-                let call = record.call().and_then(|call| self.open.get_mut(&call));
+                let call = record.call().and_then(|call| self.known(call, record));
                 if let Some(call) = call {
                     call.apply(record);
                 }
             }
         }
+    }
+
+    /// The call that a record is of. Who called may acknowledge an answer when all is
+    /// over on the carrier's side.
+    fn known(&mut self, call: CallRef, record: &Record<'_>) -> Option<&mut Call> {
+        let open = self.open.get_mut(&call);
+        if open.is_some() || !matches!(record, Record::Acked { .. }) {
+            return open;
+        }
+        self.closing
+            .iter_mut()
+            .rev()
+            .find(|it| it.reference == call)
     }
 
     /// A call that this life took over from an earlier one.
@@ -227,24 +240,18 @@ impl Calls {
             || self
                 .closing
                 .front()
-                .is_some_and(|first| !self.is_closing(first))
+                .is_some_and(|first| !first.is_known_at(self.wall))
         {
             self.closing.pop_front();
         }
-    }
-
-    /// Whether a peer of the call may not know yet that it is over.
-    fn is_closing(&self, call: &Call) -> bool {
-        let end = call.end.as_ref().map_or(self.wall, |end| end.at);
-        let since = self.wall.as_micros().saturating_sub(end.as_micros());
-        since <= i64::from(CLOSING_S) * 1_000_000
     }
 
     /// Every call that somebody may still know of, as it stands: those that are up
     /// and those that ended lately (they have an [`End`]).
     pub fn into_calls(self) -> impl Iterator<Item = Call> {
         let known = self.earlier.into_iter().chain(self.open.into_values());
-        known.chain(self.closing).filter(|call| call.legs.is_some())
+        let known = known.chain(self.closing);
+        known.filter(move |call| call.legs.is_some() && call.is_known_at(self.wall))
     }
 
     /// How many calls are up.
@@ -295,6 +302,13 @@ impl Call {
             end: None,
             counted: None,
         })
+    }
+
+    /// Whether it is up, or a peer may not know yet that it is over.
+    fn is_known_at(&self, wall: Wall) -> bool {
+        let end = self.end.as_ref().map_or(wall, |end| end.at);
+        let since = wall.as_micros().saturating_sub(end.as_micros());
+        since <= i64::from(CLOSING_S) * 1_000_000
     }
 
     /// Reads what [`Self::state`] wrote.

@@ -72,7 +72,7 @@ struct Open {
     ended: bool,
 }
 
-/// What a call holds of budgets.
+/// What a call holds of budgets; nothing where only its billing is known.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Held {
     /// How often the tenant's counters had been reset.
@@ -146,7 +146,7 @@ impl Counters {
             Record::Ended { call, .. } => {
                 if let Some(open) = self.open.get_mut(&call) {
                     open.ended = true;
-                    if open.held.is_none() {
+                    if !open.holds() {
                         self.open.remove(&call);
                     }
                 }
@@ -270,14 +270,15 @@ impl Counters {
         let Some(open) = self.open.get_mut(&call) else {
             return;
         };
-        open.held = (held > 0).then(|| Held {
+        let told = held > 0 || !billing.is_empty();
+        open.held = told.then(|| Held {
             resets,
             money: held,
             days: held_in,
             places: read_places(places).filter_map(place).collect(),
             billing: read_billing(billing),
         });
-        if open.ended && open.held.is_none() {
+        if open.ended && !open.holds() {
             self.open.remove(&call);
         }
     }
@@ -390,6 +391,12 @@ impl Counters {
             let past = u64::try_from(past.as_nanos()).unwrap_or(u64::MAX);
             Mono::from_nanos(now.mono.as_nanos().saturating_sub(past)) + ahead
         }
+    }
+}
+
+impl Open {
+    fn holds(&self) -> bool {
+        self.held.as_ref().is_some_and(|held| held.money > 0)
     }
 }
 

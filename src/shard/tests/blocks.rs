@@ -5,7 +5,7 @@ use crate::policy::{Block, Order, Scope, Switch};
 use crate::record::{Record, frame};
 use crate::shard::Confirmed;
 
-fn block(tenant: Option<&str>, scope: Scope, hang_up: bool) -> Command {
+pub(super) fn block(tenant: Option<&str>, scope: Scope, hang_up: bool) -> Command {
     let block = Block {
         tenant: tenant.map(Arc::from),
         scope,

@@ -169,7 +169,9 @@ impl Peers {
         match purpose {
             Purpose::Call => self.legs[leg as usize].state = State::Over,
             Purpose::ReInvite | Purpose::Refresh => self.hang_up(net, leg),
-            Purpose::Bye | Purpose::Cancel | Purpose::Other | Purpose::Attack => {}
+            // RFC 3261 §15.1.1: unheard or not, who said BYE has gone.
+            Purpose::Bye => self.legs[leg as usize].state = State::Over,
+            Purpose::Cancel | Purpose::Other | Purpose::Attack => {}
         }
     }
 

@@ -26,6 +26,10 @@ pub struct Server {
     pub amiss: Option<&'static str>,
     /// A send of it failed, or its outcome is nobody's business.
     pub excused: bool,
+    /// The core has died since, and not answered it again.
+    pub resumed: bool,
+    /// Its call has outlived the core.
+    pub survived: bool,
     /// It was refused for money.
     pub spent: bool,
 }
@@ -49,6 +53,8 @@ pub struct Client {
     pub excused: bool,
     /// When the connection that it went out on closed, before its answer.
     pub cut: Option<Nanos>,
+    /// The core has died since.
+    pub resumed: bool,
     /// It refreshes the session.
     pub refresh: bool,
 }

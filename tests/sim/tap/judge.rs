@@ -87,6 +87,7 @@ impl Tap {
             (Ok(Verdict::Pass), None, Some(482)) if planned.dial.group == Group::Emergency => {
                 Ok(())
             }
+            (Ok(Verdict::Pass), None, Some(482)) if self.is_old(id) => Ok(()),
             (Ok(Verdict::Pass), None, Some(603)) if self.is_for_money(id) => {
                 self.refused_for_money(turn, &planned)
             }
@@ -280,7 +281,11 @@ impl Tap {
                 None if client.late_provisional => Held::Maybe,
                 None => until(client.at + T64),
             },
-            Some(_) => self.dialogs_held(leg, until),
+            Some((_, at)) => match client.cancel.map(|cancel| self.clients[cancel].at) {
+                // After a restart it is not known to be answered.
+                Some(cancel) if cancel > at && until(cancel + T64) != Held::No => Held::Maybe,
+                _ => self.dialogs_held(leg, until),
+            },
         };
         if state.excused && held == Held::Yes {
             Held::Maybe

@@ -1,8 +1,8 @@
-//! The tap: sees every packet that goes into the core and comes out of it,
-//! turn by turn, keeps its own book of transactions, dialogs and calls, and
-//! says what broke a rule. It asks the core nothing.
+//! The tap: sees every packet that goes into the core and comes out of it, keeps its
+//! own book of calls, and says what broke a rule. It asks the core nothing.
 
 mod book;
+mod crash;
 mod end;
 mod failed;
 mod judge;
@@ -90,6 +90,9 @@ pub struct Tap {
     pub breach: Option<Breach>,
     /// How much later than due the core's timers may run.
     pub slack: Nanos,
+    /// The core begins to live again, and tells who may not know what became of its
+    /// calls.
+    pub reviving: bool,
     /// Peer, branch and method of a request that came.
     by_branch_in: Map<u64, Id>,
     /// Branch and method of a request that went.
@@ -121,6 +124,7 @@ impl Tap {
             bill,
             breach: None,
             slack: 0,
+            reviving: false,
             by_branch_in: Map::default(),
             by_branch_out: Map::default(),
             dialogs: Map::default(),
@@ -281,6 +285,8 @@ impl Tap {
             relay: None,
             amiss: None,
             excused: false,
+            resumed: false,
+            survived: false,
             spent: false,
         });
         self.by_branch_in.insert(in_key(from, wire), id);

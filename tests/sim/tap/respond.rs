@@ -36,11 +36,22 @@ impl Tap {
         self.echoes(id, wire)?;
         let server = &mut self.servers[id];
         let again = std::mem::replace(&mut server.last, wire.hash) == wire.hash;
+        // Its transaction has begun anew.
+        if wire.is_final() && std::mem::take(&mut server.resumed) {
+            server.answer = server.answer.map(|(code, hash, _)| (code, hash, turn.now));
+        }
         match server.answer {
+            // It is not known to have been answered, for a while.
+            Some(_) if wire.code == 100 && server.resumed => return Ok(()),
             Some((code, _, _)) if !wire.is_final() => {
                 return Err(format!("a {} after the final {code}", wire.code));
             }
-            Some((_, hash, _)) if hash == wire.hash => return self.repeated_out(turn, id),
+            Some((_, hash, _)) if hash == wire.hash && !self.reviving => {
+                return self.repeated_out(turn, id);
+            }
+            Some(_) if self.reviving || server.survived => {
+                return self.told_again(id, wire, turn.now);
+            }
             Some((code, _, _)) => {
                 return Err(format!("two final responses, {code} and {}", wire.code));
             }

@@ -13,6 +13,7 @@ impl Tap {
         let wire = &packet.wire;
         let result = match (wire.method, self.by_branch_out.get(&out_key(wire)).copied()) {
             (Method::Ack, _) => self.ack_out(turn, packet),
+            (Method::Cancel, Some(_)) if self.reviving => self.cancel_out(turn, packet),
             (_, Some(id)) => self.repeat_out(turn, packet, id),
             (Method::Cancel, None) => self.cancel_out(turn, packet),
             (Method::Invite, None) if wire.to_tag.is_empty() => self.invite_out(turn, packet),
@@ -75,6 +76,7 @@ impl Tap {
             relay_of: None,
             excused: false,
             cut: None,
+            resumed: false,
             refresh: false,
         });
         id
@@ -177,7 +179,10 @@ impl Tap {
             return Err("a CANCEL to another peer".into());
         }
         let rang = client.provisional || client.late_provisional;
-        if !rang || client.answer.is_some() {
+        let late = client.answer.is_some() || !rang;
+        // After a restart nobody knows whether it rings, or what answered beside.
+        let refused = client.answer.is_some_and(|answer| answer.0 >= 300);
+        if late && (!client.resumed || refused) {
             return Err(format!(
                 "a CANCEL too early or too late ({:?})",
                 client.answer
@@ -252,7 +257,9 @@ impl Tap {
         };
         // Each dialog has a CSeq space, which begins with the INVITE's.
         let before = self.legs[leg].cseq.max(self.legs[leg].dialogs[dialog].cseq);
-        if wire.cseq <= before && before != 0 {
+        let told_again = wire.method == Method::Bye && self.may_part_again(leg);
+        let parted = told_again && self.legs[leg].dialogs[dialog].bye_out.is_some();
+        if wire.cseq <= before && before != 0 && !parted {
             return Err(format!("{name} with CSeq {} after {before}", wire.cseq));
         }
         self.legs[leg].dialogs[dialog].cseq = wire.cseq;
@@ -262,7 +269,7 @@ impl Tap {
             // A carrier gets it again when it never answered the first.
             let before = &self.clients[before];
             let unheard = before.answer.is_none() && turn.now >= before.at + T64;
-            if wire.method != Method::Bye || !(unheard || before.excused) {
+            if wire.method != Method::Bye || !(unheard || before.excused || told_again) {
                 return Err(format!("{name} after BYE"));
             }
             turn.seen.note(Met::ByeAgain);
@@ -357,6 +364,7 @@ impl Tap {
         if state.out && state.dialogs[dialog].opened().is_none() && !state.excused {
             return Err("BYE before the ACK to the callee's 2xx".into());
         }
+        let told_again = self.may_part_again(leg);
         let state = &mut self.legs[leg].dialogs[dialog];
         if state.opened().is_some_and(|at| turn.now >= at + 360 * SEC) {
             turn.seen.note(Met::TalkedTooLong);
@@ -368,6 +376,7 @@ impl Tap {
         if state
             .bye_in
             .is_some_and(|bye| state.ok.is_none_or(|ok| ok <= bye))
+            && !told_again
         {
             return Err("BYE after the peer's BYE".into());
         }

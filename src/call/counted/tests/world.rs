@@ -237,7 +237,8 @@ impl World {
         let pen = &mut self.pens[shard];
         let (named, out) = (&mut pen.named, &mut pen.out);
         named.journal_counted(reference, &allowed.hold, &counted, out);
-        named.journal_held(reference, &allowed.hold, Billing::default, out);
+        let account = Account::resumed(&Billing::default(), now);
+        named.journal_held(reference, &allowed.hold, &account, out);
         pen.fold();
         self.calls.push(Call {
             reference,
@@ -289,8 +290,9 @@ impl World {
         let call = &mut self.calls[at];
         let renewed = self.rules.renew(&call.hold, &call.course, now);
         let pen = &mut self.pens[call.shard];
+        let account = Account::resumed(&Billing::default(), now);
         pen.named
-            .journal_held(call.reference, &call.hold, Billing::default, &mut pen.out);
+            .journal_held(call.reference, &call.hold, &account, &mut pen.out);
         pen.fold();
         // What stands in days that are over is told as long as it is known, which is
         // longer where nobody has ended.

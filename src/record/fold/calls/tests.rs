@@ -183,6 +183,27 @@ fn a_call_that_ended_is_known_for_as_long_as_a_peer_may_not_know_it() {
 }
 
 #[test]
+fn an_answer_may_be_acknowledged_when_all_is_over() {
+    let begun = [verdict(1, Decision::Allow), setup(1), answered(1)];
+    let mut calls = folded(&begun);
+    calls.apply(&ended(1, at(9)));
+    calls.apply(&Record::Acked { call: CallRef(1) });
+    let call = calls.into_calls().next().unwrap();
+    let legs = call.legs.unwrap();
+    assert!(legs.asked.is_empty() && legs.answer.unwrap().acked);
+}
+
+#[test]
+fn a_call_that_ended_long_before_the_last_record_is_not_known() {
+    let mut calls = folded(&[verdict(1, Decision::Allow), setup(1), ended(1, at(9))]);
+    calls.apply(&Record::Stopped {
+        wall: at(42),
+        live: 0,
+    });
+    assert_eq!(calls.into_calls().count(), 0);
+}
+
+#[test]
 fn what_a_life_has_not_taken_over_is_still_the_earlier_ones() {
     let mut calls = folded(&[
         started(),

@@ -1,0 +1,141 @@
+//! What all series of a ledger come to, and which of this life's shards gets what of it.
+//!
+//! The calls are dealt by the bucket of their caller's Call-ID: there may be more
+//! shards than before, or fewer.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::fold::Call;
+use super::{CallRef, Fold, Record};
+use crate::base::tally::{Tallies, add_up};
+use crate::base::time::{Now, Wall};
+use crate::base::token::Buckets;
+
+/// What the ledger holds of earlier lives.
+#[derive(Debug, Default)]
+pub struct Recovered {
+    /// What every counter has come to, by tenant.
+    pub tallies: BTreeMap<Box<str>, Tallies>,
+    /// Every call that a peer may still know of, and in which series it was found.
+    calls: Vec<(u16, Call)>,
+    /// Every series there is.
+    series: Vec<u16>,
+    /// The highest number that any series gave to a call.
+    highest: CallRef,
+    /// Places that could not be read. What they held is not known.
+    pub damaged: u64,
+}
+
+/// A call for one of this life's shards.
+#[derive(Clone, Debug)]
+pub struct Taken {
+    /// In which series it was found.
+    pub was_shard: u16,
+    /// What it was called there.
+    pub was: CallRef,
+    /// The call, with the number that it has now.
+    pub call: Call,
+}
+
+/// What one shard takes over.
+#[derive(Clone, Debug, Default)]
+pub struct Share {
+    /// Its calls.
+    pub calls: Vec<Taken>,
+    /// Above every number that calls have.
+    pub next: CallRef,
+}
+
+/// What each shard of this life takes over.
+#[derive(Clone, Debug, Default)]
+pub struct Dealt {
+    /// For each shard, in order.
+    pub shares: Vec<Share>,
+    /// The series that no shard of this life goes on with.
+    pub retired: Vec<u16>,
+}
+
+impl Recovered {
+    /// What these series come to, each with its shard's number, for a life that begins
+    /// `now`, in this boot of the host.
+    #[must_use]
+    pub fn of(folds: impl IntoIterator<Item = (u16, Fold)>, now: Now, boot: &str) -> Self {
+        let mut recovered = Self::default();
+        for (shard, fold) in folds {
+            recovered.series.push(shard);
+            recovered.highest = recovered.highest.max(fold.calls.highest());
+            let (tallies, calls) = fold.taken_over(now, boot);
+            add_up(&mut recovered.tallies, tallies);
+            let calls = calls.into_iter().map(|call| (shard, call));
+            recovered.calls.extend(calls);
+        }
+        recovered.forget_doubles();
+        recovered
+    }
+
+    /// How many calls are up.
+    #[must_use]
+    pub fn up(&self) -> usize {
+        let up = self.calls.iter().filter(|(_, call)| call.end.is_none());
+        up.count()
+    }
+
+    /// A start that broke off may have written a call anew beside its first place.
+    /// Nothing has happened in between, so one is as good as the other.
+    fn forget_doubles(&mut self) {
+        let mut seen = BTreeSet::new();
+        self.calls.retain(|(_, call)| {
+            let legs = call.legs.as_ref();
+            legs.is_some_and(|legs| seen.insert(legs.callee.local_tag.clone()))
+        });
+    }
+
+    /// Deals the calls to so many shards. Who is dealt a call of another shard's
+    /// series gives it a number of its own.
+    #[must_use]
+    pub fn deal(self, buckets: &Buckets, shards: u16, wall: Wall) -> Dealt {
+        let clock = u64::try_from(wall.as_micros()).unwrap_or(0);
+        let mut next = self.highest.0.max(clock);
+        let mut shares: Vec<Share> = (0..shards).map(|_| Share::default()).collect();
+        for (was_shard, mut call) in self.calls {
+            let call_id = call.legs.as_ref().map(|legs| &*legs.caller.call_id);
+            let shard = buckets.bucket(call_id.unwrap_or_default()).shard(shards);
+            let was = call.reference;
+            if shard != was_shard {
+                next = next.saturating_add(1);
+                call.reference = CallRef(next);
+            }
+            if let Some(share) = shares.get_mut(usize::from(shard)) {
+                share.calls.push(Taken {
+                    was_shard,
+                    was,
+                    call,
+                });
+            }
+        }
+        for share in &mut shares {
+            share.next = CallRef(next.saturating_add(1));
+        }
+        let retired = self.series.into_iter().filter(|series| *series >= shards);
+        Dealt {
+            shares,
+            retired: retired.collect(),
+        }
+    }
+}
+
+impl Taken {
+    /// What its new shard's journal says of it, with its [`Call::state`].
+    #[must_use]
+    pub fn restored<'r>(&'r self, wall: Wall, state: &'r [u8]) -> Record<'r> {
+        Record::Restored {
+            call: self.call.reference,
+            wall,
+            was_shard: self.was_shard,
+            was: self.was,
+            tenant: &self.call.tenant,
+            number: &self.call.number,
+            state,
+        }
+    }
+}

@@ -1,0 +1,114 @@
+//! The core's lives: it dies without warning, and goes on with what its journal says.
+
+use crate::block::Block;
+use crate::link::{MS, Nanos, SEC};
+use crate::net::{Event, Fault};
+use crate::runner::number;
+use crate::seen::Met;
+use crate::world::{CALM, Shard, World};
+
+/// In how many runs of a thousand the core may die, if `SIM_MORTAL` says nothing else.
+const MORTAL: u64 = 300;
+
+/// In how many runs of a thousand it may.
+pub fn mortality() -> u64 {
+    number("SIM_MORTAL").unwrap_or(MORTAL)
+}
+
+/// More shards than this the core never has.
+const MOST_SHARDS: u64 = 4;
+
+impl World {
+    /// So many shards, with nothing going on.
+    pub fn begin(&mut self, shards: u8, rules: usize) {
+        self.shards = (0..shards).map(|_| Shard::new(rules)).collect();
+    }
+
+    /// How many shards there are at the most.
+    pub fn most_shards(&self) -> u64 {
+        match self.mortal {
+            true => MOST_SHARDS,
+            false => u64::from(self.core.count()),
+        }
+    }
+
+    /// Says when it dies, if it does in this run.
+    pub fn schedule_crashes(&mut self) {
+        let crashes = match self.mortal {
+            true => self.net.rng.range(1, 4),
+            false => 0,
+        };
+        for _ in 0..crashes {
+            let spans = [50 * MS, 2 * SEC, 20 * SEC, 60 * SEC];
+            let span = spans[self.net.rng.weighted(&[40, 40, 15, 5])];
+            let at = self.net.rng.below(CALM - 70 * SEC);
+            self.stalled = self.stalled.max(span);
+            self.net.at(at, Event::Fault(Fault::Crash(span)));
+        }
+    }
+
+    /// It dies now, or behind the next turn that writes something.
+    pub fn dies(&mut self, span: Nanos) {
+        if self.down || self.doomed.is_some() {
+            return;
+        }
+        match self.net.rng.permille(500) {
+            true => self.doomed = Some(span),
+            false => self.crash(span),
+        }
+    }
+
+    /// The core dies.
+    pub fn crash(&mut self, span: Nanos) {
+        let now = self.net.now;
+        self.net.seen.note(Met::Crashed);
+        self.tap.crash(now, &mut self.net.seen);
+        self.core.crash();
+        for peer in 0..self.net.links.streams.len() as u8 {
+            self.cut(peer);
+        }
+        self.down = true;
+        self.doomed = None;
+        let shards = self.net.rng.range(1, MOST_SHARDS + 1) as u8;
+        let restart = Event::Fault(Fault::Restart(shards));
+        self.net.at(now + span, restart);
+    }
+
+    /// It lives again.
+    pub fn restart(&mut self, shards: u8) {
+        let now = self.net.now;
+        self.life += 1;
+        self.down = false;
+        self.compiled = vec![None; self.rules.len()];
+        self.begin(shards, self.newest);
+        let shares = self.core.restart(shards, now, &self.rules[self.newest]);
+        self.tap
+            .restarted(now, |call_id| self.core.shard_of(call_id));
+        self.tap.reviving = true;
+        for (shard, calls) in (0..).zip(shares) {
+            for call in &calls {
+                if let Some(legs) = &call.legs {
+                    let (number, call_id) = (call.reference.0, &legs.callee.call_id);
+                    self.tap.bill.number(shard, number, call_id);
+                }
+            }
+            self.core.restore(shard, now, calls);
+            self.turn(shard, None);
+        }
+        self.tap.reviving = false;
+        let blocked = self.blocked.map(|it| Block {
+            hang_up: false,
+            ..it
+        });
+        let there = if blocked.is_some() && !self.down {
+            shards
+        } else {
+            0
+        };
+        for shard in 0..there {
+            self.core.block(shard, now, blocked);
+            self.shards[usize::from(shard)].gate.block = blocked.map(|it| (it, now));
+            self.turn(shard, None);
+        }
+    }
+}

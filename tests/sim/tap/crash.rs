@@ -1,0 +1,136 @@
+//! The core dies, and lives again: what of its calls must go on, and of what
+//! nobody can say any more how it goes on.
+
+use super::{Id, Inviter, Server, Tap, in_key};
+use crate::link::{Nanos, SEC};
+use crate::peer::T64;
+use crate::seen::{Met, Seen};
+use crate::wire::{Method, Wire};
+
+impl Tap {
+    /// The core is dead. An established call must survive that; of anything that is
+    /// under way only the end counts.
+    pub fn crash(&mut self, now: Nanos, seen: &mut Seen) {
+        for call in 0..self.calls.len() {
+            let legs = self.calls[call].legs;
+            let established = legs
+                .iter()
+                .all(|leg| leg.is_some_and(|leg| self.is_established(leg)));
+            if established {
+                seen.note(Met::CallSurvived);
+                continue;
+            }
+            for leg in legs.into_iter().flatten() {
+                if self.legs[leg].out && self.clients[self.legs[leg].invite].answer.is_none() {
+                    seen.note(Met::SetUpCutOff);
+                }
+                self.legs[leg].excused = true;
+            }
+        }
+        for id in 0..self.servers.len() {
+            let acked = self.is_acked(&self.servers[id]);
+            let server = &mut self.servers[id];
+            let opens = server.method == Method::Invite && server.request.to_tag.is_empty();
+            server.survived = opens && server.leg.is_some();
+            if server.survived && !acked {
+                server.resumed = true;
+            } else {
+                // Only the INVITEs of calls are remembered, if they want an answer.
+                let key = in_key(server.peer, &server.request);
+                if self.by_branch_in.get(&key) == Some(&id) {
+                    self.by_branch_in.remove(&key);
+                }
+                server.excused |= server.answer.is_none();
+            }
+        }
+        for client in &mut self.clients {
+            let opens = client.method == Method::Invite && client.request.to_tag.is_empty();
+            // Nobody is there any more to acknowledge a refusal again.
+            let refused = client.answer.is_some_and(|answer| answer.0 >= 300);
+            client.excused |= !opens && client.answer.is_none() || refused;
+            client.resumed = client.method == Method::Invite;
+        }
+        self.bill.crash(now);
+    }
+
+    /// Whether a leg may get another BYE: nobody remembers the last one, and somebody
+    /// may not have got it.
+    pub(super) fn may_part_again(&self, leg: Id) -> bool {
+        let invite = self.legs[leg].invite;
+        let answers = self.legs[leg].out && self.current.1 == Some(invite);
+        self.reviving || answers && self.clients[invite].resumed
+    }
+
+    /// Who may not know it is told again how its INVITE ended: as before.
+    pub(super) fn told_again(&mut self, id: Id, wire: &Wire, now: Nanos) -> Result<(), String> {
+        let last = &self.servers[id];
+        let key = in_key(last.peer, &last.request);
+        let same = |it: &Server| {
+            let answered = |(code, _, _)| code == wire.code || code < 300 && !self.is_acked(it);
+            in_key(it.peer, &it.request) == key && it.answer.is_some_and(answered)
+        };
+        // Its INVITE may have come again, and been answered otherwise, when all was over.
+        let Some(told) = (0..=id).rev().find(|&it| same(&self.servers[it])) else {
+            let code = last.answer.map_or(0, |answer| answer.0);
+            return Err(format!("two final responses, {code} and {}", wire.code));
+        };
+        let server = &mut self.servers[told];
+        server.answer = Some((wire.code, wire.hash, now));
+        server.acked = None;
+        self.by_branch_in.insert(key, told);
+        Ok(())
+    }
+
+    /// Whether an INVITE is older than one of the same caller's whose call has outlived
+    /// the core: of a restart on, all that counts is the last CSeq.
+    pub(super) fn is_old(&self, id: Id) -> bool {
+        let asked = &self.servers[id].request;
+        let later = |it: &&Server| {
+            let other = &it.request;
+            it.survived
+                && other.cseq >= asked.cseq
+                && other.at(other.call_id) == asked.at(asked.call_id)
+                && other.at(other.from_tag) == asked.at(asked.from_tag)
+        };
+        self.servers[..id].iter().any(|it| later(&it))
+    }
+
+    /// Whether the ACK to the 2xx to an INVITE came, and was waited for: not by who has
+    /// said BYE before.
+    fn is_acked(&self, server: &Server) -> bool {
+        let mut dialogs = server.leg.iter().flat_map(|&leg| &self.legs[leg].dialogs);
+        dialogs.any(|dialog| {
+            let waits = |at: Nanos| dialog.bye_in.is_none_or(|bye| at < bye);
+            let mut oks = dialog.oks.iter();
+            oks.any(|ok| {
+                let its = ok.by == Inviter::Peer && ok.cseq == server.request.cseq;
+                its && ok.acked.is_some_and(waits)
+            })
+        })
+    }
+
+    /// The core lives again, and its shards have calls of other shards. Refreshes of
+    /// peers' may have been lost meanwhile, and come again.
+    pub fn restarted(&mut self, now: Nanos, shard_of: impl Fn(&[u8]) -> u8) {
+        for leg in &mut self.legs {
+            if let Some((seconds, last)) = &mut leg.timer {
+                let session = u64::from(*seconds) * SEC;
+                *last = (*last).max((now + T64).saturating_sub(session));
+            }
+            let invite = match leg.out {
+                true => &self.clients[leg.invite].request,
+                false => &self.servers[leg.invite].request,
+            };
+            leg.shard = shard_of(invite.at(invite.call_id));
+        }
+    }
+
+    /// Whether the dialog of a leg is up, and nobody has hung up.
+    fn is_established(&self, leg: Id) -> bool {
+        let leg = &self.legs[leg];
+        let up = |d: &super::Dialog| {
+            d.opened().is_some() && d.bye_in.is_none() && d.bye_out.is_none() && !d.doubtful
+        };
+        !leg.excused && !leg.dialogs.is_empty() && leg.dialogs.iter().any(up)
+    }
+}
