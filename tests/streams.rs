@@ -27,7 +27,7 @@ use std::time::Duration;
 use certificates::{Authority, Until};
 use text::{header, response, within};
 use tollgate::base::limits::STREAMS_PER_SOURCE;
-use world::{Over, Version, World};
+use world::{Over, PBX, Version, World};
 
 /// Long enough for anything that is to come, on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -42,6 +42,7 @@ fn calls_over_both_versions_and_either_kind_of_peer() {
         (Version::V6, Over::Tcp),
         (Version::V4, Over::Tls),
         (Version::V6, Over::Tls),
+        (Version::V4, Over::Mutual),
     ] {
         let mut world = World::start(version, over);
         for number in 0..3 {
@@ -52,8 +53,10 @@ fn calls_over_both_versions_and_either_kind_of_peer() {
             1,
             "one connection serves all calls"
         );
-        world.pbx_over_udp();
-        world.whole_call("datagrams");
+        if over != Over::Mutual {
+            world.pbx_over_udp();
+            world.whole_call("datagrams");
+        }
         world.stop();
     }
 }
@@ -310,7 +313,9 @@ fn a_carrier_without_its_certificate_gets_no_call() {
         ("authority", &other, other.issue(&[name], Until::Later)),
     ] {
         let authority = Rc::clone(authority);
-        world.carrier.over_tls(move || authority.server(&papers));
+        world
+            .carrier
+            .over_tls(move || authority.server(&papers, false));
         refused_for_the_carriers_papers(&mut world, id);
         world.carrier.close();
     }
@@ -318,7 +323,7 @@ fn a_carrier_without_its_certificate_gets_no_call() {
     refused_for_the_carriers_papers(&mut world, "plain");
     world.carrier.close();
     let papers = own.issue(&[name], Until::Later);
-    world.carrier.over_tls(move || own.server(&papers));
+    world.carrier.over_tls(move || own.server(&papers, false));
     world.whole_call("good");
     world.stop();
 }
@@ -393,4 +398,68 @@ fn refused_as_insecure(world: &mut World, secure: &impl Fn(&str) -> String) {
     let ack = world.ack_refusal(&refused, number, "insecure");
     world.pbx.send(&ack.replace("ACK sip:", "ACK sips:"));
     assert_eq!(world.carrier.poll(SILENCE), None, "it went on");
+}
+
+#[test]
+fn who_is_known_by_a_certificate_is_known_by_nothing_else() {
+    let mut world = World::start(Version::V4, Over::Mutual);
+    let (own, other) = (Rc::clone(&world.authority), Authority::new());
+    let address = "127.0.0.23";
+    for (what, papers) in [
+        ("nothing", None),
+        (
+            "unknown",
+            Some(own.issue(&["pbx.other.invalid"], Until::Later)),
+        ),
+        (
+            "wildcard",
+            Some(own.issue(&["*.acme.invalid"], Until::Later)),
+        ),
+        (
+            "below",
+            Some(own.issue(&["a.pbx.acme.invalid"], Until::Later)),
+        ),
+        (
+            "a user",
+            Some(own.issue(&["sip:a@pbx.acme.invalid"], Until::Later)),
+        ),
+        ("an address", Some(own.issue(&[address], Until::Later))),
+        ("expired", Some(own.issue(&[PBX], Until::Long))),
+        ("unsigned", Some(other.issue(&[PBX], Until::Later))),
+    ] {
+        let mut nobody = world.connect_showing(address, papers.as_ref());
+        nobody.try_send(&world.options(what));
+        assert_eq!(nobody.until_closed(), b"", "{what}");
+    }
+    for names in [&["PBX.acme.invalid"], &["sip:pbx.acme.invalid"]] {
+        let papers = own.issue(names, Until::Later);
+        world.pbx = world.connect_showing("127.0.0.29", Some(&papers));
+        world.whole_call(&format!("shown{}", names[0].len()));
+    }
+    world.stop();
+}
+
+#[test]
+fn who_is_known_by_a_certificate_may_come_from_anywhere() {
+    let mut world = World::start(Version::V4, Over::Mutual);
+    for (id, hangs_up) in [("theirs", false), ("own", true)] {
+        let answer = world.answered_call("+442071838750", id);
+        world.pbx.close();
+        world.pbx = world.connect_from("127.0.0.29");
+        if hangs_up {
+            world.pbx.send(&within(&answer, "BYE", 2, &world.pbx.via()));
+            world.pbx.expect("SIP/2.0 200 ");
+            let bye = world.carrier.expect("BYE ");
+            world.carrier.send(&response(&bye, "200 OK", &[]));
+            continue;
+        }
+        // It only has to be there.
+        world.pbx.send(&world.options("there"));
+        world.pbx.expect("SIP/2.0 200 ");
+        world.hang_up_as_carrier();
+        let bye = world.pbx.expect("BYE ");
+        assert_eq!(header(&bye, "Call-ID"), format!("{id}@pbx"));
+        world.pbx.send(&response(&bye, "200 OK", &[]));
+    }
+    world.stop();
 }

@@ -37,11 +37,16 @@ impl Version {
     }
 }
 
+/// Whom the phone system's certificate is for.
+pub(crate) const PBX: &str = "pbx.acme.invalid";
+
 /// What streams go through.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Over {
     Tcp,
     Tls,
+    /// TLS at which both sides show a certificate, and the phone system is known by it.
+    Mutual,
 }
 
 impl Over {
@@ -50,7 +55,7 @@ impl Over {
     fn scheme(self) -> &'static str {
         match self {
             Self::Tcp => "tcp",
-            Self::Tls => "tls",
+            Self::Tls | Self::Mutual => "tls",
         }
     }
 }
@@ -61,6 +66,8 @@ pub(crate) struct World {
     pub(crate) authority: Rc<Authority>,
     version: Version,
     over: Over,
+    /// The last that the carrier got.
+    ack: String,
     tcp: SocketAddr,
     udp: SocketAddr,
     directory: PathBuf,
@@ -107,6 +114,11 @@ impl World {
                 .and_then(|it| it.local_addr())
                 .unwrap(),
         };
+        let papers_for_carrier = match over {
+            Over::Mutual => "certificate = \"own.pem\"\nkey = \"own.key\"\n",
+            _ => "",
+        };
+        let more_of_carrier = format!("{more_of_carrier}{papers_for_carrier}");
         let carrier = Callee::new(carrier);
         let authority = Rc::new(Authority::new());
         let papers = [
@@ -163,6 +175,7 @@ impl World {
             authority,
             version,
             over,
+            ack: String::new(),
             tcp,
             udp,
             directory,
@@ -170,10 +183,12 @@ impl World {
             stop,
             thread,
         };
-        if over == Over::Tls {
+        if over != Over::Tcp {
             world.pbx = world.connect_pbx();
             let authority = Rc::clone(&world.authority);
-            world.carrier.over_tls(move || authority.server(&theirs));
+            world
+                .carrier
+                .over_tls(move || authority.server(&theirs, over == Over::Mutual));
         }
         world
     }
@@ -181,11 +196,18 @@ impl World {
     pub(crate) fn connect_from(&self, host: &str) -> Peer {
         match self.over {
             Over::Tcp => self.connect_plain(host),
-            Over::Tls => {
-                let tls = self.authority.client(&self.tcp.ip().to_string(), None);
-                Peer::tls_client(connect(any_port(host), self.tcp), tls)
+            Over::Tls => self.connect_showing(host, None),
+            Over::Mutual => {
+                let papers = self.authority.issue(&[PBX], Until::Later);
+                self.connect_showing(host, Some(&papers))
             }
         }
+    }
+
+    /// A TLS connection from whoever has these papers.
+    pub(crate) fn connect_showing(&self, host: &str, papers: Option<&Papers>) -> Peer {
+        let tls = self.authority.client(&self.tcp.ip().to_string(), papers);
+        Peer::tls_client(connect(any_port(host), self.tcp), tls)
     }
 
     /// A connection without TLS, whatever is spoken.
@@ -209,7 +231,7 @@ impl World {
         if self.over == Over::Tls {
             let papers = self.authority.issue(&["pbx.invalid"], Until::Later);
             let authority = Rc::clone(&self.authority);
-            callee.over_tls(move || authority.server(&papers));
+            callee.over_tls(move || authority.server(&papers, false));
         }
         self.pbx.sent_by(callee.address());
         callee
@@ -257,7 +279,8 @@ impl World {
         self.pbx.send(&invite);
         let invite = self.carrier.expect("INVITE ");
         assert!(
-            header(&invite, "Via").starts_with(&format!("SIP/2.0/{:?} ", self.over).to_uppercase()),
+            header(&invite, "Via")
+                .starts_with(&format!("SIP/2.0/{} ", self.over.scheme()).to_uppercase()),
             "{invite}"
         );
         let transport = format!(";transport={}", self.over.scheme());
@@ -269,8 +292,22 @@ impl World {
         assert_eq!(header(&answer, "Call-ID"), format!("{id}@pbx"));
         let ack = within(&answer, "ACK", 1, &self.pbx.via());
         self.pbx.send(&ack);
-        self.carrier.expect("ACK ");
+        self.ack = self.carrier.expect("ACK ");
         answer
+    }
+
+    /// The carrier ends the last call that was answered.
+    pub(crate) fn hang_up_as_carrier(&mut self) {
+        let [from, to, call_id] = ["To", "From", "Call-ID"].map(|it| header(&self.ack, it));
+        let (tcp, at) = (self.tcp, self.carrier.address());
+        let scheme = self.over.scheme();
+        let via = scheme.to_uppercase();
+        self.carrier.send(&format!(
+            "BYE sip:{tcp};transport={scheme} SIP/2.0\r\nVia: SIP/2.0/{via} {at};branch=z9hG4bKbye\r\n\
+             Max-Forwards: 70\r\nFrom: {from}\r\nTo: {to}\r\nCall-ID: {call_id}\r\nCSeq: 9 BYE\r\n\
+             Content-Length: 0\r\n\r\n"
+        ));
+        self.carrier.expect("SIP/2.0 200 ");
     }
 
     /// A call from its beginning to its end.
@@ -316,6 +353,7 @@ fn listener(over: Over, address: SocketAddr) -> String {
     let papers = match over {
         Over::Tcp => "",
         Over::Tls => "certificate = \"own.pem\"\nkey = \"own.key\"\n",
+        Over::Mutual => "certificate = \"own.pem\"\nkey = \"own.key\"\nclient_ca = \"ca.pem\"\n",
     };
     let scheme = over.scheme();
     format!("[[listen]]\naddress = \"{scheme}:{address}\"\n{papers}")
@@ -336,7 +374,7 @@ fn tls(rules: &RuleSet, own: &Papers, authority: &Authority) -> Tls {
 
 fn rules(main: &str, pbx: &str, over: Over, counters: &Counters) -> RuleSet {
     let inbound = match over {
-        Over::Tcp => String::new(),
+        Over::Tcp | Over::Mutual => String::new(),
         // Nobody is connected to over TLS whose name is not known.
         Over::Tls => {
             let host = if pbx.contains(':') {
@@ -349,9 +387,13 @@ fn rules(main: &str, pbx: &str, over: Over, counters: &Counters) -> RuleSet {
             )
         }
     };
+    let known = match over {
+        Over::Tcp | Over::Tls => format!("sources = [\"{pbx}\"]"),
+        Over::Mutual => format!("tls_names = [\"{PBX}\"]"),
+    };
     let tenant = format!(
         "name = \"acme\"\nplan = \"jp\"\ntime_zone = \"Asia/Tokyo\"\ncarriers = [\"upstream\"]\n\
-         [identify]\nsources = [\"{pbx}\"]\n[callers]\nown = [\"+81335570000..+81335570099\"]\n\
+         [identify]\n{known}\n[callers]\nown = [\"+81335570000..+81335570099\"]\n\
          otherwise = \"replace\"\ndefault = \"+81335570000\"\n\
          [destinations]\nallow = [\"jp.fixed\", \"+44 20\"]\n{inbound}"
     );
