@@ -463,3 +463,35 @@ fn who_is_known_by_a_certificate_may_come_from_anywhere() {
     }
     world.stop();
 }
+
+#[test]
+fn new_certificates_are_taken_and_no_connection_is_dropped() {
+    let mut world = World::start(Version::V4, Over::Tls);
+    let mut open: Vec<_> = (0..300)
+        .map(|number| {
+            let mut pbx = world.connect_pbx();
+            pbx.send(&world.options(&format!("before{number}")));
+            pbx.expect("SIP/2.0 200 ");
+            pbx
+        })
+        .collect();
+    let answer = world.answered_call("+442071838750", "reloaded");
+    let other = Authority::new();
+    world.show(other.issue(&["127.0.0.21"], Until::Later));
+    for (pbx, number) in open.iter_mut().zip(0..) {
+        pbx.send(&world.options(&format!("after{number}")));
+        pbx.expect("SIP/2.0 200 ");
+    }
+    world.pbx.send(&within(&answer, "BYE", 2, &world.pbx.via()));
+    world.pbx.expect("SIP/2.0 200 ");
+    let bye = world.carrier.expect("BYE ");
+    world.carrier.send(&response(&bye, "200 OK", &[]));
+    // Who connects now is shown the new one.
+    let mut trusting = world.connect_trusting(&other, "127.0.0.23", None);
+    trusting.send(&world.options("trusting"));
+    trusting.expect("SIP/2.0 200 ");
+    let mut others = world.connect_pbx();
+    others.try_send(&world.options("others"));
+    assert_eq!(others.until_closed(), b"");
+    world.stop();
+}

@@ -3,16 +3,18 @@
 use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::path::PathBuf;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::mpsc::{Sender, channel};
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use jiff::tz::TimeZoneDatabase;
 use socket2::{Domain, Socket, Type};
+use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio::sync::oneshot;
 use tollgate::ledger::{Journal, Ledger};
-use tollgate::net::{self, Ended, RunError, Setup, Sockets, Tls, clock};
+use tollgate::net::{self, Beside, Ended, Loaded, RunError, Setup, Sockets, Tls, clock};
 use tollgate::policy::{Blocks, Counters, Options, RuleSet, Source, Sources, compile};
 
 use super::certificates::{Authority, Papers, Until};
@@ -72,6 +74,9 @@ pub(crate) struct World {
     udp: SocketAddr,
     directory: PathBuf,
     counters: Arc<Counters>,
+    /// What Tollgate shows, from the next reload on.
+    own: Arc<Mutex<Papers>>,
+    reloads: Reloads,
     stop: oneshot::Sender<()>,
     thread: JoinHandle<Result<Ended, RunError>>,
 }
@@ -145,9 +150,18 @@ impl World {
              sources = [\"127.0.0.22/32\"]\nnumber_format = \"e164\"\n",
             carrier.address()
         );
-        let rules = rules(&main, pbx, over, &counters);
         let [own, theirs] = papers;
-        let tls = tls(&rules, &own, &authority);
+        let loaded = {
+            let (main, counters, trusted) = (main, Arc::clone(&counters), authority.pem());
+            move |own: &Papers| {
+                let rules = rules(&main, pbx, over, &counters);
+                let tls = tls(&rules, own, &trusted);
+                Loaded { rules, tls }
+            }
+        };
+        let Loaded { rules, tls } = loaded(&own);
+        let own = Arc::new(Mutex::new(own));
+        let (reloads, beside) = reloading();
         let setup = Setup {
             sockets: Sockets::open(&rules).unwrap(),
             rules: Arc::new(rules),
@@ -159,8 +173,11 @@ impl World {
             bucket_key: ledger.key().unwrap(),
             directory: directory.clone(),
             stop_after: Duration::from_secs(5),
-            beside: None,
-            reload: Box::new(|| Err("there are no others".to_owned())),
+            beside: Some(beside),
+            reload: {
+                let own = Arc::clone(&own);
+                Box::new(move || Ok(loaded(&own.lock().unwrap())))
+            },
         };
         let (stop, stopped) = oneshot::channel();
         let thread = std::thread::spawn(|| {
@@ -180,6 +197,8 @@ impl World {
             udp,
             directory,
             counters,
+            own,
+            reloads,
             stop,
             thread,
         };
@@ -206,7 +225,17 @@ impl World {
 
     /// A TLS connection from whoever has these papers.
     pub(crate) fn connect_showing(&self, host: &str, papers: Option<&Papers>) -> Peer {
-        let tls = self.authority.client(&self.tcp.ip().to_string(), papers);
+        self.connect_trusting(&self.authority, host, papers)
+    }
+
+    /// The same of someone who trusts this authority.
+    pub(crate) fn connect_trusting(
+        &self,
+        authority: &Authority,
+        host: &str,
+        papers: Option<&Papers>,
+    ) -> Peer {
+        let tls = authority.client(&self.tcp.ip().to_string(), papers);
         Peer::tls_client(connect(any_port(host), self.tcp), tls)
     }
 
@@ -296,6 +325,14 @@ impl World {
         answer
     }
 
+    /// Has Tollgate show these papers from now on.
+    pub(crate) fn show(&self, papers: Papers) {
+        *self.own.lock().unwrap() = papers;
+        let (to, reloaded) = channel();
+        self.reloads.send(to).unwrap();
+        reloaded.recv().unwrap().unwrap();
+    }
+
     /// The carrier ends the last call that was answered.
     pub(crate) fn hang_up_as_carrier(&mut self) {
         let [from, to, call_id] = ["To", "From", "Call-ID"].map(|it| header(&self.ack, it));
@@ -359,12 +396,28 @@ fn listener(over: Over, address: SocketAddr) -> String {
     format!("[[listen]]\naddress = \"{scheme}:{address}\"\n{papers}")
 }
 
+/// Who asks for a reload, and is told what came of it.
+type Reloads = UnboundedSender<Sender<Result<(), String>>>;
+
+/// Reloads whenever it is asked to.
+fn reloading() -> (Reloads, Beside) {
+    let (reloads, mut asked) = unbounded_channel::<Sender<Result<(), String>>>();
+    let beside: Beside = Box::new(|reins| {
+        Box::pin(async move {
+            while let Some(asker) = asked.recv().await {
+                asker.send(reins.reload().await.map(drop)).unwrap();
+            }
+        })
+    });
+    (reloads, beside)
+}
+
 /// What TLS takes of these rules: nothing, unless it is spoken.
-fn tls(rules: &RuleSet, own: &Papers, authority: &Authority) -> Tls {
+fn tls(rules: &RuleSet, own: &Papers, trusted: &str) -> Tls {
     let read = |path: Option<&str>| match path {
         Some("own.pem") => Ok(own.certificate.clone().into_bytes()),
         Some("own.key") => Ok(own.key.clone().into_bytes()),
-        Some("ca.pem") => Ok(authority.pem().into_bytes()),
+        Some("ca.pem") => Ok(trusted.to_owned().into_bytes()),
         _ => Err("no such file".to_owned()),
     };
     let (tls, faults) = Tls::load(rules, &read, clock::now().wall);
