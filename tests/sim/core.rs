@@ -58,6 +58,7 @@ impl From {
             ),
             local: None,
             connection,
+            name: None,
         }
     }
 }
