@@ -495,3 +495,29 @@ fn new_certificates_are_taken_and_no_connection_is_dropped() {
     assert_eq!(others.until_closed(), b"");
     world.stop();
 }
+
+#[test]
+fn who_has_no_name_any_more_is_closed() {
+    let mut world = World::start(Version::V4, Over::Mutual);
+    world.whole_call("known");
+    world.know_as("pbx.other.invalid");
+    assert_eq!(world.pbx.until_closed(), b"");
+    let mut again = world.connect_pbx();
+    again.try_send(&world.options("again"));
+    assert_eq!(again.until_closed(), b"");
+    world.know_as(PBX);
+    world.pbx = world.connect_pbx();
+    world.whole_call("again");
+    world.stop();
+}
+
+#[test]
+fn tls_may_come_byte_by_byte() {
+    let world = World::start(Version::V4, Over::Tls);
+    let mut pbx = world.connect_dribbling();
+    for id in ["first", "second"] {
+        pbx.send(&world.options(id));
+        pbx.expect("SIP/2.0 200 ");
+    }
+    world.stop();
+}

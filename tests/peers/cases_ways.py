@@ -5,6 +5,7 @@ import socket
 import time
 from pathlib import Path
 
+from apart import apart
 from cases import case
 from process import check, until
 from scenario import ALLOWED, OWN, plain_callee, plain_caller
@@ -17,15 +18,23 @@ CALLS = 200
 BESIDE = 2000
 
 
+NET6 = "fd00:5060::"
+
+
+def six(lab, last):
+    """An IPv6 address: the machine has one on its loopback network, a network of the case's own has more."""
+    return f"{NET6}{last}" if getattr(lab, "apart", False) else "::1"
+
+
 class Way:
     """How one peer is reached, and where it is."""
 
     def __init__(self, lab, transport, version, last):
         self.transport, self.version = transport, version
         v6 = version == 6
-        self.host = "[::1]" if v6 else f"{lab.net}.{last}"
+        self.host = f"[{six(lab, last)}]" if v6 else f"{lab.net}.{last}"
         port = 5061 if transport == "tls" else 5060
-        self.tollgate = f"[::1]:{port}" if v6 else f"{lab.net}.1:{port}"
+        self.tollgate = f"[{six(lab, 1)}]:{port}" if v6 else f"{lab.net}.1:{port}"
         self.papers = None
 
     def __str__(self):
@@ -34,7 +43,7 @@ class Way:
     @property
     def source(self):
         """Its address as a rule has it."""
-        return "::1/128" if self.version == 6 else f"{self.host}/32"
+        return f"{self.host.strip('[]')}/128" if self.version == 6 else f"{self.host}/32"
 
     def sipp(self, lab, name, end, port, **more):
         """SIPp there; calls Tollgate if there is a number. It has no TLS: a pipe of ours has it."""
@@ -70,13 +79,14 @@ class Way:
 
 def pair(lab, number, pbx, carrier):
     """So many calls each way between two peers."""
+    here = f"[{six(lab, 1)}]"
     listen = "\n".join(f'[[listen]]\naddress = "{scheme}:{host}"'
-                       for scheme, host in [("tcp", f"{lab.net}.1:5060"), ("udp", "[::1]:5060"), ("tcp", "[::1]:5060")])
+                       for scheme, host in [("tcp", f"{lab.net}.1:5060"), ("udp", f"{here}:5060"), ("tcp", f"{here}:5060")])
     papers = Papers(lab.directory)
     papers.issue("tollgate.invalid")
     papers.issue("peer.invalid")
     pbx.papers = carrier.papers = papers
-    listen += "\n" + papers.listener(f"{lab.net}.1:5061") + papers.listener("[::1]:5061")
+    listen += "\n" + papers.listener(f"{lab.net}.1:5061") + papers.listener(f"{here}:5061")
     sources = {f'"{lab.net}.3/32"', f'"{pbx.source}"'}
     port = 5070 + number * 10
     lab.start(listen=listen, carrier=f"{carrier.transport}:{carrier.host}:{port}", carrier_source=carrier.source,
@@ -122,6 +132,14 @@ def ways_v6_v4(lab):
 def ways_v4_v6(lab):
     """200 calls each way, each of UDP, TCP and TLS to each, from IPv4 to IPv6."""
     pairs(lab, (4, 6))
+
+
+@case(needs_tollgate=True)
+def ways_v6(lab):
+    """200 calls each way, each of UDP, TCP and TLS to each, over IPv6."""
+    lab.apart = True
+    with apart(*(six(lab, last) for last in (1, 2, 3))):
+        pairs(lab, (6, 6))
 
 
 SLOW, SOURCES = 10_000, 10

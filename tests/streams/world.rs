@@ -74,8 +74,8 @@ pub(crate) struct World {
     udp: SocketAddr,
     directory: PathBuf,
     counters: Arc<Counters>,
-    /// What Tollgate shows, from the next reload on.
-    own: Arc<Mutex<Papers>>,
+    /// What Tollgate shows and whom it knows, from the next reload on.
+    own: Arc<Mutex<(Papers, &'static str)>>,
     reloads: Reloads,
     stop: oneshot::Sender<()>,
     thread: JoinHandle<Result<Ended, RunError>>,
@@ -153,12 +153,13 @@ impl World {
         let [own, theirs] = papers;
         let loaded = {
             let (main, counters, trusted) = (main, Arc::clone(&counters), authority.pem());
-            move |own: &Papers| {
-                let rules = rules(&main, pbx, over, &counters);
+            move |(own, name): &(Papers, &str)| {
+                let rules = rules(&main, pbx, over, name, &counters);
                 let tls = tls(&rules, own, &trusted);
                 Loaded { rules, tls }
             }
         };
+        let own = (own, PBX);
         let Loaded { rules, tls } = loaded(&own);
         let own = Arc::new(Mutex::new(own));
         let (reloads, beside) = reloading();
@@ -237,6 +238,12 @@ impl World {
     ) -> Peer {
         let tls = authority.client(&self.tcp.ip().to_string(), papers);
         Peer::tls_client(connect(any_port(host), self.tcp), tls)
+    }
+
+    /// A TLS connection whose every byte is a segment of its own.
+    pub(crate) fn connect_dribbling(&self) -> Peer {
+        let tls = self.authority.client(&self.tcp.ip().to_string(), None);
+        Peer::tls_dribbling(connect(any_port(self.version.hosts()[1]), self.tcp), tls)
     }
 
     /// A connection without TLS, whatever is spoken.
@@ -327,7 +334,17 @@ impl World {
 
     /// Has Tollgate show these papers from now on.
     pub(crate) fn show(&self, papers: Papers) {
-        *self.own.lock().unwrap() = papers;
+        self.own.lock().unwrap().0 = papers;
+        self.reload();
+    }
+
+    /// Has the phone system known by this name from now on.
+    pub(crate) fn know_as(&self, name: &'static str) {
+        self.own.lock().unwrap().1 = name;
+        self.reload();
+    }
+
+    fn reload(&self) {
         let (to, reloaded) = channel();
         self.reloads.send(to).unwrap();
         reloaded.recv().unwrap().unwrap();
@@ -425,7 +442,7 @@ fn tls(rules: &RuleSet, own: &Papers, trusted: &str) -> Tls {
     tls
 }
 
-fn rules(main: &str, pbx: &str, over: Over, counters: &Counters) -> RuleSet {
+fn rules(main: &str, pbx: &str, over: Over, name: &str, counters: &Counters) -> RuleSet {
     let inbound = match over {
         Over::Tcp | Over::Mutual => String::new(),
         // Nobody is connected to over TLS whose name is not known.
@@ -442,7 +459,7 @@ fn rules(main: &str, pbx: &str, over: Over, counters: &Counters) -> RuleSet {
     };
     let known = match over {
         Over::Tcp | Over::Tls => format!("sources = [\"{pbx}\"]"),
-        Over::Mutual => format!("tls_names = [\"{PBX}\"]"),
+        Over::Mutual => format!("tls_names = [\"{name}\"]"),
     };
     let tenant = format!(
         "name = \"acme\"\nplan = \"jp\"\ntime_zone = \"Asia/Tokyo\"\ncarriers = [\"upstream\"]\n\
