@@ -47,6 +47,15 @@ pub enum Order {
         #[serde(default, skip_serializing_if = "String::is_empty")]
         why: String,
     },
+    /// Tell whether the clock is believed, or have it believed.
+    Clock {
+        /// It is right.
+        #[serde(default)]
+        confirm: bool,
+        /// Why, in words.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        why: String,
+    },
 }
 
 /// Which calls a block is about. None is about an emergency call.
@@ -127,8 +136,25 @@ pub enum Reply {
         /// Every shard has it in its journal.
         recorded: bool,
     },
+    /// Whether the clock is believed.
+    Clock(Clock),
     /// It was not done.
     Fault(Fault),
+}
+
+/// The wall clock. One that jumped is not believed: days and months of caps and
+/// budgets go by the reckoning from before.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Clock {
+    /// What it shows (RFC 3339, UTC).
+    pub shows: String,
+    /// By how many seconds that is ahead of what is believed; 0 if it is believed.
+    pub ahead_s: i64,
+    /// By how many it was before it was confirmed; none if that was not asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub confirmed_s: Option<i64>,
+    /// Every shard has that in its journal.
+    pub recorded: bool,
 }
 
 /// What became of an order about blocks.
@@ -263,6 +289,9 @@ pub struct Status {
     pub stopping: bool,
     /// Calls that live, emergency calls included.
     pub calls: u64,
+    /// By how many seconds the wall clock is ahead of what is believed: see [`Clock`].
+    #[serde(default)]
+    pub clock_ahead_s: i64,
     /// What is blocked.
     #[serde(default)]
     pub blocks: Vec<Blocked>,
@@ -319,6 +348,9 @@ pub struct Tenant {
 /// text, in the currency's own unit.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Budget {
+    /// The `[[cap]]` that states it; none if it is the tenant's `[budget]`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cap: Option<String>,
     /// `day` or `month`.
     pub period: String,
     /// ISO 4217.

@@ -126,6 +126,17 @@ its budgets in the day and the month. Calls that are up go on being counted, and
 keep what they hold. Patterns of fraud are not forgotten. It is written into the
 ledger, with who did it and why; no reload and no restart does this.")]
     Reset(Reset),
+    /// Say whether the machine's clock is believed, or confirm it after it jumped.
+    #[command(after_help = "\
+Examples:
+  tollgate clock -c tollgate.toml
+  tollgate clock -c tollgate.toml --confirm --why \"the time service was down\"
+
+A clock that jumps by more than a minute could open a new day early, and with it a
+new day's budget. So it is not believed: days and months of caps and budgets go by
+the reckoning from before the jump, until the clock is confirmed. That is written
+into the ledger, with who did it and why.")]
+    Clock(Clock),
     /// Validate the configuration and every file it draws in.
     #[command(after_help = "\
 Example:
@@ -323,6 +334,19 @@ pub(super) struct Reset {
     pub(super) tenant: String,
     /// Why, for the ledger.
     #[arg(long, value_name = "TEXT")]
+    pub(super) why: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Clock {
+    /// The configuration that it runs with.
+    #[arg(short = 'c', long = "config", value_name = "FILE")]
+    pub(super) config: PathBuf,
+    /// The clock is right: days and months go by it from now on.
+    #[arg(long)]
+    pub(super) confirm: bool,
+    /// Why, for the ledger.
+    #[arg(long, value_name = "TEXT", requires = "confirm")]
     pub(super) why: Option<String>,
 }
 

@@ -10,14 +10,15 @@ use tokio::sync::Mutex;
 
 use crate::admin::alert::{Fares, Outbox};
 use crate::admin::protocol::{
-    Budget, Carrier, Count, Fault, FaultKind, Journal, Order, Place, Reply, Rules, Status, Tenant,
+    Budget, Carrier, Clock, Count, Fault, FaultKind, Journal, Order, Place, Reply, Rules, Status,
+    Tenant,
 };
 use crate::admin::{By, Operator, Replies, Socket, serve};
 use crate::base::limits::{STATUS_TENANTS, WHY_BYTES};
 use crate::base::time::{Now, Wall};
 use crate::net::{Beside, Reins, clock};
 use crate::policy::{Amount, Counters, Quantity, RuleSet, Spent, Standing};
-use crate::shard::{Command, Reset};
+use crate::shard::{Command, Confirmed, Reset};
 
 use super::blocks::Blocks;
 use super::rules::Files;
@@ -72,6 +73,7 @@ impl Operator for Desk {
             Order::Unblock(unblock) => self.unblock(&by, unblock).await,
             Order::HandOver => self.hand_over(&by, replies).await,
             Order::Reset { tenant, why } => self.reset(&by, tenant, &why).await,
+            Order::Clock { confirm, why } => self.clock(&by, confirm, &why).await,
         }
     }
 }
@@ -110,9 +112,8 @@ impl Desk {
     }
 
     async fn reset(&self, by: &By, tenant: String, why: &str) -> Reply {
-        if why.len() > WHY_BYTES {
-            let text = format!("the reason is longer than {WHY_BYTES} bytes: shorten it");
-            return Reply::Fault(Fault::new(FaultKind::Bounds, text));
+        if let Some(fault) = too_long(why) {
+            return fault;
         }
         let Some(times) = self.running.counters.reset(&tenant) else {
             let text = format!("no tenant is called \"{tenant}\": see tollgate check");
@@ -135,6 +136,40 @@ impl Desk {
         }
     }
 
+    /// Says whether the clock is believed, after it was confirmed if so asked.
+    async fn clock(&self, by: &By, confirm: bool, why: &str) -> Reply {
+        if let Some(fault) = too_long(why) {
+            return fault;
+        }
+        let (counters, now) = (&self.running.counters, clock::now());
+        let ahead_s = counters.clock_disbelieved(now).unwrap_or(0);
+        let mut said = Clock {
+            shows: time(now.wall),
+            ahead_s,
+            confirmed_s: confirm.then_some(ahead_s),
+            recorded: true,
+        };
+        if !confirm || ahead_s == 0 {
+            return Reply::Clock(said);
+        }
+        counters.confirm_clock();
+        tracing::warn!(by = %by.name, ahead_s, why, "the clock is believed again");
+        let confirmed = Arc::new(Confirmed {
+            ahead_s,
+            uid: by.uid,
+            by: by.name.as_str().into(),
+            why: why.into(),
+        });
+        let told = || Command::Confirmed(Arc::clone(&confirmed));
+        match self.reins.tell(told).await {
+            Ok(obeyed) => {
+                (said.ahead_s, said.recorded) = (0, obeyed.recorded);
+                Reply::Clock(said)
+            }
+            Err(silent) => Reply::Fault(Fault::new(FaultKind::Silent, silent.to_string())),
+        }
+    }
+
     fn status(&self, now: Now) -> Status {
         let blocks = self.running.blocks.borrow().shown(now.wall);
         let (rules, tally) = (self.reins.rules(), self.reins.tally());
@@ -153,6 +188,7 @@ impl Desk {
             shards: self.reins.shards(),
             stopping: tally.draining > 0,
             calls: tally.calls,
+            clock_ahead_s: self.running.counters.clock_disbelieved(now).unwrap_or(0),
             blocks,
             journal: Journal {
                 shards_without: tally.journal_faults,
@@ -173,6 +209,12 @@ impl Desk {
                 .collect(),
         }
     }
+}
+
+fn too_long(why: &str) -> Option<Reply> {
+    let text = || format!("the reason is longer than {WHY_BYTES} bytes: shorten it");
+    let fault = || Reply::Fault(Fault::new(FaultKind::Bounds, text()));
+    (why.len() > WHY_BYTES).then(fault)
 }
 
 fn summary(rules: &RuleSet) -> Rules {
@@ -221,7 +263,7 @@ fn tenants(rules: &RuleSet, now: Now) -> (Vec<Tenant>, usize) {
     let tenants = shown.map(|it| Tenant {
         name: it.tenant.to_string(),
         calls: it.calls,
-        budgets: it.spent.iter().map(budget).collect(),
+        budgets: it.spent.iter().map(|it| budget(rules, it)).collect(),
     });
     (tenants.collect(), left_out)
 }
@@ -234,7 +276,7 @@ pub(super) fn permille(spent: &Spent) -> u64 {
     u64::try_from(share).unwrap_or(u64::MAX)
 }
 
-fn budget(spent: &Spent) -> Budget {
+fn budget(rules: &RuleSet, spent: &Spent) -> Budget {
     let period = match spent.quantity {
         Quantity::MoneyPerMonth => "month",
         _ => "day",
@@ -245,7 +287,9 @@ fn budget(spent: &Spent) -> Budget {
         let digits = text.split_once(' ').map(|(_, digits)| digits.to_owned());
         digits.unwrap_or(text)
     };
+    let text = rules.rule(spent.rule).text;
     Budget {
+        cap: (!spent.own).then(|| text.to_owned()),
         period: period.to_owned(),
         currency: spent.currency.to_string(),
         limit: number(spent.limit),

@@ -7,6 +7,7 @@ mod blocks;
 mod calls;
 mod check;
 mod cli;
+mod clock;
 mod control;
 mod demo;
 mod explain;
@@ -52,6 +53,7 @@ pub fn main() -> ExitCode {
         cli::Command::Run(wanted) => run::run(wanted).map(well),
         cli::Command::Status(wanted) => status::run(&wanted).map(well),
         cli::Command::Reset(wanted) => reset::run(wanted).map(well),
+        cli::Command::Clock(wanted) => clock::run(wanted).map(well),
         cli::Command::Alert(cli::Alert::Test(wanted)) => alerts::test(&wanted).map(well),
         cli::Command::Reload(wanted) => reload::run(&wanted).map(well),
         cli::Command::Block(wanted) => block::block(&wanted).map(well),

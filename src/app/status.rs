@@ -6,6 +6,7 @@ use crate::admin::protocol::{Budget, Order, Place, Reply, Status, Tenant};
 
 use super::block::line as blocked_line;
 use super::cli::Status as Wanted;
+use super::clock::apart;
 use super::control::span;
 use super::render::count;
 use super::{ask, print};
@@ -50,6 +51,11 @@ fn text(status: &Status) -> String {
         false => "",
     };
     lines.push(("calls", format!("{up} up, {on}{stopping}")));
+    if status.clock_ahead_s != 0 {
+        let jumped = apart(status.clock_ahead_s);
+        let then = "if it is right: tollgate clock --confirm";
+        lines.push(("clock", format!("NOT BELIEVED, {jumped}; {then}")));
+    }
     let blocked = status.blocks.iter();
     lines.extend(blocked.map(|it| ("BLOCKED", blocked_line(it))));
     lines.push(("journal", journal(status)));
@@ -186,6 +192,7 @@ fn tenant(tenant: &Tenant) -> String {
 
 fn budget(budget: &Budget) -> String {
     let Budget {
+        cap,
         period,
         currency,
         limit,
@@ -197,10 +204,11 @@ fn budget(budget: &Budget) -> String {
         "day" => "today",
         _ => "this month",
     };
-    format!(
-        "{currency} {spent} spent and {held} held of {limit} {of} ({} %)",
-        used_permille / 10
-    )
+    let percent = used_permille / 10;
+    let by = cap
+        .as_ref()
+        .map_or_else(String::new, |cap| format!(" by {cap}"));
+    format!("{currency} {spent} spent and {held} held of {limit} {of} ({percent} %){by}")
 }
 
 /// A count, for the words beside it.

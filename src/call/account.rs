@@ -190,6 +190,16 @@ impl Turn<'_> {
         self.journal_held();
     }
 
+    /// A BYE of the carrier's overtook the 200 that made this dialog.
+    pub(super) fn overtaken_billed(&mut self, dialog: u8) {
+        let now = self.now;
+        if let Some(account) = &mut self.call.account {
+            account.course.overtaken(dialog, now);
+            account.settled = false;
+            self.journal_held();
+        }
+    }
+
     /// The lease of an earlier life runs on, until `due`. A call that has outlived it
     /// is hung up.
     pub(super) fn resume_lease(&mut self, due: Option<Mono>) {

@@ -96,7 +96,7 @@ impl Turn<'_> {
             if !was_up {
                 // It overtook the 2xx of its dialog, which then only wants its ACK.
                 let dialog = self.note_stray(Far::new(arrived.sender_tag(), b"", b""));
-                self.answer_billed(dialog, None);
+                self.overtaken_billed(dialog);
                 self.dialog_over(side, dialog);
             }
             self.give_up_invite(480, reason);

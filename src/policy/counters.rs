@@ -102,11 +102,17 @@ impl Counters {
         self.shared.leaked.load(Ordering::Relaxed)
     }
 
-    /// Takes the wall clock for right, after it jumped.
+    /// By how many seconds the wall clock is ahead of the reckoning that calendar days
+    /// go by, where it is not believed; none where it is.
     ///
-    /// A clock that runs away from the monotonic one by more than a minute is
-    /// not believed: calendar days go on by the old reckoning until this is
-    /// called.
+    /// A clock that runs away from the monotonic one by more than a minute is not
+    /// believed until it is confirmed.
+    #[must_use]
+    pub fn clock_disbelieved(&self, now: Now) -> Option<i64> {
+        self.shared.clock.disbelieved(now)
+    }
+
+    /// Takes the wall clock for right, after it jumped.
     pub fn confirm_clock(&self) {
         self.shared.clock.confirm();
     }

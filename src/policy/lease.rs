@@ -150,12 +150,29 @@ impl Course {
     /// A 200 was seen that makes this dialog, in which the carrier agreed to this
     /// session interval; none if it keeps no session timer.
     pub fn answered(&mut self, dialog: u8, now: Now, interval: Option<Duration>) {
+        self.answered_before(dialog, now, seconds(LATE_ANSWER_S), interval);
+    }
+
+    /// A BYE came in a dialog whose 200 was not seen: that may have been repeated
+    /// for as long as one is, and the BYE after it.
+    pub fn overtaken(&mut self, dialog: u8, now: Now) {
+        let late = seconds(LATE_ANSWER_S + TEARDOWN_S);
+        self.answered_before(dialog, now, late, None);
+    }
+
+    fn answered_before(
+        &mut self,
+        dialog: u8,
+        now: Now,
+        late: Duration,
+        interval: Option<Duration>,
+    ) {
         if self.answers.iter().any(|answer| answer.dialog == dialog) {
             return;
         }
         self.unheard = None;
         let since = now.mono.saturating_since(self.invited);
-        let late = seconds(LATE_ANSWER_S).min(since);
+        let late = late.min(since);
         self.answers.push(Answer {
             dialog,
             from: self.invited + (since - late),

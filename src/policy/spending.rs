@@ -44,6 +44,14 @@ impl Allowance {
             .map(|(rule, _)| RuleId(rule))
     }
 
+    /// Its limits, and the rule that states each.
+    pub(super) fn limits(&self) -> impl Iterator<Item = (Quantity, Money, RuleId)> {
+        let day = (Quantity::MoneyPerDay, self.budget.per_day);
+        let month = (Quantity::MoneyPerMonth, self.budget.per_month);
+        let limits = [day, month].into_iter();
+        limits.filter_map(|(quantity, limit)| Some((quantity, limit?, self.rule(quantity))))
+    }
+
     /// The smallest of its limits, which none of the others lets a day exceed.
     pub(super) fn least(&self) -> Option<(Money, RuleId)> {
         let limits = [self.budget.per_day, self.budget.per_month];

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use super::counters::{Meters, Quantity, Used};
-use super::lane::Lane;
+use super::lane::{Cap, Lane};
 use super::money::{Currency, Money};
-use super::ruleset::{RuleSet, TenantId};
+use super::ruleset::{RuleId, RuleSet, TenantId};
 use crate::base::time::Now;
 
 /// A tenant at one moment.
@@ -15,7 +15,9 @@ pub struct Standing {
     pub tenant: Arc<str>,
     /// Its calls that live. Emergency calls are not counted.
     pub calls: u64,
-    /// What of its own budgets is used, of each period that has one.
+    /// What of its budgets is used: of its own, and of those of a `[[cap]]` that is
+    /// of all its calls or of those to some destinations. Budgets that each caller or
+    /// each called number has are not among them.
     pub spent: Vec<Spent>,
 }
 
@@ -30,6 +32,10 @@ pub struct Spent {
     pub used: Used,
     /// In which currency.
     pub currency: Currency,
+    /// What states it.
+    pub rule: RuleId,
+    /// It is of all the tenant's calls.
+    pub own: bool,
 }
 
 impl Standing {
@@ -42,35 +48,49 @@ impl Standing {
 }
 
 impl RuleSet {
-    /// How a tenant stands, if the set has it. Its budgets are those of its
-    /// `[budget]`, not those of a `[[cap]]`.
+    /// How a tenant stands, if the set has it.
     #[must_use]
     pub fn standing(&self, id: TenantId, now: Now) -> Option<Standing> {
         let (tenant, lane) = (self.tenant(id)?, self.lane(id)?);
+        let zone = self.zones.get(usize::from(lane.zone))?;
         let tariff = self.tariff_of(lane);
         let currency = tariff.map_or(Currency::NONE, |it| it.currency());
-        let spent = self.budget_of(lane).map(|(quantity, limit)| Spent {
-            quantity,
-            limit,
-            used: self.used(id, quantity, now).unwrap_or_default(),
-            currency,
-        });
+        let mut spent: Vec<Spent> = Vec::new();
+        for cap in self.caps_of(lane) {
+            let (Meters::Fixed(meter), Some(allowance)) = (
+                cap.measure.meter,
+                self.allowances.get(cap.allowance as usize),
+            ) else {
+                continue;
+            };
+            for (quantity, limit, rule) in allowance.limits() {
+                // A cap on several destinations stands at each.
+                if spent.iter().any(|it| it.rule == rule) {
+                    continue;
+                }
+                let used = lane.book.used(now, zone, meter, quantity);
+                spent.push(Spent {
+                    quantity,
+                    limit,
+                    used: used.unwrap_or_default(),
+                    currency,
+                    rule,
+                    own: lane.book.own_meter() == Some(meter),
+                });
+            }
+        }
         Some(Standing {
             tenant: Arc::clone(&tenant.name),
             calls: lane.book.calls_up(),
-            spent: spent.collect(),
+            spent,
         })
     }
 
-    /// The limits of a tenant's own budget.
-    fn budget_of(&self, lane: &Lane) -> impl Iterator<Item = (Quantity, Money)> {
-        let own = lane.book.own_meter().map(Meters::Fixed);
-        let caps = (lane.wide_caps..).take(lane.wide_count.into());
-        let caps = caps.filter_map(|at| self.caps.get(at as usize));
-        let mut caps = caps.filter(|cap| Some(cap.measure.meter) == own);
-        let budget = caps.find_map(|cap| self.allowances.get(cap.allowance as usize));
-        let day = budget.and_then(|it| Some((Quantity::MoneyPerDay, it.budget.per_day?)));
-        let month = budget.and_then(|it| Some((Quantity::MoneyPerMonth, it.budget.per_month?)));
-        day.into_iter().chain(month)
+    /// The caps of a tenant: those on all its calls, then those on destinations.
+    fn caps_of<'a>(&'a self, lane: &'a Lane) -> impl Iterator<Item = &'a Cap> {
+        let wide = (lane.wide_caps..).take(lane.wide_count.into());
+        let wide = wide.filter_map(|at| self.caps.get(at as usize));
+        let targets = lane.cap_targets().of(&self.entries).iter();
+        wide.chain(targets.flat_map(|entry| self.caps_from(entry.value)))
     }
 }

@@ -248,12 +248,13 @@ pub enum Record<'a> {
         /// When.
         #[serde(with = "encode::wall")]
         wall: Wall,
-        /// What was ordered: `block`, `unblock`.
+        /// What was ordered: `block`, `unblock`; `clock` where a wall clock that had
+        /// jumped was confirmed.
         order: &'a str,
         /// Whose calls it is about; empty for every tenant's.
         tenant: &'a str,
         /// Which of them: for a block `everything` (but emergency calls) or
-        /// `international`.
+        /// `international`. For a clock, how far it was ahead of what was believed.
         detail: &'a str,
         /// Such calls that were up are hung up.
         hang_up: bool,

@@ -67,6 +67,21 @@ pub enum Command {
     Close,
     /// Write down that a tenant's counters began anew.
     Reset(Arc<Reset>),
+    /// Write down that the wall clock is believed again.
+    Confirmed(Arc<Confirmed>),
+}
+
+/// A wall clock that had jumped was confirmed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Confirmed {
+    /// By how many seconds it was ahead of what was believed before.
+    pub ahead_s: i64,
+    /// The user who did it.
+    pub uid: u32,
+    /// The user's name.
+    pub by: Box<str>,
+    /// Why, in words; may be empty.
+    pub why: Box<str>,
 }
 
 /// A tenant's counters were reset.

@@ -20,7 +20,7 @@ use crate::policy::RuleSet;
 use crate::record::{CallRef, Record, fold};
 
 pub use crate::call::{Config, Counts, Event, Outbox};
-pub use input::{Command, Input, Reset};
+pub use input::{Command, Confirmed, Input, Reset};
 
 /// One core's share of the calls.
 #[derive(Debug)]
@@ -77,6 +77,17 @@ impl Shard {
                 resets: reset.times,
                 by: &reset.by,
                 why: &reset.why,
+            }),
+            Input::Command(Command::Confirmed(confirmed)) => out.journal(&Record::Ordered {
+                wall: now.wall,
+                order: "clock",
+                tenant: "",
+                detail: &format!("{} s ahead", confirmed.ahead_s),
+                hang_up: false,
+                lasts_s: 0,
+                uid: confirmed.uid,
+                by: &confirmed.by,
+                why: &confirmed.why,
             }),
             Input::Command(Command::Drain) => self.calls.drain(),
             Input::Command(Command::Journal { trusted }) => self.calls.trust_journal(trusted),

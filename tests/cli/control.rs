@@ -275,3 +275,23 @@ fn reset_is_said_and_written_down() {
     );
     assert_eq!(first["why"], "a false alarm");
 }
+
+#[test]
+fn a_clock_that_is_believed_needs_no_confirming() {
+    let files = folder();
+    let mut running = Running::start(&files, &[]);
+    running.says("listening on UDP");
+    let clock =
+        |options: &[&str]| files.tollgate(&[&["clock", "-c", "tollgate.toml"], options].concat());
+    let said = clock(&[]);
+    assert_eq!(said.code, Some(0), "{said:?}");
+    assert!(said.out.ends_with(", and is believed\n"), "{said:?}");
+    let said = clock(&["--confirm", "--why", "to be sure"]);
+    assert!(
+        said.out.ends_with(", and was believed before\n"),
+        "{said:?}"
+    );
+    let long = "x".repeat(2_000);
+    clock(&["--confirm", "--why", &long]).is_one_line("the reason is longer than");
+    running.stop();
+}

@@ -3,11 +3,13 @@
 CASES = []
 
 
-def case(function=None, *, needs_tollgate=False):
+def case(function=None, *, needs_tollgate=False, alone=False):
     """Adds a function to the cases. Most also hold for two ends that talk to
-    each other directly, which tells a fault of a scenario from one of Tollgate."""
+    each other directly, which tells a fault of a scenario from one of Tollgate.
+    One that needs the machine for itself runs with no other beside it."""
     def add(function):
         function.needs_tollgate = needs_tollgate
+        function.alone = alone
         CASES.append(function)
         return function
     return add(function) if function else add

@@ -54,7 +54,7 @@ def reason(wire, mark):
     return refusal.first("Reason")
 
 
-@case(needs_tollgate=True)
+@case(needs_tollgate=True, alone=True)
 def block(lab):
     """1,000 calls up and `block --hang-up`: refusing within 100 ms, hung up within 1 s, emergencies go on."""
     lab.start()

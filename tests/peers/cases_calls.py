@@ -21,7 +21,7 @@ def refused_caller(user="[service]", body=None):
         603, Check(r"Q\.850 *; *cause=21", header="Reason"))
 
 
-@case
+@case(alone=True)
 def calls(lab):
     """5,000 calls at 200/s."""
     lab.start()
@@ -29,7 +29,7 @@ def calls(lab):
     lab.closed(allow=5000, by="caller", cause="bye")
 
 
-@case
+@case(alone=True)
 def calls_held(lab):
     """5,000 calls at 200/s that last 10 s: 2,000 at once."""
     lab.start()
@@ -38,7 +38,7 @@ def calls_held(lab):
     lab.closed(allow=5000, by="caller", cause="bye")
 
 
-@case(needs_tollgate=True)
+@case(needs_tollgate=True, alone=True)
 def fraud(lab):
     """5,000 refused calls between 2,000 allowed ones: none at the carrier."""
     lab.start()
@@ -73,7 +73,7 @@ def inbound_unknown(lab):
     lab.closed(refuse=10)
 
 
-@case(needs_tollgate=True)
+@case(needs_tollgate=True, alone=True)
 def cap(lab):
     """Of 40 calls at once under a cap of 10, 10 go through, and 10 more after them."""
     lab.start(calls_at_once=10)
@@ -99,7 +99,7 @@ def emergency(lab):
     lab.closed(emergency=10)
 
 
-@case(needs_tollgate=True)
+@case(needs_tollgate=True, alone=True)
 def strangers(lab):
     """Who is no configured peer gets no answer, whatever it sends."""
     lab.start()

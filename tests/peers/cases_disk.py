@@ -37,7 +37,7 @@ def fill(path):
                 equal(error.errno, errno.ENOSPC, "the error on a full disk")
 
 
-@case(needs_tollgate=True)
+@case(needs_tollgate=True, alone=True)
 def disk_full(lab):
     """The disk fills up: new calls are refused but emergencies, live ones go on, and it resumes by itself."""
     lab.program = OnSmallDisk

@@ -11,7 +11,7 @@ from scenario import ALLOWED, plain_callee, plain_caller
 KILLS = int(os.environ.get("KILLS", "3"))
 
 
-@case(needs_tollgate=True)
+@case(needs_tollgate=True, alone=True)
 def kill_and_restart(lab):
     """kill -9 with 1,000 calls up: Tollgate is back at once, and each ends by BYE on both sides."""
     lab.start()
@@ -31,7 +31,7 @@ def kill_and_restart(lab):
     lab.hung_up(1000)
 
 
-@case(needs_tollgate=True)
+@case(needs_tollgate=True, alone=True)
 def kill_under_load(lab):
     """kill -9 at 200 calls/s: every INVITE that the carrier saw has its record, and every call its end."""
     lab.start()

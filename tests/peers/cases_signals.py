@@ -11,7 +11,7 @@ from scenario import ALLOWED, plain_callee, plain_caller
 ABROAD = "+23276123456"
 
 
-@case(needs_tollgate=True)
+@case(needs_tollgate=True, alone=True)
 def sigterm(lab):
     """SIGTERM with 50 calls up: no new ones but emergencies, these go on to their end, exit 0."""
     lab.start()
@@ -29,7 +29,7 @@ def sigterm(lab):
     lab.settled(allow=50, refuse=5, emergency=2, by="caller", cause="bye")
 
 
-@case(needs_tollgate=True)
+@case(needs_tollgate=True, alone=True)
 def sighup(lab):
     """SIGHUP with a broken rule file keeps the rules; with a sound one, it changes them."""
     lab.start()
@@ -57,7 +57,7 @@ def sighup(lab):
           "rule sets in the ledger")
 
 
-@case(needs_tollgate=True)
+@case(needs_tollgate=True, alone=True)
 def take_over(lab):
     """Upgraded in place twice while 1,000 calls end at 400/s: no call and no datagram is lost."""
     lab.start()
@@ -77,7 +77,7 @@ def take_over(lab):
     lab.hung_up(1000)
 
 
-@case(needs_tollgate=True)
+@case(needs_tollgate=True, alone=True)
 def take_over_refused(lab):
     """A successor whose rules are broken does not start, and the predecessor goes on."""
     lab.start()

@@ -116,19 +116,19 @@ def pairs(lab, versions):
         pair(lab, number, Way(lab, pbx, versions[0], 3), Way(lab, carrier, versions[1], 2))
 
 
-@case(needs_tollgate=True)
+@case(needs_tollgate=True, alone=True)
 def ways_v4(lab):
     """200 calls each way, each of UDP, TCP and TLS to each, over IPv4."""
     pairs(lab, (4, 4))
 
 
-@case(needs_tollgate=True)
+@case(needs_tollgate=True, alone=True)
 def ways_v6_v4(lab):
     """200 calls each way, each of UDP, TCP and TLS to each, from IPv6 to IPv4."""
     pairs(lab, (6, 4))
 
 
-@case(needs_tollgate=True)
+@case(needs_tollgate=True, alone=True)
 def ways_v4_v6(lab):
     """200 calls each way, each of UDP, TCP and TLS to each, from IPv4 to IPv6."""
     pairs(lab, (4, 6))
@@ -211,7 +211,7 @@ def honest_call(lab):
     return time.monotonic() - begun
 
 
-@case(needs_tollgate=True)
+@case(needs_tollgate=True, alone=True)
 def slow_connections(lab):
     """10,000 connections that send a byte in 10 s: little memory, closed within 30 s, and nobody waits."""
     lab.start(listen=f'[[listen]]\naddress = "tcp:{lab.net}.1:5060"',

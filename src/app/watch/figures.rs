@@ -99,7 +99,7 @@ impl Figures {
             let seconds = apart / 1_000_000;
             let sentence = format!(
                 "the clock was set by {seconds} s: no new day or month of a cap or a budget begins \
-                 by it before a restart"
+                 by it before it is confirmed: tollgate clock --confirm"
             );
             say(Kind::Clock, "set", sentence, 1);
         }
@@ -161,17 +161,23 @@ impl Watch {
                 continue;
             };
             for spent in &standing.spent {
-                self.budget(&standing.tenant, spent, now);
+                let text = rules.rule(spent.rule).text;
+                let cap = Some(text).filter(|_| !spent.own);
+                self.budget(&standing.tenant, cap, spent, now);
             }
         }
     }
 
-    fn budget(&mut self, tenant: &str, spent: &Spent, now: Now) {
+    /// A tenant's own budget, or that of a cap.
+    fn budget(&mut self, tenant: &str, cap: Option<&str>, spent: &Spent, now: Now) {
         let period = match spent.quantity {
             Quantity::MoneyPerMonth => "month",
             _ => "day",
         };
-        let budget = format!("{tenant} {period}");
+        let budget = match cap {
+            None => format!("{tenant} {period}"),
+            Some(text) => format!("{tenant} {period} {text}"),
+        };
         let Some(level) = self.kept.levels.note(&budget, permille(spent)) else {
             return;
         };
@@ -183,7 +189,10 @@ impl Watch {
         let event = Happened {
             tenant: tenant.to_owned(),
             what: format!("{period}-{percent}"),
-            sentence: format!("{percent} % of the {period}'s budget, {limit}, is used"),
+            sentence: match cap {
+                None => format!("{percent} % of the {period}'s budget, {limit}, is used"),
+                Some(text) => format!("{percent} % of the {period}'s {limit} is used of {text}"),
+            },
             count: 1,
             ..Happened::default()
         };

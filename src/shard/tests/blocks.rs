@@ -3,6 +3,7 @@
 use super::*;
 use crate::policy::{Block, Order, Scope, Switch};
 use crate::record::{Record, frame};
+use crate::shard::Confirmed;
 
 fn block(tenant: Option<&str>, scope: Scope, hang_up: bool) -> Command {
     let block = Block {
@@ -111,6 +112,32 @@ fn the_journal_says_who_blocked_what_and_why() {
         uid: 17,
         by: "guard",
         why: "ticket 9",
+    };
+    assert_eq!(record, expected);
+}
+
+#[test]
+fn the_journal_says_who_confirmed_the_clock() {
+    let mut world = World::new();
+    let confirmed = Arc::new(Confirmed {
+        ahead_s: -86_410,
+        uid: 17,
+        by: "guard".into(),
+        why: "the time service was down".into(),
+    });
+    let input = Input::Command(Command::Confirmed(confirmed));
+    world.shard.handle(world.now, input, &mut world.out);
+    let (record, _) = frame::next(world.out.records.bytes()).unwrap().unwrap();
+    let expected = Record::Ordered {
+        wall: world.now.wall,
+        order: "clock",
+        tenant: "",
+        detail: "-86410 s ahead",
+        hang_up: false,
+        lasts_s: 0,
+        uid: 17,
+        by: "guard",
+        why: "the time service was down",
     };
     assert_eq!(record, expected);
 }

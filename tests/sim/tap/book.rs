@@ -75,9 +75,17 @@ pub struct Dialog {
     pub route: u64,
 }
 
+/// Who sent an INVITE of a dialog: each side counts its CSeq by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Inviter {
+    Core,
+    Peer,
+}
+
 /// An INVITE that was answered 2xx, and its ACK.
 #[derive(Clone, Copy, Debug)]
 pub struct Accepted {
+    pub by: Inviter,
     pub cseq: u32,
     /// When its first ACK was sent, or came.
     pub acked: Option<Nanos>,
@@ -104,17 +112,19 @@ impl Leg {
 
 impl Dialog {
     /// The INVITE of this CSeq that was answered 2xx.
-    pub(super) fn accepted(&mut self, cseq: u32) -> Option<&mut Accepted> {
-        self.oks.iter_mut().find(|ok| ok.cseq == cseq)
+    pub(super) fn accepted(&mut self, by: Inviter, cseq: u32) -> Option<&mut Accepted> {
+        let mut oks = self.oks.iter_mut();
+        oks.find(|ok| ok.by == by && ok.cseq == cseq)
     }
 
     /// Notes a 2xx. Says whether it is the first to this INVITE.
-    pub(super) fn accept(&mut self, cseq: u32, at: Nanos) -> bool {
+    pub(super) fn accept(&mut self, by: Inviter, cseq: u32, at: Nanos) -> bool {
         self.ok = self.ok.or(Some(at));
-        if self.accepted(cseq).is_some() {
+        if self.accepted(by, cseq).is_some() {
             return false;
         }
         self.oks.push(Accepted {
+            by,
             cseq,
             acked: None,
             ack: 0,

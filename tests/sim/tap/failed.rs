@@ -49,7 +49,8 @@ impl Tap {
     /// Whether this INVITE went on to a callee whose connection closed before a word
     /// came of it, and was not answered then: nothing would ever have come.
     pub(super) fn waited_in_vain(&self, server: Id, now: Nanos) -> bool {
-        let leg = self.servers[server].leg;
+        let server = &self.servers[server];
+        let leg = server.leg.filter(|_| server.method == Method::Invite);
         let invite = leg.and_then(|leg| self.other_invite(leg));
         invite.is_some_and(|id| {
             let client = &self.clients[id];

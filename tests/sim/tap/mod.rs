@@ -16,7 +16,7 @@ mod shape;
 
 use std::rc::Rc;
 
-pub use book::{Call, Client, Dialog, Leg, Server};
+pub use book::{Call, Client, Dialog, Inviter, Leg, Server};
 pub use judge::Ledger;
 pub use records::{Records, Written};
 pub use shape::{CARRIER_MARK, PBX_MARK};

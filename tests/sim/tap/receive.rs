@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use super::{Expect, Id, Sent, Tap, Turn, in_key, out_key, tag_hash};
+use super::{Expect, Id, Inviter, Sent, Tap, Turn, in_key, out_key, tag_hash};
 use crate::link::{Nanos, SEC};
 use crate::peer::T64;
 use crate::seen::Met;
@@ -123,7 +123,7 @@ impl Tap {
         self.about(leg);
         if let Some(dialog) = self.dialog(leg, tag_hash(wire, wire.from_tag)) {
             let state = &mut self.legs[leg].dialogs[dialog];
-            if let Some(ok) = state.accepted(wire.cseq) {
+            if let Some(ok) = state.accepted(Inviter::Peer, wire.cseq) {
                 ok.acked = ok.acked.or(Some(turn.now));
             }
         }
@@ -372,7 +372,7 @@ impl Tap {
         if gone || late || self.clients[id].excused {
             let state = &mut self.legs[leg].dialogs[dialog];
             state.doubtful |= state.ok.is_none();
-            state.accept(wire.cseq, turn.now);
+            state.accept(Inviter::Core, wire.cseq, turn.now);
             let client = &mut self.clients[id];
             if client.answer.is_none() {
                 client.answer = Some((wire.code, turn.now));
@@ -393,10 +393,10 @@ impl Tap {
         }
         let excused = self.clients[id].excused || self.legs[leg].excused;
         let state = &mut self.legs[leg].dialogs[dialog];
-        if !state.accept(wire.cseq, turn.now) {
+        if !state.accept(Inviter::Core, wire.cseq, turn.now) {
             turn.seen.note(Met::OkRepeatedByPeer);
             let acked = state
-                .accepted(wire.cseq)
+                .accepted(Inviter::Core, wire.cseq)
                 .is_some_and(|ok| ok.acked.is_some());
             // Who has said BYE, or answered one, waits for no ACK.
             let bye = state.bye_out.map(|bye| self.clients[bye].answer);

@@ -1,6 +1,6 @@
 //! The responses that come out of the core.
 
-use super::{Id, Sent, Tap, Turn, in_key, tag_hash};
+use super::{Id, Inviter, Sent, Tap, Turn, in_key, tag_hash};
 use crate::dial::Group;
 use crate::peer::T64;
 use crate::seen::Met;
@@ -136,7 +136,7 @@ impl Tap {
         }
         if wire.code >= 200 {
             let state = &mut self.legs[leg].dialogs[dialog];
-            state.accept(cseq, turn.now);
+            state.accept(Inviter::Peer, cseq, turn.now);
         }
         if wire.required & REL != 0 {
             if self.servers[id].request.supported & REL == 0 {

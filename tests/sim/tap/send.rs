@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use super::{Call, Client, Id, Leg, Sent, Tap, Turn, out_key, tag_hash};
+use super::{Call, Client, Id, Inviter, Leg, Sent, Tap, Turn, out_key, tag_hash};
 use crate::link::{MS, SEC};
 use crate::peer::{T1, T64};
 use crate::seen::Met;
@@ -220,7 +220,7 @@ impl Tap {
         };
         let passes = self.passes(wire);
         let state = &mut self.legs[leg].dialogs[dialog];
-        let Some(ok) = state.accepted(wire.cseq) else {
+        let Some(ok) = state.accepted(Inviter::Core, wire.cseq) else {
             return Err("an ACK to no 2xx".into());
         };
         if ok.ack != wire.hash && !passes {

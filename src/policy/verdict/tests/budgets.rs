@@ -152,16 +152,46 @@ fn a_budget_that_is_tried_out_hangs_up_nothing() {
 }
 
 #[test]
-fn a_standing_tells_of_live_calls_and_the_own_budget() {
-    let it = with("[budget]\nper_month = \"JPY 100000\"\n");
+fn an_answer_of_which_only_the_bye_was_seen_is_billed_from_when_it_may_have_come() {
+    // The 200 is repeated for 32 s, and the BYE that follows it for as long.
+    for (heard_at, least) in [(10, 110), (64, 164), (500, 164)] {
+        let it = with("[budget]\nper_day = \"JPY 100000\"\n");
+        let call = allowed(it.judge(LONDON, 0));
+        let ring = Duration::from_secs(60);
+        let mut course = Course::new(now(0), ring, call.lease.unwrap().interval);
+        course.overtaken(1, now(heard_at));
+        course.ended(1, now(heard_at).mono);
+        course.close();
+        let cost = it
+            .rules
+            .settle(&call.hold, &course, Money::ZERO, now(heard_at));
+        let cost = cost.cost.unwrap().money.millionths() / 1_000_000;
+        assert!((least..least + 5).contains(&cost), "{heard_at}: {cost}");
+        it.is_left_empty(vec![call]);
+    }
+}
+
+#[test]
+fn a_standing_tells_of_live_calls_and_of_budgets() {
+    let all = "[budget]\nper_month = \"JPY 100000\"\n";
+    let some = "[[cap]]\non = \"us\"\nmoney_per_day = \"JPY 9000\"\n";
+    let each = "[[cap]]\non = \"caller\"\nmoney_per_day = \"JPY 9000\"\n";
+    let it = with(&[all, some, each].concat());
     let id = it.rules.tenant_named("acme").unwrap();
     let standing = || it.rules.standing(id, now(0)).unwrap();
     assert!(standing().is_idle());
     let call = allowed(it.judge(NEW_YORK, 0));
     let now_up = standing();
     assert!(!now_up.is_idle());
-    assert_eq!((now_up.calls, now_up.spent.len()), (1, 1));
-    let spent = now_up.spent[0];
+    assert_eq!((now_up.calls, now_up.spent.len()), (1, 2));
+    let (spent, narrow) = (now_up.spent[0], now_up.spent[1]);
+    assert!(spent.own && !narrow.own);
+    let text = it.rules.rule(narrow.rule).text;
+    assert!(text.starts_with("[[cap]] on \"us\""), "{text}");
+    assert_eq!(
+        (narrow.quantity, narrow.used),
+        (Quantity::MoneyPerDay, spent.used)
+    );
     assert_eq!(spent.limit, Money::from_millionths(100_000_000_000));
     assert_eq!(spent.quantity, Quantity::MoneyPerMonth);
     assert_eq!(spent.currency.as_str(), "JPY");
