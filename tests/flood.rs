@@ -100,6 +100,7 @@ impl World {
             remote: format!("127.0.0.{from}:5060").parse().unwrap(),
             local: None,
             connection: None,
+            name: None,
         };
         let request = |method: &str, tag: &str, rest: &str| {
             let text = format!(

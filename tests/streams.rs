@@ -17,14 +17,14 @@ mod certificates;
 mod peer;
 #[path = "driver/text.rs"]
 mod text;
+#[path = "streams/tls.rs"]
+mod tls;
 #[path = "streams/world.rs"]
 mod world;
 
 use std::net::UdpSocket;
-use std::rc::Rc;
 use std::time::Duration;
 
-use certificates::{Authority, Until};
 use text::{header, response, within};
 use tollgate::base::limits::STREAMS_PER_SOURCE;
 use world::{Over, Version, World};
@@ -42,6 +42,7 @@ fn calls_over_both_versions_and_either_kind_of_peer() {
         (Version::V6, Over::Tcp),
         (Version::V4, Over::Tls),
         (Version::V6, Over::Tls),
+        (Version::V4, Over::Mutual),
     ] {
         let mut world = World::start(version, over);
         for number in 0..3 {
@@ -52,8 +53,10 @@ fn calls_over_both_versions_and_either_kind_of_peer() {
             1,
             "one connection serves all calls"
         );
-        world.pbx_over_udp();
-        world.whole_call("datagrams");
+        if over != Over::Mutual {
+            world.pbx_over_udp();
+            world.whole_call("datagrams");
+        }
         world.stop();
     }
 }
@@ -282,115 +285,4 @@ fn nobody_at_the_carriers_address_is_a_refusal() {
             .send(&world.ack_refusal(&refused, "+442071838750", "nobody"));
         world.stop();
     }
-}
-
-/// A call that the carrier's certificate does not let out.
-fn refused_for_the_carriers_papers(world: &mut World, id: &str) {
-    world.pbx.send(&world.invite("+442071838750", id));
-    let refused = world.pbx.expect("SIP/2.0 503 ");
-    world
-        .pbx
-        .send(&world.ack_refusal(&refused, "+442071838750", id));
-    assert_eq!(world.carrier.poll(SILENCE), None, "it got something");
-}
-
-#[test]
-fn a_carrier_without_its_certificate_gets_no_call() {
-    let mut world = World::start(Version::V4, Over::Tls);
-    let (own, other) = (Rc::clone(&world.authority), Rc::new(Authority::new()));
-    let name = "sip.carrier.invalid";
-    for (id, authority, papers) in [
-        (
-            "name",
-            &own,
-            own.issue(&["sip.other.invalid"], Until::Later),
-        ),
-        ("wild", &own, own.issue(&["*.invalid"], Until::Later)),
-        ("over", &own, own.issue(&[name], Until::Long)),
-        ("authority", &other, other.issue(&[name], Until::Later)),
-    ] {
-        let authority = Rc::clone(authority);
-        world.carrier.over_tls(move || authority.server(&papers));
-        refused_for_the_carriers_papers(&mut world, id);
-        world.carrier.close();
-    }
-    world.carrier.without_tls();
-    refused_for_the_carriers_papers(&mut world, "plain");
-    world.carrier.close();
-    let papers = own.issue(&[name], Until::Later);
-    world.carrier.over_tls(move || own.server(&papers));
-    world.whole_call("good");
-    world.stop();
-}
-
-#[test]
-fn what_is_no_tls_is_closed_without_a_word() {
-    let mut world = World::start(Version::V4, Over::Tls);
-    let options = world.options("plain");
-    for said in [
-        options.as_str(),
-        "\r\n\r\n",
-        "\u{0}",
-        "\u{80}.\u{1}\u{3}\u{1}",
-    ] {
-        let mut plain = world.connect_plain("127.0.0.23");
-        plain.try_send(said);
-        assert_eq!(plain.until_closed(), b"", "{said:?}");
-    }
-    world.whole_call("after");
-    world.stop();
-}
-
-#[test]
-fn a_sips_uri_goes_on_as_such_over_tls_and_over_nothing_else() {
-    let secure = |invite: &str| {
-        let invite = invite.replace("INVITE sip:", "INVITE sips:");
-        invite.replace("Contact: <sip:", "Contact: <sips:")
-    };
-    let mut world = World::start(Version::V4, Over::Tls);
-    world
-        .pbx
-        .send(&secure(&world.invite("+442071838750", "secure")));
-    let invite = world.carrier.expect("INVITE ");
-    assert!(invite.starts_with("INVITE sips:+442071838750@"), "{invite}");
-    assert!(header(&invite, "Contact").starts_with("<sips:"), "{invite}");
-    let contact = format!("Contact: <sips:{}>", world.carrier.address());
-    world
-        .carrier
-        .send(&response(&invite, "200 OK", &[&contact]));
-    let answer = world.pbx.expect("SIP/2.0 200 ");
-    assert!(header(&answer, "Contact").starts_with("<sips:"), "{answer}");
-    world.pbx.send(&within(&answer, "ACK", 1, &world.pbx.via()));
-    assert!(world.carrier.expect("ACK ").starts_with("ACK sips:"));
-    world.pbx.send(&within(&answer, "BYE", 2, &world.pbx.via()));
-    world.pbx.expect("SIP/2.0 200 ");
-    let bye = world.carrier.expect("BYE ");
-    world.carrier.send(&response(&bye, "200 OK", &[]));
-    // From datagrams it does not come.
-    world.pbx_over_udp();
-    refused_as_insecure(&mut world, &secure);
-    world.stop();
-    // And over TCP it goes nowhere, but for help.
-    let mut world = World::start(Version::V4, Over::Tcp);
-    refused_as_insecure(&mut world, &secure);
-    world.pbx.send(&secure(&world.invite("119", "help")));
-    let invite = world.carrier.expect("INVITE sip:119@");
-    world.carrier.send(&response(&invite, "486 Busy Here", &[]));
-    world.carrier.expect("ACK ");
-    let refused = world.pbx.expect("SIP/2.0 503 ");
-    world.pbx.send(&world.ack_refusal(&refused, "119", "help"));
-    world.stop();
-}
-
-fn refused_as_insecure(world: &mut World, secure: &impl Fn(&str) -> String) {
-    let number = "+442071838750";
-    world.pbx.send(&secure(&world.invite(number, "insecure")));
-    let refused = world.pbx.expect("SIP/2.0 603 ");
-    assert!(
-        header(&refused, "Reason").contains("sips-without-tls"),
-        "{refused}"
-    );
-    let ack = world.ack_refusal(&refused, number, "insecure");
-    world.pbx.send(&ack.replace("ACK sip:", "ACK sips:"));
-    assert_eq!(world.carrier.poll(SILENCE), None, "it went on");
 }

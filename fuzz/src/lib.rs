@@ -139,6 +139,7 @@ impl World {
             remote,
             local: None,
             connection: None,
+            name: None,
         };
         self.handle(Input::Message { flow, message })
     }

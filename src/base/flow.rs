@@ -65,6 +65,10 @@ impl Transport {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ConnectionId(pub NonZeroU64);
 
+/// Whom a certificate is for: a hash of the name, so that a flow stays small.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PeerName(pub [u8; 16]);
+
 /// One way between a listener of ours and a peer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Flow {
@@ -83,6 +87,9 @@ pub struct Flow {
     /// long as it lasts. `None` for datagrams, and where any connection to `remote`
     /// will do.
     pub connection: Option<ConnectionId>,
+    /// Whom the peer's certificate is for, where that says who it is. `None` where its
+    /// address does.
+    pub name: Option<PeerName>,
 }
 
 impl Flow {
@@ -95,6 +102,7 @@ impl Flow {
             remote,
             local: None,
             connection: None,
+            name: None,
         }
     }
 }

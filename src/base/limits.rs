@@ -353,6 +353,9 @@ pub const HANDSHAKES: usize = 1 << 10;
 /// connections are closed.
 pub const HANDSHAKES_PER_SOURCE: usize = 64;
 
+/// Names of a certificate that are looked at. Further ones are not.
+pub const CERTIFICATE_NAMES: usize = 64;
+
 /// Seconds that a TLS handshake may take. Then the connection is closed.
 pub const HANDSHAKE_S: u64 = 5;
 

@@ -61,8 +61,7 @@ impl Turn<'_> {
         let far_tag = arrived.sender_tag();
         let early = side == Side::Callee && self.call.fork(far_tag).is_some();
         let rules = &self.tools.rules;
-        let peer = |flow: Flow| rules.peer(flow.listener, flow.remote.ip());
-        if peer(arrived.flow) != peer(leg.flow) {
+        if rules.peer_of(arrived.flow) != rules.peer_of(leg.flow) {
             return false;
         }
         leg.call_id() == arrived.essentials.call_id && (leg.far.tag() == far_tag || early)
@@ -71,7 +70,11 @@ impl Turn<'_> {
     /// The connection that a peer's requests come on is the one to reach it by.
     fn note_connection(&mut self, side: Side, from: Flow) {
         let leg = self.call.leg_mut(side);
-        let way = |flow: Flow| (flow.listener, flow.transport, flow.remote.ip());
+        // Who is known by a certificate may come from anywhere.
+        let way = |flow: Flow| {
+            let address = flow.name.is_none().then(|| flow.remote.ip());
+            (flow.listener, flow.transport, flow.name, address)
+        };
         if from.connection.is_some() && way(from) == way(leg.flow) {
             leg.flow = from;
         }

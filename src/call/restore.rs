@@ -282,10 +282,7 @@ impl Turn<'_> {
     /// call then.
     fn is_peer_gone(&self) -> bool {
         let rules = &self.tools.rules;
-        let gone = |leg: &Leg| {
-            let flow = leg.flow;
-            rules.peer(flow.listener, flow.remote.ip()).is_none()
-        };
+        let gone = |leg: &Leg| rules.peer_of(leg.flow).is_none();
         !self.call.emergency && (gone(&self.call.caller) || gone(&self.call.callee))
     }
 

@@ -1,12 +1,12 @@
 //! What one side of a call learns of the other: nothing but what is written
 //! here. A head starts empty, and headers pass by allow-list (RFC 7092 §3.2).
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 
 use crate::base::flow::{Flow, Transport};
 use crate::base::limits::{LARGE_REQUEST_BYTES, REASON_BYTES};
 use crate::base::token::Token;
-use crate::policy::{Peer, RuleSet};
+use crate::policy::RuleSet;
 use crate::sip::draft::Draft;
 use crate::sip::error::Fault;
 use crate::sip::fields;
@@ -190,9 +190,10 @@ fn named_hop(rules: &RuleSet, flow: Flow, far: &Far) -> Option<SocketAddr> {
     else {
         return None;
     };
-    let peer = |address: IpAddr| -> Option<Peer> { rules.peer(flow.listener, address) };
+    let there = rules.peer(flow.listener, address);
     let same_peer = address.is_ipv4() == flow.remote.is_ipv4()
-        && peer(address).is_some_and(|there| Some(there) == peer(flow.remote.ip()));
+        && there.is_some()
+        && there == rules.peer_of(flow);
     let port = port.unwrap_or(flow.transport.default_port());
     same_peer.then(|| SocketAddr::new(address, port))
 }

@@ -134,6 +134,7 @@ impl Desk {
             remote: datagram.source,
             local: datagram.local,
             connection: None,
+            name: None,
         };
         let shards = u16::try_from(self.mailboxes.len()).unwrap_or(u16::MAX);
         let owner = shard_of(&self.buckets, shards, message.call_id());

@@ -264,6 +264,7 @@ mod tests {
                 remote: "127.0.0.2:5070".parse().unwrap(),
                 local: None,
                 connection: None,
+                name: None,
             },
             packet: Draft::response(&mut scratch, 100, b"Trying").seal(None),
             origin,

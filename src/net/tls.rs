@@ -12,6 +12,8 @@
 
 mod certificate;
 
+pub(super) use certificate::names;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -62,6 +64,14 @@ impl Expiry {
     }
 }
 
+/// How who connects is received.
+#[derive(Clone, Debug)]
+pub(super) struct Server {
+    pub(super) config: Arc<ServerConfig>,
+    /// It must show a certificate, and is known by that alone.
+    pub(super) asks: bool,
+}
+
 /// Whom to expect at the far end, and what to show.
 #[derive(Clone, Debug)]
 pub(super) struct Client {
@@ -72,7 +82,7 @@ pub(super) struct Client {
 /// All that TLS takes.
 #[derive(Clone, Debug, Default)]
 pub struct Tls {
-    servers: BTreeMap<ListenerId, Arc<ServerConfig>>,
+    servers: BTreeMap<ListenerId, Server>,
     clients: BTreeMap<Peer, Client>,
     expiries: Vec<Expiry>,
 }
@@ -93,7 +103,9 @@ impl Tls {
         let mut tls = Self::default();
         for (id, listener) in &rules.tls().listeners {
             if let Some(config) = loading.server(listener) {
-                tls.servers.insert(*id, Arc::new(config));
+                let config = Arc::new(config);
+                let asks = listener.client_ca.is_some();
+                tls.servers.insert(*id, Server { config, asks });
             }
         }
         for (peer, towards) in &rules.tls().peers {
@@ -113,8 +125,8 @@ impl Tls {
 
     /// What who connects to this listener is shown and asked for; none if nobody is
     /// heard there.
-    pub(super) fn server(&self, listener: ListenerId) -> Option<Arc<ServerConfig>> {
-        self.servers.get(&listener).map(Arc::clone)
+    pub(super) fn server(&self, listener: ListenerId) -> Option<Server> {
+        self.servers.get(&listener).cloned()
     }
 
     /// How this peer is connected to; none if it is not.

@@ -1,9 +1,12 @@
 //! The compiled rules: one immutable set, shared by all shards and swapped whole.
 
+use std::collections::HashMap;
 use std::hint::black_box;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
+
+use foldhash::fast::FixedState;
 
 use super::alerting::Alerting;
 use super::cap::Condition;
@@ -23,7 +26,7 @@ use super::target::{Destination, Packed};
 use super::tariff::{Price, Tariff};
 use super::tls::TlsRules;
 use super::values::NumberRange;
-use crate::base::flow::{Flow, ListenerId, Transport};
+use crate::base::flow::{Flow, ListenerId, PeerName, Transport};
 
 /// A tenant of one rule set. The next set may number them otherwise.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -191,6 +194,8 @@ pub struct RuleSet {
     pub(super) carriers: Vec<Carrier>,
     pub(super) tls: TlsRules,
     pub(super) peers: Peers,
+    /// Whose certificates are for whom.
+    pub(super) named: HashMap<PeerName, Peer, FixedState>,
     /// BLAKE3 of who sends from where.
     pub(super) peers_hash: [u8; 32],
     pub(super) numbering: Arc<Numbering>,
@@ -296,12 +301,28 @@ impl RuleSet {
         self.peers.find(source)
     }
 
+    /// Who has a certificate that is for this name.
+    #[must_use]
+    pub fn peer_named(&self, name: PeerName) -> Option<Peer> {
+        self.named.get(&name).copied()
+    }
+
+    /// Who is at the far end of `flow`: whoever its certificate is for, where it has shown
+    /// one to be known by.
+    #[must_use]
+    pub fn peer_of(&self, flow: Flow) -> Option<Peer> {
+        match flow.name {
+            Some(name) => self.peer_named(name),
+            None => self.peer(flow.listener, flow.remote.ip()),
+        }
+    }
+
     /// The listener from which requests that are too long for a datagram go over TCP to
     /// whoever is at the far end of `flow` (RFC 3261 §18.1.1). `None` where that peer
     /// does not say that it takes them so, or not over this version of IP.
     #[must_use]
     pub fn large_from(&self, flow: Flow) -> Option<&Listener> {
-        let id = match self.peer(flow.listener, flow.remote.ip())? {
+        let id = match self.peer_of(flow)? {
             Peer::Tenant(id) => self.tenant(id)?.inbound?.large_from,
             Peer::Carrier(id) => self.carrier(id)?.large_from,
         };
@@ -319,7 +340,7 @@ impl RuleSet {
     /// and in `other`.
     #[must_use]
     pub fn has_peer_of(&self, other: &Self, flow: Flow) -> bool {
-        let name = |rules: &Self| match rules.peer(flow.listener, flow.remote.ip())? {
+        let name = |rules: &Self| match rules.peer_of(flow)? {
             Peer::Tenant(id) => rules.tenant(id).map(|it| (true, Arc::clone(&it.name))),
             Peer::Carrier(id) => rules.carrier(id).map(|it| (false, Arc::clone(&it.name))),
         };

@@ -6,7 +6,30 @@ use std::collections::BTreeMap;
 use super::compile::Sources;
 use super::diagnostic::{Diagnostic, Fault, Faults, Place};
 use super::ruleset::Peer;
-use crate::base::flow::ListenerId;
+use crate::base::flow::{ListenerId, PeerName};
+
+/// A name as it is compared: of a `sip:` URI what stands for its domain (RFC 5922 §7.1),
+/// in small letters.
+pub(super) fn plain_name(text: &str) -> String {
+    let small = text.trim().to_ascii_lowercase();
+    match small.strip_prefix("sip:") {
+        Some(domain) if !domain.contains('@') => domain.to_owned(),
+        _ => small,
+    }
+}
+
+impl PeerName {
+    /// Of one of the alternative names in a certificate: a domain name, or a URI.
+    #[must_use]
+    pub fn of(name: &str) -> Self {
+        let hash = blake3::hash(plain_name(name).as_bytes());
+        let mut head = [0; 16];
+        for (to, from) in head.iter_mut().zip(hash.as_bytes()) {
+            *to = *from;
+        }
+        Self(head)
+    }
+}
 
 /// A file that rules name.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -110,21 +110,20 @@ pub(super) mod address {
 
 /// A flow; in an export `UDP 192.0.2.1:5060 (listener 0)`.
 pub(super) mod flow {
+    use std::fmt;
     use std::net::{IpAddr, SocketAddr};
 
-    use serde::de::Error;
+    use serde::de::{Error, SeqAccess, Visitor};
+    use serde::ser::SerializeTuple;
     use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-    use crate::base::flow::{Flow, ListenerId, Transport};
+    use crate::base::flow::{Flow, ListenerId, PeerName, Transport};
+
+    /// TLS with a peer that is known by its certificate: the name follows.
+    const NAMED: u8 = 3;
 
     #[derive(Serialize, Deserialize)]
-    struct Plain {
-        listener: u16,
-        transport: u8,
-        #[serde(with = "super::address")]
-        remote: SocketAddr,
-        local: Option<IpAddr>,
-    }
+    struct Address(#[serde(with = "super::address")] SocketAddr);
 
     pub(crate) fn serialize<S: Serializer>(value: &Flow, to: S) -> Result<S::Ok, S::Error> {
         if to.is_human_readable() {
@@ -135,10 +134,11 @@ pub(super) mod flow {
                 value.listener.0
             ));
         }
-        let transport = match value.transport {
-            Transport::Udp => 0,
-            Transport::Tcp => 1,
-            Transport::Tls => 2,
+        let transport = match (value.transport, value.name) {
+            (Transport::Udp, _) => 0,
+            (Transport::Tcp, _) => 1,
+            (Transport::Tls, None) => 2_u8,
+            (Transport::Tls, Some(_)) => NAMED,
         };
         let mut remote = value.remote;
         if value.connection.is_some() {
@@ -146,34 +146,64 @@ pub(super) mod flow {
             // that it was opened from.
             remote.set_port(value.transport.default_port());
         }
-        Plain {
-            listener: value.listener.0,
-            transport,
-            remote,
-            local: value.local,
+        let name = value.name.filter(|_| transport == NAMED);
+        let mut tuple = to.serialize_tuple(4 + usize::from(name.is_some()))?;
+        tuple.serialize_element(&value.listener.0)?;
+        tuple.serialize_element(&transport)?;
+        tuple.serialize_element(&Address(remote))?;
+        tuple.serialize_element(&value.local)?;
+        if let Some(name) = name {
+            tuple.serialize_element(&name.0)?;
         }
-        .serialize(to)
+        tuple.end()
+    }
+
+    struct Parts;
+
+    impl<'de> Visitor<'de> for Parts {
+        type Value = Flow;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a flow")
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, mut parts: A) -> Result<Flow, A::Error> {
+            let listener = next(&mut parts)?;
+            let kind: u8 = next(&mut parts)?;
+            let Address(remote) = next(&mut parts)?;
+            let local: Option<IpAddr> = next(&mut parts)?;
+            let transport = match kind {
+                0 => Transport::Udp,
+                1 => Transport::Tcp,
+                2 | NAMED => Transport::Tls,
+                _ => {
+                    return Err(A::Error::custom(
+                        "a transport that this version does not know",
+                    ));
+                }
+            };
+            let name = match kind {
+                NAMED => Some(PeerName(next(&mut parts)?)),
+                _ => None,
+            };
+            Ok(Flow {
+                listener: ListenerId(listener),
+                transport,
+                remote,
+                local,
+                connection: None,
+                name,
+            })
+        }
+    }
+
+    fn next<'de, T: Deserialize<'de>, A: SeqAccess<'de>>(parts: &mut A) -> Result<T, A::Error> {
+        let part = parts.next_element()?;
+        part.ok_or_else(|| A::Error::custom("a flow is cut short"))
     }
 
     pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Flow, D::Error> {
-        let plain = Plain::deserialize(from)?;
-        let transport = match plain.transport {
-            0 => Transport::Udp,
-            1 => Transport::Tcp,
-            2 => Transport::Tls,
-            _ => {
-                return Err(D::Error::custom(
-                    "a transport that this version does not know",
-                ));
-            }
-        };
-        Ok(Flow {
-            listener: ListenerId(plain.listener),
-            transport,
-            remote: plain.remote,
-            local: plain.local,
-            connection: None,
-        })
+        from.deserialize_tuple(5, Parts)
     }
 }
 

@@ -255,6 +255,7 @@ fn the_encoding_of_version_3_stays() {
             remote: "127.0.0.2:5070".parse().unwrap(),
             local: None,
             connection: None,
+            name: None,
         },
         call_id: b"c",
         local_uri: b"l",

@@ -20,7 +20,7 @@ pub(super) fn message(
     out: &mut Outbox,
 ) {
     // The driver dropped strangers unread; rules may have changed since.
-    let Some(peer) = calls.rules().peer(flow.listener, flow.remote.ip()) else {
+    let Some(peer) = calls.rules().peer_of(flow) else {
         return;
     };
     let sound = message.fault().map_or_else(|| read(message), Err);

@@ -145,6 +145,7 @@ impl World {
             remote,
             local: None,
             connection: None,
+            name: None,
         };
         Input::Message { flow, message }
     }

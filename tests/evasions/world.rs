@@ -127,6 +127,7 @@ impl World {
                 remote,
                 local: None,
                 connection: None,
+                name: None,
             };
             let input = Input::Message { flow, message };
             self.shard.handle(self.now, input, &mut self.out);

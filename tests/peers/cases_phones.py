@@ -6,6 +6,7 @@ from cases import case
 from phones import Baresip, Linphone
 from process import check
 from scenario import ALLOWED, Callee, Caller, Check, sdp
+from tls import Papers
 
 MEDIA = Check("m=audio", body=True)
 HELD = Check("a=(sendonly|inactive)", body=True)
@@ -27,9 +28,9 @@ def calling():
     return Caller().invite().ignore(100).expect(180).expect(200, MEDIA).ack()
 
 
-def phone_calls(lab, make):
+def phone_calls(lab, make, **rules):
     """Outbound: hung up by the phone, by the carrier, before the answer; held; refused."""
-    lab.start()
+    lab.start(**rules)
     phone = make(lab)
 
     def call(end):
@@ -84,9 +85,9 @@ def phone_calls(lab, make):
     check(all("+81335570001" in caller for caller in callers), f"callers in the ledger: {callers}")
 
 
-def phone_is_called(lab, make):
+def phone_is_called(lab, make, **rules):
     """Inbound: hung up by the phone, by the carrier, before the answer."""
-    lab.start()
+    lab.start(**rules)
     phone = make(lab)
 
     def call(end):
@@ -125,6 +126,32 @@ def baresip_calls(lab):
 def baresip_called(lab):
     """baresip as the phone system, called."""
     phone_is_called(lab, Baresip)
+
+
+def over_tls(lab):
+    """Papers, and rules by which the phone system is reached over TLS and known by its certificate."""
+    papers = Papers(lab.directory)
+    papers.issue("tollgate.invalid", f"{lab.net}.1")
+    return papers, {
+        "listen": papers.listener(f"{lab.net}.1:5061", asks=True),
+        "pbx": f"tls:{lab.pbx_address}:5081",
+        "pbx_known": 'tls_names = ["pbx.acme.example"]',
+        "pbx_more": papers.towards("pbx.acme.example"),
+    }
+
+
+@case(needs_tollgate=True)
+def baresip_calls_tls(lab):
+    """baresip over TLS, known by its certificate, calling."""
+    papers, rules = over_tls(lab)
+    phone_calls(lab, lambda it: Baresip(it, papers), **rules)
+
+
+@case(needs_tollgate=True)
+def baresip_called_tls(lab):
+    """baresip over TLS, called: its certificate is checked."""
+    papers, rules = over_tls(lab)
+    phone_is_called(lab, lambda it: Baresip(it, papers), **rules)
 
 
 @case

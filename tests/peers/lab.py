@@ -32,9 +32,12 @@ def addresses(net):
     return {
         "listen": "",
         "carrier": f"udp:{net}.2:5070",
+        "carrier_more": "",
         "carrier_source": f"{net}.2/32",
         "pbx": f"udp:{net}.3:5080",
         "pbx_sources": f'"{net}.3/32"',
+        "pbx_known": "",
+        "pbx_more": "",
     }
 
 
@@ -122,7 +125,7 @@ class Lab:
 
     def __init__(self, directory, net, direct):
         self.directory, self.net, self.direct = directory, net, direct
-        self.started = []
+        self.started, self.pipes = [], []
         self.tollgate = None
         self.pbx_address, self.carrier_address = f"{net}.3", f"{net}.2"
 
@@ -150,8 +153,8 @@ class Lab:
 
     def end(self):
         """Ends whatever is still running."""
-        for process in reversed(self.started):
-            process.end()
+        for program in [*reversed(self.started), *self.pipes]:
+            program.end()
 
     @property
     def next_hop_of_pbx(self):

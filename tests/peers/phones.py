@@ -17,10 +17,18 @@ class Baresip(Process):
 
     CONTROL = 4444
 
-    def __init__(self, lab):
+    def __init__(self, lab, papers=None):
+        """Over TLS, and with a certificate, if there are `papers`."""
         self.lab, self.said, self.rest = lab, [], b""
+        self.tls = ";transport=tls" if papers else ""
         home = lab.directory / "baresip"
         home.mkdir()
+        shown = []
+        if papers:
+            both = "".join(path.read_text() for path in papers.issue("pbx.acme.example", lab.pbx_address))
+            (home / "own.pem").write_text(both)
+            shown = [f"sip_certificate {home}/own.pem", f"sip_cafile {papers.authority}", "sip_verify_server yes",
+                     "sip_transports tls"]
         modules = next(path for path in ("/usr/lib/baresip/modules", "/usr/local/lib/baresip/modules")
                        if os.path.isdir(path))
         (home / "config").write_text("\n".join([
@@ -28,8 +36,8 @@ class Baresip(Process):
             f"ctrl_tcp_listen {lab.pbx_address}:{self.CONTROL}", "call_max_calls 4", "rtp_ports 10000-10100",
             "audio_source aubridge,nil", "audio_player aubridge,nil", "audio_alert aubridge,nil",
             f"module_path {modules}", "module g711.so", "module aubridge.so", "module_tmp account.so",
-            "module_app menu.so", "module_app ctrl_tcp.so", ""]))
-        (home / "accounts").write_text(f"<sip:{OWN}@{lab.pbx_address}>;regint=0;answermode=manual;audio_codecs=pcmu\n")
+            "module_app menu.so", "module_app ctrl_tcp.so", *shown, ""]))
+        (home / "accounts").write_text(f"<sip:{OWN}@{lab.pbx_address}{self.tls}>;regint=0;answermode=manual;audio_codecs=pcmu\n")
         (home / "contacts").write_text("")
         super().__init__(lab, "baresip", ["baresip", "-4", "-f", home], env={"HOME": str(home)})
         self.control = until(self._connect, 10, "baresip's control port", self)
@@ -67,7 +75,8 @@ class Baresip(Process):
         return message
 
     def dial(self, number):
-        self._tell("dial", f"sip:{number}@{self.lab.next_hop_of_pbx}")
+        hop = f"{self.lab.net}.1:5061" if self.tls else self.lab.next_hop_of_pbx
+        self._tell("dial", f"sip:{number}@{hop}{self.tls}")
 
     def rings(self):
         self.sees("CALL_RINGING")

@@ -59,6 +59,7 @@ impl From {
             ),
             local: None,
             connection,
+            name: None,
         }
     }
 }

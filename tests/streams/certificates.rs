@@ -94,10 +94,14 @@ impl Authority {
         ClientConnection::new(Arc::new(config), name).unwrap()
     }
 
-    /// Who is connected to, shows `papers`, and asks for some of this authority's.
-    pub(crate) fn server(&self, papers: &Papers) -> ServerConnection {
+    /// Who is connected to, shows `papers`, and hears nobody without some of this
+    /// authority's if it `asks`.
+    pub(crate) fn server(&self, papers: &Papers, asks: bool) -> ServerConnection {
         let verifier = WebPkiClientVerifier::builder_with_provider(self.trusted(), provider());
-        let verifier = verifier.allow_unauthenticated().build().unwrap();
+        let verifier = match asks {
+            true => verifier.build().unwrap(),
+            false => WebPkiClientVerifier::no_client_auth(),
+        };
         let config = ServerConfig::builder_with_provider(provider())
             .with_safe_default_protocol_versions()
             .unwrap()

@@ -22,6 +22,25 @@ pub(crate) enum Way {
     Datagrams(UdpSocket),
 }
 
+/// Sends no two bytes together.
+struct Dribble(TcpStream);
+
+impl Read for Dribble {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        self.0.read(buffer)
+    }
+}
+
+impl Write for Dribble {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.write(bytes.get(..1).unwrap_or_default())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.0.flush()
+    }
+}
+
 pub(crate) trait Bytes: Read + Write {}
 
 impl<T: Read + Write> Bytes for T {}
@@ -56,6 +75,12 @@ impl Peer {
     /// Over TLS, as who connects. Hands are shaken at the first message.
     pub(crate) fn tls_client(socket: TcpStream, tls: ClientConnection) -> Self {
         let stream = socket.try_clone().unwrap();
+        Self::tls(socket, Box::new(StreamOwned::new(tls, stream)))
+    }
+
+    /// The same, byte by byte.
+    pub(crate) fn tls_dribbling(socket: TcpStream, tls: ClientConnection) -> Self {
+        let stream = Dribble(socket.try_clone().unwrap());
         Self::tls(socket, Box::new(StreamOwned::new(tls, stream)))
     }
 

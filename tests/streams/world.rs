@@ -3,16 +3,18 @@
 use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::path::PathBuf;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::mpsc::{Sender, channel};
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use jiff::tz::TimeZoneDatabase;
 use socket2::{Domain, Socket, Type};
+use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio::sync::oneshot;
 use tollgate::ledger::{Journal, Ledger};
-use tollgate::net::{self, Ended, RunError, Setup, Sockets, Tls, clock};
+use tollgate::net::{self, Beside, Ended, Loaded, RunError, Setup, Sockets, Tls, clock};
 use tollgate::policy::{Blocks, Counters, Options, RuleSet, Source, Sources, compile};
 
 use super::certificates::{Authority, Papers, Until};
@@ -37,11 +39,16 @@ impl Version {
     }
 }
 
+/// Whom the phone system's certificate is for.
+pub(crate) const PBX: &str = "pbx.acme.invalid";
+
 /// What streams go through.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Over {
     Tcp,
     Tls,
+    /// TLS at which both sides show a certificate, and the phone system is known by it.
+    Mutual,
 }
 
 impl Over {
@@ -50,7 +57,7 @@ impl Over {
     fn scheme(self) -> &'static str {
         match self {
             Self::Tcp => "tcp",
-            Self::Tls => "tls",
+            Self::Tls | Self::Mutual => "tls",
         }
     }
 }
@@ -61,10 +68,15 @@ pub(crate) struct World {
     pub(crate) authority: Rc<Authority>,
     version: Version,
     over: Over,
+    /// The last that the carrier got.
+    ack: String,
     tcp: SocketAddr,
     udp: SocketAddr,
     directory: PathBuf,
     counters: Arc<Counters>,
+    /// What Tollgate shows and whom it knows, from the next reload on.
+    own: Arc<Mutex<(Papers, &'static str)>>,
+    reloads: Reloads,
     stop: oneshot::Sender<()>,
     thread: JoinHandle<Result<Ended, RunError>>,
 }
@@ -107,6 +119,11 @@ impl World {
                 .and_then(|it| it.local_addr())
                 .unwrap(),
         };
+        let papers_for_carrier = match over {
+            Over::Mutual => "certificate = \"own.pem\"\nkey = \"own.key\"\n",
+            _ => "",
+        };
+        let more_of_carrier = format!("{more_of_carrier}{papers_for_carrier}");
         let carrier = Callee::new(carrier);
         let authority = Rc::new(Authority::new());
         let papers = [
@@ -133,9 +150,19 @@ impl World {
              sources = [\"127.0.0.22/32\"]\nnumber_format = \"e164\"\n",
             carrier.address()
         );
-        let rules = rules(&main, pbx, over, &counters);
         let [own, theirs] = papers;
-        let tls = tls(&rules, &own, &authority);
+        let loaded = {
+            let (main, counters, trusted) = (main, Arc::clone(&counters), authority.pem());
+            move |(own, name): &(Papers, &str)| {
+                let rules = rules(&main, pbx, over, name, &counters);
+                let tls = tls(&rules, own, &trusted);
+                Loaded { rules, tls }
+            }
+        };
+        let own = (own, PBX);
+        let Loaded { rules, tls } = loaded(&own);
+        let own = Arc::new(Mutex::new(own));
+        let (reloads, beside) = reloading();
         let setup = Setup {
             sockets: Sockets::open(&rules).unwrap(),
             rules: Arc::new(rules),
@@ -147,8 +174,11 @@ impl World {
             bucket_key: ledger.key().unwrap(),
             directory: directory.clone(),
             stop_after: Duration::from_secs(5),
-            beside: None,
-            reload: Box::new(|| Err("there are no others".to_owned())),
+            beside: Some(beside),
+            reload: {
+                let own = Arc::clone(&own);
+                Box::new(move || Ok(loaded(&own.lock().unwrap())))
+            },
         };
         let (stop, stopped) = oneshot::channel();
         let thread = std::thread::spawn(|| {
@@ -163,17 +193,22 @@ impl World {
             authority,
             version,
             over,
+            ack: String::new(),
             tcp,
             udp,
             directory,
             counters,
+            own,
+            reloads,
             stop,
             thread,
         };
-        if over == Over::Tls {
+        if over != Over::Tcp {
             world.pbx = world.connect_pbx();
             let authority = Rc::clone(&world.authority);
-            world.carrier.over_tls(move || authority.server(&theirs));
+            world
+                .carrier
+                .over_tls(move || authority.server(&theirs, over == Over::Mutual));
         }
         world
     }
@@ -181,11 +216,34 @@ impl World {
     pub(crate) fn connect_from(&self, host: &str) -> Peer {
         match self.over {
             Over::Tcp => self.connect_plain(host),
-            Over::Tls => {
-                let tls = self.authority.client(&self.tcp.ip().to_string(), None);
-                Peer::tls_client(connect(any_port(host), self.tcp), tls)
+            Over::Tls => self.connect_showing(host, None),
+            Over::Mutual => {
+                let papers = self.authority.issue(&[PBX], Until::Later);
+                self.connect_showing(host, Some(&papers))
             }
         }
+    }
+
+    /// A TLS connection from whoever has these papers.
+    pub(crate) fn connect_showing(&self, host: &str, papers: Option<&Papers>) -> Peer {
+        self.connect_trusting(&self.authority, host, papers)
+    }
+
+    /// The same of someone who trusts this authority.
+    pub(crate) fn connect_trusting(
+        &self,
+        authority: &Authority,
+        host: &str,
+        papers: Option<&Papers>,
+    ) -> Peer {
+        let tls = authority.client(&self.tcp.ip().to_string(), papers);
+        Peer::tls_client(connect(any_port(host), self.tcp), tls)
+    }
+
+    /// A TLS connection whose every byte is a segment of its own.
+    pub(crate) fn connect_dribbling(&self) -> Peer {
+        let tls = self.authority.client(&self.tcp.ip().to_string(), None);
+        Peer::tls_dribbling(connect(any_port(self.version.hosts()[1]), self.tcp), tls)
     }
 
     /// A connection without TLS, whatever is spoken.
@@ -209,7 +267,7 @@ impl World {
         if self.over == Over::Tls {
             let papers = self.authority.issue(&["pbx.invalid"], Until::Later);
             let authority = Rc::clone(&self.authority);
-            callee.over_tls(move || authority.server(&papers));
+            callee.over_tls(move || authority.server(&papers, false));
         }
         self.pbx.sent_by(callee.address());
         callee
@@ -257,7 +315,8 @@ impl World {
         self.pbx.send(&invite);
         let invite = self.carrier.expect("INVITE ");
         assert!(
-            header(&invite, "Via").starts_with(&format!("SIP/2.0/{:?} ", self.over).to_uppercase()),
+            header(&invite, "Via")
+                .starts_with(&format!("SIP/2.0/{} ", self.over.scheme()).to_uppercase()),
             "{invite}"
         );
         let transport = format!(";transport={}", self.over.scheme());
@@ -269,8 +328,40 @@ impl World {
         assert_eq!(header(&answer, "Call-ID"), format!("{id}@pbx"));
         let ack = within(&answer, "ACK", 1, &self.pbx.via());
         self.pbx.send(&ack);
-        self.carrier.expect("ACK ");
+        self.ack = self.carrier.expect("ACK ");
         answer
+    }
+
+    /// Has Tollgate show these papers from now on.
+    pub(crate) fn show(&self, papers: Papers) {
+        self.own.lock().unwrap().0 = papers;
+        self.reload();
+    }
+
+    /// Has the phone system known by this name from now on.
+    pub(crate) fn know_as(&self, name: &'static str) {
+        self.own.lock().unwrap().1 = name;
+        self.reload();
+    }
+
+    fn reload(&self) {
+        let (to, reloaded) = channel();
+        self.reloads.send(to).unwrap();
+        reloaded.recv().unwrap().unwrap();
+    }
+
+    /// The carrier ends the last call that was answered.
+    pub(crate) fn hang_up_as_carrier(&mut self) {
+        let [from, to, call_id] = ["To", "From", "Call-ID"].map(|it| header(&self.ack, it));
+        let (tcp, at) = (self.tcp, self.carrier.address());
+        let scheme = self.over.scheme();
+        let via = scheme.to_uppercase();
+        self.carrier.send(&format!(
+            "BYE sip:{tcp};transport={scheme} SIP/2.0\r\nVia: SIP/2.0/{via} {at};branch=z9hG4bKbye\r\n\
+             Max-Forwards: 70\r\nFrom: {from}\r\nTo: {to}\r\nCall-ID: {call_id}\r\nCSeq: 9 BYE\r\n\
+             Content-Length: 0\r\n\r\n"
+        ));
+        self.carrier.expect("SIP/2.0 200 ");
     }
 
     /// A call from its beginning to its end.
@@ -316,17 +407,34 @@ fn listener(over: Over, address: SocketAddr) -> String {
     let papers = match over {
         Over::Tcp => "",
         Over::Tls => "certificate = \"own.pem\"\nkey = \"own.key\"\n",
+        Over::Mutual => "certificate = \"own.pem\"\nkey = \"own.key\"\nclient_ca = \"ca.pem\"\n",
     };
     let scheme = over.scheme();
     format!("[[listen]]\naddress = \"{scheme}:{address}\"\n{papers}")
 }
 
+/// Who asks for a reload, and is told what came of it.
+type Reloads = UnboundedSender<Sender<Result<(), String>>>;
+
+/// Reloads whenever it is asked to.
+fn reloading() -> (Reloads, Beside) {
+    let (reloads, mut asked) = unbounded_channel::<Sender<Result<(), String>>>();
+    let beside: Beside = Box::new(|reins| {
+        Box::pin(async move {
+            while let Some(asker) = asked.recv().await {
+                asker.send(reins.reload().await.map(drop)).unwrap();
+            }
+        })
+    });
+    (reloads, beside)
+}
+
 /// What TLS takes of these rules: nothing, unless it is spoken.
-fn tls(rules: &RuleSet, own: &Papers, authority: &Authority) -> Tls {
+fn tls(rules: &RuleSet, own: &Papers, trusted: &str) -> Tls {
     let read = |path: Option<&str>| match path {
         Some("own.pem") => Ok(own.certificate.clone().into_bytes()),
         Some("own.key") => Ok(own.key.clone().into_bytes()),
-        Some("ca.pem") => Ok(authority.pem().into_bytes()),
+        Some("ca.pem") => Ok(trusted.to_owned().into_bytes()),
         _ => Err("no such file".to_owned()),
     };
     let (tls, faults) = Tls::load(rules, &read, clock::now().wall);
@@ -334,9 +442,9 @@ fn tls(rules: &RuleSet, own: &Papers, authority: &Authority) -> Tls {
     tls
 }
 
-fn rules(main: &str, pbx: &str, over: Over, counters: &Counters) -> RuleSet {
+fn rules(main: &str, pbx: &str, over: Over, name: &str, counters: &Counters) -> RuleSet {
     let inbound = match over {
-        Over::Tcp => String::new(),
+        Over::Tcp | Over::Mutual => String::new(),
         // Nobody is connected to over TLS whose name is not known.
         Over::Tls => {
             let host = if pbx.contains(':') {
@@ -349,9 +457,13 @@ fn rules(main: &str, pbx: &str, over: Over, counters: &Counters) -> RuleSet {
             )
         }
     };
+    let known = match over {
+        Over::Tcp | Over::Tls => format!("sources = [\"{pbx}\"]"),
+        Over::Mutual => format!("tls_names = [\"{name}\"]"),
+    };
     let tenant = format!(
         "name = \"acme\"\nplan = \"jp\"\ntime_zone = \"Asia/Tokyo\"\ncarriers = [\"upstream\"]\n\
-         [identify]\nsources = [\"{pbx}\"]\n[callers]\nown = [\"+81335570000..+81335570099\"]\n\
+         [identify]\n{known}\n[callers]\nown = [\"+81335570000..+81335570099\"]\n\
          otherwise = \"replace\"\ndefault = \"+81335570000\"\n\
          [destinations]\nallow = [\"jp.fixed\", \"+44 20\"]\n{inbound}"
     );

@@ -84,6 +84,7 @@ impl Core {
                 remote: from,
                 local: None,
                 connection: None,
+                name: None,
             };
             let input = Input::Message { flow, message };
             self.shard.handle(self.now, input, &mut self.out);

@@ -31,6 +31,7 @@ fn call(journals: &mut [Journal], at_micros: i64, name: &str) {
             remote: source,
             local: None,
             connection: None,
+            name: None,
         },
         call_id: call_id.as_bytes(),
         local_uri: b"sip:l",

@@ -52,8 +52,8 @@ async fn accept(guard: &Guard, stream: TcpStream) -> Result<Wire, End> {
     if line.flow.transport != Transport::Tls {
         return Ok(Wire::Plain(stream));
     }
-    let (_, tls) = hub.in_force.both();
-    let Some(config) = tls.server(line.flow.listener) else {
+    let tls = hub.in_force.both().1;
+    let Some(server) = tls.server(line.flow.listener) else {
         return Err(End::Closed);
     };
     if !hub.shaking.begin(line) {
@@ -61,11 +61,39 @@ async fn accept(guard: &Guard, stream: TcpStream) -> Result<Wire, End> {
         return Err(End::Closed);
     }
     let shaken = within(line, HANDSHAKE_S, async {
-        Ok(Wire::accept(stream, config).await?)
+        Ok(Wire::accept(stream, server.config).await?)
     });
-    let shaken = shaken.await;
+    let shaken = shaken.await.and_then(|wire| match server.asks {
+        true => known(hub, line, wire),
+        false => Ok(wire),
+    });
     hub.shaking.end(line);
-    shaken.inspect_err(|_| hub.stats.handshakes_failed.add(1))
+    shaken.map_err(|end| {
+        hub.stats.handshakes_failed.add(1);
+        let source = line.flow.remote.ip();
+        match hub.rules().peer(line.flow.listener, source) {
+            Some(_) => end,
+            // What a stranger does wrong is nobody's fault.
+            None => {
+                hub.note_stranger(source);
+                End::Closed
+            }
+        }
+    })
+}
+
+/// Looks whose certificate it is that was shown: one peer's, or it is not heard.
+fn known(hub: &Hub, line: &Line, wire: Wire) -> Result<Wire, End> {
+    let rules = hub.rules();
+    let names = wire.names().into_iter();
+    let mut known = names.filter_map(|name| Some((name, rules.peer_named(name)?)));
+    let fault = "its certificate is for nobody whom the rules name";
+    let (name, peer) = known.next().ok_or_else(|| End::Fault(fault.to_owned()))?;
+    if known.any(|(_, other)| other != peer) {
+        return Err(End::Fault("its certificate is for two peers".to_owned()));
+    }
+    hub.lines.borrow_mut().named(line, name);
+    Ok(wire)
 }
 
 async fn connect(guard: &Guard, from: Option<IpAddr>) -> Result<Wire, End> {

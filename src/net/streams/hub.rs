@@ -98,11 +98,10 @@ impl Hub {
         stream: tokio::net::TcpStream,
         remote: SocketAddr,
     ) {
-        if self.rules().peer(listener, remote.ip()).is_none() {
-            self.stats.strangers.add(1);
-            let seen = Strangers::and(self.strangers.get(), remote.ip());
-            self.strangers.set(Some(seen));
-            return;
+        let (rules, tls) = self.in_force.both();
+        let asks = transport == Transport::Tls && tls.server(listener).is_some_and(|it| it.asks);
+        if !asks && rules.peer(listener, remote.ip()).is_none() {
+            return self.note_stranger(remote.ip());
         }
         let flow = Flow::to(listener, transport, remote);
         let line = self.lines.borrow_mut().accept(flow);
@@ -111,6 +110,13 @@ impl Hub {
             None => self.stats.streams_refused.add(1),
         }
         self.count();
+    }
+
+    /// Someone is closed whom no rules name.
+    pub(super) fn note_stranger(&self, source: IpAddr) {
+        self.stats.strangers.add(1);
+        let seen = Strangers::and(self.strangers.get(), source);
+        self.strangers.set(Some(seen));
     }
 
     /// Sends a shard's messages, each over the connection that leads there, or a
@@ -133,6 +139,19 @@ impl Hub {
     }
 
     fn connect(self: &Rc<Self>, flow: Flow) -> Option<Rc<Line>> {
+        let flow = match flow.name {
+            None => flow,
+            // Whom we connect to is known by its address: if that is the same one's.
+            Some(_) => {
+                let rules = self.rules();
+                let there = rules.peer(flow.listener, flow.remote.ip());
+                let same = there.is_some() && there == rules.peer_of(flow);
+                same.then_some(Flow { name: None, ..flow })?
+            }
+        };
+        if let Some(line) = self.lines.borrow().find(flow) {
+            return Some(line);
+        }
         let line = self.lines.borrow_mut().connect(flow)?;
         let from = self.from.get(usize::from(flow.listener.0)).copied();
         begin::call(Rc::clone(self), Rc::clone(&line), from.flatten());
@@ -146,7 +165,7 @@ impl Hub {
         let ways = &mut *ways;
         let shards = u16::try_from(ways.mailboxes.len()).unwrap_or(u16::MAX);
         let owner = usize::from(shard_of(&ways.buckets, shards, message.call_id()));
-        let flow = line.flow;
+        let flow = line.flow();
         let letter = Letter::Message { flow, message };
         if let (Some(mailbox), Some(held)) = (ways.mailboxes.get(owner), ways.held.get_mut(owner)) {
             held.push(letter);
@@ -210,7 +229,7 @@ impl Hub {
             }
         }
         for shard in asked {
-            self.tell(shard, Letter::FlowClosed(line.flow));
+            self.tell(shard, Letter::FlowClosed(line.flow()));
         }
         self.count();
     }
@@ -219,8 +238,8 @@ impl Hub {
     pub(super) fn sweep(&self) {
         let rules = self.rules();
         for line in self.lines.borrow().iter() {
-            let (listener, source) = (line.flow.listener, line.flow.remote.ip());
-            if rules.peer(listener, source).is_none() {
+            // Who shakes hands has no name yet.
+            if !line.is_shaking() && rules.peer_of(line.flow()).is_none() {
                 line.unwant();
             }
         }

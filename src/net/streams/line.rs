@@ -8,7 +8,7 @@ use std::task::Waker;
 
 use smallvec::SmallVec;
 
-use crate::base::flow::{ConnectionId, Flow};
+use crate::base::flow::{ConnectionId, Flow, PeerName};
 use crate::base::limits::{STREAM_QUEUE_BYTES, STREAM_QUEUES_BYTES};
 use crate::sip::Packet;
 use crate::transaction::Origin;
@@ -17,8 +17,10 @@ use crate::transaction::Origin;
 #[derive(Debug)]
 pub(super) struct Line {
     pub(super) id: ConnectionId,
-    /// The connection, and its far end.
+    /// The connection, and its far end, before that has shown a name.
     pub(super) flow: Flow,
+    name: Cell<Option<PeerName>>,
+    shaking: Cell<bool>,
     /// The peer made it.
     pub(super) accepted: bool,
     state: RefCell<State>,
@@ -109,9 +111,32 @@ impl Line {
             id,
             flow,
             accepted,
+            name: Cell::new(None),
+            shaking: Cell::new(false),
             state: RefCell::default(),
             queued: Rc::clone(queued),
         }
+    }
+
+    /// The connection, and its far end.
+    pub(super) fn flow(&self) -> Flow {
+        let name = self.name.get();
+        Flow { name, ..self.flow }
+    }
+
+    /// The far end has shown that it is this one.
+    pub(super) fn is_named(&self, name: PeerName) {
+        self.name.set(Some(name));
+    }
+
+    /// Hands are being shaken, or not any more.
+    pub(super) fn shakes(&self, shaking: bool) {
+        self.shaking.set(shaking);
+    }
+
+    /// Whether hands are being shaken, so that the far end is not known yet.
+    pub(super) fn is_shaking(&self) -> bool {
+        self.shaking.get()
     }
 
     /// Has it written in its turn. Given back if too much waits already: whoever

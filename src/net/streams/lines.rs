@@ -6,7 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroU64;
 use std::rc::Rc;
 
-use crate::base::flow::{ConnectionId, Flow, ListenerId};
+use crate::base::flow::{ConnectionId, Flow, ListenerId, PeerName};
 use crate::base::limits::{STREAMS, STREAMS_PER_SOURCE};
 
 use super::line::Line;
@@ -18,6 +18,8 @@ pub(super) struct Lines {
     all: HashMap<ConnectionId, Entry>,
     /// Those that were made to an address, or that lead to it all the same.
     by_address: HashMap<(ListenerId, SocketAddr), ConnectionId>,
+    /// The last one that each name has made.
+    by_name: HashMap<(ListenerId, PeerName), ConnectionId>,
     /// How many each address has made, and how many we have made to it.
     sources: HashMap<(bool, IpAddr), usize>,
     accepted: usize,
@@ -79,11 +81,17 @@ impl Lines {
         Some(line)
     }
 
-    /// The connection that leads where `flow` does: its own, or any.
+    /// The connection that leads where `flow` does: its own, or any. Who is known by a
+    /// name is at the end of one that has shown the name, whatever its address.
     pub(super) fn find(&self, flow: Flow) -> Option<Rc<Line>> {
         let own = flow.connection.and_then(|id| self.all.get(&id));
-        let way = (flow.listener, flow.remote);
-        let any = || self.all.get(self.by_address.get(&way)?);
+        let any = || {
+            let id = match flow.name {
+                Some(name) => self.by_name.get(&(flow.listener, name)),
+                None => self.by_address.get(&(flow.listener, flow.remote)),
+            };
+            self.all.get(id?)
+        };
         let entry = own.or_else(any)?;
         Some(Rc::clone(&entry.line))
     }
@@ -107,12 +115,22 @@ impl Lines {
         }
     }
 
+    /// Its far end has shown this name.
+    pub(super) fn named(&mut self, line: &Line, name: PeerName) {
+        line.is_named(name);
+        self.by_name.insert((line.flow.listener, name), line.id);
+    }
+
     /// It is gone.
     pub(super) fn remove(&mut self, id: ConnectionId) {
         let Some(entry) = self.all.remove(&id) else {
             return;
         };
-        let flow = entry.line.flow;
+        let flow = entry.line.flow();
+        let name = flow.name.map(|it| (flow.listener, it));
+        if let Some(name) = name.filter(|it| self.by_name.get(it) == Some(&id)) {
+            self.by_name.remove(&name);
+        }
         for address in [Some(flow.remote), entry.alias].into_iter().flatten() {
             let way = (flow.listener, address);
             if self.by_address.get(&way) == Some(&id) {
@@ -186,6 +204,7 @@ mod tests {
             remote: remote.parse().unwrap(),
             local: None,
             connection: None,
+            name: None,
         }
     }
 
@@ -248,6 +267,31 @@ mod tests {
     }
 
     #[test]
+    fn who_is_known_by_a_name_is_reached_over_any_connection_that_has_shown_it() {
+        let mut lines = Lines::new(9);
+        let name = PeerName([1; 16]);
+        let first = lines.accept(flow("192.0.2.1:40000")).unwrap();
+        lines.named(&first, name);
+        assert_eq!(first.flow().name, Some(name));
+        let to = first.flow();
+        let second = lines.accept(flow("192.0.2.2:40000")).unwrap();
+        lines.named(&second, name);
+        assert_eq!(lines.find(to).unwrap().id, first.id);
+        lines.remove(first.id);
+        assert_eq!(lines.find(to).unwrap().id, second.id);
+        // But over none that anybody else has made, whatever the address.
+        let other = lines.accept(flow("192.0.2.1:40000")).unwrap();
+        lines.alias(other.id, "192.0.2.1:5061".parse().unwrap());
+        lines.connect(flow("192.0.2.1:5062")).unwrap();
+        lines.remove(second.id);
+        for port in [40_000, 5_061, 5_062] {
+            let remote = ([192, 0, 2, 1], port).into();
+            assert!(lines.find(Flow { remote, ..to }).is_none());
+        }
+        assert!(lines.by_name.is_empty());
+    }
+
+    #[test]
     fn a_message_goes_by_its_connection_or_by_its_address() {
         let mut lines = Lines::new(9);
         let accepted = lines.accept(flow("192.0.2.1:40000")).unwrap();
@@ -265,7 +309,7 @@ mod tests {
         assert_eq!(lines.find(answer).unwrap().id, made.id);
         lines.remove(made.id);
         assert_eq!(
-            lines.len() + lines.by_address.len() + lines.sources.len(),
+            lines.len() + lines.by_address.len() + lines.sources.len() + lines.by_name.len(),
             0
         );
     }

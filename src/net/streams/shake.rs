@@ -27,12 +27,14 @@ impl Shaking {
         {
             oldest.unwant();
         }
+        line.shakes(true);
         all.push_back(Rc::clone(line));
         true
     }
 
     /// One is over, however it ended.
     pub(super) fn end(&self, line: &Line) {
+        line.shakes(false);
         self.0.borrow_mut().retain(|it| it.id != line.id);
     }
 }
@@ -54,6 +56,7 @@ mod tests {
                 remote: ([192, 0, high, low], port).into(),
                 local: None,
                 connection: None,
+                name: None,
             };
             lines.accept(flow).unwrap()
         };

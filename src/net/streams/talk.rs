@@ -165,8 +165,7 @@ impl Talk {
     /// Cuts what was read into messages.
     fn cut(&mut self) -> Result<(), End> {
         let rules = self.hub.rules();
-        let flow = self.line.flow;
-        if rules.peer(flow.listener, flow.remote.ip()).is_none() {
+        if rules.peer_of(self.line.flow()).is_none() {
             return Err(End::Closed);
         }
         let mut whole = false;

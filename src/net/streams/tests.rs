@@ -111,6 +111,7 @@ impl World {
             remote,
             local: None,
             connection: None,
+            name: None,
         });
         let transmit = Transmit {
             flow,

@@ -10,7 +10,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::{TlsAcceptor, TlsConnector, TlsStream};
 
-use super::super::tls::Client;
+use super::super::tls::{Client, names};
+use crate::base::flow::PeerName;
 
 /// A connection over which messages can go.
 #[derive(Debug)]
@@ -46,6 +47,15 @@ impl Wire {
         let connector = TlsConnector::from(client.config);
         let made = connector.connect(client.name, stream).await?;
         Ok(Self::Tls(Box::new(made.into())))
+    }
+
+    /// Whom the peer's certificate is for; nobody, unless one was asked for.
+    pub(super) fn names(&self) -> Vec<PeerName> {
+        let Self::Tls(stream) = self else {
+            return Vec::new();
+        };
+        let shown = stream.get_ref().1.peer_certificates();
+        shown.and_then(|it| it.first()).map_or_else(Vec::new, names)
     }
 }
 

@@ -52,6 +52,7 @@ fn transmit(user: &str, to: SocketAddr, local: Option<&str>, body: &[u8]) -> Tra
             remote: to,
             local: local.map(|it| it.parse().unwrap()),
             connection: None,
+            name: None,
         },
         packet: draft.seal(Some(body)),
         origin: Origin::Stateless,

@@ -9,7 +9,7 @@ use ipnet::IpNet;
 use jiff::tz::TimeZoneDatabase;
 
 use super::main::{KEPT_DAYS, LEDGER, SEGMENT_MEGABYTES, STOP_AFTER};
-use crate::base::flow::{ListenerId, Transport};
+use crate::base::flow::{ListenerId, PeerName, Transport};
 use crate::policy::alerting::Alerting;
 use crate::policy::cap::Condition;
 use crate::policy::counters::{Counters, Zone};
@@ -52,6 +52,8 @@ pub(super) struct Build<'z> {
     zones: Vec<Zone>,
     zone_places: BTreeMap<String, u16>,
     claims: BTreeMap<IpNet, (Peer, Place)>,
+    /// Whose certificates these names are in.
+    pub named: BTreeMap<String, (Peer, Place)>,
     /// Where peers are sent to: their answers must come from what they claim.
     reached: Vec<(At<SocketAddr>, Peer)>,
     peers_hash: [u8; 32],
@@ -105,6 +107,7 @@ impl<'z> Build<'z> {
             zones: Vec::new(),
             zone_places: BTreeMap::new(),
             claims: BTreeMap::new(),
+            named: BTreeMap::new(),
             reached: Vec::new(),
             peers_hash: [0; 32],
             tenants: Vec::new(),
@@ -222,7 +225,14 @@ impl<'z> Build<'z> {
     pub(super) fn settle_peers(&mut self, faults: &mut Faults<'_>) -> Peers {
         let claims = std::mem::take(&mut self.claims);
         let mut hasher = blake3::Hasher::new();
-        for (net, (peer, _)) in &claims {
+        let nets = claims
+            .iter()
+            .map(|(net, (peer, _))| (net.to_string(), peer));
+        let names = self
+            .named
+            .iter()
+            .map(|(name, (peer, _))| (name.clone(), peer));
+        for (from, peer) in nets.chain(names) {
             let (kind, name) = match peer {
                 Peer::Tenant(id) => ("tenant", self.tenants.get(id.0 as usize).map(|it| &it.name)),
                 Peer::Carrier(id) => (
@@ -231,9 +241,10 @@ impl<'z> Build<'z> {
                 ),
             };
             let name = name.map_or("", |it| it);
-            hasher.update(format!("{net} {kind} {name}\n").as_bytes());
+            hasher.update(format!("{from} {kind} {name}\n").as_bytes());
         }
         self.peers_hash = hasher.finalize().into();
+        super::tls::unasked_names(self, faults);
         unheard_claims(&self.listeners, &claims, faults);
         nested_claims(&claims, faults);
         let peers = Peers::new(claims.into_iter().map(|(net, (peer, _))| (net, peer)));
@@ -345,6 +356,11 @@ impl<'z> Build<'z> {
             carriers: self.carriers,
             tls: self.tls,
             peers,
+            named: self
+                .named
+                .iter()
+                .map(|(name, (peer, _))| (PeerName::of(name), *peer))
+                .collect(),
             peers_hash: self.peers_hash,
             numbering: self.numbering,
             plans: self.plans,

@@ -269,6 +269,7 @@ fn carrier(build: &mut Build<'_>, table: &CarrierTable<'_>, faults: &mut Faults<
         build.reach(at, Peer::Carrier(id));
     }
     build.claim(&table.sources, Peer::Carrier(id), faults);
+    super::tls::claim(build, &table.tls_names, Peer::Carrier(id), faults);
 }
 
 /// Whether an address is one that something can be sent to.

@@ -266,11 +266,12 @@ pub(super) fn mode(mode: Option<At<&str>>, faults: &mut Faults<'_>) -> Mode {
 
 fn sources(build: &mut Build<'_>, file: &TenantFile<'_>, id: TenantId, faults: &mut Faults<'_>) {
     build.claim(&file.sources, Peer::Tenant(id), faults);
+    super::tls::claim(build, &file.tls_names, Peer::Tenant(id), faults);
     // Beside other faults it may only follow from them.
-    if file.sources.is_empty() && !faults.any_errors() {
+    if file.sources.is_empty() && file.tls_names.is_empty() && !faults.any_errors() {
         let fault = Fault::warning("the tenant has no `sources`")
             .label("its traffic is a stranger's")
-            .help("say under [identify] where its phone system sends from");
+            .help("say under [identify] where its phone system sends from, or whom its certificate is for");
         faults.add(file.place, fault);
     }
 }

@@ -4,6 +4,7 @@ use crate::policy::diagnostic::Severity;
 mod listeners;
 mod numbering;
 mod tenants;
+mod tls;
 
 fn source(name: &str, text: &str) -> Source {
     Source {

@@ -7,7 +7,7 @@ use crate::base::flow::{ListenerId, Transport};
 use crate::policy::diagnostic::{At, Fault, Faults, Place};
 use crate::policy::model::TlsTable;
 use crate::policy::ruleset::Peer;
-use crate::policy::tls::{Identity, NamedFile, TlsListener, TlsPeer};
+use crate::policy::tls::{Identity, NamedFile, TlsListener, TlsPeer, plain_name};
 
 /// The longest domain name (RFC 1035 §2.3.4), in bytes.
 const LONGEST_NAME: usize = 253;
@@ -109,6 +109,46 @@ pub(super) fn peer(
         identity: identity(table, faults),
     };
     build.tls.peers.insert(peer, towards);
+}
+
+/// Reads whom the certificates of `peer` are for, each of which is one peer's.
+pub(super) fn claim(
+    build: &mut Build<'_>,
+    names: &[At<&str>],
+    peer: Peer,
+    faults: &mut Faults<'_>,
+) {
+    for at in names {
+        let name = plain_name(at.value);
+        if !name.contains(':') && !is_name(&name) {
+            let fault = Fault::error(format!("no certificate can be for `{}`", at.value));
+            let help = "write a domain name or a URI as it stands among the certificate's \
+                        alternative names: \"pbx.example.net\"";
+            faults.add(at.place, fault.help(help));
+            continue;
+        }
+        if let Some(&(_, first)) = build.named.get(&name) {
+            let first = faults.pointer(first);
+            let fault = Fault::error(format!("`{}` is claimed twice", at.value));
+            let help = format!("the other claim is at {first}; a name is one peer's");
+            faults.add(at.place, fault.help(help));
+            continue;
+        }
+        build.named.insert(name, (peer, at.place));
+    }
+}
+
+/// Warns of names for whose certificates no listener asks.
+pub(super) fn unasked_names(build: &Build<'_>, faults: &mut Faults<'_>) {
+    let mut listeners = build.tls.listeners.values();
+    let asked = listeners.any(|it| it.client_ca.is_some());
+    let first = build.named.values().next();
+    if let (Some((_, place)), false) = (first, asked) {
+        let fault = Fault::warning("no listener asks for certificates")
+            .label("nobody is known by a name")
+            .help("add client_ca to a [[listen]] with a tls: address");
+        faults.add(*place, fault);
+    }
 }
 
 /// Whether a certificate can be for it: a domain name without wildcards, or an address.

@@ -61,6 +61,8 @@ pub(in crate::policy) struct CarrierTable<'t> {
     pub address: Option<At<&'t str>>,
     /// `sources`
     pub sources: Vec<At<&'t str>>,
+    /// `tls_names`
+    pub tls_names: Vec<At<&'t str>>,
     /// `number_format`
     pub number_format: Option<At<&'t str>>,
     /// `user_phone`
@@ -147,6 +149,7 @@ fn carrier_table<'t>(mut fields: Fields<'t>, faults: &mut Faults<'_>) -> Carrier
         name,
         address,
         sources: fields.texts("sources", faults),
+        tls_names: fields.texts("tls_names", faults),
         number_format: fields.text("number_format", faults),
         user_phone: fields.flag("user_phone", faults),
         listener: fields.text("listener", faults),

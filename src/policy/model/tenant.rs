@@ -29,6 +29,8 @@ pub(in crate::policy) struct TenantFile<'t> {
     pub carriers_place: Option<Place>,
     /// `identify.sources`
     pub sources: Vec<At<&'t str>>,
+    /// `identify.tls_names`
+    pub tls_names: Vec<At<&'t str>>,
     /// `[callers]`
     pub callers: CallersTable<'t>,
     /// `destinations.allow`
@@ -179,6 +181,7 @@ pub(in crate::policy) fn tenant_file<'t>(
         carriers_place: root.place_of("carriers"),
         carriers: root.texts("carriers", faults),
         sources: Vec::new(),
+        tls_names: Vec::new(),
         callers: CallersTable::default(),
         allow: Vec::new(),
         observe: Vec::new(),
@@ -191,7 +194,7 @@ pub(in crate::policy) fn tenant_file<'t>(
         inbound: None,
     };
     root.required("carriers", None::<()>, "[\"upstream\"]", faults);
-    file.sources = identify(&mut root, faults);
+    (file.sources, file.tls_names) = identify(&mut root, faults);
     file.callers = callers(&mut root, faults);
     if let Some(mut fields) = root.table("destinations", "[destinations]", faults) {
         file.allow = fields.texts("allow", faults);
@@ -224,7 +227,10 @@ pub(in crate::policy) fn tenant_file<'t>(
     file
 }
 
-fn identify<'t>(root: &mut Fields<'t>, faults: &mut Faults<'_>) -> Vec<At<&'t str>> {
+fn identify<'t>(
+    root: &mut Fields<'t>,
+    faults: &mut Faults<'_>,
+) -> (Vec<At<&'t str>>, Vec<At<&'t str>>) {
     let Some(mut fields) = root.table("identify", "[identify]", faults) else {
         root.required(
             "identify",
@@ -232,13 +238,13 @@ fn identify<'t>(root: &mut Fields<'t>, faults: &mut Faults<'_>) -> Vec<At<&'t st
             "{ sources = [\"192.0.2.7/32\"] }",
             faults,
         );
-        return Vec::new();
+        return Default::default();
     };
     let sources = fields.texts("sources", faults);
-    fields.pending("tls_names", faults);
+    let tls_names = fields.texts("tls_names", faults);
     fields.pending("accounts", faults);
     fields.close(faults);
-    sources
+    (sources, tls_names)
 }
 
 fn callers<'t>(root: &mut Fields<'t>, faults: &mut Faults<'_>) -> CallersTable<'t> {

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV6};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-use crate::base::flow::{Flow, ListenerId, Transport};
+use crate::base::flow::{Flow, ListenerId, PeerName, Transport};
 use crate::base::tally::{Marks, Who};
 use crate::base::time::{Mono, Wall};
 use crate::record::*;
@@ -60,13 +60,7 @@ impl Pool {
     fn leg(&self, turn: usize) -> Leg<'_> {
         let field = |index: usize| self.bytes[(turn + index) % self.bytes.len()].as_slice();
         Leg {
-            flow: Flow {
-                listener: ListenerId(self.shorts[0]),
-                transport: Transport::Udp,
-                remote: self.address,
-                local: Some(self.address.ip()),
-                connection: None,
-            },
+            flow: self.flow(turn),
             call_id: field(0),
             local_uri: field(1),
             local_tag: b"lt",
@@ -78,6 +72,25 @@ impl Pool {
             remote_cseq: u32::from(self.shorts[0]) << 13,
             allow: Some(u32::from(self.shorts[1])),
             session: self.session(),
+        }
+    }
+
+    fn flow(&self, turn: usize) -> Flow {
+        let listener = ListenerId(self.shorts[0]);
+        // Only TLS knows anybody by a name.
+        let (transport, name) = match turn % 4 {
+            0 => (Transport::Udp, None),
+            1 => (Transport::Tcp, None),
+            2 => (Transport::Tls, None),
+            _ => (
+                Transport::Tls,
+                Some(PeerName([self.shorts[1].to_le_bytes()[0]; 16])),
+            ),
+        };
+        Flow {
+            local: Some(self.address.ip()),
+            name,
+            ..Flow::to(listener, transport, self.address)
         }
     }
 

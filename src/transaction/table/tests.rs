@@ -156,6 +156,7 @@ fn peer() -> Flow {
         remote: SocketAddr::from(([192, 0, 2, 9], 5066)),
         local: None,
         connection: None,
+        name: None,
     }
 }
 

@@ -18,6 +18,7 @@ fn leg<'a>(tags: [&'a str; 2], cseq: u32) -> record::Leg<'a> {
             remote: FLOW.parse().unwrap(),
             local: None,
             connection: None,
+            name: None,
         },
         call_id: b"id",
         local_uri: b"sip:l",
