@@ -70,7 +70,7 @@ class Way:
         """Waits until it has its port."""
         port += BESIDE if self.transport == "tls" else 0
         kind = "udp" if self.transport == "udp" else "tcp"
-        table = Path(f"/proc/net/{kind}{'6' if self.version == 6 else ''}")
+        table = Path(f"/proc/thread-self/net/{kind}{'6' if self.version == 6 else ''}")
         local = lambda line: line.split()[1]
         listens = lambda: any(local(line).endswith(f":{port:04X}") for line in table.read_text().splitlines()[1:])
         until(listens, 5, f"{process.name} on port {port}", process)
@@ -134,7 +134,7 @@ def ways_v4_v6(lab):
     pairs(lab, (4, 6))
 
 
-@case(needs_tollgate=True)
+@case(needs_tollgate=True, alone=True)
 def ways_v6(lab):
     """200 calls each way, each of UDP, TCP and TLS to each, over IPv6."""
     lab.apart = True
