@@ -26,6 +26,8 @@ pub struct Port {
     socket: UdpSocket,
     slots: Vec<u8>,
     heads: MultiHeaders<SockaddrIn>,
+    /// Of their own: these go on pointing at the addresses that were sent to.
+    send_heads: MultiHeaders<SockaddrIn>,
     /// What waits to be sent: an end in `bytes` and where to.
     due: Vec<(usize, SockaddrIn)>,
     bytes: Vec<u8>,
@@ -45,6 +47,7 @@ impl Port {
             socket,
             slots: vec![0; BATCH * LONGEST],
             heads: MultiHeaders::preallocate(BATCH, None),
+            send_heads: MultiHeaders::preallocate(BATCH, None),
             due: Vec::new(),
             bytes: Vec::new(),
         })
@@ -98,7 +101,7 @@ impl Port {
                 .collect();
             let to: Vec<Option<SockaddrIn>> = batch.iter().map(|(_, to)| Some(*to)).collect();
             let (fd, flags) = (self.socket.as_raw_fd(), MsgFlags::MSG_DONTWAIT);
-            match sendmmsg(fd, &mut self.heads, slices.iter(), &to, [], flags) {
+            match sendmmsg(fd, &mut self.send_heads, slices.iter(), &to, [], flags) {
                 Ok(sent) => {
                     let sent = sent.count();
                     from = self.due[at + sent - 1].0;

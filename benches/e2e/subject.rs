@@ -49,10 +49,12 @@ impl Subject {
             Kind::Kamailio => kamailio(&directory)?,
             Kind::Tollgate => tollgate(&directory, shards)?,
         };
+        fs::create_dir_all(&directory).map_err(text)?;
+        let said = directory.join("stderr");
         let child = command
             .stdin(Stdio::null())
             .stdout(Stdio::null())
-            .stderr(Stdio::null());
+            .stderr(fs::File::create(&said).map_err(text)?);
         let child = child
             .spawn()
             .map_err(|error| format!("{}: {error}", kind.name()))?;
@@ -60,7 +62,8 @@ impl Subject {
         let end = Instant::now() + Duration::from_secs(10);
         while UdpSocket::bind(GATE).is_ok() {
             if let Ok(Some(status)) = subject.child.try_wait() {
-                return Err(format!("{} ended at once: {status}", kind.name()));
+                let said = fs::read_to_string(&said).unwrap_or_default();
+                return Err(format!("{} ended at once: {status}\n{said}", kind.name()));
             }
             if Instant::now() > end {
                 return Err(format!("{} does not come up", kind.name()));
@@ -175,7 +178,6 @@ fn kamailio(directory: &Path) -> Result<Command, String> {
     let places = ["/usr/sbin/kamailio", "/usr/local/sbin/kamailio"];
     let program = places.into_iter().find(|place| Path::new(place).exists());
     let program = program.ok_or("Kamailio is not installed: apt-get install kamailio")?;
-    fs::create_dir_all(directory).map_err(text)?;
     let config = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/e2e/kamailio.cfg");
     let mut command = Command::new(program);
     command
@@ -249,19 +251,19 @@ deny  = ["premium", "satellite", "+1 900"]
 [caps]
 calls_at_once    = 1000000
 calls_per_second = 1000000
-calls_per_minute = 60000000
-calls_per_hour   = 100000000
-calls_per_day    = 100000000
+calls_per_minute = 1000000
+calls_per_hour   = 1000000
+calls_per_day    = 1000000
 longest_call     = "4h"
 longest_ring     = "3m"
 
 [[cap]]
 on             = "international"
 calls_at_once  = 1000000
-calls_per_hour = 100000000
-money_per_day  = "JPY 1000000000000"
+calls_per_hour = 1000000
+money_per_day  = "JPY 900000000"
 
 [budget]
-per_day    = "JPY 1000000000000"
+per_day    = "JPY 900000000"
 when_spent = "hang_up"
 "#;
