@@ -2,6 +2,8 @@
 //! transactions' (RFC 3261 §13.2.2.4, §13.3.1.4): the answer is repeated to the
 //! requester until its ACK comes, and the ACK is carried to who answered.
 
+use std::time::Duration;
+
 use crate::base::limits::LARGEST_INVITE;
 use crate::base::time::Now;
 use crate::base::token::Token;
@@ -72,7 +74,7 @@ impl Turn<'_> {
         let (server, offer) = (exchange.server, exchange.offer);
         self.session_granted(Side::Caller, offer);
         let first = *self.call.answered.get_or_insert(self.now);
-        self.journal_answered(first);
+        self.journal_answered(first, self.call.longest);
         self.answer_billed(Course::OWN, interval_of(arrived.message));
         self.out.events.push(Event::Answered {
             call: self.call.reference,
@@ -118,7 +120,9 @@ impl Turn<'_> {
         }
     }
 
-    fn journal_answered(&mut self, first: Now) {
+    /// Says that the callee answered, and how long the call may last from then on: no
+    /// time at all if its caller was refused before.
+    fn journal_answered(&mut self, first: Now, longest: Duration) {
         let call = &*self.call;
         let tags = [&call.caller, &call.callee].map(|leg| leg.local_tag.text());
         let [caller_tag, callee_tag] = &tags;
@@ -126,7 +130,7 @@ impl Turn<'_> {
         let record = Record::Answered {
             call: call.reference,
             wall: first.wall,
-            ends_by: first.wall + call.longest,
+            ends_by: first.wall + longest,
             session_expires: session.map_or(0, |session| session.seconds()),
             caller: call.caller.as_record(caller_tag),
             callee: call.callee.as_record(callee_tag),
@@ -203,6 +207,8 @@ impl Turn<'_> {
         }
         if opening {
             self.confirm_callee(arrived);
+            // Its BYE may be lost, and a restart come before the next one.
+            self.journal_answered(self.now, Duration::ZERO);
             self.answer_billed(Course::OWN, interval_of(arrived.message));
         }
         self.acknowledge(side);

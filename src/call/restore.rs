@@ -93,7 +93,9 @@ impl Calls {
             strays: Vec::new(),
             ending: ending.map(|it| again(it.by, &it.cause)),
             bye_after_ack: false,
-            answered: answer.map(|answer| earlier(now, answer.at)),
+            answered: answer
+                .filter(|_| !legs.is_late())
+                .map(|answer| earlier(now, answer.at)),
             over: false,
             reported: kept.end.is_some(),
             told_ending: ending.is_some(),
@@ -205,6 +207,7 @@ impl Turn<'_> {
         };
         self.call.caller.progress = open;
         self.call.callee.progress = open;
+        self.call.callee.progress.up |= legs.is_late();
         if !acked {
             self.resume_invite(legs);
         }
@@ -289,7 +292,11 @@ impl Turn<'_> {
     /// The INVITE that opened the call, on both sides.
     fn resume_invite(&mut self, legs: &Legs) {
         let server = self.resume_server(legs);
-        let client = self.resume_client(legs);
+        // Of one that answered too late only the 2xx can come again.
+        let client = match legs.is_late() {
+            true => None,
+            false => self.resume_client(legs),
+        };
         if client.is_none() {
             self.call.callee.progress.pending = false;
         }
@@ -411,7 +418,7 @@ impl Turn<'_> {
         let (now, wait) = (self.now.mono, self.tools.timers.t1 * 64);
         self.call.linger = Some(self.tools.schedule(self.key, Alarm::Linger, now, wait));
         let side = self.call.carrier_side().other();
-        if legs.answer.is_some() {
+        if legs.answer.is_some() && !(legs.is_late() && side == Side::Caller) {
             self.call.leg_mut(side).progress.up = true;
             self.hang_up_leg(side);
         }

@@ -125,7 +125,8 @@ pub enum Record<'a> {
         /// When: what it costs runs from here.
         #[serde(with = "encode::wall")]
         wall: Wall,
-        /// When it is hung up at the latest.
+        /// When it is hung up at the latest; `wall` if the answer came too late, and its
+        /// caller was refused.
         #[serde(with = "encode::wall")]
         ends_by: Wall,
         /// The session interval on the carrier's leg in seconds (RFC 4028);

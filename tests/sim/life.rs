@@ -3,16 +3,19 @@
 use crate::block::Block;
 use crate::link::{MS, Nanos, SEC};
 use crate::net::{Event, Fault};
+use crate::rng::Rng;
 use crate::runner::number;
 use crate::seen::Met;
 use crate::world::{CALM, Shard, World};
 
-/// In how many runs of a thousand the core may die, if `SIM_MORTAL` says nothing else.
+/// The core may die in runs of seeds below this, if `SIM_MORTAL` says nothing else.
 const MORTAL: u64 = 300;
 
-/// In how many runs of a thousand it may.
-pub fn mortality() -> u64 {
-    number("SIM_MORTAL").unwrap_or(MORTAL)
+/// Whether it may in the run of this seed. Drawn by itself: other runs are what they
+/// would be without.
+pub fn is_mortal(seed: u64) -> bool {
+    let permille = number("SIM_MORTAL").unwrap_or(if seed < MORTAL { 500 } else { 0 });
+    Rng::new(!seed).permille(permille)
 }
 
 /// More shards than this the core never has.

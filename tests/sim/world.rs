@@ -9,7 +9,7 @@ use crate::bill::Bill;
 use crate::block::{Block, Gate};
 use crate::calendar::{day, wall};
 use crate::core::{Core, Origin, Out};
-use crate::life::mortality;
+use crate::life::is_mortal;
 use crate::link::{Links, MS, Nanos, SEC};
 use crate::net::{Event, Fault, Net};
 use crate::peer::Peers;
@@ -126,8 +126,7 @@ impl World {
         let dearest = dearest.unwrap_or(charged);
         let bill = Bill::new(&mut rng, places.carriers, wall, charged, dearest);
         let mut core = Core::new(shards, rng.any(), wall, &rules[0], places);
-        // Drawn by itself: other runs are what they would be without.
-        let mortal = Rng::new(!seed).permille(mortality());
+        let mortal = is_mortal(seed);
         if mortal {
             core.keep_journal();
         }

@@ -373,6 +373,13 @@ impl Call {
 }
 
 impl Legs {
+    /// Whether the callee answered when the caller had been refused.
+    #[must_use]
+    pub fn is_late(&self) -> bool {
+        let answer = self.answer.as_ref();
+        answer.is_some_and(|answer| answer.ends_by <= answer.at)
+    }
+
     /// The leg on this side.
     #[must_use]
     pub const fn leg(&self, side: Side) -> &Leg {

@@ -68,6 +68,34 @@ fn who_took_a_call_back_is_told_so_again_when_its_lease_is_over() {
 }
 
 #[test]
+fn who_answered_too_late_is_hung_up_until_that_is_heard() {
+    let mut world = World::new();
+    let invited = world.invited("a1");
+    let cancel = invite(NUMBER, "a1").replace("INVITE", "CANCEL");
+    world.send(PBX, &cancel);
+    let sent = world.send(CARRIER, &beside(&invited, "c", 1_800));
+    assert_eq!(lines(&sent), ["carrier ACK", "carrier BYE"]);
+    // Nobody knows whether that arrived.
+    for _ in 0..2 {
+        let sent = world.crash(1);
+        assert_eq!(told(&sent), "487");
+        let byes: Vec<_> = sent.iter().filter(|(to, _)| to == CARRIER).collect();
+        let [(_, bye)] = byes.as_slice() else {
+            panic!("{sent:#?}");
+        };
+        assert!(bye.starts_with("BYE sip:c@127.0.0.2:5070 "), "{bye}");
+        assert!(header(bye, "To").ends_with(";tag=c"), "{bye}");
+        assert_ne!(world.counters.live(), 0);
+    }
+    let sent = world.crash(1);
+    let bye = sent.iter().find(|(to, _)| to == CARRIER).unwrap();
+    world.send(CARRIER, &answer(&bye.1, "200 OK", "c", ""));
+    assert_eq!(world.counters.live(), 0);
+    world.rest();
+    assert_eq!(world.shard.counts(), Counts::default());
+}
+
+#[test]
 fn after_a_restart_the_answer_that_was_carried_is_carried_again_and_no_other() {
     let mut world = World::of(&budgeted());
     let talk = world.answered("a1");
