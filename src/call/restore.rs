@@ -104,6 +104,11 @@ impl Calls {
         };
         if kept.end.is_none() {
             (call.hold, call.account) = self.taken_over(now, kept);
+            // The carrier may have agreed to a longer session since its account was told.
+            let session = legs.leg(call.carrier_side()).session;
+            if let Some(course) = call.course() {
+                course.agreed(Duration::from_secs(session.seconds.into()));
+            }
             let beside = call.account.iter().flat_map(|it| it.course.beside());
             // Their numbers are taken; no tag is this one.
             let beside = beside.take(STRAYS_PER_CALL);

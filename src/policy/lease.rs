@@ -117,7 +117,8 @@ impl Course {
             from: it.from,
             end: it.end,
             interval: seconds(it.interval_s),
-            parted: it.parted,
+            // Who keeps no session timer waits for a BYE that arrives.
+            parted: it.parted.filter(|_| it.interval_s > 0),
         });
         let mut course = Self {
             invited: told.invited,

@@ -184,3 +184,21 @@ fn a_carrier_that_hung_up_itself_is_not_asked_to_for_as_long_as_its_session_last
         assert_eq!(world.counters.live(), 0);
     }
 }
+
+#[test]
+fn a_session_that_was_agreed_later_is_awaited_after_a_restart() {
+    for tenant in [priced(), budgeted()] {
+        let mut world = World::of(&tenant);
+        let talk = world.established("a1");
+        // The carrier lets it go on for longer from its refresh on.
+        let update = world.pass(91).remove(0).1;
+        let more = "Session-Expires: 1800;refresher=uac\n";
+        world.send(CARRIER, &answer(&update, "200 OK", "c", more));
+        world.crash(1);
+        world.send(PBX, &talk.of_pbx("BYE", 2, "a1"));
+        // It hears no BYE, and is asked until its session is over.
+        let sent = lines(&world.pass(1_000));
+        assert_eq!(sent.last().unwrap(), "carrier BYE");
+        assert_ne!(world.counters.live(), 0);
+    }
+}
