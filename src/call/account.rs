@@ -211,8 +211,10 @@ impl Turn<'_> {
     pub(super) fn run_lease(&mut self, lasts: Duration) {
         let now = self.now.mono;
         let timer = self.tools.schedule(self.key, Alarm::Lease, now, lasts);
-        if let Some(account) = &mut self.call.account {
-            account.due = Some((timer, now + lasts));
+        if let Some(account) = &mut self.call.account
+            && let Some((before, _)) = account.due.replace((timer, now + lasts))
+        {
+            self.tools.wheel.cancel(before);
         }
     }
 
@@ -267,15 +269,30 @@ impl Turn<'_> {
             Renewal::Free => {}
             Renewal::Granted(lease) => {
                 write(call, now, &lease, (0, 0), self.out);
-                self.run_lease(lease.lasts);
+                self.hold_lease(lease);
                 self.journal_held();
             }
             Renewal::Over(lease, over) => {
                 write(call, now, &lease, (over.value, over.threshold), self.out);
-                self.run_lease(lease.lasts);
+                self.hold_lease(lease);
                 self.journal_held();
             }
             Renewal::Refused(refused) => self.hang_up(refused.reason.code()),
+        }
+    }
+
+    /// The call has this lease in place of the one before. One that still rings has it
+    /// from its answer on, where ringing is not billed.
+    fn hold_lease(&mut self, lease: Lease) {
+        let Some(account) = &mut self.call.account else {
+            return;
+        };
+        let rings = account.granted.is_some();
+        if rings {
+            account.granted = Some(lease);
+        }
+        if !rings || lease.from_invite {
+            self.run_lease(lease.lasts);
         }
     }
 
@@ -297,6 +314,8 @@ impl Turn<'_> {
                 account.covers = interval;
                 write(call, now, &lease, (0, 0), self.out);
                 self.journal_held();
+                // Where ringing is billed the first one runs already, and may be longer.
+                self.start_lease();
                 true
             }
             Renewal::Refused(_) => false,

@@ -290,6 +290,12 @@ impl Bill {
         self.numbers.insert((shard, call), hash(call_id));
     }
 
+    /// Which plan's call it is.
+    pub fn plan_of(&self, shard: u8, call: u64) -> Option<u32> {
+        let key = self.numbers.get(&(shard, call))?;
+        Some(self.calls.get(key)?.plan)
+    }
+
     /// The journal says what a call has cost.
     pub fn booked(&mut self, now: Nanos, shard: u8, call: u64, cost: u64) {
         let key = self.numbers.get(&(shard, call));

@@ -93,6 +93,9 @@ pub struct Tap {
     /// The core begins to live again, and tells who may not know what became of its
     /// calls.
     pub reviving: bool,
+    /// The leases of calls, by shard and number: how long each lasts, and until when it
+    /// does, once the call was answered.
+    leases: Map<(u8, u64), (Nanos, Option<Nanos>)>,
     /// Peer, branch and method of a request that came.
     by_branch_in: Map<u64, Id>,
     /// Branch and method of a request that went.
@@ -125,6 +128,7 @@ impl Tap {
             breach: None,
             slack: 0,
             reviving: false,
+            leases: Map::default(),
             by_branch_in: Map::default(),
             by_branch_out: Map::default(),
             dialogs: Map::default(),

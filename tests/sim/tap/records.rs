@@ -4,7 +4,7 @@
 use tollgate::record::{Decision, Record, frame};
 
 use super::{Id, Tap, Turn};
-use crate::link::Nanos;
+use crate::link::{Nanos, SEC};
 use crate::plan::CallPlan;
 use crate::seen::{Met, Seen};
 
@@ -20,9 +20,15 @@ pub struct Records {
     numbers: Vec<(u64, Vec<u8>)>,
     /// What calls have cost.
     costs: Vec<(u64, u64)>,
-    /// How many leases were taken, and whether calls ended because none was.
-    leases: usize,
+    /// The leases that were taken, each with its seconds, and whether calls ended
+    /// because none was.
+    leases: Vec<(u64, u32)>,
     spent: bool,
+    /// Calls that were answered, and those that are over or about to be.
+    answered: Vec<u64>,
+    over: Vec<u64>,
+    /// Other rules are in force.
+    swapped: bool,
 }
 
 impl Records {
@@ -48,16 +54,22 @@ impl Records {
                         .push((decision, number.into(), a_call_id.into()));
                 }
                 Record::Setup { .. } => records.setups += 1,
-                Record::Answered { .. } => records.answers += 1,
+                Record::Answered { call, .. } => {
+                    records.answers += 1;
+                    records.answered.push(call.0);
+                }
+                Record::Ending { call, .. } => records.over.push(call.0),
+                Record::RulesLoaded { .. } => records.swapped = true,
                 Record::Ended {
                     call, cost, cause, ..
                 } => {
                     records.ends += 1;
+                    records.over.push(call.0);
                     records.costs.push((call.0, cost));
                     records.spent |= cause == "budget-spent";
                 }
                 Record::Booked { call, cost, .. } => records.costs.push((call.0, cost)),
-                Record::Lease { .. } => records.leases += 1,
+                Record::Lease { call, lasts_s, .. } => records.leases.push((call.0, lasts_s)),
                 _ => {}
             }
             bytes = rest;
@@ -84,7 +96,8 @@ impl Tap {
         for &(call, cost) in &records.costs {
             self.bill.booked(now, shard, call, cost);
         }
-        if records.leases > 0 {
+        self.leases(now, shard, &records);
+        if !records.leases.is_empty() {
             let new = records.verdicts.is_empty();
             seen.note(if new {
                 Met::LeaseRenewed
@@ -105,6 +118,34 @@ impl Tap {
         self.written.answers += records.answers;
         self.written.ends += records.ends;
         self.turn_records = records;
+    }
+
+    /// A call runs only while its lease does: then it has another one, or it ends.
+    fn leases(&mut self, now: Nanos, shard: u8, records: &Records) {
+        if records.swapped {
+            // No budget may cover it any more.
+            self.leases.retain(|(other, _), _| *other != shard);
+        }
+        for call in &records.answered {
+            if let Some((lasts, due)) = self.leases.get_mut(&(shard, *call)) {
+                due.get_or_insert(now + *lasts);
+            }
+        }
+        for (call, seconds) in &records.leases {
+            let lasts = u64::from(*seconds) * SEC;
+            let lease = self.leases.entry((shard, *call)).or_insert((lasts, None));
+            *lease = (lasts, lease.1.map(|_| now + lasts));
+        }
+        for call in &records.over {
+            self.leases.remove(&(shard, *call));
+        }
+        let latest = now.saturating_sub(self.slack + SEC);
+        let is_over = |(_, due): &(Nanos, Option<Nanos>)| due.is_some_and(|due| due < latest);
+        let late = self.leases.iter().find(|(_, lease)| is_over(lease));
+        if let Some((&(shard, call), _)) = late {
+            self.plan = self.bill.plan_of(shard, call);
+            self.fail(now, "it went on for longer than its lease".into());
+        }
     }
 
     /// A judged INVITE: its verdict is in this turn's records, and its set-up
@@ -138,7 +179,7 @@ impl Tap {
         if passed && self.turn_records.setups == 0 {
             return Err("sent before its set-up was recorded".into());
         }
-        if passed && money && self.turn_records.leases == 0 {
+        if passed && money && self.turn_records.leases.is_empty() {
             return Err("sent before its lease was recorded".into());
         }
         Ok(())

@@ -106,7 +106,9 @@ impl Tap {
         if code >= 300 && turn.peers.hosts[usize::from(server.peer)].stream {
             return Err(format!("a {code} repeated over a stream"));
         }
-        if server.method == Method::Invite && unasked {
+        // What is told again after a restart is another matter.
+        let afresh = self.reviving || server.resumed;
+        if server.method == Method::Invite && unasked && !afresh {
             turn.seen.note(if code < 300 {
                 Met::OkRepeatedByCore
             } else {
