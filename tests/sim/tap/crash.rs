@@ -50,6 +50,7 @@ impl Tap {
             client.excused |= !opens && client.answer.is_none() || refused;
             client.resumed = client.method == Method::Invite;
         }
+        self.crashed = true;
         self.leases.clear();
         self.bill.crash(now);
     }

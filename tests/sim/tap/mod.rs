@@ -93,6 +93,8 @@ pub struct Tap {
     /// The core begins to live again, and tells who may not know what became of its
     /// calls.
     pub reviving: bool,
+    /// It has died in this run.
+    crashed: bool,
     /// The leases of calls, by shard and number: how long each lasts, and until when it
     /// does, once the call was answered.
     leases: Map<(u8, u64), (Nanos, Option<Nanos>)>,
@@ -128,6 +130,7 @@ impl Tap {
             breach: None,
             slack: 0,
             reviving: false,
+            crashed: false,
             leases: Map::default(),
             by_branch_in: Map::default(),
             by_branch_out: Map::default(),

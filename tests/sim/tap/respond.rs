@@ -106,9 +106,8 @@ impl Tap {
         if code >= 300 && turn.peers.hosts[usize::from(server.peer)].stream {
             return Err(format!("a {code} repeated over a stream"));
         }
-        // What is told again after a restart is another matter.
-        let afresh = self.reviving || server.resumed;
-        if server.method == Method::Invite && unasked && !afresh {
+        // What is told again after a restart looks alike, and is another matter.
+        if server.method == Method::Invite && unasked && !self.crashed {
             turn.seen.note(if code < 300 {
                 Met::OkRepeatedByCore
             } else {
