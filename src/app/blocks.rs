@@ -287,7 +287,7 @@ fn sound(wanted: &Block, rules: &RuleSet) -> Result<(), Fault> {
 }
 
 /// Whether an operator's words can be kept and shown.
-fn plain(why: &str) -> Result<(), Fault> {
+pub(super) fn plain(why: &str) -> Result<(), Fault> {
     if why.len() > WHY_BYTES || why.chars().any(char::is_control) {
         let text = format!("the reason is one line of {WHY_BYTES} bytes at most");
         return Err(Fault::new(FaultKind::Bounds, text));

@@ -14,13 +14,13 @@ use crate::admin::protocol::{
     Tenant,
 };
 use crate::admin::{By, Operator, Replies, Socket, serve};
-use crate::base::limits::{STATUS_TENANTS, WHY_BYTES};
+use crate::base::limits::STATUS_TENANTS;
 use crate::base::time::{Now, Wall};
 use crate::net::{Beside, Reins, clock};
 use crate::policy::{Amount, Counters, Quantity, RuleSet, Spent, Standing};
 use crate::shard::{Command, Confirmed, Reset};
 
-use super::blocks::Blocks;
+use super::blocks::{Blocks, plain};
 use super::rules::Files;
 
 /// What the operator of a program that runs needs to know of it.
@@ -112,8 +112,8 @@ impl Desk {
     }
 
     async fn reset(&self, by: &By, tenant: String, why: &str) -> Reply {
-        if let Some(fault) = too_long(why) {
-            return fault;
+        if let Err(fault) = plain(why) {
+            return Reply::Fault(fault);
         }
         let Some(times) = self.running.counters.reset(&tenant) else {
             let text = format!("no tenant is called \"{tenant}\": see tollgate check");
@@ -138,11 +138,11 @@ impl Desk {
 
     /// Says whether the clock is believed, after it was confirmed if so asked.
     async fn clock(&self, by: &By, confirm: bool, why: &str) -> Reply {
-        if let Some(fault) = too_long(why) {
-            return fault;
+        if let Err(fault) = plain(why) {
+            return Reply::Fault(fault);
         }
         let (counters, now) = (&self.running.counters, clock::now());
-        let ahead_s = counters.clock_disbelieved(now).unwrap_or(0);
+        let ahead_s = counters.clock_ahead_s(now);
         let mut said = Clock {
             shows: time(now.wall),
             ahead_s,
@@ -188,7 +188,7 @@ impl Desk {
             shards: self.reins.shards(),
             stopping: tally.draining > 0,
             calls: tally.calls,
-            clock_ahead_s: self.running.counters.clock_disbelieved(now).unwrap_or(0),
+            clock_ahead_s: self.running.counters.clock_ahead_s(now),
             blocks,
             journal: Journal {
                 shards_without: tally.journal_faults,
@@ -209,12 +209,6 @@ impl Desk {
                 .collect(),
         }
     }
-}
-
-fn too_long(why: &str) -> Option<Reply> {
-    let text = || format!("the reason is longer than {WHY_BYTES} bytes: shorten it");
-    let fault = || Reply::Fault(Fault::new(FaultKind::Bounds, text()));
-    (why.len() > WHY_BYTES).then(fault)
 }
 
 fn summary(rules: &RuleSet) -> Rules {

@@ -264,26 +264,19 @@ impl Turn<'_> {
             self.tools.wheel.cancel(due);
         }
         account.covers = account.course.interval();
-        let (call, now) = (self.call.reference, self.now);
-        match self.tools.rules.renew(hold, &account.course, now) {
+        match self.tools.rules.renew(hold, &account.course, self.now) {
             Renewal::Free => {}
-            Renewal::Granted(lease) => {
-                write(call, now, &lease, (0, 0), self.out);
-                self.hold_lease(lease);
-                self.journal_held();
-            }
-            Renewal::Over(lease, over) => {
-                write(call, now, &lease, (over.value, over.threshold), self.out);
-                self.hold_lease(lease);
-                self.journal_held();
-            }
+            Renewal::Granted(lease) => self.hold_lease(lease, (0, 0)),
+            Renewal::Over(lease, over) => self.hold_lease(lease, (over.value, over.threshold)),
             Renewal::Refused(refused) => self.hang_up(refused.reason.code()),
         }
     }
 
-    /// The call has this lease in place of the one before. One that still rings has it
+    /// The call has this lease in place of the one before, and that is recorded, with
+    /// what there would be of a budget that it overshoots. One that still rings has it
     /// from its answer on, where ringing is not billed.
-    fn hold_lease(&mut self, lease: Lease) {
+    fn hold_lease(&mut self, lease: Lease, overshot: (u64, u64)) {
+        write(self.call.reference, self.now, &lease, overshot, self.out);
         let Some(account) = &mut self.call.account else {
             return;
         };
@@ -294,6 +287,7 @@ impl Turn<'_> {
         if !rings || lease.from_invite {
             self.run_lease(lease.lasts);
         }
+        self.journal_held();
     }
 
     /// Whether the INVITE may be sent once more, asking for this interval: what
@@ -303,19 +297,14 @@ impl Turn<'_> {
             return true;
         };
         account.course.invited_again(interval);
-        let (Some(hold), Some(granted)) = (&self.call.hold, &mut account.granted) else {
+        let (Some(hold), Some(_)) = (&self.call.hold, &account.granted) else {
             return true;
         };
-        let (call, now) = (self.call.reference, self.now);
-        match self.tools.rules.renew(hold, &account.course, now) {
+        match self.tools.rules.renew(hold, &account.course, self.now) {
             Renewal::Free => true,
             Renewal::Granted(lease) | Renewal::Over(lease, _) => {
-                *granted = lease;
                 account.covers = interval;
-                write(call, now, &lease, (0, 0), self.out);
-                self.journal_held();
-                // Where ringing is billed the first one runs already, and may be longer.
-                self.start_lease();
+                self.hold_lease(lease, (0, 0));
                 true
             }
             Renewal::Refused(_) => false,

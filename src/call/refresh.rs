@@ -480,6 +480,7 @@ fn holds_keys(body: &[u8]) -> bool {
 pub(super) fn put_least(draft: &mut Draft<'_>) {
     draft.put_args(HeaderId::MinSe, format_args!("{LEAST}"));
 }
+
 /// Whether a body is a session description that is kept, to be repeated by a refresh.
 pub(super) fn may_be_repeated(body: &[u8]) -> bool {
     (1..=DESCRIPTION_BYTES).contains(&body.len())

@@ -103,13 +103,13 @@ impl Counters {
     }
 
     /// By how many seconds the wall clock is ahead of the reckoning that calendar days
-    /// go by, where it is not believed; none where it is.
+    /// go by; 0 where it is believed.
     ///
     /// A clock that runs away from the monotonic one by more than a minute is not
     /// believed until it is confirmed.
     #[must_use]
-    pub fn clock_disbelieved(&self, now: Now) -> Option<i64> {
-        self.shared.clock.disbelieved(now)
+    pub fn clock_ahead_s(&self, now: Now) -> i64 {
+        self.shared.clock.ahead_s(now)
     }
 
     /// Takes the wall clock for right, after it jumped.

@@ -292,6 +292,6 @@ fn a_clock_that_is_believed_needs_no_confirming() {
         "{said:?}"
     );
     let long = "x".repeat(2_000);
-    clock(&["--confirm", "--why", &long]).is_one_line("the reason is longer than");
+    clock(&["--confirm", "--why", &long]).is_one_line("the reason is one line of");
     running.stop();
 }

@@ -174,10 +174,8 @@ impl Watch {
             Quantity::MoneyPerMonth => "month",
             _ => "day",
         };
-        let budget = match cap {
-            None => format!("{tenant} {period}"),
-            Some(text) => format!("{tenant} {period} {text}"),
-        };
+        let of = cap.map_or_else(String::new, |cap| format!(" of {cap}"));
+        let budget = format!("{tenant} {period}{of}");
         let Some(level) = self.kept.levels.note(&budget, permille(spent)) else {
             return;
         };
@@ -188,11 +186,9 @@ impl Watch {
         };
         let event = Happened {
             tenant: tenant.to_owned(),
-            what: format!("{period}-{percent}"),
-            sentence: match cap {
-                None => format!("{percent} % of the {period}'s budget, {limit}, is used"),
-                Some(text) => format!("{percent} % of the {period}'s {limit} is used of {text}"),
-            },
+            // Budgets of one tenant are not alike: each is told of.
+            what: format!("{period}-{percent}{of}"),
+            sentence: format!("{percent} % of the {period}'s budget{of}, {limit}, is used"),
             count: 1,
             ..Happened::default()
         };

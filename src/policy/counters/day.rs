@@ -57,11 +57,11 @@ impl CivilClock {
         now.wall
     }
 
-    /// By how many seconds the wall clock is ahead of what is believed; none if it
-    /// is believed.
-    pub(super) fn disbelieved(&self, now: Now) -> Option<i64> {
-        let apart = |wall: Wall| now.wall.as_micros().saturating_sub(wall.as_micros()) / SECOND;
-        Some(apart(self.read(now))).filter(|seconds| *seconds != 0)
+    /// By how many seconds the wall clock is ahead of what is believed; 0 if it is
+    /// believed.
+    pub(super) fn ahead_s(&self, now: Now) -> i64 {
+        let believed = self.read(now).as_micros();
+        now.wall.as_micros().saturating_sub(believed) / SECOND
     }
 
     /// Takes the next look for right, whatever it shows.
@@ -353,16 +353,16 @@ mod tests {
         assert_eq!(clock.read(jumped), now.wall + Duration::from_secs(1));
         let later = jumped + Duration::from_secs(9);
         assert_eq!(clock.read(later), now.wall + Duration::from_secs(10));
-        assert_eq!(clock.disbelieved(later), Some(86_400));
+        assert_eq!(clock.ahead_s(later), 86_400);
         clock.confirm();
-        assert_eq!(clock.disbelieved(later), None);
+        assert_eq!(clock.ahead_s(later), 0);
         assert_eq!(clock.read(later), later.wall);
         assert_eq!(clock.read(later), later.wall);
         // Nor is a step back; and it may come back by itself.
         let mut back = later + Duration::from_secs(1);
         back.wall = now.wall;
         assert_eq!(clock.read(back), later.wall + Duration::from_secs(1));
-        assert_eq!(clock.disbelieved(back), Some(-86_411));
+        assert_eq!(clock.ahead_s(back), -86_411);
     }
 
     #[test]
