@@ -21,3 +21,24 @@ pub(crate) fn rules(main: &str, tenant: &str) -> RuleSet {
     let zones = TimeZoneDatabase::bundled();
     compile(&sources, Options::default(), &zones, &Counters::new()).unwrap()
 }
+
+/// A tenant with the plan of Japan, whose phone system sends from here and may call
+/// fixed lines there; what is added goes on under `[destinations]`, or begins a table.
+pub(crate) fn tenant(source: &str, more: &str) -> String {
+    format!(
+        r#"
+name = "acme"
+plan = "jp"
+time_zone = "Asia/Tokyo"
+carriers = ["upstream"]
+[identify]
+sources = ["{source}"]
+[callers]
+own = ["+81335570000..+81335570099"]
+otherwise = "replace"
+default = "+81335570000"
+[destinations]
+allow = ["jp.fixed"]
+{more}"#
+    )
+}

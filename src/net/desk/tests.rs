@@ -3,7 +3,7 @@ use std::net::SocketAddr;
 
 use super::*;
 use crate::net::clock;
-use crate::policy::samples::rules;
+use crate::policy::samples::{rules, tenant};
 use crate::shard::Config;
 use crate::transaction::Timers;
 
@@ -19,25 +19,13 @@ sources = ["127.0.0.2/32", "::2/128"]
 number_format = "e164"
 "#;
 
-const TENANT: &str = r#"
-name = "acme"
-plan = "jp"
-time_zone = "Asia/Tokyo"
-carriers = ["upstream"]
-[identify]
-sources = ["127.0.0.4/32"]
-[callers]
-own = ["+81335570000..+81335570099"]
-otherwise = "replace"
-default = "+81335570000"
-[destinations]
-allow = ["jp.fixed"]
-"#;
-
 const SHARDS: u16 = 3;
 
 fn desk() -> Desk {
-    let (rules, now) = (Arc::new(rules(MAIN, TENANT)), clock::now());
+    let (rules, now) = (
+        Arc::new(rules(MAIN, &tenant("127.0.0.4/32", ""))),
+        clock::now(),
+    );
     let config = Config {
         id: 0,
         shards: SHARDS,

@@ -16,7 +16,7 @@ use crate::base::limits::{
 };
 use crate::net::Tls;
 use crate::policy::RuleSet;
-use crate::policy::samples::rules;
+use crate::policy::samples::{rules, tenant};
 use crate::sip::Draft;
 use crate::transaction::Origin;
 
@@ -32,21 +32,6 @@ name = "upstream"
 address = "tcp:127.0.0.2:5070"
 sources = ["127.0.0.2/32"]
 number_format = "e164"
-"#;
-
-const TENANT: &str = r#"
-name = "acme"
-plan = "jp"
-time_zone = "Asia/Tokyo"
-carriers = ["upstream"]
-[identify]
-sources = ["127.0.0.1/32"]
-[callers]
-own = ["+81335570000..+81335570099"]
-otherwise = "replace"
-default = "+81335570000"
-[destinations]
-allow = ["jp.fixed"]
 "#;
 
 const OPTIONS: &str =
@@ -65,7 +50,7 @@ struct World {
 
 impl World {
     async fn new() -> Self {
-        let rules = Arc::new(rules(MAIN, TENANT));
+        let rules = Arc::new(rules(MAIN, &tenant("127.0.0.1/32", "")));
         let tls = Arc::new(tls(&rules));
         let seat = Seat {
             sockets: Vec::new(),

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use rcgen::{CertificateParams, KeyPair, date_time_ymd};
 
 use super::*;
-use crate::policy::samples::rules;
+use crate::policy::samples::{rules, tenant};
 
 const MAIN: &str = r#"
 [[listen]]
@@ -26,19 +26,8 @@ sources = ["127.0.0.2/32"]
 number_format = "e164"
 "#;
 
-const TENANT: &str = r#"
-name = "acme"
-plan = "jp"
-time_zone = "Asia/Tokyo"
-carriers = ["upstream"]
-[identify]
-sources = ["127.0.0.3/32"]
-[callers]
-own = ["+81335570000..+81335570099"]
-otherwise = "replace"
-default = "+81335570000"
-[destinations]
-allow = ["jp.fixed"]
+/// How the phone system is called.
+const INBOUND: &str = r#"
 [inbound]
 deliver_to = "tls:127.0.0.3:5071"
 ca = "clients.pem"
@@ -74,7 +63,7 @@ fn load(folder: &Folder) -> (Tls, Vec<TlsFault>) {
         Ok(file.clone().into_bytes())
     };
     let now = super::super::clock::now().wall;
-    Tls::load(&rules(MAIN, TENANT), &read, now)
+    Tls::load(&rules(MAIN, &tenant("127.0.0.3/32", INBOUND)), &read, now)
 }
 
 /// What there is: the listener, the carrier, the phone system.
@@ -89,7 +78,7 @@ fn each_file_is_read_once() {
         reads.set(reads.get() + 1);
         Ok(folder[path.unwrap_or_default()].clone().into_bytes())
     };
-    let rules = rules(MAIN, TENANT);
+    let rules = rules(MAIN, &tenant("127.0.0.3/32", INBOUND));
     let (tls, faults) = Tls::load(&rules, &read, Wall::default());
     assert_eq!((faults.len(), made(&tls), reads.get()), (0, (true, 2), 4));
     let expiries = tls.expiries().iter();
