@@ -17,7 +17,7 @@ use crate::admin::{By, Operator, Replies, Socket, serve};
 use crate::base::limits::STATUS_TENANTS;
 use crate::base::time::{Now, Wall};
 use crate::net::{Beside, Reins, clock};
-use crate::policy::{Amount, Counters, Quantity, RuleSet, Spent, Standing};
+use crate::policy::{Amount, Counters, Quantity, RuleSet, Service, Spent, Standing};
 use crate::shard::{Command, Confirmed, Reset};
 
 use super::blocks::{Blocks, plain};
@@ -195,7 +195,7 @@ impl Desk {
                 bytes: tally.journal_bytes,
                 lost: tally.journal_lost,
             },
-            carriers: rules.carriers().iter().map(carrier).collect(),
+            carriers: rules.carriers().iter().map(|it| carrier(it, now)).collect(),
             tenants,
             tenants_left_out,
             alerts: self.running.alerts.fares().into_iter().map(place).collect(),
@@ -224,11 +224,19 @@ fn summary(rules: &RuleSet) -> Rules {
     }
 }
 
-fn carrier(carrier: &crate::policy::Carrier) -> Carrier {
+fn carrier(carrier: &crate::policy::Carrier, now: Now) -> Carrier {
     let transport = carrier.transport.via_name().to_ascii_lowercase();
     Carrier {
         name: carrier.name.to_string(),
         address: format!("{transport}:{}", carrier.address),
+        state: match carrier.trunk.fares(now.mono) {
+            Service::Up => "up",
+            Service::Rests => "rests",
+            Service::Down => "down",
+        }
+        .to_owned(),
+        calls: carrier.trunk.calls(),
+        calls_at_once: carrier.calls_at_once,
     }
 }
 

@@ -10,7 +10,7 @@ use foldhash::fast::FixedState;
 
 use super::alerting::Alerting;
 use super::cap::Condition;
-use super::counters::Zone;
+use super::counters::{Trunk, Zone};
 use super::diagnostic::{Diagnostic, nearest};
 use super::hours::Hours;
 use super::lane::{Cap, Home, Lane, Part};
@@ -26,6 +26,7 @@ use super::target::{Destination, Packed};
 use super::tariff::{Price, Tariff};
 use super::tls::TlsRules;
 use super::values::NumberRange;
+use super::ways::Choice;
 use crate::base::flow::{Flow, ListenerId, PeerName, Transport};
 
 /// A tenant of one rule set. The next set may number them otherwise.
@@ -65,7 +66,7 @@ pub struct Listener {
 }
 
 /// Where calls can leave to.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Carrier {
     /// Its name.
     pub name: Arc<str>,
@@ -82,6 +83,12 @@ pub struct Carrier {
     /// Whether it wants `user=phone` behind them (RFC 3261 §19.1.1); none for behind
     /// those with a `+` alone.
     pub user_phone: Option<bool>,
+    /// How many calls to it may live at once, but for emergency calls.
+    pub calls_at_once: Option<u32>,
+    /// How often it is asked whether it is there, if it is.
+    pub probe: Option<Duration>,
+    /// What shards share of it.
+    pub trunk: Arc<Trunk>,
 }
 
 impl Carrier {
@@ -122,8 +129,8 @@ pub enum Mode {
 pub struct Tenant {
     /// Its name, which is also that of its counters.
     pub name: Arc<str>,
-    /// Its carriers, in order of preference.
-    pub carriers: Box<[CarrierId]>,
+    /// The carriers that its calls may leave to, in order of their priorities.
+    pub carriers: Box<[Choice]>,
     /// The longest that a call may last once it is answered. Narrower caps may
     /// shorten it: see `Allowed`.
     pub longest_call: Duration,

@@ -18,6 +18,7 @@ use crate::base::token::Buckets;
 use crate::call::Calls;
 use crate::policy::RuleSet;
 use crate::record::{CallRef, Record, fold};
+use crate::trunk::Probes;
 
 pub use crate::call::{Config, Counts, Event, Outbox};
 pub use input::{Command, Confirmed, Input, Reset};
@@ -26,14 +27,22 @@ pub use input::{Command, Confirmed, Input, Reset};
 #[derive(Debug)]
 pub struct Shard {
     calls: Calls,
+    /// The first shard asks for all of them whether carriers are there.
+    probes: Option<Probes>,
 }
 
 impl Shard {
     /// A shard with nothing going on.
     #[must_use]
     pub fn new(config: Config, start: Now) -> Self {
+        let probes = (config.id == 0).then(|| {
+            let mut probes = Probes::new(config.key, config.bucket_key, config.timers, start.mono);
+            probes.obey(&config.rules, start.mono);
+            probes
+        });
         Self {
             calls: Calls::new(&config, start),
+            probes,
         }
     }
 
@@ -52,11 +61,16 @@ impl Shard {
             .is_some_and(|deadline| deadline <= now.mono)
         {
             self.calls.tick(now, out);
+            if let Some(probes) = &mut self.probes {
+                let news = probes.tick(now.mono, &mut out.transmits);
+                self.calls.tell_carriers(now, &news, out);
+            }
         }
         match input {
             Input::Tick => {}
             Input::Message { flow, message } => {
-                route::message(&mut self.calls, now, flow, &message, out)
+                let probes = self.probes.as_mut();
+                route::message(&mut self.calls, probes, now, (flow, &message), out);
             }
             Input::SendFailed { origin } => self.calls.handle_send_failed(now, origin, out),
             Input::FlowClosed { flow } => self.calls.handle_flow_closed(now, flow, out),
@@ -68,6 +82,9 @@ impl Shard {
                     version: rules.version(),
                 };
                 out.journal(&record);
+                if let Some(probes) = &mut self.probes {
+                    probes.obey(&rules, now.mono);
+                }
                 let old = self.calls.swap_rules(now, rules, out);
                 out.retired.push(old);
             }
@@ -101,7 +118,9 @@ impl Shard {
     /// there is nothing else. `None`: nothing waits.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Mono> {
-        self.calls.next_deadline()
+        let probes = self.probes.as_ref();
+        let probes = probes.and_then(Probes::next_deadline);
+        self.calls.next_deadline().into_iter().chain(probes).min()
     }
 
     /// How much is going on. All zero when nothing is.

@@ -10,13 +10,14 @@ use crate::sip::fields::Essentials;
 use crate::sip::line::{Method, StartLine, reason_phrase};
 use crate::sip::message::Message;
 use crate::transaction::{Origin, Transmit};
+use crate::trunk::Probes;
 
 /// Sorts out what is nobody's, what is malformed, requests and responses.
 pub(super) fn message(
     calls: &mut Calls,
+    probes: Option<&mut Probes>,
     now: Now,
-    flow: Flow,
-    message: &Message,
+    (flow, message): (Flow, &Message),
     out: &mut Outbox,
 ) {
     // The driver dropped strangers unread; rules may have changed since.
@@ -42,7 +43,13 @@ pub(super) fn message(
     };
     match message.start() {
         StartLine::Request { .. } => calls.handle_request(now, peer, &arrived, out),
-        StartLine::Response { .. } => calls.handle_response(now, &arrived, out),
+        StartLine::Response { .. } => {
+            let probed = probes.and_then(|it| it.receive(now.mono, message, &essentials));
+            match probed {
+                Some(news) => calls.tell_carriers(now, &news, out),
+                None => calls.handle_response(now, &arrived, out),
+            }
+        }
     }
 }
 

@@ -71,6 +71,10 @@ pub(in crate::policy) struct CarrierTable<'t> {
     pub listener: Option<At<&'t str>>,
     /// `large_over_tcp`
     pub large_over_tcp: Option<At<bool>>,
+    /// `calls_at_once`
+    pub calls_at_once: Option<At<u64>>,
+    /// `probe`: the time from one probe to the next.
+    pub probe: Option<At<&'t str>>,
     /// `tls_name` and the like
     pub tls: TlsTable<'t>,
 }
@@ -154,6 +158,8 @@ fn carrier_table<'t>(mut fields: Fields<'t>, faults: &mut Faults<'_>) -> Carrier
         user_phone: fields.flag("user_phone", faults),
         listener: fields.text("listener", faults),
         large_over_tcp: fields.flag("large_over_tcp", faults),
+        calls_at_once: fields.count("calls_at_once", faults),
+        probe: fields.text("probe", faults),
         tls: TlsTable::client(&mut fields, faults),
     };
     fields.close(faults);
