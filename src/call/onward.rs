@@ -132,14 +132,21 @@ impl Calls {
 
     /// The INVITE's transaction ended without an answer, or it could not be sent.
     pub(super) fn expired_onward(&mut self, now: Now, event: &Expired<Owner>, out: &mut Outbox) {
-        let (Expired::ClientTimeout { key, owner, .. }
-        | Expired::ClientFailed { key, owner, .. }
-        | Expired::ClientCut { key, owner, .. }) = *event
-        else {
-            return;
+        let (key, owner, before) = match *event {
+            // It is cancelled over another connection, and may yet be answered.
+            Expired::ClientCut {
+                key,
+                owner,
+                cancelled: true,
+                ..
+            } => (key, owner, Before::Silent),
+            Expired::ClientTimeout { key, owner, .. }
+            | Expired::ClientFailed { key, owner, .. }
+            | Expired::ClientCut { key, owner, .. } => (key, owner, Before::Over),
+            _ => return,
         };
         if owner.role == Role::Relay {
-            self.move_on(now, (owner.call, key), Before::Over, out);
+            self.move_on(now, (owner.call, key), before, out);
         }
     }
 

@@ -277,3 +277,16 @@ fn a_restart_in_set_up_tells_the_caller_once() {
     assert_eq!(world.counters.live(), 0);
     assert_eq!(world.shard.counts(), Counts::default());
 }
+
+#[test]
+fn a_carrier_that_asks_for_a_longer_session_is_there() {
+    let mut world = world(2);
+    let first = to(&world.send(PBX, &invite(NUMBER, "a1")), CARRIER);
+    let sent = world.send(CARRIER, &answer(&first, "422 Short", "a", "Min-SE: 400\n"));
+    assert_eq!(gist(&sent), ["first ACK", "first INVITE"]);
+    let again = to(&sent, CARRIER);
+    assert!(gist(&world.pass(3)).iter().all(|it| it == "first INVITE"));
+    // Out of service all the same.
+    let sent = world.send(CARRIER, &answer(&again, "503 Out", "a", ""));
+    assert_eq!(gist(&sent), ["first ACK", "second INVITE"]);
+}

@@ -90,7 +90,12 @@ impl Tap {
         let wire = &packet.wire;
         let retried = self.current.1.filter(|&id| {
             let client = &self.clients[id];
-            client.method == Method::Invite && client.answer.is_some_and(|a| a.0 == 422)
+            let first = &client.request;
+            let longer = client.answer.is_some_and(|a| a.0 == 422);
+            // An emergency call may go to another carrier instead.
+            let there =
+                self.places.carriers > 1 && wire.at(wire.call_id) != first.at(first.call_id);
+            client.method == Method::Invite && longer && !there
         });
         if let Some(before) = retried {
             return self.invite_retried(turn, packet, before);
