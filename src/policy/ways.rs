@@ -159,7 +159,7 @@ mod tests {
             let rank = |at: u16| ranks[usize::from(at)].0;
             prop_assert!(all.is_sorted_by_key(|at| rank(*at)));
             all.sort_unstable();
-            prop_assert!(all.into_iter().eq(0..ranks.len() as u16));
+            prop_assert!(all.into_iter().map(usize::from).eq(0..ranks.len()));
         }
     }
 
