@@ -76,6 +76,9 @@ pub const REFUSALS_RECORDED: u32 = 1_000;
 /// and a shard. At the limit further ones have their verdicts recorded alone.
 pub const EVIDENCE_KINDS: usize = 1 << 16;
 
+/// Parameters of a challenge or of credentials (RFC 7616). With more it is malformed.
+pub const DIGEST_PARAMS: usize = 32;
+
 /// The bytes of a Reason field (RFC 3326) that is passed on. A longer one is left
 /// out: what a peer says must not make a BYE or CANCEL too large to arrive.
 pub const REASON_BYTES: usize = 128;

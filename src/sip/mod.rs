@@ -2,6 +2,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod digest;
 pub mod draft;
 pub mod echo;
 pub mod error;
