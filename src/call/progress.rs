@@ -47,6 +47,9 @@ impl Turn<'_> {
         let Some(code) = arrived.message.status() else {
             return;
         };
+        if code >= 200 {
+            self.note_taken();
+        }
         match reply.owner.role {
             Role::Relay => self.relayed(reply.key, code, arrived),
             Role::Bye(side, dialog) if code >= 200 => self.bye_answered(side, dialog),

@@ -189,6 +189,14 @@ fn write(event: &Event) {
             observed: Some(reason),
             ..
         } => tracing::info!(call = call.0, %tenant, %number, %reason, "only observed: it goes out"),
+        Event::Registration {
+            carrier,
+            lost: Some(why),
+        } => tracing::warn!(%carrier, why, "not registered: the carrier brings no calls"),
+        Event::Registration {
+            carrier,
+            lost: None,
+        } => tracing::info!(%carrier, "registered"),
         Event::Refused {
             tenant,
             source,

@@ -176,6 +176,14 @@ impl<'m> Credentials<'m> {
     }
 }
 
+/// The realm and the nonce that credentials name, however they answer.
+#[must_use]
+pub fn answered(value: &[u8]) -> Option<(&[u8], &[u8])> {
+    let pairs = Pairs::of(value).ok()??.all().ok()?;
+    let text = |name| pairs.text(name).ok().flatten();
+    Some((text("realm")?, text("nonce")?))
+}
+
 /// What is wrong with whatever is no challenge and no credentials.
 const FAULT: Fault = Fault {
     kind: FaultKind::Digest,
