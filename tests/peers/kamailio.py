@@ -24,8 +24,8 @@ loadmodule "registrar.so"
 loadmodule "auth.so"
 loadmodule "xlog.so"
 modparam("auth", "nonce_expire", 30)
-modparam("auth", "nc_enabled", 1)
-modparam("auth", "qop", "auth")
+modparam("auth", "nonce_count", 1)
+modparam("auth", "one_time_nonce", 0)
 modparam("registrar", "min_expires", 70)
 
 request_route {{
@@ -100,6 +100,6 @@ class Kamailio(Process):
         """How often this one's log has a word."""
         return self.text()[len(self.before):].count(word)
 
-    def registers(self, seconds):
-        """Waits until somebody has registered."""
-        until(lambda: self.said("REGISTERED"), seconds, "a registration at Kamailio", self)
+    def registers(self, seconds, times=1):
+        """Waits until somebody has registered so often."""
+        until(lambda: self.said("REGISTERED") >= times, seconds, "a registration at Kamailio", self)
