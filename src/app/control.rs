@@ -234,6 +234,7 @@ fn carrier(carrier: &crate::policy::Carrier, now: Now) -> Carrier {
         registration: carrier
             .registration
             .as_ref()
+            .filter(|it| it.registers)
             .map(|it| registration(it, now)),
     }
 }

@@ -22,6 +22,8 @@ pub struct Registration {
     pub username: String,
     /// The one realm that may ask for the account.
     pub realm: String,
+    /// Whether anything is registered; if not, the account only answers challenges.
+    pub registers: bool,
     /// For how long it registers, in seconds: 60 to 86,400.
     pub expires_s: u32,
     /// Where the password is.
@@ -39,7 +41,7 @@ impl PartialEq for Registration {
             texts.map(String::clone)
         };
         texts(self) == texts(other)
-            && self.expires_s == other.expires_s
+            && (self.registers, self.expires_s) == (other.registers, other.expires_s)
             && self.password == other.password
     }
 }
@@ -50,7 +52,7 @@ impl Registration {
     /// Without its password, which no file of rules has: see [`RuleSet::read_secrets`].
     pub(super) fn new(
         [aor, registrar, username, realm]: [String; 4],
-        expires_s: u32,
+        (registers, expires_s): (bool, u32),
         secret: SecretIn,
         standing: Arc<Registered>,
     ) -> Self {
@@ -59,6 +61,7 @@ impl Registration {
             registrar,
             username,
             realm,
+            registers,
             expires_s,
             secret,
             standing,
@@ -163,7 +166,7 @@ impl RuleSet {
             match read(&registration.secret) {
                 Ok(secret) => registration.password = Secret(secret.into()),
                 Err(fault) => faults.push(format!(
-                    "carrier {} is not registered with: {fault}",
+                    "carrier {} has no password from Tollgate: {fault}",
                     carrier.name
                 )),
             }
@@ -180,7 +183,7 @@ mod tests {
     fn credentials_are_for_the_realm_that_is_configured() {
         let texts = ["sip:1@c", "sip:c", "1", "c"].map(str::to_owned);
         let secret = SecretIn::Env("X".to_owned());
-        let mut own = Registration::new(texts, 60, secret, Arc::default());
+        let mut own = Registration::new(texts, (true, 60), secret, Arc::default());
         let challenge = |realm: &'static str| {
             let text = format!("Digest realm=\"{realm}\", nonce=\"n\"");
             let text: &'static str = text.leak();

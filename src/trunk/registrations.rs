@@ -120,7 +120,8 @@ impl Registrations {
         };
         let mut gone: Vec<OwnKey> = self.owns.iter().map(|(key, _)| key).collect();
         for (id, carrier) in (0..).map(CarrierId).zip(rules.carriers()) {
-            let Some(account) = &carrier.registration else {
+            let account = carrier.registration.as_ref();
+            let Some(account) = account.filter(|it| it.registers) else {
                 continue;
             };
             let bucket = self.buckets.bucket(carrier.name.as_bytes());

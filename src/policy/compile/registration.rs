@@ -51,7 +51,10 @@ pub(super) fn registration(
     let realm = name(table.realm, domain, faults)?;
     Some(Registration::new(
         [aor.value.to_owned(), uri, username, realm],
-        u32::try_from(expires?.as_secs()).unwrap_or(u32::MAX),
+        (
+            table.register.is_none_or(|it| it.value),
+            u32::try_from(expires?.as_secs()).unwrap_or(u32::MAX),
+        ),
         secret?,
         build.counters.registered(&Arc::from(carrier)),
     ))

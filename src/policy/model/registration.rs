@@ -16,6 +16,8 @@ pub(in crate::policy) struct RegistrationTable<'t> {
     pub username: Option<At<&'t str>>,
     /// `realm`
     pub realm: Option<At<&'t str>>,
+    /// `register`
+    pub register: Option<At<bool>>,
     /// `expires`
     pub expires: Option<At<&'t str>>,
     /// `secret_file`
@@ -35,6 +37,7 @@ impl<'t> RegistrationTable<'t> {
             registrar: fields.text("registrar", faults),
             username: fields.text("username", faults),
             realm: fields.text("realm", faults),
+            register: fields.flag("register", faults),
             expires: fields.text("expires", faults),
             secret_file: fields.text("secret_file", faults),
             secret_env: fields.text("secret_env", faults),
