@@ -13,6 +13,7 @@ pub mod record;
 pub mod transaction;
 
 pub mod call;
+mod trunk;
 
 pub mod shard;
 

@@ -17,7 +17,9 @@ use crate::admin::{By, Operator, Replies, Socket, serve};
 use crate::base::limits::STATUS_TENANTS;
 use crate::base::time::{Now, Wall};
 use crate::net::{Beside, Reins, clock};
-use crate::policy::{Amount, Counters, Quantity, RuleSet, Spent, Standing};
+use crate::policy::{
+    Amount, Counters, Quantity, Registration, RegistrationState, RuleSet, Spent, Standing,
+};
 use crate::shard::{Command, Confirmed, Reset};
 
 use super::blocks::{Blocks, plain};
@@ -195,7 +197,7 @@ impl Desk {
                 bytes: tally.journal_bytes,
                 lost: tally.journal_lost,
             },
-            carriers: rules.carriers().iter().map(carrier).collect(),
+            carriers: rules.carriers().iter().map(|it| carrier(it, now)).collect(),
             tenants,
             tenants_left_out,
             alerts: self.running.alerts.fares().into_iter().map(place).collect(),
@@ -224,11 +226,28 @@ fn summary(rules: &RuleSet) -> Rules {
     }
 }
 
-fn carrier(carrier: &crate::policy::Carrier) -> Carrier {
+fn carrier(carrier: &crate::policy::Carrier, now: Now) -> Carrier {
     let transport = carrier.transport.via_name().to_ascii_lowercase();
     Carrier {
         name: carrier.name.to_string(),
         address: format!("{transport}:{}", carrier.address),
+        registration: carrier
+            .registration
+            .as_ref()
+            .filter(|it| it.registers)
+            .map(|it| registration(it, now)),
+    }
+}
+
+/// How an account stands, in words.
+fn registration(registration: &Registration, now: Now) -> String {
+    match registration.standing.state() {
+        RegistrationState::Begun => "not registered yet".to_owned(),
+        RegistrationState::Good { until, .. } => {
+            let left = until.saturating_since(now.mono).as_secs();
+            format!("registered for another {}", span(left))
+        }
+        RegistrationState::Lost { why } => format!("NOT REGISTERED: {why}"),
     }
 }
 

@@ -60,10 +60,11 @@ fn text(status: &Status) -> String {
     lines.extend(blocked.map(|it| ("BLOCKED", blocked_line(it))));
     lines.push(("journal", journal(status)));
     for carrier in &status.carriers {
-        lines.push((
-            "carrier",
-            format!("{} at {}", carrier.name, carrier.address),
-        ));
+        let mut line = format!("{} at {}", carrier.name, carrier.address);
+        if let Some(registration) = &carrier.registration {
+            line.extend([", ", registration]);
+        }
+        lines.push(("carrier", line));
     }
     lines.extend(status.tenants.iter().map(|it| ("tenant", tenant(it))));
     if status.tenants_left_out > 0 {

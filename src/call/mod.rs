@@ -14,6 +14,7 @@
 //! - `teardown`: BYE, CANCEL, limits, and when a call is over
 //! - `ending`: what the journal is told of that
 //! - `refresh`: session timers; `longer`: the INVITE once more for a longer one
+//! - `challenge`: a carrier that asks for credentials
 //! - `restore`: calls of an earlier life
 //! - `account`: what the call may cost, and what it has cost
 //! - `block`: what an operator has blocked, and calls hung up by that order
@@ -28,6 +29,7 @@ mod account;
 mod block;
 #[expect(clippy::module_inception, reason = "the room's central type")]
 mod call;
+mod challenge;
 mod counted;
 mod emergency;
 mod ending;
@@ -260,7 +262,7 @@ impl Calls {
             essentials,
             ..
         } = *arrived;
-        let refused = (message.status() == Some(422))
+        let refused = matches!(message.status(), Some(401 | 407 | 422))
             .then(|| self.tools.transactions.request_of(essentials))
             .flatten();
         let matched = self.tools.transactions.receive_response(
@@ -272,8 +274,10 @@ impl Calls {
         match matched {
             Matched::Pass(reply) => {
                 self.turn(reply.owner.call, now, out, |turn| {
-                    let again =
-                        refused.is_some_and(|invite| turn.ask_longer(&reply, &invite, arrived));
+                    let again = refused.is_some_and(|request| match message.status() {
+                        Some(422) => turn.ask_longer(&reply, &request, arrived),
+                        _ => turn.answer_challenge(&reply, &request, arrived),
+                    });
                     if !again {
                         turn.reply(&reply, arrived);
                     }

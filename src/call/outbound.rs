@@ -204,6 +204,8 @@ impl Calls {
         let account = (!emergency).then(|| Account::new(now, ring, allowed.lease));
         self.journal_counts(now, reference, &allowed, account.as_deref(), out);
         let privacy = privacy(allowed.permit.presentation);
+        let registration = carrier.registration.as_ref();
+        let routes = registration.map_or_else(Arc::default, |it| it.standing.routes());
         let opening = Opening {
             reference,
             direction: Direction::Outbound,
@@ -217,6 +219,7 @@ impl Calls {
             call_id,
             flow: Flow::to(carrier.listener, carrier.transport, carrier.address),
             uri: uris.called.as_bytes(),
+            routes: &routes,
             from: uris.from.as_bytes(),
             identity: Some(uris.identity.as_bytes()),
             diversion: uris.diversion.as_deref().map(str::as_bytes),

@@ -24,6 +24,7 @@ mod main;
 mod on;
 mod patterns;
 mod plans;
+mod registration;
 mod tenant;
 mod tls;
 

@@ -20,6 +20,7 @@ use super::numbering::{Country, Numbering};
 use super::pattern::Pattern;
 use super::peers::Peers;
 use super::plan::{NumberFormat, Plan};
+use super::registration::Registration;
 use super::spending::Allowance;
 use super::table::{Entry, Table};
 use super::target::{Destination, Packed};
@@ -82,6 +83,9 @@ pub struct Carrier {
     /// Whether it wants `user=phone` behind them (RFC 3261 §19.1.1); none for behind
     /// those with a `+` alone.
     pub user_phone: Option<bool>,
+    /// Tollgate's account with it, if it has one: what is registered there, and what
+    /// answers its challenges.
+    pub registration: Option<Registration>,
 }
 
 impl Carrier {

@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 mod input;
+mod registrations;
 mod route;
 #[cfg(test)]
 mod tests;
@@ -18,6 +19,8 @@ use crate::base::token::Buckets;
 use crate::call::Calls;
 use crate::policy::RuleSet;
 use crate::record::{CallRef, Record, fold};
+use crate::transaction::Origin;
+use crate::trunk::{Registrations, Seed};
 
 pub use crate::call::{Config, Counts, Event, Outbox};
 pub use input::{Command, Confirmed, Input, Reset};
@@ -26,14 +29,24 @@ pub use input::{Command, Confirmed, Input, Reset};
 #[derive(Debug)]
 pub struct Shard {
     calls: Calls,
+    registrations: Registrations,
 }
 
 impl Shard {
     /// A shard with nothing going on.
     #[must_use]
     pub fn new(config: Config, start: Now) -> Self {
+        let calls = Calls::new(&config, start);
+        let seed = Seed {
+            shard: (config.id, config.shards),
+            key: config.key,
+            bucket_key: config.bucket_key,
+            timers: config.timers,
+            rules: config.rules,
+        };
         Self {
-            calls: Calls::new(&config, start),
+            calls,
+            registrations: Registrations::new(seed, start),
         }
     }
 
@@ -52,14 +65,23 @@ impl Shard {
             .is_some_and(|deadline| deadline <= now.mono)
         {
             self.calls.tick(now, out);
+            registrations::step(now, out, |out| self.registrations.tick(now, out));
         }
         match input {
             Input::Tick => {}
-            Input::Message { flow, message } => {
-                route::message(&mut self.calls, now, flow, &message, out)
-            }
+            Input::Message { flow, message } => route::message(self, now, flow, &message, out),
+            Input::SendFailed {
+                origin: Origin::Register(client),
+            } => registrations::step(now, out, |out| {
+                self.registrations.send_failed(now, client, out);
+            }),
             Input::SendFailed { origin } => self.calls.handle_send_failed(now, origin, out),
-            Input::FlowClosed { flow } => self.calls.handle_flow_closed(now, flow, out),
+            Input::FlowClosed { flow } => {
+                self.calls.handle_flow_closed(now, flow, out);
+                registrations::step(now, out, |out| {
+                    self.registrations.flow_closed(now, flow, out)
+                });
+            }
             Input::Unrecorded { origin } => self.calls.handle_unrecorded(now, origin, out),
             Input::Command(Command::Rules(rules)) => {
                 let record = Record::RulesLoaded {
@@ -68,6 +90,7 @@ impl Shard {
                     version: rules.version(),
                 };
                 out.journal(&record);
+                self.registrations.swap_rules(now, &rules);
                 let old = self.calls.swap_rules(now, rules, out);
                 out.retired.push(old);
             }
@@ -101,10 +124,13 @@ impl Shard {
     /// there is nothing else. `None`: nothing waits.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Mono> {
-        self.calls.next_deadline()
+        let calls = self.calls.next_deadline();
+        let registrations = self.registrations.next_deadline();
+        calls.into_iter().chain(registrations).min()
     }
 
-    /// How much is going on. All zero when nothing is.
+    /// How much is going on, apart from what is registered with carriers. All zero when
+    /// nothing is.
     #[must_use]
     pub fn counts(&self) -> Counts {
         self.calls.counts()

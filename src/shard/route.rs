@@ -1,5 +1,6 @@
 //! From a scanned message to the part of the core it is for.
 
+use super::{Shard, registrations};
 use crate::base::flow::Flow;
 use crate::base::limits::ECHO_BYTES;
 use crate::base::time::Now;
@@ -13,12 +14,13 @@ use crate::transaction::{Origin, Transmit};
 
 /// Sorts out what is nobody's, what is malformed, requests and responses.
 pub(super) fn message(
-    calls: &mut Calls,
+    shard: &mut Shard,
     now: Now,
     flow: Flow,
     message: &Message,
     out: &mut Outbox,
 ) {
+    let calls = &mut shard.calls;
     // The driver dropped strangers unread; rules may have changed since.
     let Some(peer) = calls.rules().peer_of(flow) else {
         return;
@@ -42,6 +44,13 @@ pub(super) fn message(
     };
     match message.start() {
         StartLine::Request { .. } => calls.handle_request(now, peer, &arrived, out),
+        // Only Tollgate's own are answered: they are not a call's.
+        StartLine::Response { .. } if essentials.cseq.method == Method::Register => {
+            let answer = (message, &essentials);
+            registrations::step(now, out, |out| {
+                shard.registrations.handle_response(now, flow, answer, out);
+            });
+        }
         StartLine::Response { .. } => calls.handle_response(now, &arrived, out),
     }
 }

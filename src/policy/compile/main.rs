@@ -250,6 +250,10 @@ fn carrier(build: &mut Build<'_>, table: &CarrierTable<'_>, faults: &mut Faults<
     let (Some((transport, at, listener)), Some(id)) = (reached, known) else {
         return;
     };
+    let registration = table
+        .registration
+        .as_ref()
+        .and_then(|it| super::registration::registration(build, name.value, it, faults));
     build.carriers.push(Carrier {
         name: name.value.into(),
         transport,
@@ -258,6 +262,7 @@ fn carrier(build: &mut Build<'_>, table: &CarrierTable<'_>, faults: &mut Faults<
         large_from,
         number_format,
         user_phone: table.user_phone.map(|it| it.value),
+        registration,
     });
     super::tls::peer(build, Peer::Carrier(id), transport, at, &table.tls, faults);
     if table.sources.is_empty() {

@@ -3,6 +3,7 @@ use crate::policy::diagnostic::Severity;
 
 mod listeners;
 mod numbering;
+mod registration;
 mod tenants;
 mod tls;
 
