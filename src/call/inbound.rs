@@ -75,6 +75,8 @@ impl Calls {
             peer: &tenant.name,
             far,
             hold: Some(call.hold),
+            seat: None,
+            onward: None,
             account: None,
             call_id,
             flow: Flow::to(to.listener, to.transport, to.address),

@@ -218,6 +218,13 @@ fn write(event: &Event) {
             let number = number.as_ref().map_or("-", Number::as_str);
             tracing::warn!(%tenant, %source, number, %reason, value, threshold, "a pattern of fraud");
         }
+        Event::Onward { call, carrier } => {
+            tracing::info!(call = call.0, %carrier, "a carrier did not answer: the call goes on at another");
+        }
+        Event::Carrier { carrier, up: true } => tracing::warn!(%carrier, "a carrier answers again"),
+        Event::Carrier { carrier, up: false } => {
+            tracing::error!(%carrier, "a carrier does not answer: calls go past it where they can");
+        }
         Event::Answered { call } => tracing::debug!(call = call.0, "answered"),
         Event::Ended {
             call,

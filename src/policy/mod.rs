@@ -47,11 +47,14 @@ mod tariff;
 mod tls;
 mod values;
 mod verdict;
+mod ways;
 
 pub use alerting::{Alerting, Mail, SecretIn, Syslog, Webhook};
 pub use blocks::{Block, Blocks, Order, Scope, Switch};
 pub use compile::{Options, Outline, Sources, compile, outline};
-pub use counters::{Counted, Counters, Hold, Kept, Owed, Quantity, Statement, Used};
+pub use counters::{
+    Counted, Counters, Hold, Kept, Owed, Quantity, Seat, Service, Statement, Trunk, Turned, Used,
+};
 pub(crate) use credential::{Answered, Unanswered};
 pub use diagnostic::{Diagnostic, Severity, Source};
 pub use exposure::{Dearest, Exposure, Most, Share, Unbounded};
@@ -73,3 +76,4 @@ pub use tls::{Identity, NamedFile, TlsListener, TlsPeer, TlsRules};
 pub use values::duration;
 pub use verdict::explain::{Explanation, Priced};
 pub use verdict::{Allowed, Decision, Permit, Refused, Verdict};
+pub use ways::{Choice, Ways};

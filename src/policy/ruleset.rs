@@ -10,7 +10,7 @@ use foldhash::fast::FixedState;
 
 use super::alerting::Alerting;
 use super::cap::Condition;
-use super::counters::Zone;
+use super::counters::{Trunk, Zone};
 use super::diagnostic::{Diagnostic, nearest};
 use super::hours::Hours;
 use super::lane::{Cap, Home, Lane, Part};
@@ -27,6 +27,7 @@ use super::target::{Destination, Packed};
 use super::tariff::{Price, Tariff};
 use super::tls::TlsRules;
 use super::values::NumberRange;
+use super::ways::Choice;
 use crate::base::flow::{Flow, ListenerId, PeerName, Transport};
 
 /// A tenant of one rule set. The next set may number them otherwise.
@@ -66,7 +67,7 @@ pub struct Listener {
 }
 
 /// Where calls can leave to.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Carrier {
     /// Its name.
     pub name: Arc<str>,
@@ -86,9 +87,21 @@ pub struct Carrier {
     /// Tollgate's account with it, if it has one: what is registered there, and what
     /// answers its challenges.
     pub registration: Option<Registration>,
+    /// How many calls to it may live at once, but for emergency calls.
+    pub calls_at_once: Option<u32>,
+    /// How often it is asked whether it is there, if it is.
+    pub probe: Option<Duration>,
+    /// What shards share of it.
+    pub trunk: Arc<Trunk>,
 }
 
 impl Carrier {
+    /// The value of Route that its registrar wants calls to have (RFC 3608); empty for none.
+    pub(crate) fn routes(&self) -> Arc<[u8]> {
+        let registration = self.registration.as_ref();
+        registration.map_or_else(Arc::default, |it| it.standing.routes())
+    }
+
     /// What stands behind the address of a URI with this user part.
     pub(crate) fn user_param(&self, user: &str) -> &'static str {
         match self.user_phone.unwrap_or(user.starts_with('+')) {
@@ -126,8 +139,8 @@ pub enum Mode {
 pub struct Tenant {
     /// Its name, which is also that of its counters.
     pub name: Arc<str>,
-    /// Its carriers, in order of preference.
-    pub carriers: Box<[CarrierId]>,
+    /// The carriers that its calls may leave to, in order of their priorities.
+    pub carriers: Box<[Choice]>,
     /// The longest that a call may last once it is answered. Narrower caps may
     /// shorten it: see `Allowed`.
     pub longest_call: Duration,

@@ -20,7 +20,7 @@ use crate::call::Calls;
 use crate::policy::RuleSet;
 use crate::record::{CallRef, Record, fold};
 use crate::transaction::Origin;
-use crate::trunk::{Registrations, Seed};
+use crate::trunk::{Probes, Registrations, Seed};
 
 pub use crate::call::{Config, Counts, Event, Outbox};
 pub use input::{Command, Confirmed, Input, Reset};
@@ -30,12 +30,19 @@ pub use input::{Command, Confirmed, Input, Reset};
 pub struct Shard {
     calls: Calls,
     registrations: Registrations,
+    /// The first shard asks for all of them whether carriers are there.
+    probes: Option<Probes>,
 }
 
 impl Shard {
     /// A shard with nothing going on.
     #[must_use]
     pub fn new(config: Config, start: Now) -> Self {
+        let probes = (config.id == 0).then(|| {
+            let mut probes = Probes::new(config.key, config.bucket_key, config.timers, start.mono);
+            probes.obey(&config.rules, start.mono);
+            probes
+        });
         let calls = Calls::new(&config, start);
         let seed = Seed {
             shard: (config.id, config.shards),
@@ -47,6 +54,7 @@ impl Shard {
         Self {
             calls,
             registrations: Registrations::new(seed, start),
+            probes,
         }
     }
 
@@ -66,10 +74,14 @@ impl Shard {
         {
             self.calls.tick(now, out);
             registrations::step(now, out, |out| self.registrations.tick(now, out));
+            if let Some(probes) = &mut self.probes {
+                let news = probes.tick(now.mono, &mut out.transmits);
+                self.calls.tell_carriers(now, &news, out);
+            }
         }
         match input {
             Input::Tick => {}
-            Input::Message { flow, message } => route::message(self, now, flow, &message, out),
+            Input::Message { flow, message } => route::message(self, now, (flow, &message), out),
             Input::SendFailed {
                 origin: Origin::Register(client),
             } => registrations::step(now, out, |out| {
@@ -91,6 +103,9 @@ impl Shard {
                 };
                 out.journal(&record);
                 self.registrations.swap_rules(now, &rules);
+                if let Some(probes) = &mut self.probes {
+                    probes.obey(&rules, now.mono);
+                }
                 let old = self.calls.swap_rules(now, rules, out);
                 out.retired.push(old);
             }
@@ -126,7 +141,8 @@ impl Shard {
     pub fn next_deadline(&self) -> Option<Mono> {
         let calls = self.calls.next_deadline();
         let registrations = self.registrations.next_deadline();
-        calls.into_iter().chain(registrations).min()
+        let probes = self.probes.as_ref().and_then(Probes::next_deadline);
+        [calls, registrations, probes].into_iter().flatten().min()
     }
 
     /// How much is going on, apart from what is registered with carriers. All zero when

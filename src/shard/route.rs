@@ -16,8 +16,7 @@ use crate::transaction::{Origin, Transmit};
 pub(super) fn message(
     shard: &mut Shard,
     now: Now,
-    flow: Flow,
-    message: &Message,
+    (flow, message): (Flow, &Message),
     out: &mut Outbox,
 ) {
     let calls = &mut shard.calls;
@@ -51,7 +50,14 @@ pub(super) fn message(
                 shard.registrations.handle_response(now, flow, answer, out);
             });
         }
-        StartLine::Response { .. } => calls.handle_response(now, &arrived, out),
+        StartLine::Response { .. } => {
+            let probes = shard.probes.as_mut();
+            let probed = probes.and_then(|it| it.receive(now.mono, message, &essentials));
+            match probed {
+                Some(news) => calls.tell_carriers(now, &news, out),
+                None => calls.handle_response(now, &arrived, out),
+            }
+        }
     }
 }
 

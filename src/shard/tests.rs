@@ -5,10 +5,12 @@ mod carriers;
 mod emergency;
 mod faults;
 mod floods;
+mod onward;
 mod registering;
 mod restart;
 mod rules;
 mod sessions;
+mod trunks;
 
 use std::time::Duration;
 
@@ -70,6 +72,7 @@ struct World {
     fold: Fold,
     /// What the last call that ended has cost, in millionths.
     cost: u64,
+    main: String,
     tenant: String,
 }
 
@@ -129,6 +132,7 @@ impl World {
             recorded: false,
             fold: Fold::default(),
             cost: 0,
+            main: main.to_owned(),
             tenant: tenant.to_owned(),
         }
     }
@@ -197,7 +201,11 @@ impl World {
 
     /// Lets time pass. Returns what goes out meanwhile.
     fn pass(&mut self, seconds: u64) -> Vec<(String, String)> {
-        let end = self.now.mono + Duration::from_secs(seconds);
+        self.pass_for(Duration::from_secs(seconds))
+    }
+
+    fn pass_for(&mut self, time: Duration) -> Vec<(String, String)> {
+        let end = self.now.mono + time;
         let mut sent = Vec::new();
         while let Some(due) = self.shard.next_deadline().filter(|due| *due <= end) {
             self.now = self.now + due.saturating_since(self.now.mono);
