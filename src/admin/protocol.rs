@@ -330,6 +330,9 @@ pub struct Carrier {
     pub name: String,
     /// Where calls to it go.
     pub address: String,
+    /// How Tollgate's account with it stands, if it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub registration: Option<String>,
     /// How it fares: `up`, `rests` where it asked to be left alone for a while, or
     /// `down` where it does not answer.
     #[serde(default)]

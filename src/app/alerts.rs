@@ -7,12 +7,13 @@ use std::time::Duration;
 use crate::admin::alert::{
     Collector, Destination, Mailbox, Outbox, Sending, Unsent, Voice, Webhook,
 };
-use crate::base::limits::{CA_BYTES, SECRET_BYTES};
+use crate::base::limits::CA_BYTES;
 use crate::ledger::{Ledger, Sink};
 use crate::net::{Reins, clock};
-use crate::policy::{self, Alerting, Counters, SecretIn, Syslog};
+use crate::policy::{self, Alerting, Counters, Syslog};
 
 use super::rules::{self, Broken, Files};
+use super::secrets::secret_in;
 use super::sources::{beside, read_whole};
 use super::watch::{Kept, Watch};
 use super::{cli, tls};
@@ -185,24 +186,6 @@ fn web_server(webhook: &policy::Webhook, config: &Path) -> Result<Webhook, Strin
     Webhook::new(&webhook.url, secret.as_deref(), &ca, seconds).map_err(|fault| {
         format!("{fault}: name a file of certificates with `ca` in [[alerts.webhook]]")
     })
-}
-
-/// The secret itself, without the line's end that editors leave.
-fn secret_in(place: &SecretIn, config: &Path) -> Result<Vec<u8>, String> {
-    let mut secret = match place {
-        SecretIn::File(path) => read_whole(&beside(config, path), SECRET_BYTES)?,
-        SecretIn::Env(name) => match std::env::var(name) {
-            Ok(secret) => secret.into_bytes(),
-            Err(_) => return Err(format!("the environment has no text {name}")),
-        },
-    };
-    while matches!(secret.last(), Some(b'\n' | b'\r')) {
-        secret.pop();
-    }
-    match secret.is_empty() {
-        true => Err("its secret is empty".to_owned()),
-        false => Ok(secret),
-    }
 }
 
 /// Seconds since the epoch.

@@ -8,19 +8,21 @@ use crate::policy::{Counters, RuleSet};
 use super::cli::Configuration;
 use super::render::count;
 use super::rules::{self, Broken};
-use super::{alerts, log, tls};
+use super::{alerts, log, secrets, tls};
 
 /// `tollgate check`: shows every fault, or sums the configuration up.
 ///
 /// # Errors
 /// One line, after the faults themselves were shown.
 pub(super) fn run(wanted: &Configuration) -> Result<(), String> {
-    let rules = rules::load(wanted, &Counters::new()).map_err(Broken::show)?;
+    let mut rules = rules::load(wanted, &Counters::new()).map_err(Broken::show)?;
+    let secrets = secrets::read(&mut rules, &wanted.config);
     let hints = rules.set.lint(&rules.sources, clock::now().wall);
     rules.show_warnings(&hints);
     let expiring = tls::check(&rules, &wanted.config).map_err(Broken::show)?;
     rules.show(&expiring);
-    let faults = alerts::faults(&rules.set.run().alerts, &wanted.config);
+    let mut faults = alerts::faults(&rules.set.run().alerts, &wanted.config);
+    faults.extend(secrets);
     for fault in &faults {
         log::say(&format!("{}: warning: {fault}", wanted.config.display()));
     }

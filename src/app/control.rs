@@ -17,7 +17,9 @@ use crate::admin::{By, Operator, Replies, Socket, serve};
 use crate::base::limits::STATUS_TENANTS;
 use crate::base::time::{Now, Wall};
 use crate::net::{Beside, Reins, clock};
-use crate::policy::{Amount, Counters, Quantity, RuleSet, Service, Spent, Standing};
+use crate::policy::{
+    Amount, Counters, Quantity, Registration, RegistrationState, RuleSet, Service, Spent, Standing,
+};
 use crate::shard::{Command, Confirmed, Reset};
 
 use super::blocks::{Blocks, plain};
@@ -229,6 +231,11 @@ fn carrier(carrier: &crate::policy::Carrier, now: Now) -> Carrier {
     Carrier {
         name: carrier.name.to_string(),
         address: format!("{transport}:{}", carrier.address),
+        registration: carrier
+            .registration
+            .as_ref()
+            .filter(|it| it.registers)
+            .map(|it| registration(it, now)),
         state: match carrier.trunk.fares(now.mono) {
             Service::Up => "up",
             Service::Rests => "rests",
@@ -237,6 +244,18 @@ fn carrier(carrier: &crate::policy::Carrier, now: Now) -> Carrier {
         .to_owned(),
         calls: carrier.trunk.calls(),
         calls_at_once: carrier.calls_at_once,
+    }
+}
+
+/// How an account stands, in words.
+fn registration(registration: &Registration, now: Now) -> String {
+    match registration.standing.state() {
+        RegistrationState::Begun => "not registered yet".to_owned(),
+        RegistrationState::Good { until, .. } => {
+            let left = until.saturating_since(now.mono).as_secs();
+            format!("registered for another {}", span(left))
+        }
+        RegistrationState::Lost { why } => format!("NOT REGISTERED: {why}"),
     }
 }
 

@@ -22,6 +22,7 @@ mod report;
 mod reset;
 mod rules;
 mod run;
+mod secrets;
 mod sources;
 mod status;
 mod tls;

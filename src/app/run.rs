@@ -20,7 +20,7 @@ use super::alerts::Alerts;
 use super::blocks::Blocks;
 use super::control::{self, Running};
 use super::rules::{self, Broken, Files, Rules};
-use super::{cli, heir, last_good, log, sources, tls};
+use super::{cli, heir, last_good, log, secrets, sources, tls};
 
 /// `tollgate run`.
 ///
@@ -125,7 +125,8 @@ fn reloading(
     files: Arc<Files>,
 ) -> impl Fn() -> Result<net::Loaded, String> + Send {
     move || {
-        let loaded = rules::load(&configuration, &counters).and_then(|rules| {
+        let loaded = rules::load(&configuration, &counters).and_then(|mut rules| {
+            secrets::again(&mut rules, &configuration.config)?;
             let tls = tls::again(&rules, &configuration.config, &files)?;
             Ok((rules, tls))
         });
@@ -173,8 +174,9 @@ fn first_rules(
     files: &Files,
 ) -> Result<net::Loaded, String> {
     let broken = match rules::load(configuration, counters) {
-        Ok(rules) => {
+        Ok(mut rules) => {
             files.replace(&rules.set)?;
+            secrets::at_start(&mut rules, &configuration.config, files);
             let tls = tls::at_start(&rules, &configuration.config, files);
             let rules = in_force(rules, ledger);
             return Ok(net::Loaded { rules, tls });
@@ -183,10 +185,11 @@ fn first_rules(
     };
     let last_good = last_good::kept(ledger)
         .and_then(|sources| rules::from(sources, configuration, counters).ok());
-    let Some(last_good) = last_good else {
+    let Some(mut last_good) = last_good else {
         return Err(broken.show());
     };
     files.replace(&last_good.set)?;
+    secrets::at_start(&mut last_good, &configuration.config, files);
     let tls = tls::at_start(&last_good, &configuration.config, files);
     files.note(true);
     let fault = broken.log();

@@ -96,6 +96,7 @@ fn carrier(carrier: &Carrier) -> String {
     let Carrier {
         name,
         address,
+        registration,
         state,
         calls,
         calls_at_once,
@@ -111,7 +112,10 @@ fn carrier(carrier: &Carrier) -> String {
         "calls",
     );
     let of = calls_at_once.map_or_else(String::new, |most| format!(" of {most}"));
-    format!("{name} at {address}: {fares}{up}{of} up")
+    let registration = registration
+        .as_ref()
+        .map_or_else(String::new, |it| format!("; {it}"));
+    format!("{name} at {address}: {fares}{up}{of} up{registration}")
 }
 
 /// How a place fares that alerts go to.

@@ -213,6 +213,9 @@ impl Watch {
             return self.carrier(wall, detail, what == "carrier-up");
         }
         let pattern = Reason::PATTERNS.iter().find(|it| it.code() == what);
+        if what.starts_with("registration-") {
+            return self.registration(wall, what, detail);
+        }
         let (kind, tenant, sentence) = match (pattern, detail.split_once(": ")) {
             (Some(reason), Some((tenant, rest))) => {
                 let sentence = format!("{}: {rest}", reason.sentence());
@@ -231,6 +234,21 @@ impl Watch {
             ..Happened::default()
         };
         self.add(kind, event, wall);
+    }
+
+    /// A carrier brings no calls any more, or brings them again.
+    fn registration(&mut self, wall: Wall, what: &str, detail: &str) {
+        let carrier = detail.split(": ").next().unwrap_or_default();
+        let event = Happened {
+            what: format!("{what} {carrier}"),
+            sentence: match what {
+                "registration-lost" => format!("not registered with {detail}"),
+                _ => format!("registered again with {carrier}"),
+            },
+            count: 1,
+            ..Happened::default()
+        };
+        self.add(Kind::Carrier, event, wall);
     }
 
     /// A carrier answers no more, or again.

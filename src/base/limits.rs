@@ -78,6 +78,21 @@ pub const REFUSALS_RECORDED: u32 = 1_000;
 /// and a shard. At the limit further ones have their verdicts recorded alone.
 pub const EVIDENCE_KINDS: usize = 1 << 16;
 
+/// Seconds until a REGISTER is sent again that has failed: at first, and at the most. The
+/// time doubles with each failure, and half of it is left to chance.
+pub const REGISTER_PAUSE_S: (u32, u32) = (5, 300);
+
+/// The longest time for which Tollgate registers, and for which a carrier can have it
+/// wait, in seconds. Longer ones count as this.
+pub const REGISTER_MOST_S: u32 = 86_400;
+
+/// Challenges of a carrier that are answered one behind the other, each of which says
+/// that the answer before was right and late. The next one is not.
+pub const CHALLENGES_IN_A_ROW: u8 = 3;
+
+/// Parameters of a challenge or of credentials (RFC 7616). With more it is malformed.
+pub const DIGEST_PARAMS: usize = 32;
+
 /// The bytes of a Reason field (RFC 3326) that is passed on. A longer one is left
 /// out: what a peer says must not make a BYE or CANCEL too large to arrive.
 pub const REASON_BYTES: usize = 128;

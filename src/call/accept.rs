@@ -384,6 +384,9 @@ impl Turn<'_> {
             max_forwards,
         };
         let mut draft = topology::request(&mut self.tools.scratch, &ends, &head);
+        for (id, value) in leg.proofs.iter().flat_map(|it| &it.of_invite) {
+            draft.put(*id, value);
+        }
         match from {
             Some(arrived) => {
                 topology::carry(&mut draft, arrived.message);

@@ -36,7 +36,7 @@ impl Calls {
             return self.answer(now, server, 400, out, |_| {});
         };
         let rules = Arc::clone(&self.tools.rules);
-        let call = match self.judge_inbound(now, arrived) {
+        let call = match self.judge_inbound(now, carrier, arrived) {
             Inbound::Deliver(call) => call,
             Inbound::Refuse(refused, tenant) => {
                 let asker = Asker::Carrier(tenant);
@@ -81,6 +81,7 @@ impl Calls {
             call_id,
             flow: Flow::to(to.listener, to.transport, to.address),
             uri: called.as_bytes(),
+            routes: b"",
             from: from.as_bytes(),
             identity: identity.as_deref().map(str::as_bytes),
             diversion: None,
@@ -91,8 +92,8 @@ impl Calls {
         self.open(now, server, arrived, opening, out);
     }
 
-    fn judge_inbound(&self, now: Now, arrived: &Arrived<'_>) -> Inbound {
-        let judged = self.judge_called(now, arrived);
+    fn judge_inbound(&self, now: Now, carrier: CarrierId, arrived: &Arrived<'_>) -> Inbound {
+        let judged = self.judge_called(now, carrier, arrived);
         let Inbound::Deliver(call) = judged else {
             return judged;
         };
@@ -105,7 +106,7 @@ impl Calls {
         }
     }
 
-    fn judge_called(&self, now: Now, arrived: &Arrived<'_>) -> Inbound {
+    fn judge_called(&self, now: Now, carrier: CarrierId, arrived: &Arrived<'_>) -> Inbound {
         match (
             self.closed(arrived.message)
                 .or_else(|| Self::insecure(arrived, None)),
@@ -118,10 +119,39 @@ impl Calls {
                     pai: asserted(arrived),
                     from: arrived.essentials.from,
                 };
+                let facts = self.meant(carrier, facts, arrived);
                 self.tools.rules.judge_inbound(&facts, &self.blocks, now)
             }
             (None, _) => Inbound::Refuse(Refused::because(Reason::NoSingleMeaning), None),
         }
+    }
+
+    /// A registrar brings a call to the Contact that is registered with it (RFC 3261
+    /// §16.5), and the number that was called stands in To. Where that is none of ours,
+    /// the account's own number was.
+    fn meant<'a>(
+        &'a self,
+        carrier: CarrierId,
+        facts: InboundFacts<'a>,
+        arrived: &Arrived<'a>,
+    ) -> InboundFacts<'a> {
+        let rules = &self.tools.rules;
+        let carrier = rules.carrier(carrier);
+        let account = carrier.and_then(|it| Some((it, it.registration.as_ref()?)));
+        let (Some((carrier, account)), Uri::Sip(uri)) = (account, facts.request_uri) else {
+            return facts;
+        };
+        if uri.user != Some(&self.tools.contact_user(&carrier.name)) {
+            return facts;
+        }
+        let to = arrived.essentials.to.uri();
+        let aor = Uri::parse(account.aor.as_bytes());
+        let called = [to, aor].into_iter().flatten();
+        let mut called = called.map(|request_uri| InboundFacts {
+            request_uri,
+            ..facts
+        });
+        called.find(|it| rules.serves(it)).unwrap_or(facts)
     }
 }
 

@@ -2,12 +2,16 @@
 
 use std::time::Duration;
 
+use smallvec::SmallVec;
+
 use crate::base::flow::Flow;
 use crate::base::limits::{ROUTE_SET_BYTES, TARGET_BYTES};
 use crate::base::token::Token;
 use crate::base::wheel::TimerId;
+use crate::policy::Answered;
 use crate::record;
 use crate::sip::fields::MethodSet;
+use crate::sip::header::HeaderId;
 use crate::sip::line::Method;
 
 /// The texts of a dialog in one box, since a live call holds two of them.
@@ -166,6 +170,16 @@ pub(super) struct Leg {
     /// The last session description sent on this leg. Kept only where session
     /// refreshes are ours and the peer takes no UPDATE.
     pub(super) description: Option<Box<[u8]>>,
+    /// What its peer was answered to challenges, if there were any.
+    pub(super) proofs: Option<Box<Proofs>>,
+}
+
+/// What proves to a carrier that calls may leave through it.
+#[derive(Debug, Default)]
+pub(super) struct Proofs {
+    pub(super) answered: Answered,
+    /// Those of the last INVITE, for its ACK (RFC 3261 §22.1).
+    pub(super) of_invite: SmallVec<[(HeaderId, Vec<u8>); 1]>,
 }
 
 impl Leg {
@@ -191,6 +205,7 @@ impl Leg {
             allow: None,
             session: None,
             description: None,
+            proofs: None,
         }
     }
 

@@ -17,6 +17,7 @@
 //! - `teardown`: BYE, CANCEL, limits, and when a call is over
 //! - `ending`: what the journal is told of that
 //! - `refresh`: session timers; `longer`: the INVITE once more for a longer one
+//! - `challenge`: a carrier that asks for credentials
 //! - `restore`: calls of an earlier life
 //! - `account`: what the call may cost, and what it has cost
 //! - `block`: what an operator has blocked, and calls hung up by that order
@@ -31,6 +32,7 @@ mod account;
 mod block;
 #[expect(clippy::module_inception, reason = "the room's central type")]
 mod call;
+mod challenge;
 mod counted;
 mod emergency;
 mod ending;
@@ -268,7 +270,7 @@ impl Calls {
             essentials,
             ..
         } = *arrived;
-        let refused = (message.status() == Some(422))
+        let refused = matches!(message.status(), Some(401 | 407 | 422))
             .then(|| self.tools.transactions.request_of(essentials))
             .flatten();
         let matched = self.tools.transactions.receive_response(
@@ -280,9 +282,12 @@ impl Calls {
         match matched {
             Matched::Pass(reply) => {
                 let mut again = false;
-                if let Some(invite) = refused {
+                if let Some(request) = refused {
                     self.turn(reply.owner.call, now, out, |turn| {
-                        again = turn.ask_longer(&reply, &invite, arrived);
+                        again = match message.status() {
+                            Some(422) => turn.ask_longer(&reply, &request, arrived),
+                            _ => turn.answer_challenge(&reply, &request, arrived),
+                        };
                     });
                 }
                 if !again {

@@ -284,6 +284,7 @@ impl Calls {
         };
         let here = self.tools.here.at(carrier.listener);
         let uris = Uris::of(&rules, id, carrier, &onward.permit, (scheme, here));
+        let routes = carrier.routes();
         let leaving = Leaving {
             reference,
             emergency,
@@ -291,6 +292,7 @@ impl Calls {
             abroad,
             carrier,
             call_id,
+            routes: &routes,
             uris: &uris,
         };
         announce(now, &rules, &leaving, (&onward, &side.leg), out);

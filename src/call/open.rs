@@ -54,6 +54,8 @@ pub(super) struct Opening<'a> {
     pub(super) flow: Flow,
     /// The Request-URI, and the URI in To.
     pub(super) uri: &'a [u8],
+    /// The value of Route that the INVITE has; empty for none.
+    pub(super) routes: &'a [u8],
     /// The URI in From.
     pub(super) from: &'a [u8],
     /// The URI in P-Asserted-Identity (RFC 3325).
@@ -124,7 +126,7 @@ impl Opening<'_> {
     ) -> Call {
         let tag = tools.mint.token();
         let mut callee = Leg::new(self.flow, tag, &self.call_id, self.from, self.uri);
-        callee.far = Far::new(b"", self.uri, b"");
+        callee.far = Far::new(b"", self.uri, self.routes);
         opening.client_cseq = callee.next_cseq();
         Call {
             reference: self.reference,

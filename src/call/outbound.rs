@@ -212,6 +212,7 @@ impl Calls {
             Account::new(now, ring, allowed.lease)
         });
         self.journal_counts(now, reference, &allowed, account.as_deref(), out);
+        let routes = carrier.routes();
         let leaving = Leaving {
             reference,
             emergency,
@@ -219,6 +220,7 @@ impl Calls {
             abroad: !emergency && rules.is_abroad(id, &allowed.permit.number),
             carrier,
             call_id,
+            routes: &routes,
             uris: &uris,
         };
         let opening = leaving.opening((far, seat, onward), allowed, account);

@@ -157,6 +157,13 @@ pub enum Event {
         /// What is wrong with it.
         fault: &'static str,
     },
+    /// A carrier has agreed to what Tollgate registers with it, or does so no more.
+    Registration {
+        /// The carrier's name.
+        carrier: Arc<str>,
+        /// Why it brings no calls; none if it does.
+        lost: Option<String>,
+    },
     /// A message was dropped or turned away because a table is full.
     Full {
         /// Which table.

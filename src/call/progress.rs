@@ -47,6 +47,9 @@ impl Turn<'_> {
         let Some(code) = arrived.message.status() else {
             return;
         };
+        if code >= 200 {
+            self.note_taken();
+        }
         match reply.owner.role {
             Role::Relay => self.relayed(reply.key, code, arrived),
             Role::Bye(side, dialog) if code >= 200 => self.bye_answered(side, dialog),
@@ -139,7 +142,10 @@ impl Turn<'_> {
         let message = arrived.message;
         let from_allow = MethodSet::allow(message);
         let leg = self.call.leg(to);
-        let forms_dialog = to == Side::Caller && leg.progress.pending;
+        // The answer that makes the call is passed on when its dialogs are up already.
+        let mut exchanges = self.call.exchanges.iter();
+        let opens = exchanges.any(|it| it.opening && it.server == Some(server));
+        let forms_dialog = to == Side::Caller && (leg.progress.pending || opens);
         let here = self.tools.here.at(leg.flow.listener);
         let (session, reach) = (leg.session, topology::Reach::on(leg));
         let emergency = self.call.emergency;

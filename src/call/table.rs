@@ -9,7 +9,7 @@ use crate::base::time::Mono;
 use crate::base::token::{Bucket, Buckets, Mint, Token, keyed128};
 use crate::base::trim::trim;
 use crate::base::wheel::{TimerId, Wheel};
-use crate::policy::RuleSet;
+use crate::policy::{Registration, RuleSet};
 use crate::record::{CallRef, Side};
 use crate::transaction::{Table, Timers};
 
@@ -76,6 +76,7 @@ pub(super) struct Tools {
     /// Calls that are over, and only wait for stray responses.
     over: usize,
     key: u128,
+    bucket_key: u128,
     next_call: u64,
     /// Which scopes the journal knows.
     pub(super) named: Named,
@@ -131,6 +132,7 @@ impl Tools {
             here: Here::of(&config.rules),
             over: 0,
             key,
+            bucket_key,
             next_call: first,
             named: Named::default(),
         }
@@ -166,6 +168,11 @@ impl Tools {
     pub(super) fn mint_call_id(&mut self, with: &[u8]) -> [u8; Buckets::AIMED_LEN] {
         let bucket: Bucket = self.buckets.bucket(with);
         self.buckets.aim(self.mint.token(), bucket)
+    }
+
+    /// The user part of the Contact that is registered with a carrier.
+    pub(super) fn contact_user(&self, carrier: &str) -> [u8; Token::LEN] {
+        Registration::contact_user(self.bucket_key, carrier)
     }
 
     pub(super) fn origin(&self, call_id: &[u8], from_tag: &[u8]) -> u128 {

@@ -77,6 +77,8 @@ pub(super) struct Leaving<'a> {
     pub(super) abroad: bool,
     pub(super) carrier: &'a Carrier,
     pub(super) call_id: [u8; Buckets::AIMED_LEN],
+    /// The value of Route that the carrier wants there.
+    pub(super) routes: &'a [u8],
     pub(super) uris: &'a Uris,
 }
 
@@ -105,6 +107,7 @@ impl<'a> Leaving<'a> {
             call_id: self.call_id,
             flow: Flow::to(carrier.listener, carrier.transport, carrier.address),
             uri: uris.called.as_bytes(),
+            routes: self.routes,
             from: uris.from.as_bytes(),
             identity: Some(uris.identity.as_bytes()),
             diversion: uris.diversion.as_deref().map(str::as_bytes),

@@ -166,6 +166,14 @@ fn is_odd(by: Party, cause: &str) -> bool {
     by == Party::Tollgate || cause == "no-answer"
 }
 
+/// A carrier brings calls, or why it does not.
+fn registration(carrier: &str, lost: Option<&str>) {
+    match lost {
+        Some(why) => tracing::warn!(%carrier, why, "not registered: the carrier brings no calls"),
+        None => tracing::info!(%carrier, "registered"),
+    }
+}
+
 fn write(event: &Event) {
     match event {
         Event::Allowed {
@@ -189,6 +197,7 @@ fn write(event: &Event) {
             observed: Some(reason),
             ..
         } => tracing::info!(call = call.0, %tenant, %number, %reason, "only observed: it goes out"),
+        Event::Registration { carrier, lost } => registration(carrier, lost.as_deref()),
         Event::Refused {
             tenant,
             source,

@@ -25,6 +25,7 @@ mod main;
 mod on;
 mod patterns;
 mod plans;
+mod registration;
 mod tenant;
 mod tls;
 

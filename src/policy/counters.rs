@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::base::time::Now;
+use crate::policy::registration::Registered;
 
 mod book;
 mod day;
@@ -58,6 +59,7 @@ struct Shared {
 #[derive(Debug, Default)]
 pub struct Counters {
     books: Mutex<BTreeMap<Arc<str>, Arc<Book>>>,
+    registrations: Mutex<BTreeMap<Arc<str>, Arc<Registered>>>,
     trunks: Mutex<BTreeMap<Arc<str>, Arc<Trunk>>>,
     shared: Arc<Shared>,
 }
@@ -74,6 +76,12 @@ impl Counters {
         let mut books = lock(&self.books);
         let open = || Arc::new(Book::new(Arc::clone(&self.shared), Arc::clone(tenant)));
         Arc::clone(books.entry(Arc::clone(tenant)).or_insert_with(open))
+    }
+
+    /// How the registration with a carrier stands: one for all rule sets.
+    pub(super) fn registered(&self, carrier: &Arc<str>) -> Arc<Registered> {
+        let mut registrations = lock(&self.registrations);
+        Arc::clone(registrations.entry(Arc::clone(carrier)).or_default())
     }
 
     /// What shards share of a carrier of this name.
@@ -137,6 +145,7 @@ impl Counters {
         // Whoever has a book has a reference to it, and new ones are given out
         // under this lock only.
         lock(&self.books).retain(|_, book| Arc::strong_count(book) > 1 || !book.is_at_rest(now));
+        lock(&self.registrations).retain(|_, it| Arc::strong_count(it) > 1);
         lock(&self.trunks).retain(|_, trunk| Arc::strong_count(trunk) > 1);
     }
 }

@@ -78,6 +78,12 @@ impl RuleSet {
         self.deliver(tenant, number, delivery, to, facts, now)
     }
 
+    /// Whether it is to a number of a tenant that takes calls.
+    #[must_use]
+    pub fn serves(&self, facts: &InboundFacts<'_>) -> bool {
+        self.called(facts).is_ok()
+    }
+
     /// Whose number is called, and where that tenant's calls go.
     fn called(
         &self,

@@ -13,6 +13,7 @@ mod blocks;
 mod cap;
 mod compile;
 mod counters;
+mod credential;
 mod diagnostic;
 mod emergency;
 mod exposure;
@@ -33,6 +34,7 @@ pub mod plan;
 pub mod prefix;
 mod reader;
 mod reason;
+mod registration;
 mod ruleset;
 #[cfg(test)]
 pub(crate) mod samples;
@@ -53,6 +55,7 @@ pub use compile::{Options, Outline, Sources, compile, outline};
 pub use counters::{
     Counted, Counters, Hold, Kept, Owed, Quantity, Seat, Service, Statement, Trunk, Turned, Used,
 };
+pub(crate) use credential::{Answered, Unanswered};
 pub use diagnostic::{Diagnostic, Severity, Source};
 pub use exposure::{Dearest, Exposure, Most, Share, Unbounded};
 pub use facts::{Caller, Facts, Presentation};
@@ -61,6 +64,7 @@ pub use lease::Course;
 pub use money::{Amount, Currency, Money};
 pub use pattern::Alert;
 pub use reason::Reason;
+pub use registration::{Registered, Registration, RegistrationState};
 pub use ruleset::{
     Carrier, CarrierId, Delivery, Listener, Mode, Peer, RuleId, RuleRef, RuleSet, Run, Tenant,
     TenantId,

@@ -6,12 +6,14 @@
 mod alerts;
 mod main;
 mod plan;
+mod registration;
 mod tenant;
 mod tls;
 
 pub(super) use alerts::{AlertsTable, MailTable, WebhookTable};
 pub(super) use main::{CarrierTable, ListenTable, MainFile, main_file};
 pub(super) use plan::{PlanFile, plan_file};
+pub(super) use registration::RegistrationTable;
 pub(super) use tenant::{
     BudgetTable, CapTable, HoursTable, InboundTable, PatternTable, TenantFile, tenant_file,
 };

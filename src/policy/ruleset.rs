@@ -20,6 +20,7 @@ use super::numbering::{Country, Numbering};
 use super::pattern::Pattern;
 use super::peers::Peers;
 use super::plan::{NumberFormat, Plan};
+use super::registration::Registration;
 use super::spending::Allowance;
 use super::table::{Entry, Table};
 use super::target::{Destination, Packed};
@@ -83,6 +84,9 @@ pub struct Carrier {
     /// Whether it wants `user=phone` behind them (RFC 3261 §19.1.1); none for behind
     /// those with a `+` alone.
     pub user_phone: Option<bool>,
+    /// Tollgate's account with it, if it has one: what is registered there, and what
+    /// answers its challenges.
+    pub registration: Option<Registration>,
     /// How many calls to it may live at once, but for emergency calls.
     pub calls_at_once: Option<u32>,
     /// How often it is asked whether it is there, if it is.
@@ -92,6 +96,12 @@ pub struct Carrier {
 }
 
 impl Carrier {
+    /// The value of Route that its registrar wants calls to have (RFC 3608); empty for none.
+    pub(crate) fn routes(&self) -> Arc<[u8]> {
+        let registration = self.registration.as_ref();
+        registration.map_or_else(Arc::default, |it| it.standing.routes())
+    }
+
     /// What stands behind the address of a URI with this user part.
     pub(crate) fn user_param(&self, user: &str) -> &'static str {
         match self.user_phone.unwrap_or(user.starts_with('+')) {

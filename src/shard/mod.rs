@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 mod input;
+mod registrations;
 mod route;
 #[cfg(test)]
 mod tests;
@@ -18,7 +19,8 @@ use crate::base::token::Buckets;
 use crate::call::Calls;
 use crate::policy::RuleSet;
 use crate::record::{CallRef, Record, fold};
-use crate::trunk::Probes;
+use crate::transaction::Origin;
+use crate::trunk::{Probes, Registrations, Seed};
 
 pub use crate::call::{Config, Counts, Event, Outbox};
 pub use input::{Command, Confirmed, Input, Reset};
@@ -27,6 +29,7 @@ pub use input::{Command, Confirmed, Input, Reset};
 #[derive(Debug)]
 pub struct Shard {
     calls: Calls,
+    registrations: Registrations,
     /// The first shard asks for all of them whether carriers are there.
     probes: Option<Probes>,
 }
@@ -40,8 +43,17 @@ impl Shard {
             probes.obey(&config.rules, start.mono);
             probes
         });
+        let calls = Calls::new(&config, start);
+        let seed = Seed {
+            shard: (config.id, config.shards),
+            key: config.key,
+            bucket_key: config.bucket_key,
+            timers: config.timers,
+            rules: config.rules,
+        };
         Self {
-            calls: Calls::new(&config, start),
+            calls,
+            registrations: Registrations::new(seed, start),
             probes,
         }
     }
@@ -61,6 +73,7 @@ impl Shard {
             .is_some_and(|deadline| deadline <= now.mono)
         {
             self.calls.tick(now, out);
+            registrations::step(now, out, |out| self.registrations.tick(now, out));
             if let Some(probes) = &mut self.probes {
                 let news = probes.tick(now.mono, &mut out.transmits);
                 self.calls.tell_carriers(now, &news, out);
@@ -68,12 +81,19 @@ impl Shard {
         }
         match input {
             Input::Tick => {}
-            Input::Message { flow, message } => {
-                let probes = self.probes.as_mut();
-                route::message(&mut self.calls, probes, now, (flow, &message), out);
-            }
+            Input::Message { flow, message } => route::message(self, now, (flow, &message), out),
+            Input::SendFailed {
+                origin: Origin::Register(client),
+            } => registrations::step(now, out, |out| {
+                self.registrations.send_failed(now, client, out);
+            }),
             Input::SendFailed { origin } => self.calls.handle_send_failed(now, origin, out),
-            Input::FlowClosed { flow } => self.calls.handle_flow_closed(now, flow, out),
+            Input::FlowClosed { flow } => {
+                self.calls.handle_flow_closed(now, flow, out);
+                registrations::step(now, out, |out| {
+                    self.registrations.flow_closed(now, flow, out)
+                });
+            }
             Input::Unrecorded { origin } => self.calls.handle_unrecorded(now, origin, out),
             Input::Command(Command::Rules(rules)) => {
                 let record = Record::RulesLoaded {
@@ -82,6 +102,7 @@ impl Shard {
                     version: rules.version(),
                 };
                 out.journal(&record);
+                self.registrations.swap_rules(now, &rules);
                 if let Some(probes) = &mut self.probes {
                     probes.obey(&rules, now.mono);
                 }
@@ -118,12 +139,14 @@ impl Shard {
     /// there is nothing else. `None`: nothing waits.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Mono> {
-        let probes = self.probes.as_ref();
-        let probes = probes.and_then(Probes::next_deadline);
-        self.calls.next_deadline().into_iter().chain(probes).min()
+        let calls = self.calls.next_deadline();
+        let registrations = self.registrations.next_deadline();
+        let probes = self.probes.as_ref().and_then(Probes::next_deadline);
+        [calls, registrations, probes].into_iter().flatten().min()
     }
 
-    /// How much is going on. All zero when nothing is.
+    /// How much is going on, apart from what is registered with carriers. All zero when
+    /// nothing is.
     #[must_use]
     pub fn counts(&self) -> Counts {
         self.calls.counts()

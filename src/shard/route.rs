@@ -1,5 +1,6 @@
 //! From a scanned message to the part of the core it is for.
 
+use super::{Shard, registrations};
 use crate::base::flow::Flow;
 use crate::base::limits::ECHO_BYTES;
 use crate::base::time::Now;
@@ -10,16 +11,15 @@ use crate::sip::fields::Essentials;
 use crate::sip::line::{Method, StartLine, reason_phrase};
 use crate::sip::message::Message;
 use crate::transaction::{Origin, Transmit};
-use crate::trunk::Probes;
 
 /// Sorts out what is nobody's, what is malformed, requests and responses.
 pub(super) fn message(
-    calls: &mut Calls,
-    probes: Option<&mut Probes>,
+    shard: &mut Shard,
     now: Now,
     (flow, message): (Flow, &Message),
     out: &mut Outbox,
 ) {
+    let calls = &mut shard.calls;
     // The driver dropped strangers unread; rules may have changed since.
     let Some(peer) = calls.rules().peer_of(flow) else {
         return;
@@ -43,7 +43,15 @@ pub(super) fn message(
     };
     match message.start() {
         StartLine::Request { .. } => calls.handle_request(now, peer, &arrived, out),
+        // Only Tollgate's own are answered: they are not a call's.
+        StartLine::Response { .. } if essentials.cseq.method == Method::Register => {
+            let answer = (message, &essentials);
+            registrations::step(now, out, |out| {
+                shard.registrations.handle_response(now, flow, answer, out);
+            });
+        }
         StartLine::Response { .. } => {
+            let probes = shard.probes.as_mut();
             let probed = probes.and_then(|it| it.receive(now.mono, message, &essentials));
             match probed {
                 Some(news) => calls.tell_carriers(now, &news, out),

@@ -153,6 +153,8 @@ fault_kinds! {
     SessionTimer => 400 "a malformed Session-Expires or Min-SE",
     /// An RSeq or RAck that is not RFC 3262's.
     Reliable => 400 "a malformed RSeq or RAck",
+    /// A challenge or credentials that are not RFC 7616's, or leave something open.
+    Digest => 400 "a malformed challenge or malformed credentials",
     /// A comma list with an empty element, or something between its elements.
     List => 400 "a malformed list",
 }

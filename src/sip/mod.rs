@@ -2,6 +2,8 @@
 
 #![forbid(unsafe_code)]
 
+pub mod again;
+pub mod digest;
 pub mod draft;
 pub mod echo;
 pub mod error;

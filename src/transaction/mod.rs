@@ -55,6 +55,8 @@ pub enum Origin {
     Server(ServerKey),
     /// A client transaction's request, or its ACK to a refusal.
     Client(ClientKey),
+    /// A client transaction's request, of the table that is for REGISTER alone.
+    Register(ClientKey),
     /// Nobody's: an ACK to a 2xx, an answer without a transaction.
     Stateless,
 }

@@ -177,7 +177,7 @@ impl<U: Copy> Table<U> {
                     self.end(Side::Client(key), over, events);
                 }
             }
-            Origin::Stateless => {}
+            Origin::Register(_) | Origin::Stateless => {}
         }
     }
 

@@ -151,7 +151,7 @@ impl Line {
             return Err(unwritten);
         }
         self.queued.set(queued);
-        if let Some((shard, Origin::Client(_))) = unwritten.sender()
+        if let Some((shard, Origin::Client(_) | Origin::Register(_))) = unwritten.sender()
             && !state.asked.contains(&shard)
         {
             state.asked.push(shard);

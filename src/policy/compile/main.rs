@@ -257,6 +257,10 @@ fn carrier(build: &mut Build<'_>, table: &CarrierTable<'_>, faults: &mut Faults<
     let (Some((transport, at, listener)), Some(id)) = (reached, known) else {
         return;
     };
+    let registration = table
+        .registration
+        .as_ref()
+        .and_then(|it| super::registration::registration(build, name.value, it, faults));
     let shared: std::sync::Arc<str> = name.value.into();
     build.carriers.push(Carrier {
         trunk: build.counters.trunk(&shared),
@@ -267,6 +271,7 @@ fn carrier(build: &mut Build<'_>, table: &CarrierTable<'_>, faults: &mut Faults<
         large_from,
         number_format,
         user_phone: table.user_phone.map(|it| it.value),
+        registration,
         calls_at_once,
         probe,
     });

@@ -4,6 +4,7 @@ use crate::policy::diagnostic::Severity;
 mod choices;
 mod listeners;
 mod numbering;
+mod registration;
 mod tenants;
 mod tls;
 

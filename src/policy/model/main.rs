@@ -4,6 +4,7 @@ use crate::policy::diagnostic::{At, Fault, Faults, Place};
 use crate::policy::reader::Fields;
 
 use super::alerts::{AlertsTable, alerts_table};
+use super::registration::RegistrationTable;
 use super::tls::TlsTable;
 
 /// The main file.
@@ -71,6 +72,8 @@ pub(in crate::policy) struct CarrierTable<'t> {
     pub listener: Option<At<&'t str>>,
     /// `large_over_tcp`
     pub large_over_tcp: Option<At<bool>>,
+    /// `[carrier.registration]`
+    pub registration: Option<RegistrationTable<'t>>,
     /// `calls_at_once`
     pub calls_at_once: Option<At<u64>>,
     /// `probe`: the time from one probe to the next.
@@ -149,6 +152,7 @@ fn carrier_table<'t>(mut fields: Fields<'t>, faults: &mut Faults<'_>) -> Carrier
     fields.required("name", name, "\"upstream\"", faults);
     let address = fields.text("address", faults);
     fields.required("address", address, "\"udp:192.0.2.1:5060\"", faults);
+    let registration = fields.table("registration", "[carrier.registration]", faults);
     let table = CarrierTable {
         name,
         address,
@@ -158,6 +162,7 @@ fn carrier_table<'t>(mut fields: Fields<'t>, faults: &mut Faults<'_>) -> Carrier
         user_phone: fields.flag("user_phone", faults),
         listener: fields.text("listener", faults),
         large_over_tcp: fields.flag("large_over_tcp", faults),
+        registration: registration.map(|it| RegistrationTable::of(it, faults)),
         calls_at_once: fields.count("calls_at_once", faults),
         probe: fields.text("probe", faults),
         tls: TlsTable::client(&mut fields, faults),

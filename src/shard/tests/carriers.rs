@@ -210,3 +210,26 @@ fn a_request_that_answers_would_have_to_repeat_at_length_is_forgotten() {
     world.rest();
     assert_eq!(world.shard.counts(), Counts::default());
 }
+
+/// RFC 3261 §12.1.1: in each answer that makes a dialog, or a proxy before the phone
+/// system is not asked any more.
+#[test]
+fn the_way_that_a_call_came_is_said_in_all_its_answers() {
+    let mut world = World::new();
+    let ways = "<sip:near.example;lr>, <sip:far.example;lr>";
+    let text = invite("+442071838750", "r1");
+    let text = text.replace(
+        "Max-Forwards",
+        &format!("Record-Route: {ways}\nMax-Forwards"),
+    );
+    let out = world.send(PBX, &text)[1].1.clone();
+    for status in ["180 Ringing", "200 OK"] {
+        let sent = world.send(
+            CARRIER,
+            &answer(&out, status, "c", "Contact: <sip:c@127.0.0.2>\n"),
+        );
+        assert_eq!(header(&sent[0].1, "Record-Route"), ways, "{status}");
+    }
+    let refused = World::new().send(PBX, &text.replace("+442071838750", "+23276123456"));
+    assert!(!refused[0].1.contains("Record-Route"));
+}

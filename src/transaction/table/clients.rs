@@ -211,6 +211,12 @@ impl<U: Copy> Table<U> {
             .filter(|_| client.method == e.cseq.method)
     }
 
+    /// The way of a request, until its transaction is over.
+    #[must_use]
+    pub fn flow_of(&self, key: ClientKey) -> Option<Flow> {
+        Some(self.clients.get(key)?.flow)
+    }
+
     /// Takes a response in. The ACK to a refused INVITE is sent from here.
     pub fn receive_response(
         &mut self,

@@ -1,0 +1,52 @@
+//! What a carrier's 2xx to a REGISTER grants.
+
+use crate::base::limits::ROUTE_SET_BYTES;
+use crate::sip::fields;
+use crate::sip::header::HeaderId;
+use crate::sip::message::Message;
+use crate::sip::uri::Uri;
+
+/// For how many seconds the Contact with this user part is bound; `asked` where the
+/// response does not say, none where it is not bound (RFC 3261 §10.2.4).
+pub(super) fn seconds(response: &Message, user: &[u8], asked: u32) -> Option<u32> {
+    let usual = response.first(HeaderId::Expires).and_then(number);
+    let usual = usual.unwrap_or(asked);
+    if response.first(HeaderId::Contact).is_none() {
+        // Against RFC 3261 §10.3, but done.
+        return Some(usual).filter(|it| *it > 0);
+    }
+    let ours = |uri: Result<Uri<'_>, _>| matches!(uri, Ok(Uri::Sip(it)) if it.user == Some(user));
+    let mut contacts = fields::addresses(response, HeaderId::Contact).flatten();
+    let contact = contacts.find(|it| ours(it.uri()))?;
+    let own = contact.param(b"expires").flatten().and_then(number);
+    Some(own.unwrap_or(usual)).filter(|it| *it > 0)
+}
+
+/// A number of seconds (RFC 3261 §20.19).
+pub(super) fn number(text: &[u8]) -> Option<u32> {
+    let digits = std::str::from_utf8(text).ok()?.trim();
+    // Any longer time is as good as the longest.
+    let plain = !digits.is_empty() && digits.bytes().all(|it| it.is_ascii_digit());
+    plain.then(|| digits.parse().unwrap_or(u32::MAX))
+}
+
+/// The value of the Route that requests are to have (RFC 3608 §6.1): none where it does
+/// not parse, or is too long to stand in every request.
+pub(super) fn routes(response: &Message) -> Vec<u8> {
+    let mut routes = Vec::new();
+    for hop in fields::addresses(response, HeaderId::ServiceRoute) {
+        let Ok(hop) = hop else {
+            return Vec::new();
+        };
+        if !routes.is_empty() {
+            routes.extend_from_slice(b", ");
+        }
+        for part in [b"<", hop.uri_text, b">", hop.params] {
+            routes.extend(part.iter().filter(|byte| !byte.is_ascii_control()));
+        }
+    }
+    match routes.len() {
+        ..=ROUTE_SET_BYTES => routes,
+        _ => Vec::new(),
+    }
+}
