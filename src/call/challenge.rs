@@ -104,6 +104,8 @@ impl Turn<'_> {
             .is_some_and(|it| it.opening);
         let cseq = self.call.leg_mut(side).next_cseq();
         if opens {
+            // It is there, and nobody has heard of that: as after a 100.
+            self.stay_if_heard(100);
             self.out.journal(&Record::Retried {
                 call: self.call.reference,
                 cseq,

@@ -290,3 +290,27 @@ fn a_carrier_that_asks_for_a_longer_session_is_there() {
     let sent = world.send(CARRIER, &answer(&again, "503 Out", "a", ""));
     assert_eq!(gist(&sent), ["first ACK", "second INVITE"]);
 }
+
+#[test]
+fn a_carrier_that_asks_for_credentials_is_there_and_no_other_sees_them() {
+    let registration =
+        "[carrier.registration]\naor = \"sip:0335570000@sip.example\"\nsecret_env = \"TEST\"\n";
+    let at = TWO.rfind("[[carrier]]").unwrap();
+    let main = format!("{}{registration}{}", &TWO[..at], &TWO[at..]);
+    let mut world = World::with(&main, &both(2));
+    let first = to(&world.send(PBX, &invite(NUMBER, "a1")), CARRIER);
+    let asked = "WWW-Authenticate: Digest realm=\"sip.example\", nonce=\"n1\", qop=\"auth\"\n";
+    let sent = world.send(CARRIER, &answer(&first, "401 Who", "a", asked));
+    assert_eq!(gist(&sent), ["first ACK", "first INVITE"]);
+    let again = to(&sent, CARRIER);
+    assert!(again.contains("\r\nAuthorization: "), "{again}");
+    let sent = world.pass(3);
+    assert!(
+        !gist(&sent).contains(&"second INVITE".to_owned()),
+        "{sent:#?}"
+    );
+    let sent = world.send(CARRIER, &answer(&again, "503 Out", "a", ""));
+    assert_eq!(gist(&sent), ["first ACK", "second INVITE"]);
+    let second = to(&sent, SECOND);
+    assert!(!second.contains("Authorization"), "{second}");
+}
