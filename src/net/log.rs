@@ -174,6 +174,16 @@ fn registration(carrier: &str, lost: Option<&str>) {
     }
 }
 
+/// A carrier answers again, or no more.
+fn carrier(carrier: &str, up: bool) {
+    match up {
+        true => tracing::warn!(%carrier, "a carrier answers again"),
+        false => {
+            tracing::error!(%carrier, "a carrier does not answer: calls go past it where they can")
+        }
+    }
+}
+
 fn write(event: &Event) {
     match event {
         Event::Allowed {
@@ -221,10 +231,7 @@ fn write(event: &Event) {
         Event::Onward { call, carrier } => {
             tracing::info!(call = call.0, %carrier, "a carrier did not answer: the call goes on at another");
         }
-        Event::Carrier { carrier, up: true } => tracing::warn!(%carrier, "a carrier answers again"),
-        Event::Carrier { carrier, up: false } => {
-            tracing::error!(%carrier, "a carrier does not answer: calls go past it where they can");
-        }
+        Event::Carrier { carrier, up } => self::carrier(carrier, *up),
         Event::Answered { call } => tracing::debug!(call = call.0, "answered"),
         Event::Ended {
             call,

@@ -11,6 +11,7 @@
 mod alerting;
 mod blocks;
 mod cap;
+mod carrier;
 mod compile;
 mod counters;
 mod credential;
@@ -51,6 +52,7 @@ mod ways;
 
 pub use alerting::{Alerting, Mail, SecretIn, Syslog, Webhook};
 pub use blocks::{Block, Blocks, Order, Scope, Switch};
+pub use carrier::Carrier;
 pub use compile::{Options, Outline, Sources, compile, outline};
 pub use counters::{
     Counted, Counters, Hold, Kept, Owed, Quantity, Seat, Service, Statement, Trunk, Turned, Used,
@@ -66,8 +68,7 @@ pub use pattern::Alert;
 pub use reason::Reason;
 pub use registration::{Registered, Registration, RegistrationState};
 pub use ruleset::{
-    Carrier, CarrierId, Delivery, Listener, Mode, Peer, RuleId, RuleRef, RuleSet, Run, Tenant,
-    TenantId,
+    CarrierId, Delivery, Listener, Mode, Peer, RuleId, RuleRef, RuleSet, Run, Tenant, TenantId,
 };
 pub use spending::{Lease, Renewal, Settled};
 pub use standing::{Spent, Standing};

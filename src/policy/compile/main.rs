@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use super::build::{Build, duration, name_is_good, named_twice};
 use crate::base::flow::{ListenerId, Transport};
+use crate::policy::carrier::Carrier;
 use crate::policy::diagnostic::{At, Fault, Faults, one_of};
 use crate::policy::model::{CarrierTable, ListenTable, MainFile};
 use crate::policy::plan::NumberFormat;
-use crate::policy::ruleset::{Carrier, CarrierId, Listener, Peer};
+use crate::policy::ruleset::{CarrierId, Listener, Peer};
 use crate::policy::values::{self, Endpoint};
 
 /// Where rule files are unless the main file says otherwise.
