@@ -17,7 +17,7 @@ use crate::transaction::ServerKey;
 use super::call::{Alarm, Exchange, Owner, Role, Stage};
 use super::refresh::{self, Offer};
 use super::topology::{self, Ends, Head};
-use super::{Arrived, Calls, Outbox, Turn};
+use super::{Arrived, Calls, Outbox, Turn, outside};
 
 /// How long an INVITE inside a dialog may go without a final response.
 const LONGEST_CHANGE: Duration = Duration::from_secs(60);
@@ -115,6 +115,13 @@ impl Turn<'_> {
         if method != Method::Bye {
             self.journal_cseq(side);
         }
+        if !self.does_without(method, arrived) {
+            let (tag, message) = (self.call.leg(side).local_tag, arrived.message);
+            self.respond(server, (420, tag), b"", |draft| {
+                outside::explain(draft, 420, message);
+            });
+            return;
+        }
         match method {
             Method::Bye => self.bye(side, server, arrived),
             Method::Invite | Method::Update if Offer::asks_too_little(arrived.message) => {
@@ -132,6 +139,13 @@ impl Turn<'_> {
             Method::Other => self.refuse(server, side, 501),
             _ => self.refuse(server, side, 405),
         }
+    }
+
+    /// Whether what a request requires is known here (RFC 3261 §8.2.2.3), or no reason
+    /// to turn it away: whoever hangs up is done, and an emergency goes without.
+    fn does_without(&self, method: Method, arrived: &Arrived<'_>) -> bool {
+        let known = topology::unsupported(arrived.message).next().is_none();
+        known || method == Method::Bye || self.call.emergency
     }
 
     /// Offers must not cross (RFC 3261 §14.2, RFC 3311 §5.2). The code to turn

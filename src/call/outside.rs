@@ -108,7 +108,13 @@ impl Calls {
             .by_origin(origin)
             .and_then(|key| self.calls.get(key));
         let number = essentials.cseq.number;
-        if merged.is_some_and(|call| call.was_opened_by(number)) {
+        let peer = |flow| self.tools.rules.peer_of(flow);
+        // Emergency calls may have no Call-ID: then nothing says that they are the same.
+        if !essentials.call_id.is_empty()
+            && merged.is_some_and(|call| {
+                call.was_opened_by(number) && peer(call.caller.flow) == peer(arrived.flow)
+            })
+        {
             return true;
         }
         let ours = self.tools.by_tag(from_tag);
@@ -118,7 +124,7 @@ impl Calls {
 }
 
 /// Adds what an error response has to say besides its code.
-fn explain(draft: &mut Draft<'_>, code: u16, message: &Message) {
+pub(super) fn explain(draft: &mut Draft<'_>, code: u16, message: &Message) {
     match code {
         405 | 501 => {
             draft.put(HeaderId::Allow, topology::ALLOW);

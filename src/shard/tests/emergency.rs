@@ -195,6 +195,18 @@ fn an_emergency_call_goes_through_from_its_start_to_its_end_however_it_is_writte
     whole_call(&long, &plain.replace("Call-ID: e1@pbx", &long));
 }
 
+/// Without a Call-ID nothing tells one call from the next but its branch.
+#[test]
+fn one_emergency_call_is_not_taken_for_another() {
+    let mut world = World::new();
+    for branch in ["e1", "e2"] {
+        let text = invite("110", branch).replace(&format!(";tag=pbx{branch}"), "");
+        let text = text.replace("Call-ID: ", "X-Call-ID: ");
+        let sent = world.send(PBX, &text);
+        assert!(sent.iter().any(|(to, _)| to == CARRIER), "{sent:#?}");
+    }
+}
+
 /// Nobody but an emergency is read with such forbearance.
 #[test]
 fn no_other_call_is_let_in_for_what_is_wrong_with_it() {

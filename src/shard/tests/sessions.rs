@@ -65,3 +65,39 @@ fn a_refresh_without_an_answer_ends_the_call() {
     assert_eq!(world.shard.counts(), Counts::default());
     assert_eq!(world.counters.live(), 0);
 }
+
+/// RFC 3261 §8.2.2.3 holds inside a dialog, too; but who hangs up is done.
+#[test]
+fn what_nobody_here_knows_cannot_be_required_inside_a_dialog() {
+    let mut world = World::new();
+    let opening = invite("+442071838750", "q1");
+    let out = world.send(PBX, &opening)[1].1.clone();
+    let contact = "Contact: <sip:127.0.0.2:5070>\n";
+    let sent = world.send(CARRIER, &answer(&out, "200 OK", "c", contact));
+    let tagged = header(&sent[0].1, "To").to_owned();
+    let inside = |method: &str, cseq: u32| {
+        let to = "To: <sip:+442071838750@127.0.0.1>";
+        opening
+            .replace(to, &format!("To: {tagged}\nRequire: no-such-thing"))
+            .replace("1 INVITE", &format!("{cseq} INVITE"))
+            .replace("z9hG4bKq1", &format!("z9hG4bK{method}{cseq}"))
+            .replace("INVITE", method)
+    };
+    for (method, cseq) in [("INVITE", 2), ("UPDATE", 3), ("INFO", 4), ("OPTIONS", 5)] {
+        let sent = world.send(PBX, &inside(method, cseq));
+        assert_eq!(sent.len(), 1, "{method}: {sent:#?}");
+        assert!(sent[0].1.starts_with("SIP/2.0 420 "), "{method}: {sent:#?}");
+        assert_eq!(header(&sent[0].1, "Unsupported"), "no-such-thing");
+    }
+    let sent = world.send(PBX, &inside("BYE", 6));
+    assert!(
+        sent.iter()
+            .any(|(_, text)| text.starts_with("SIP/2.0 200 ")),
+        "{sent:#?}"
+    );
+    assert!(
+        sent.iter()
+            .any(|(to, text)| to == CARRIER && text.starts_with("BYE ")),
+        "{sent:#?}"
+    );
+}
