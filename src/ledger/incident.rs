@@ -1,6 +1,6 @@
 //! What happened to one tenant in a span of time, as the journal tells it.
 
-use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::Duration;
 
 use crate::base::limits::{REPORT_EVENTS, REPORT_KEYS, REPORT_SLOTS};
@@ -86,6 +86,8 @@ pub struct Incident {
     pub calls: Pair,
     /// Of those that passed, how many were answered.
     pub answered: u64,
+    /// Of those, how many are up: what they take and cost is in neither of the next.
+    pub live: u64,
     /// For how long they were up in all.
     pub up: Duration,
     /// What they cost at the most, in millionths, by currency.
@@ -130,7 +132,7 @@ pub fn incident(
             slots: vec![Pair::default(); REPORT_SLOTS],
             ..Incident::default()
         },
-        live: HashSet::new(),
+        live: HashMap::new(),
         over: HashMap::new(),
         order: VecDeque::new(),
         asked: None,
@@ -142,6 +144,8 @@ pub fn incident(
             Err(_) => telling.told.damaged += 1,
         }
     }
+    let answered = telling.live.values().filter(|&&answered| answered).count();
+    telling.told.live = u64::try_from(answered).unwrap_or(u64::MAX);
     Ok(telling.told)
 }
 
@@ -151,8 +155,8 @@ struct Telling<'a> {
     span: &'a Span,
     place_of: &'a dyn Fn(&str) -> String,
     told: Incident,
-    /// Calls that passed and are not over.
-    live: HashSet<Key>,
+    /// Calls that passed and are not over, and whether they are answered.
+    live: HashMap<Key, bool>,
     /// What those cost that are.
     over: HashMap<Key, u64>,
     order: VecDeque<Key>,
@@ -179,7 +183,7 @@ impl Telling<'_> {
                 let stopped = decision == Decision::Refuse;
                 let key = (entry.shard, call);
                 if !stopped {
-                    self.live.insert(key);
+                    self.live.insert(key, false);
                 }
                 self.asked = Some((key, stopped));
                 self.count(
@@ -259,8 +263,22 @@ impl Telling<'_> {
                 was_shard,
                 was,
                 ..
-            } if self.live.remove(&(was_shard, was)) => {
-                self.live.insert((shard, call));
+            } => {
+                if let Some(answered) = self.live.remove(&(was_shard, was)) {
+                    self.live.insert((shard, call), answered);
+                }
+            }
+            Record::Answered {
+                call,
+                wall,
+                ends_by,
+                ..
+            } if ends_by > wall => {
+                if let Some(answered) = self.live.get_mut(&(shard, call))
+                    && !std::mem::replace(answered, true)
+                {
+                    self.told.answered += 1;
+                }
             }
             Record::Ended {
                 call,
@@ -269,10 +287,12 @@ impl Telling<'_> {
                 cost,
                 currency,
                 ..
-            } if self.live.remove(&(shard, call)) => {
-                self.told.answered += u64::from(answered);
-                self.told.up += Duration::from_millis(duration_ms);
-                self.book((shard, call), cost, currency);
+            } => {
+                if let Some(known) = self.live.remove(&(shard, call)) {
+                    self.told.answered += u64::from(answered && !known);
+                    self.told.up += Duration::from_millis(duration_ms);
+                    self.book((shard, call), cost, currency);
+                }
             }
             Record::Booked {
                 call,

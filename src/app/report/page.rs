@@ -100,6 +100,9 @@ impl Page {
         self.row(words.stopped, &told.calls.stopped.to_string());
         self.row(words.passed, &told.calls.passed.to_string());
         self.row(words.answered, &told.answered.to_string());
+        if told.live > 0 {
+            self.row(words.live, &told.live.to_string());
+        }
         self.row(words.up, &shown_span(told.up.as_secs()));
         self.row(words.cost, &amounts(&told.cost));
         if !saved.is_empty() {

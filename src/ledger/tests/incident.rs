@@ -1,4 +1,6 @@
 use super::*;
+use crate::base::flow::{Flow, ListenerId, Transport};
+use crate::record::{Leg, Session};
 
 /// A call of acme's at this second.
 fn call(buffer: &mut Buffer, number: u64, to: &str, decision: Decision) {
@@ -33,6 +35,37 @@ fn call(buffer: &mut Buffer, number: u64, to: &str, decision: Decision) {
     };
     buffer.append(&verdict).unwrap();
     buffer.append(&invite).unwrap();
+}
+
+fn answered(number: u64) -> Record<'static> {
+    let leg = Leg {
+        flow: Flow::to(
+            ListenerId(0),
+            Transport::Udp,
+            "127.0.0.3:5060".parse().unwrap(),
+        ),
+        call_id: b"c",
+        local_uri: b"sip:l",
+        local_tag: b"l",
+        remote_uri: b"sip:r",
+        remote_tag: b"r",
+        target: b"sip:t",
+        routes: b"",
+        local_cseq: 1,
+        remote_cseq: 1,
+        allow: None,
+        session: Session::NONE,
+    };
+    let micros = i64::try_from(number).unwrap() * 1_000_000;
+    let wall = at(micros);
+    Record::Answered {
+        call: CallRef(number),
+        wall,
+        ends_by: at(micros + 60_000_000),
+        session_expires: 0,
+        caller: leg,
+        callee: leg,
+    }
 }
 
 fn ended(buffer: &mut Buffer, number: u64, cost: u64) {
@@ -105,6 +138,9 @@ fn an_incident_is_told_from_the_journal_alone() {
         };
         buffer.append(&note).unwrap();
     }
+    // One is up.
+    call(&mut buffer, 19, "+442071838750", Decision::Allow);
+    buffer.append(&answered(19)).unwrap();
     call(&mut buffer, 20, "+442071838750", Decision::Refuse);
     journal.append(buffer.bytes()).unwrap();
 
@@ -116,26 +152,27 @@ fn an_incident_is_told_from_the_journal_alone() {
     let mut reader = Reader::open(&folder.ledger()).unwrap();
     let told = incident(&mut reader, &span, &|number| number[..4].to_owned()).unwrap();
     let pair = |stopped, passed| Pair { stopped, passed };
-    assert_eq!(told.calls, pair(5_003, 1));
-    assert_eq!((told.answered, told.up.as_millis()), (1, 1_500));
+    assert_eq!(told.calls, pair(5_003, 2));
+    assert_eq!((told.answered, told.live), (2, 1));
+    assert_eq!(told.up.as_millis(), 1_500);
     assert_eq!(told.cost["JPY"], 4_000_000);
     assert_eq!(told.reasons.top(9), (vec![("no-price", pair(5_003, 0))], 0));
     assert_eq!(
         told.places.top(9).0,
-        [("+232", pair(5_003, 0)), ("+442", pair(0, 1))]
+        [("+232", pair(5_003, 0)), ("+442", pair(0, 2))]
     );
     assert_eq!(
         told.numbers.top(1),
         (vec![("+23276123456", pair(5_003, 0))], 1)
     );
-    assert_eq!(told.sources.top(9).0, [("127.0.0.3", pair(5_003, 1))]);
-    assert_eq!(told.agents.top(9).0, [("dial<er>", pair(3, 1))]);
+    assert_eq!(told.sources.top(9).0, [("127.0.0.3", pair(5_003, 2))]);
+    assert_eq!(told.agents.top(9).0, [("dial<er>", pair(3, 2))]);
     assert_eq!(
         told.events,
         [(at(17_000_000), "burst: acme: 3 of 3".to_owned())]
     );
     let slots = told.slots.iter().map(|it| it.stopped + it.passed);
-    assert_eq!(slots.sum::<u64>(), 5_004);
+    assert_eq!(slots.sum::<u64>(), 5_005);
     assert_eq!(told.slots[0], pair(0, 1));
 
     // What is shown of a record is how it lies in the file.
