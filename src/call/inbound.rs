@@ -66,6 +66,8 @@ impl Calls {
         named.journal_counted(reference, &call.hold, &call.counted, out);
         let scheme = topology::onward_scheme(arrived, to.transport);
         let called = format!("{scheme}{}@{}", number.as_str(), to.address);
+        let binding = call.binding.as_ref();
+        let target = binding.map(|it| it.target(number.as_str()));
         let opening = Opening {
             reference,
             direction: Direction::Inbound,
@@ -77,9 +79,13 @@ impl Calls {
             hold: Some(call.hold),
             account: None,
             call_id,
-            flow: Flow::to(to.listener, to.transport, to.address),
+            flow: binding.map_or_else(
+                || Flow::to(to.listener, to.transport, to.address),
+                |it| it.flow,
+            ),
             uri: called.as_bytes(),
-            routes: b"",
+            target: target.as_deref(),
+            routes: binding.as_ref().map_or(b"", |it| &it.path),
             from: from.as_bytes(),
             identity: identity.as_deref().map(str::as_bytes),
             diversion: None,

@@ -15,6 +15,7 @@
 //! - `ending`: what the journal is told of that
 //! - `refresh`: session timers; `longer`: the INVITE once more for a longer one
 //! - `challenge`: a carrier that asks for credentials
+//! - `proof`: a phone system that is asked for credentials
 //! - `restore`: calls of an earlier life
 //! - `account`: what the call may cost, and what it has cost
 //! - `block`: what an operator has blocked, and calls hung up by that order
@@ -44,6 +45,7 @@ mod outbound;
 mod output;
 mod outside;
 mod progress;
+mod proof;
 mod refresh;
 mod restore;
 mod table;

@@ -219,6 +219,7 @@ impl Calls {
             call_id,
             flow: Flow::to(carrier.listener, carrier.transport, carrier.address),
             uri: uris.called.as_bytes(),
+            target: None,
             routes: &routes,
             from: uris.from.as_bytes(),
             identity: Some(uris.identity.as_bytes()),

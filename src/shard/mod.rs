@@ -20,7 +20,7 @@ use crate::call::Calls;
 use crate::policy::RuleSet;
 use crate::record::{CallRef, Record, fold};
 use crate::transaction::Origin;
-use crate::trunk::{Registrations, Seed};
+use crate::trunk::{Registrar, Registrations, Seed};
 
 pub use crate::call::{Config, Counts, Event, Outbox};
 pub use input::{Command, Confirmed, Input, Reset};
@@ -30,6 +30,7 @@ pub use input::{Command, Confirmed, Input, Reset};
 pub struct Shard {
     calls: Calls,
     registrations: Registrations,
+    registrar: Registrar,
 }
 
 impl Shard {
@@ -47,6 +48,7 @@ impl Shard {
         Self {
             calls,
             registrations: Registrations::new(seed, start),
+            registrar: Registrar::new(config.bucket_key),
         }
     }
 
@@ -54,6 +56,7 @@ impl Shard {
     /// numbered from `next` on.
     pub fn restore(&mut self, now: Now, calls: Vec<fold::Call>, next: CallRef, out: &mut Outbox) {
         self.calls.restore(now, calls, next, out);
+        self.registrar.tidy(now.mono, self.calls.rules());
     }
 
     /// Takes one input and says in `out` what follows from it. The driver then
@@ -66,6 +69,13 @@ impl Shard {
         {
             self.calls.tick(now, out);
             registrations::step(now, out, |out| self.registrations.tick(now, out));
+            if self
+                .registrar
+                .next_deadline()
+                .is_some_and(|it| it <= now.mono)
+            {
+                self.registrar.tidy(now.mono, self.calls.rules());
+            }
         }
         match input {
             Input::Tick => {}
@@ -92,6 +102,7 @@ impl Shard {
                 out.journal(&record);
                 self.registrations.swap_rules(now, &rules);
                 let old = self.calls.swap_rules(now, rules, out);
+                self.registrar.tidy(now.mono, self.calls.rules());
                 out.retired.push(old);
             }
             Input::Command(Command::Reset(reset)) => out.journal(&Record::Reset {
@@ -126,7 +137,8 @@ impl Shard {
     pub fn next_deadline(&self) -> Option<Mono> {
         let calls = self.calls.next_deadline();
         let registrations = self.registrations.next_deadline();
-        calls.into_iter().chain(registrations).min()
+        let waiting = calls.into_iter().chain(registrations);
+        waiting.chain(self.registrar.next_deadline()).min()
     }
 
     /// How much is going on, apart from what is registered with carriers. All zero when

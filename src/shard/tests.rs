@@ -6,6 +6,7 @@ mod emergency;
 mod faults;
 mod floods;
 mod registering;
+mod registrar;
 mod restart;
 mod rules;
 mod sessions;

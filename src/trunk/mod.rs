@@ -6,8 +6,11 @@
 
 #![forbid(unsafe_code)]
 
+mod gate;
 mod granted;
 mod own;
+mod registrar;
 mod registrations;
 
+pub(crate) use registrar::{Asked, Registrar};
 pub(crate) use registrations::{Output, Registrations, Said, Seed};

@@ -144,9 +144,6 @@ pub(super) fn address(
 
 fn listener(build: &mut Build<'_>, table: &ListenTable<'_>, faults: &mut Faults<'_>) {
     let challenge = table.challenge.is_some_and(|it| it.value);
-    if let (true, Some(at)) = (challenge, table.challenge) {
-        faults.pending(at.place, "`challenge = true` in [[listen]]");
-    }
     let Some(text) = table.address else {
         return;
     };
@@ -158,6 +155,9 @@ fn listener(build: &mut Build<'_>, table: &ListenTable<'_>, faults: &mut Faults<
     let Some((transport, bind)) = address(text, "listener", faults) else {
         return;
     };
+    if let (true, Some(at)) = (challenge && transport.is_reliable(), table.challenge) {
+        faults.pending(at.place, "`challenge = true` at a tcp: or tls: address");
+    }
     let same = |it: &Listener| (it.transport, it.bind) == (transport, bind.value);
     if build.listeners.iter().any(same) {
         let fault = Fault::error(format!("`{}` is listened at twice", text.value));
