@@ -2,7 +2,7 @@
 //! whose it is.
 
 use crate::base::time::Now;
-use crate::policy::{ALGORITHMS, Peer, Proof, TenantId, challenge};
+use crate::policy::{Peer, Proof, TenantId, challenge};
 use crate::sip::header::HeaderId;
 use crate::transaction::ServerKey;
 
@@ -30,9 +30,10 @@ impl Calls {
             Proof::Given(_) => false,
             Proof::Wanted { stale } => stale,
         };
+        let rules = std::sync::Arc::clone(rules);
         self.answer(now, server, 407, out, |draft| {
-            for algorithm in ALGORITHMS {
-                let value = challenge((key, now.mono), (message, flow.remote), algorithm, stale);
+            for algorithm in rules.algorithms(flow) {
+                let value = challenge((key, now.mono), (message, flow.remote), *algorithm, stale);
                 draft.put(HeaderId::ProxyAuthenticate, value.as_bytes());
             }
         });

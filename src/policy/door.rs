@@ -35,8 +35,9 @@ use tries::Tries;
 /// What accounts are of: the same for all, so that a challenge tells nothing.
 pub(crate) const REALM: &str = "tollgate";
 
-/// The algorithms of our challenges, the best first (RFC 8760 §2.4).
-pub(crate) const ALGORITHMS: [Algorithm; 2] = [
+/// The algorithms of our challenges, unless a listener says otherwise, the best first
+/// (RFC 8760 §2.4).
+pub(super) const ALGORITHMS: [Algorithm; 2] = [
     Algorithm::new(Hash::Sha256, false),
     Algorithm::new(Hash::Md5, false),
 ];
@@ -280,6 +281,12 @@ impl RuleSet {
     pub(crate) fn tidy_bindings(&self, now: Mono) -> Option<Mono> {
         let keeps = |it: &Binding| self.accounts.contains_key(&*it.account);
         self.door.bindings.keep(now, keeps)
+    }
+
+    /// What a challenge to who comes from there asks for.
+    pub(crate) fn algorithms(&self, flow: Flow) -> &[Algorithm] {
+        let listener = self.listeners().get(usize::from(flow.listener.0));
+        listener.map_or(&ALGORITHMS, |it| &it.algorithms)
     }
 
     /// Looks at the credentials of a request from `flow`, in the fields of this id.

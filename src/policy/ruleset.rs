@@ -29,6 +29,7 @@ use super::tariff::{Price, Tariff};
 use super::tls::TlsRules;
 use super::values::NumberRange;
 use crate::base::flow::{ListenerId, PeerName, Transport};
+use crate::sip::digest::Algorithm;
 
 /// A tenant of one rule set. The next set may number them otherwise.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -64,6 +65,8 @@ pub struct Listener {
     pub advertise: SocketAddr,
     /// Whether unknown sources are answered with a challenge.
     pub challenge: bool,
+    /// What its challenges ask for, the best first: at least one.
+    pub algorithms: Box<[Algorithm]>,
 }
 
 /// Where calls can leave to.

@@ -7,7 +7,7 @@ use crate::base::flow::Flow;
 use crate::base::limits::{REGISTERED_S, ROUTE_SET_BYTES, TARGET_BYTES};
 use crate::base::time::Mono;
 use crate::base::token::{Token, keyed128};
-use crate::policy::{ALGORITHMS, Account, Binding, Proof, RuleSet, TenantId, challenge};
+use crate::policy::{Account, Binding, Proof, RuleSet, TenantId, challenge};
 use crate::sip::digest::Algorithm;
 use crate::sip::draft::{Draft, Packet};
 use crate::sip::echo::{Echo, reply_to};
@@ -89,10 +89,12 @@ impl Registrar {
             Proof::Given(account) => self.bind(now, rules, account, asked, out),
             Proof::Wanted { stale } => {
                 let room = asked.message.bytes().len();
-                // The one that every device has, where both are too long.
-                let [_, last] = ALGORITHMS;
-                let packet = [ALGORITHMS.as_slice(), &[last]]
+                // The last alone, which most devices have, where all are too long.
+                let all = rules.algorithms(asked.flow);
+                let last = all.last().map(std::slice::from_ref);
+                let packet = [Some(all), last]
                     .into_iter()
+                    .flatten()
                     .map(|it| self.challenge(now, asked, it, stale))
                     .find(|it| it.len() <= room);
                 if let Some(packet) = packet {
@@ -118,7 +120,7 @@ impl Registrar {
             }
             Proof::Given(_) => self.answer(asked, 403, |_| {}, out),
             Proof::Wanted { stale } => {
-                let packet = self.challenge(now, asked, &ALGORITHMS, stale);
+                let packet = self.challenge(now, asked, rules.algorithms(asked.flow), stale);
                 out.push(back(asked, packet));
             }
         }

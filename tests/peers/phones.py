@@ -46,7 +46,7 @@ class Baresip(Process):
         super().__init__(lab, "baresip", ["baresip", "-4", "-f", home], env={"HOME": str(home)})
         self.control = until(self._connect, 10, "baresip's control port", self)
         if account:
-            until(lambda: "registered successfully" in self.text(), 10, "baresip registered", self)
+            until(lambda: "1 binding]" in self.text(), 10, "baresip registered", self)
 
     def _connect(self):
         try:

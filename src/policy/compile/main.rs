@@ -6,10 +6,12 @@ use std::time::Duration;
 use super::build::{Build, duration, name_is_good, named_twice};
 use crate::base::flow::{ListenerId, Transport};
 use crate::policy::diagnostic::{At, Fault, Faults, one_of};
+use crate::policy::door::ALGORITHMS;
 use crate::policy::model::{CarrierTable, ListenTable, MainFile};
 use crate::policy::plan::NumberFormat;
 use crate::policy::ruleset::{Carrier, CarrierId, Listener, Peer};
 use crate::policy::values::{self, Endpoint};
+use crate::sip::digest::Algorithm;
 
 /// Where rule files are unless the main file says otherwise.
 pub(super) const POLICIES: &str = "policies";
@@ -182,7 +184,30 @@ fn listener(build: &mut Build<'_>, table: &ListenTable<'_>, faults: &mut Faults<
         bind: bind.value,
         advertise,
         challenge,
+        algorithms: algorithms(table, faults),
     });
+}
+
+/// What a listener's challenges ask for. Programs from before RFC 8760 take MD5 alone, and
+/// some of them nothing that has another one beside it.
+fn algorithms(table: &ListenTable<'_>, faults: &mut Faults<'_>) -> Box<[Algorithm]> {
+    let mut read = Vec::new();
+    for text in &table.algorithms {
+        let known = Algorithm::parse(text.value.as_bytes()).filter(|it| !it.session);
+        match known.filter(|it| !read.contains(it)) {
+            Some(algorithm) => read.push(algorithm),
+            None => {
+                let fault =
+                    Fault::error(format!("`{}` is no algorithm for a challenge", text.value));
+                let help = "write \"SHA-256\", \"SHA-512-256\" or \"MD5\", each once";
+                faults.add(text.place, fault.help(help));
+            }
+        }
+    }
+    match read.is_empty() {
+        true => ALGORITHMS.into(),
+        false => read.into(),
+    }
 }
 
 /// The address that others reach a listener at.
