@@ -101,8 +101,9 @@ impl Shard {
                 };
                 out.journal(&record);
                 self.registrations.swap_rules(now, &rules);
+                // Before calls of who is known no more are hung up.
+                self.registrar.tidy(now.mono, &rules);
                 let old = self.calls.swap_rules(now, rules, out);
-                self.registrar.tidy(now.mono, self.calls.rules());
                 out.retired.push(old);
             }
             Input::Command(Command::Reset(reset)) => out.journal(&Record::Reset {

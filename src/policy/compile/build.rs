@@ -247,6 +247,11 @@ impl<'z> Build<'z> {
             let name = name.map_or("", |it| it);
             hasher.update(format!("{from} {kind} {name}\n").as_bytes());
         }
+        for (account, _) in self.accounts.values() {
+            let tenant = self.tenants.get(account.tenant.0 as usize);
+            let tenant = tenant.map_or("", |it| &it.name);
+            hasher.update(format!("account {} tenant {tenant}\n", account.username).as_bytes());
+        }
         self.peers_hash = hasher.finalize().into();
         super::tls::unasked_names(self, faults);
         super::claims::lint(&self.listeners, &claims, faults);

@@ -1,6 +1,7 @@
 use super::*;
 use crate::policy::diagnostic::Severity;
 
+mod accounts;
 mod listeners;
 mod numbering;
 mod registration;

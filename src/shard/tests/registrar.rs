@@ -306,3 +306,35 @@ fn every_number_goes_into_a_contact_in_bulk_and_over_its_path() {
     );
     assert_eq!(header(inward, "Route"), "<sip:edge.example;lr>");
 }
+
+#[test]
+fn an_account_that_is_taken_out_is_known_no_more_and_its_calls_end() {
+    let mut world = world();
+    registers(&mut world, CONTACT);
+    let text = invite("+81335570005", "i1").replace("127.0.0.3", "127.0.0.2");
+    let sent = world.send(CARRIER, &text);
+    let (_, inward) = sent
+        .iter()
+        .find(|(_, text)| text.starts_with("INVITE "))
+        .unwrap();
+    let ok = answer(
+        inward,
+        "200 OK",
+        "p",
+        "Contact: <sip:desk@203.0.113.5:5060>\n",
+    );
+    world.send(HOME, &ok);
+    let main = MAIN.replace(
+        "5060\"\n[[carrier]]",
+        "5060\"\nchallenge = true\n[[carrier]]",
+    );
+    let rules = compiled(&main, TENANT, &world.counters);
+    let sent = world.take(Input::Command(Command::Rules(rules)));
+    assert!(
+        sent.iter()
+            .any(|(to, text)| to == HOME && text.starts_with("BYE ")),
+        "{sent:#?}"
+    );
+    let text = register("r9", CONTACT);
+    assert!(!world.send(HOME, &text)[0].1.starts_with("SIP/2.0 200 "));
+}
