@@ -68,6 +68,7 @@ impl Calls {
         let called = format!("{scheme}{}@{}", number.as_str(), to.address);
         let binding = call.binding.as_ref();
         let target = binding.map(|it| it.target(number.as_str()));
+        let flow = way_of(&call);
         let opening = Opening {
             reference,
             direction: Direction::Inbound,
@@ -79,10 +80,7 @@ impl Calls {
             hold: Some(call.hold),
             account: None,
             call_id,
-            flow: binding.map_or_else(
-                || Flow::to(to.listener, to.transport, to.address),
-                |it| it.flow,
-            ),
+            flow,
             uri: called.as_bytes(),
             target: target.as_deref(),
             routes: binding.as_ref().map_or(b"", |it| &it.path),
@@ -156,6 +154,15 @@ impl Calls {
             ..facts
         });
         called.find(|it| rules.serves(it)).unwrap_or(facts)
+    }
+}
+
+/// The way to the phone system that a call goes to.
+fn way_of(call: &Delivered) -> Flow {
+    let to = call.to;
+    match &call.binding {
+        Some(binding) => binding.flow,
+        None => Flow::to(to.listener, to.transport, to.address),
     }
 }
 

@@ -47,7 +47,6 @@ pub(super) fn tenant(
     sources(build, file, id, faults);
     let callers = callers(build, file, lines, faults);
     let destinations = destinations::destinations(build, file, lines, faults);
-    super::registration::accounts(build, &file.accounts, id, faults);
     let inbound = delivery(build, file, &callers, id, faults);
     let longest = file.caps.as_ref().map(|caps| longest(caps, faults));
     let longest = longest.unwrap_or(Longest::NONE).or(USUAL);
@@ -278,6 +277,7 @@ pub(super) fn mode(mode: Option<At<&str>>, faults: &mut Faults<'_>) -> Mode {
 }
 
 fn sources(build: &mut Build<'_>, file: &TenantFile<'_>, id: TenantId, faults: &mut Faults<'_>) {
+    super::registration::accounts(build, &file.accounts, id, faults);
     build.claim(&file.sources, Peer::Tenant(id), faults);
     super::tls::claim(build, &file.tls_names, Peer::Tenant(id), faults);
     // Beside other faults it may only follow from them.
