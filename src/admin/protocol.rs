@@ -333,6 +333,16 @@ pub struct Carrier {
     /// How Tollgate's account with it stands, if it has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub registration: Option<String>,
+    /// How it fares: `up`, `rests` where it asked to be left alone for a while, or
+    /// `down` where it does not answer.
+    #[serde(default)]
+    pub state: String,
+    /// Calls to it that live, emergency calls included.
+    #[serde(default)]
+    pub calls: u32,
+    /// How many may live at once; none for as many as come.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub calls_at_once: Option<u32>,
 }
 
 /// A tenant.

@@ -18,7 +18,7 @@ use crate::base::limits::STATUS_TENANTS;
 use crate::base::time::{Now, Wall};
 use crate::net::{Beside, Reins, clock};
 use crate::policy::{
-    Amount, Counters, Quantity, Registration, RegistrationState, RuleSet, Spent, Standing,
+    Amount, Counters, Quantity, Registration, RegistrationState, RuleSet, Service, Spent, Standing,
 };
 use crate::shard::{Command, Confirmed, Reset};
 
@@ -236,6 +236,14 @@ fn carrier(carrier: &crate::policy::Carrier, now: Now) -> Carrier {
             .as_ref()
             .filter(|it| it.registers)
             .map(|it| registration(it, now)),
+        state: match carrier.trunk.fares(now.mono) {
+            Service::Up => "up",
+            Service::Rests => "rests",
+            Service::Down => "down",
+        }
+        .to_owned(),
+        calls: carrier.trunk.calls(),
+        calls_at_once: carrier.calls_at_once,
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use crate::admin::protocol::{Budget, Order, Place, Reply, Status, Tenant};
+use crate::admin::protocol::{Budget, Carrier, Order, Place, Reply, Status, Tenant};
 
 use super::block::line as blocked_line;
 use super::cli::Status as Wanted;
@@ -60,11 +60,7 @@ fn text(status: &Status) -> String {
     lines.extend(blocked.map(|it| ("BLOCKED", blocked_line(it))));
     lines.push(("journal", journal(status)));
     for carrier in &status.carriers {
-        let mut line = format!("{} at {}", carrier.name, carrier.address);
-        if let Some(registration) = &carrier.registration {
-            line.extend([", ", registration]);
-        }
-        lines.push(("carrier", line));
+        lines.push(("carrier", self::carrier(carrier)));
     }
     lines.extend(status.tenants.iter().map(|it| ("tenant", tenant(it))));
     if status.tenants_left_out > 0 {
@@ -94,6 +90,32 @@ fn text(status: &Status) -> String {
         let _ = writeln!(text, "{head:<11}{line}");
     }
     text
+}
+
+fn carrier(carrier: &Carrier) -> String {
+    let Carrier {
+        name,
+        address,
+        registration,
+        state,
+        calls,
+        calls_at_once,
+    } = carrier;
+    let fares = match state.as_str() {
+        "down" => "DOWN, it does not answer; ",
+        "rests" => "asked to be left alone for a while; ",
+        _ => "",
+    };
+    let up = count(
+        usize::try_from(*calls).unwrap_or(usize::MAX),
+        "call",
+        "calls",
+    );
+    let of = calls_at_once.map_or_else(String::new, |most| format!(" of {most}"));
+    let registration = registration
+        .as_ref()
+        .map_or_else(String::new, |it| format!("; {it}"));
+    format!("{name} at {address}: {fares}{up}{of} up{registration}")
 }
 
 /// How a place fares that alerts go to.

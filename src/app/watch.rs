@@ -2,7 +2,7 @@
 
 mod figures;
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
@@ -16,7 +16,7 @@ use crate::ledger::{Content, Found, Latest, Ledger, Place, Sink};
 use crate::net::{Reins, clock};
 use crate::policy::Reason;
 use crate::policy::number::Number;
-use crate::record::{CallRef, Decision, Direction, Record};
+use crate::record::{Decision, Direction, Record};
 
 use super::rules::Files;
 use figures::Figures;
@@ -26,13 +26,6 @@ const NAME: &str = "alerts.json";
 
 /// How often the places are kept where nothing else is new.
 const KEEP: Duration = Duration::from_secs(30);
-
-/// After how many calls in a row without any answer a carrier counts as down.
-const SILENT: u32 = 3;
-
-/// Calls whose carrier is remembered until they are answered or over. Of further
-/// ones the oldest is forgotten.
-const CALLS: usize = 10_000;
 
 /// How long before events are told of a checkpoint is made that covers them.
 const AHEAD: Duration = Duration::from_millis(500);
@@ -83,15 +76,6 @@ pub(super) struct Watch {
     reins: Arc<OnceLock<Reins>>,
     saved: Mono,
     figures: Figures,
-    carriers: Carriers,
-}
-
-/// Which carriers do not answer.
-#[derive(Debug, Default)]
-struct Carriers {
-    calls: HashMap<(u16, CallRef), String>,
-    order: VecDeque<(u16, CallRef)>,
-    silent: BTreeMap<String, u32>,
 }
 
 impl Watch {
@@ -118,7 +102,6 @@ impl Watch {
             reins,
             saved: now.mono,
             figures: Figures::new(files, now),
-            carriers: Carriers::default(),
         }
     }
 
@@ -185,7 +168,7 @@ impl Watch {
                 };
                 self.add(Kind::Order, event, wall);
             }
-            _ => self.call(shard, record),
+            _ => {}
         }
     }
 
@@ -226,6 +209,9 @@ impl Watch {
 
     /// A note: patterns of fraud say whose and what in `detail`.
     fn note(&mut self, wall: Wall, what: &str, detail: &str, count: u64) {
+        if let "carrier-down" | "carrier-up" = what {
+            return self.carrier(wall, detail, what == "carrier-up");
+        }
         let pattern = Reason::PATTERNS.iter().find(|it| it.code() == what);
         if what.starts_with("registration-") {
             return self.registration(wall, what, detail);
@@ -265,47 +251,19 @@ impl Watch {
         self.add(Kind::Carrier, event, wall);
     }
 
-    /// What a call's record says of its carrier.
-    fn call(&mut self, shard: u16, record: &Record<'_>) {
-        let carriers = &mut self.carriers;
-        match *record {
-            Record::Verdict {
-                call,
-                direction: Direction::Outbound,
-                carrier,
-                ..
-            } if !carrier.is_empty() => carriers.begins((shard, call), carrier),
-            Record::Answered { call, .. } => {
-                if let Some(carrier) = carriers.ends((shard, call)) {
-                    carriers.silent.remove(&carrier);
-                }
-            }
-            Record::Ended {
-                call, wall, cause, ..
-            } => {
-                let Some(carrier) = carriers.ends((shard, call)) else {
-                    return;
-                };
-                if cause != "no-answer" {
-                    if cause == "rejected" {
-                        carriers.silent.remove(&carrier);
-                    }
-                    return;
-                }
-                let silent = carriers.silent.entry(carrier.clone()).or_default();
-                *silent = silent.saturating_add(1);
-                if *silent >= SILENT {
-                    let event = Happened {
-                        what: carrier.clone(),
-                        sentence: format!("{carrier} answers no calls"),
-                        count: 1,
-                        ..Happened::default()
-                    };
-                    self.add(Kind::Carrier, event, wall);
-                }
-            }
-            _ => {}
-        }
+    /// A carrier answers no more, or again.
+    fn carrier(&mut self, wall: Wall, carrier: &str, up: bool) {
+        let (what, says) = match up {
+            true => (format!("{carrier} up"), "answers again"),
+            false => (carrier.to_owned(), "answers no calls"),
+        };
+        let event = Happened {
+            what,
+            sentence: format!("{carrier} {says}"),
+            count: 1,
+            ..Happened::default()
+        };
+        self.add(Kind::Carrier, event, wall);
     }
 
     /// Keeps all there is: what is counted, what waits, and how far the journal was
@@ -321,23 +279,6 @@ impl Watch {
                 tracing::warn!("alerts would not survive a restart: {fault}");
             }
         });
-    }
-}
-
-impl Carriers {
-    fn begins(&mut self, call: (u16, CallRef), peer: &str) {
-        if self.order.len() >= CALLS
-            && let Some(oldest) = self.order.pop_front()
-        {
-            self.calls.remove(&oldest);
-        }
-        if self.calls.insert(call, peer.to_owned()).is_none() {
-            self.order.push_back(call);
-        }
-    }
-
-    fn ends(&mut self, call: (u16, CallRef)) -> Option<String> {
-        self.calls.remove(&call)
     }
 }
 

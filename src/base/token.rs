@@ -115,6 +115,9 @@ impl fmt::Debug for Mint {
 pub struct Bucket(u16);
 
 impl Bucket {
+    /// One that the first shard owns, however many there are.
+    pub const FIRST: Self = Self(0);
+
     /// The owner of this bucket among `shards` (numbered from 0): each owns a
     /// run of neighbouring buckets, no run longer than another by two.
     #[must_use]

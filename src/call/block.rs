@@ -35,6 +35,7 @@ impl Calls {
             journal(now, order, out);
             self.doom(now, order);
         }
+        self.hold_in_place();
         self.blocks = switch.blocks.clone();
     }
 

@@ -10,7 +10,7 @@ use crate::base::slab::Key;
 use crate::base::time::{Mono, Now};
 use crate::base::token::Token;
 use crate::base::wheel::TimerId;
-use crate::policy::Hold;
+use crate::policy::{Hold, Seat};
 use crate::record::{CallRef, Direction, Party, Side};
 use crate::sip::draft::Packet;
 use crate::sip::line::Method;
@@ -18,6 +18,7 @@ use crate::transaction::{ClientKey, ServerKey};
 
 use super::account::Account;
 use super::leg::{Far, Leg};
+use super::onward::Onward;
 
 /// A call's place in the shard's slab.
 pub(super) type CallKey = Key<Call>;
@@ -48,6 +49,8 @@ pub(super) enum Alarm {
     Ring,
     /// The call has lasted as long as the tenant allows.
     Longest,
+    /// The carrier has said nothing yet, and there is another.
+    FirstAnswer,
     /// A 2xx to an INVITE has no ACK yet (RFC 3261 §13.3.1.4).
     Resend(ServerKey),
     /// A relayed INVITE has no final response yet: 100 alone sets no limit
@@ -188,6 +191,12 @@ pub(crate) struct Call {
     /// What the call holds of its tenant's caps. Its places are given back when
     /// the carrier's leg is closed, its money when no answer can come any more.
     pub(super) hold: Option<Hold>,
+    /// Its place at the carrier that it went to, until that one's leg is closed.
+    pub(super) seat: Option<Seat>,
+    /// Where it may go on if its carrier does not answer, until that has said something.
+    pub(super) onward: Option<Box<Onward>>,
+    /// Its callee has said something to the INVITE.
+    pub(super) heard: bool,
     /// What it may cost. None for inbound calls and emergency calls.
     pub(super) account: Option<Box<Account>>,
     /// Ring, later the longest call.
@@ -267,6 +276,7 @@ impl Call {
         [self.limit, self.linger, lease]
             .into_iter()
             .chain([self.bye_again])
+            .chain([self.onward.as_ref().and_then(|it| it.timer)])
             .chain(sessions)
             .chain(resends)
             .flatten()

@@ -78,6 +78,8 @@ impl Calls {
             peer: &tenant.name,
             far,
             hold: Some(call.hold),
+            seat: None,
+            onward: None,
             account: None,
             call_id,
             flow,

@@ -1,5 +1,7 @@
 //! What the journal is told of a verdict.
 
+use std::net::SocketAddr;
+
 use crate::base::limits::RECORDED_TEXT;
 use crate::base::time::Now;
 use crate::policy::number::Number;
@@ -24,8 +26,17 @@ pub(super) struct Judged<'a> {
     pub(super) carrier: &'a str,
 }
 
+/// What was asked for, by whom.
+pub(super) struct Asked<'a> {
+    pub(super) source: SocketAddr,
+    /// The Request-URI as received.
+    pub(super) uri: &'a [u8],
+    /// The caller leg's Call-ID.
+    pub(super) call_id: &'a [u8],
+}
+
 /// As much of what a peer sent as a record holds.
-fn clipped(text: &[u8]) -> &[u8] {
+pub(super) fn clipped(text: &[u8]) -> &[u8] {
     text.get(..RECORDED_TEXT).unwrap_or(text)
 }
 
@@ -53,16 +64,36 @@ impl Judged<'_> {
         if extent == Extent::Counted {
             return;
         }
+        let call = self.call;
+        let asked = Asked {
+            source: arrived.flow.remote,
+            uri: arrived.message.uri().unwrap_or_default(),
+            call_id: arrived.essentials.call_id,
+        };
+        self.journal_asked(now, rules, &asked, out);
+        if extent == Extent::Whole {
+            out.journal_invite(call, arrived.message);
+        }
+    }
+
+    /// Records the verdict alone.
+    pub(super) fn journal_asked(
+        self,
+        now: Now,
+        rules: &RuleSet,
+        asked: &Asked<'_>,
+        out: &mut Outbox,
+    ) {
         let rule = self.rule.map(|rule| rules.rule(rule));
         let [a, b, c, d, e, f, g, h, ..] = rules.hash();
         out.journal(&Record::Verdict {
             call: self.call,
             wall: now.wall,
             tenant: self.tenant,
-            source: arrived.flow.remote,
+            source: asked.source,
             direction: self.direction,
             caller: clipped(self.caller),
-            received_uri: clipped(arrived.message.uri().unwrap_or_default()),
+            received_uri: clipped(asked.uri),
             number: self.number.map_or("", |number| number.as_str()),
             decision: self.decision,
             reason: self.observed.map_or("", |refused| refused.reason.code()),
@@ -71,12 +102,9 @@ impl Judged<'_> {
             value: self.observed.map_or(0, |refused| refused.value),
             threshold: self.observed.map_or(0, |refused| refused.threshold),
             rules_hash8: u64::from_be_bytes([a, b, c, d, e, f, g, h]),
-            a_call_id: arrived.essentials.call_id,
+            a_call_id: asked.call_id,
             b_call_id: self.call_id,
             carrier: self.carrier,
         });
-        if extent == Extent::Whole {
-            out.journal_invite(self.call, arrived.message);
-        }
     }
 }

@@ -63,6 +63,8 @@ impl Turn<'_> {
         if least <= asked || least > MOST || !self.afford_interval(seconds(least)) {
             return false;
         }
+        // It is there, and nobody has heard of that: as after a 100.
+        self.callee_heard(100, arrived.message);
         let branch = self.tools.mint.token();
         let cseq = self.call.callee.next_cseq();
         self.out.journal(&Record::Retried {

@@ -7,6 +7,9 @@
 //!
 //! - `outside`: requests outside a dialog: what all must satisfy, and who answers
 //! - `open`: the callee's INVITE, from what `outbound` or `inbound` decided
+//! - `ways`: which carrier it is for; `uris`: what that is told of who calls whom
+//! - `onward`: the same call at another carrier, where one does not answer
+//! - `health`: what calls tell of carriers
 //! - `emergency`: how messages of emergency calls are read
 //! - `progress`: what is answered to a request that was carried over
 //! - `accept`: a 2xx to an INVITE, and its ACK
@@ -35,11 +38,13 @@ mod counted;
 mod emergency;
 mod ending;
 mod evidence;
+mod health;
 mod inbound;
 mod judged;
 mod leg;
 mod longer;
 mod midcall;
+mod onward;
 mod open;
 mod outbound;
 mod output;
@@ -51,6 +56,8 @@ mod restore;
 mod table;
 mod teardown;
 pub(crate) mod topology;
+mod uris;
+mod ways;
 
 use std::sync::Arc;
 
@@ -132,6 +139,7 @@ impl Calls {
         out: &mut Outbox,
     ) -> Arc<RuleSet> {
         self.close_evidence(now, out);
+        self.hold_in_place();
         let old = std::mem::replace(&mut self.tools.rules, rules);
         let new = &self.tools.rules;
         if !new.has_peers_of(&old) {
@@ -275,15 +283,22 @@ impl Calls {
         );
         match matched {
             Matched::Pass(reply) => {
-                self.turn(reply.owner.call, now, out, |turn| {
-                    let again = refused.is_some_and(|request| match message.status() {
-                        Some(422) => turn.ask_longer(&reply, &request, arrived),
-                        _ => turn.answer_challenge(&reply, &request, arrived),
+                let mut again = false;
+                if let Some(request) = refused {
+                    self.turn(reply.owner.call, now, out, |turn| {
+                        again = match message.status() {
+                            Some(422) => turn.ask_longer(&reply, &request, arrived),
+                            _ => turn.answer_challenge(&reply, &request, arrived),
+                        };
                     });
-                    if !again {
+                }
+                if !again {
+                    let code = message.status().unwrap_or_default();
+                    self.refused_onward(now, &reply, code, out);
+                    self.turn(reply.owner.call, now, out, |turn| {
                         turn.reply(&reply, arrived);
-                    }
-                });
+                    });
+                }
             }
             Matched::Absorbed => {}
             Matched::Stray => self.stray(now, arrived, out),
@@ -334,7 +349,11 @@ impl Calls {
             .tick(now.mono, &mut out.transmits, &mut expired);
         self.settle_expired(now, expired, out);
         while let Some((key, alarm)) = self.tools.wheel.pop_expired(now.mono) {
-            self.turn(key, now, out, |turn| turn.alarm(alarm));
+            if alarm == call::Alarm::FirstAnswer {
+                self.first_answer_due(now, key, out);
+            } else {
+                self.turn(key, now, out, |turn| turn.alarm(alarm));
+            }
         }
         self.hang_up_doomed(now, out);
     }
@@ -354,6 +373,7 @@ impl Calls {
                 // A response that was lost on our side is one lost on the way.
                 Expired::ServerFailed { .. } | Expired::ServerEnded { .. } => continue,
             };
+            self.expired_onward(now, &event, out);
             self.turn(owner.call, now, out, |turn| turn.expired(&event, owner));
         }
         trim::clear(&mut expired);

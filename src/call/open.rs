@@ -9,7 +9,7 @@ use crate::base::flow::Flow;
 use crate::base::limits::CALLS_PER_SHARD;
 use crate::base::time::Now;
 use crate::base::token::{Buckets, Token};
-use crate::policy::Hold;
+use crate::policy::{Hold, Seat};
 use crate::record::{CallRef, Direction, Party, Record, Side};
 use crate::sip::draft::Packet;
 use crate::sip::echo::essence;
@@ -22,6 +22,7 @@ use crate::transaction::{Origin, ServerKey};
 use super::account::Account;
 use super::call::{Alarm, Call, Ending, Exchange, Owner, Role, Stage};
 use super::leg::{Far, Leg};
+use super::onward::Onward;
 use super::refresh::{self, Offer};
 use super::table::Tools;
 use super::topology::{self, Ends, Head};
@@ -41,6 +42,10 @@ pub(super) struct Opening<'a> {
     /// The caller's end of its dialog.
     pub(super) far: Far,
     pub(super) hold: Option<Hold>,
+    /// Its place at the carrier that it goes to.
+    pub(super) seat: Option<Seat>,
+    /// Where it may go on if that one does not answer.
+    pub(super) onward: Option<Box<Onward>>,
     /// What it may cost; none for what costs nothing.
     pub(super) account: Option<Box<Account>>,
     /// The callee leg's Call-ID.
@@ -67,8 +72,18 @@ pub(super) struct Opening<'a> {
     pub(super) longest: Duration,
 }
 
+/// What an INVITE of ours takes from the one that it goes out for.
+pub(super) struct Carried<'a> {
+    /// The INVITE, or the one that has gone out for it before.
+    pub(super) message: &'a Message,
+    /// Its Max-Forwards further on.
+    pub(super) forwards: u8,
+    /// Of the caller's INVITE what its response needs, as an INVITE.
+    pub(super) asked: &'a [u8],
+}
+
 impl Opening<'_> {
-    /// The call, before anything is known of how its peers are reached.
+    /// The call of an INVITE that came.
     fn call(&mut self, server: ServerKey, arrived: &Arrived<'_>, tools: &mut Tools) -> Call {
         let Arrived {
             flow,
@@ -85,9 +100,6 @@ impl Opening<'_> {
         caller.far = std::mem::take(&mut self.far);
         caller.remote_cseq = Some(essentials.cseq.number);
         caller.allow = MethodSet::allow(message);
-        let tag = tools.mint.token();
-        let mut callee = Leg::new(self.flow, tag, &self.call_id, self.from, self.uri);
-        callee.far = Far::new(b"", self.target.unwrap_or(self.uri), self.routes);
         let opening = Exchange {
             method: Method::Invite,
             opening: true,
@@ -96,11 +108,28 @@ impl Opening<'_> {
             server: Some(server),
             client: None,
             server_cseq: essentials.cseq.number,
-            client_cseq: callee.next_cseq(),
+            client_cseq: 0,
             offer: Offer::of(message),
             stage: Stage::Open,
             offered: None,
         };
+        let origin = tools.origin(essentials.call_id, arrived.sender_tag());
+        self.call_of(caller, opening, origin, tools)
+    }
+
+    /// The call of an INVITE, before anything is known of how its callee is reached:
+    /// with the caller's leg and that INVITE's exchange.
+    pub(super) fn call_of(
+        &mut self,
+        caller: Leg,
+        mut opening: Exchange,
+        origin: u128,
+        tools: &mut Tools,
+    ) -> Call {
+        let tag = tools.mint.token();
+        let mut callee = Leg::new(self.flow, tag, &self.call_id, self.from, self.uri);
+        callee.far = Far::new(b"", self.target.unwrap_or(self.uri), self.routes);
+        opening.client_cseq = callee.next_cseq();
         Call {
             reference: self.reference,
             direction: self.direction,
@@ -113,6 +142,9 @@ impl Opening<'_> {
             forks: SmallVec::new(),
             exchanges: smallvec![opening],
             hold: self.hold.take(),
+            seat: self.seat.take(),
+            onward: self.onward.take(),
+            heard: false,
             account: self.account.take(),
             limit: None,
             longest: self.longest,
@@ -126,7 +158,7 @@ impl Opening<'_> {
             reported: false,
             told_ending: false,
             restored: false,
-            origin: tools.origin(essentials.call_id, arrived.sender_tag()),
+            origin,
         }
     }
 }
@@ -167,42 +199,66 @@ impl Calls {
         };
         match kept {
             Ok(key) => {
-                self.turn(key, now, out, |turn| turn.invite(server, arrived, &opening));
-            }
-            Err(mut call) => {
-                let status = own_failure(opening.emergency);
-                self.tools.journal_release(&call, out);
-                call.release(now);
-                // Its verdict is in the journal, so its end must be, too.
-                call.ending = Some(Ending {
-                    by: Party::Tollgate,
-                    cause: "full",
-                    status,
+                self.turn(key, now, out, |turn| {
+                    turn.tools
+                        .respond(now, server, (100, None), b"", turn.out, |_| {});
+                    let asked = essence(arrived.message);
+                    let carried = Carried {
+                        message: arrived.message,
+                        forwards: arrived.forwards(),
+                        asked: &asked,
+                    };
+                    turn.invite(server, &carried, &opening);
                 });
-                call.journal_end(now, None, out);
-                out.events.push(Event::Full { what: "calls" });
-                self.answer(now, server, status, out, |_| {});
             }
+            Err(call) => self.no_room(now, (server, call), opening.emergency, out),
         }
+    }
+
+    /// There is no room for a call that has a verdict.
+    pub(super) fn no_room(
+        &mut self,
+        now: Now,
+        (server, mut call): (ServerKey, Call),
+        emergency: bool,
+        out: &mut Outbox,
+    ) {
+        let status = own_failure(emergency);
+        self.tools.journal_release(&call, out);
+        call.release(now);
+        // Its verdict is in the journal, so its end must be, too.
+        call.ending = Some(Ending {
+            by: Party::Tollgate,
+            cause: "full",
+            status,
+        });
+        call.journal_end(now, None, out);
+        out.events.push(Event::Full { what: "calls" });
+        self.answer(now, server, status, out, |_| {});
     }
 }
 
 impl Turn<'_> {
-    /// Answers 100, and sends the INVITE that opens the callee's leg.
-    fn invite(&mut self, server: ServerKey, arrived: &Arrived<'_>, opening: &Opening<'_>) {
+    /// Sends the INVITE that opens the callee's leg.
+    pub(super) fn invite(
+        &mut self,
+        server: ServerKey,
+        carried: &Carried<'_>,
+        opening: &Opening<'_>,
+    ) {
         self.tools.index(self.key, self.call);
         let owner = Owner {
             call: self.key,
             role: Role::Relay,
         };
         self.tools.transactions.set_owner(server, owner);
-        self.tools
-            .respond(self.now, server, (100, None), b"", self.out, |_| {});
-
         let branch = self.tools.mint.token();
-        let write = |turn: &mut Self| turn.invite_packet(branch, arrived, opening);
+        let write = |turn: &mut Self| turn.invite_packet(branch, carried, opening);
         let packet = self.fitting(Side::Callee, write);
-        self.journal_setup(opening, &branch.text(), arrived.message);
+        self.journal_setup(opening, &branch.text(), carried.asked);
+        if let Some(onward) = &mut self.call.onward {
+            onward.packet = Some(packet.clone());
+        }
         let flow = self.call.callee.flow;
         let (now, transmits) = (self.now.mono, &mut self.out.transmits);
         let client = self.tools.transactions.request(
@@ -236,6 +292,7 @@ impl Turn<'_> {
             .tools
             .schedule(self.key, Alarm::Ring, now, opening.ring);
         self.call.limit = Some(ring);
+        self.await_first_answer();
         self.start_lease();
     }
 
@@ -263,10 +320,10 @@ impl Turn<'_> {
     fn invite_packet(
         &mut self,
         branch: Token,
-        arrived: &Arrived<'_>,
+        carried: &Carried<'_>,
         opening: &Opening<'_>,
     ) -> Packet {
-        let (message, body) = (arrived.message, arrived.message.body());
+        let (message, body) = (carried.message, carried.message.body());
         let leg = &self.call.callee;
         let session = self.call.wanted_interval();
         let ends = Ends {
@@ -279,7 +336,7 @@ impl Turn<'_> {
             method: b"INVITE",
             cseq: leg.local_cseq,
             branch,
-            max_forwards: arrived.forwards(),
+            max_forwards: carried.forwards,
         };
         let mut draft = topology::request(&mut self.tools.scratch, &ends, &head);
         topology::put_contact(&mut draft, ends.here, topology::Reach::on(leg));
@@ -303,7 +360,7 @@ impl Turn<'_> {
         packet
     }
 
-    fn journal_setup(&mut self, opening: &Opening<'_>, branch: &[u8], invite: &Message) {
+    fn journal_setup(&mut self, opening: &Opening<'_>, branch: &[u8], asked: &[u8]) {
         let [tag, caller_tag] =
             [&self.call.callee, &self.call.caller].map(|leg| leg.local_tag.text());
         let record = Record::Setup {
@@ -313,7 +370,7 @@ impl Turn<'_> {
             leg: self.call.callee.as_record(&tag),
             branch,
             caller: self.call.caller.as_record(&caller_tag),
-            asked: &essence(invite),
+            asked,
         };
         self.out.journal(&record);
     }

@@ -1,18 +1,16 @@
 //! A new call from a tenant's phone system: judged, and opened towards the
 //! carrier if it may go.
 
-use std::fmt::Write;
 use std::sync::Arc;
 
 use smallvec::SmallVec;
 
-use crate::base::flow::Flow;
 use crate::base::limits::DIVERSIONS_PER_CALL;
 use crate::base::time::Now;
 use crate::policy::number::Number;
 use crate::policy::{
-    Allowed, Carrier, Decision as Ruling, Facts, Peer, Permit, Presentation, Reason, Refused,
-    RuleSet, Tenant, TenantId, Verdict,
+    Allowed, Carrier, Decision as Ruling, Facts, Peer, Reason, Refused, RuleSet, Tenant, TenantId,
+    Verdict,
 };
 use crate::record::{CallRef, Decision, Direction, Record};
 use crate::sip::fields;
@@ -26,11 +24,11 @@ use super::account::{Account, journal_lease};
 use super::evidence::Kind;
 use super::judged::Judged;
 use super::leg::Far;
-use super::open::{Opening, own_failure};
+use super::onward::Onward;
+use super::open::own_failure;
+use super::uris::{Leaving, Uris};
+use super::ways::{self, Way};
 use super::{Arrived, Calls, Event, Outbox, topology};
-
-/// The URI of who does not want to be named (RFC 3323 §4.1.1.3).
-const ANONYMOUS: &str = "sip:anonymous@anonymous.invalid";
 
 impl Calls {
     pub(super) fn outbound(
@@ -97,9 +95,8 @@ impl Calls {
             return Some(Refused::because(reason));
         }
         let rules = &self.tools.rules;
-        let carrier = rules.tenant(facts.tenant)?.carriers.first();
-        let carrier = carrier.and_then(|it| rules.carrier(*it));
-        let reason = Self::insecure(arrived, carrier.map(|it| it.transport))?;
+        let onward = ways::onward(rules, facts.tenant, arrived);
+        let reason = Self::insecure(arrived, onward)?;
         match rules.decide(facts) {
             Ruling::Allow(permit) | Ruling::Observe(_, permit) => Some(Refused {
                 number: Some(permit.number),
@@ -172,14 +169,24 @@ impl Calls {
     ) {
         let emergency = decision == Decision::Emergency;
         let rules = Arc::clone(&self.tools.rules);
-        let to = rules.tenant(id).and_then(|tenant| {
-            let carrier = rules.carrier(*tenant.carriers.first()?)?;
-            Some((tenant, carrier))
-        });
-        let Some((tenant, carrier)) = to else {
+        let way = self.tools.way(now, &rules, (id, emergency), arrived);
+        let Some((tenant, way)) = rules.tenant(id).zip(way) else {
             allowed.hold.release(now);
-            return self.answer(now, server, own_failure(emergency), out, |_| {});
+            if emergency {
+                return self.answer(now, server, own_failure(emergency), out, |_| {});
+            }
+            let refused = Refused {
+                number: Some(allowed.permit.number),
+                ..Refused::because(Reason::CarriersFull)
+            };
+            return self.refuse_call(now, Asker::Tenant(id), server, &refused, arrived, out);
         };
+        let Way {
+            carrier,
+            seat,
+            further,
+        } = way;
+        let onward = Onward::of(further, (decision, &allowed), arrived);
         let reference = self.tools.number_call();
         let call_id = self.tools.mint_call_id(arrived.essentials.call_id);
         let uris = Uris::of(
@@ -200,39 +207,28 @@ impl Calls {
             carrier,
         };
         judged.announce(now, &rules, &allowed, arrived, out);
-        let (ring, longest) = (allowed.longest_ring, allowed.longest_call);
-        let account = (!emergency).then(|| Account::new(now, ring, allowed.lease));
+        let account = (!emergency).then(|| {
+            let ring = allowed.longest_ring;
+            Account::new(now, ring, allowed.lease)
+        });
         self.journal_counts(now, reference, &allowed, account.as_deref(), out);
-        let privacy = privacy(allowed.permit.presentation);
-        let registration = carrier.registration.as_ref();
-        let routes = registration.map_or_else(Arc::default, |it| it.standing.routes());
-        let opening = Opening {
+        let routes = carrier.routes();
+        let leaving = Leaving {
             reference,
-            direction: Direction::Outbound,
             emergency,
-            tenant: &tenant.name,
+            tenant,
             abroad: !emergency && rules.is_abroad(id, &allowed.permit.number),
-            peer: &carrier.name,
-            far,
-            hold: Some(allowed.hold),
-            account,
+            carrier,
             call_id,
-            flow: Flow::to(carrier.listener, carrier.transport, carrier.address),
-            uri: uris.called.as_bytes(),
-            target: None,
             routes: &routes,
-            from: uris.from.as_bytes(),
-            identity: Some(uris.identity.as_bytes()),
-            diversion: uris.diversion.as_deref().map(str::as_bytes),
-            privacy,
-            ring,
-            longest,
+            uris: &uris,
         };
+        let opening = leaving.opening((far, seat, onward), allowed, account);
         self.open(now, server, arrived, opening, out);
     }
 
     /// Records what the call is counted in, and what it holds of budgets.
-    fn journal_counts(
+    pub(super) fn journal_counts(
         &mut self,
         now: Now,
         call: CallRef,
@@ -318,15 +314,6 @@ impl Calls {
     }
 }
 
-/// The Privacy header's value (RFC 3323).
-fn privacy(presentation: Presentation) -> Option<&'static [u8]> {
-    match presentation {
-        Presentation::Unstated => None,
-        Presentation::Show => Some(b"none"),
-        Presentation::Withhold => Some(b"id"),
-    }
-}
-
 /// Who asks for a call, and whose it is.
 #[derive(Clone, Copy)]
 pub(super) enum Asker {
@@ -375,51 +362,6 @@ fn forwarded_by<'m>(arrived: &Arrived<'m>) -> SmallVec<[NameAddr<'m>; 2]> {
         history.reverse();
     }
     forwarded
-}
-
-/// The URIs of the carrier's leg, written afresh.
-struct Uris {
-    called: String,
-    from: String,
-    identity: String,
-    diversion: Option<String>,
-}
-
-impl Uris {
-    fn of(
-        rules: &RuleSet,
-        tenant: TenantId,
-        carrier: &Carrier,
-        permit: &Permit,
-        (scheme, here): (&str, &str),
-    ) -> Self {
-        let mut user = String::with_capacity(32);
-        if let Some(plan) = rules.plan(tenant) {
-            let format = carrier.number_format;
-            // Writing to a string cannot fail.
-            let _ = plan.write(&permit.number, format, &mut user);
-        }
-        let address = carrier.address;
-        let called = match user.as_bytes().first() {
-            Some(b'u') => user,
-            _ => format!("{scheme}{user}@{address}{}", carrier.user_param(&user)),
-        };
-        let mut identity = String::with_capacity(48);
-        let _ = write!(identity, "sip:{}@{here}", permit.caller.number.as_str());
-        let from = match permit.presentation {
-            Presentation::Withhold => ANONYMOUS.to_owned(),
-            Presentation::Unstated | Presentation::Show => identity.clone(),
-        };
-        Self {
-            called,
-            from,
-            identity,
-            diversion: permit
-                .caller
-                .forwarded_by()
-                .map(|number| format!("sip:{}@{here}", number.as_str())),
-        }
-    }
 }
 
 /// A call that goes to a carrier, for the journal and the log.

@@ -120,6 +120,20 @@ pub enum Event {
         /// How much it takes.
         threshold: u32,
     },
+    /// A call goes on at another carrier, since one did not answer.
+    Onward {
+        /// The call there.
+        call: CallRef,
+        /// That carrier.
+        carrier: Arc<str>,
+    },
+    /// A carrier answers no more, or again.
+    Carrier {
+        /// Its name.
+        carrier: Arc<str>,
+        /// It answers.
+        up: bool,
+    },
     /// A call was answered.
     Answered {
         /// The call.

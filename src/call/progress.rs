@@ -70,6 +70,9 @@ impl Turn<'_> {
         };
         let open = matches!(exchange.stage, Stage::Open);
         let (method, from, server) = (exchange.method, exchange.from, exchange.server);
+        if exchange.opening {
+            self.callee_heard(code, arrived.message);
+        }
         if let (true, Some(allow)) = (code > 100, MethodSet::allow(arrived.message)) {
             self.call.leg_mut(from.other()).allow = Some(allow);
         }
@@ -355,6 +358,7 @@ impl Turn<'_> {
             self.respond(server, (code, exchange.tag), b"", |_| {});
         }
         if exchange.opening {
+            self.callee_silent();
             self.end(Ending {
                 by: Party::Callee,
                 cause: "no-answer",

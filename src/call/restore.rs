@@ -19,8 +19,8 @@ use crate::base::flow::Flow;
 use crate::base::limits::STRAYS_PER_CALL;
 use crate::base::time::{Mono, Now, Wall};
 use crate::base::token::Token;
-use crate::policy::Listener;
 use crate::policy::number::Number;
+use crate::policy::{Listener, Seat};
 use crate::record::fold::{self, Legs};
 use crate::record::{CallRef, Decision, Direction, Party, Side};
 use crate::sip::fields::{Essentials, MethodSet};
@@ -88,6 +88,9 @@ impl Calls {
             forks: SmallVec::new(),
             exchanges: SmallVec::new(),
             hold: None,
+            seat: None,
+            onward: None,
+            heard: true,
             account: None,
             limit: None,
             longest: longest.unwrap_or_default(),
@@ -110,6 +113,7 @@ impl Calls {
         };
         if kept.end.is_none() {
             (call.hold, call.account) = self.taken_over(now, kept);
+            call.seat = self.seat_of(kept);
             // The carrier may have agreed to a longer session since its account was told.
             let session = legs.leg(call.carrier_side()).session;
             if let Some(course) = call.course() {
@@ -121,6 +125,14 @@ impl Calls {
             call.strays = beside.map(|_| Far::new(b"\0", b"", b"")).collect();
         }
         Some(call)
+    }
+
+    /// Its place at its carrier, whatever the cap there says: it has one.
+    fn seat_of(&self, kept: &fold::Call) -> Option<Seat> {
+        let mut carriers = self.tools.rules.carriers().iter();
+        let carrier = carriers.find(|it| *it.name == *kept.carrier)?;
+        let outbound = kept.direction == Direction::Outbound;
+        outbound.then(|| carrier.trunk.take(None))?
     }
 
     /// Whether it goes abroad by the rules of now; what they cannot say does.
@@ -179,10 +191,11 @@ fn earlier(now: Now, wall: Wall) -> Now {
 
 /// Why a call ended, as it was told before.
 fn again(by: Party, cause: &str) -> Ending {
-    const CAUSES: [&str; 12] = [
+    const CAUSES: [&str; 13] = [
         "bye",
         "blocked",
         "cancelled",
+        "failed-over",
         "flow-closed",
         "longest-ring",
         "longest-call",

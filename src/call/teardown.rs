@@ -416,6 +416,8 @@ impl Turn<'_> {
                 self.call.limit = None;
                 self.hang_up("longest-call");
             }
+            // Where it goes on is for the shard's calls together: see `onward`.
+            Alarm::FirstAnswer => {}
             Alarm::Unanswered(server) => self.cancelled(server, None),
             Alarm::Resend(server) => self.resend(server),
             Alarm::Session(side) => self.session_due(side),
@@ -432,6 +434,7 @@ impl Turn<'_> {
         let carrier = self.call.leg(self.call.carrier_side()).progress;
         if carrier.is_closed() && !self.call.reported {
             self.call.reported = true;
+            self.call.seat = None;
             if let Some(hold) = &self.call.hold {
                 hold.leave(self.now, self.call.talked(self.now));
             }

@@ -174,6 +174,16 @@ fn registration(carrier: &str, lost: Option<&str>) {
     }
 }
 
+/// A carrier answers again, or no more.
+fn carrier(carrier: &str, up: bool) {
+    match up {
+        true => tracing::warn!(%carrier, "a carrier answers again"),
+        false => {
+            tracing::error!(%carrier, "a carrier does not answer: calls go past it where they can")
+        }
+    }
+}
+
 fn write(event: &Event) {
     match event {
         Event::Allowed {
@@ -218,6 +228,10 @@ fn write(event: &Event) {
             let number = number.as_ref().map_or("-", Number::as_str);
             tracing::warn!(%tenant, %source, number, %reason, value, threshold, "a pattern of fraud");
         }
+        Event::Onward { call, carrier } => {
+            tracing::info!(call = call.0, %carrier, "a carrier did not answer: the call goes on at another");
+        }
+        Event::Carrier { carrier, up } => self::carrier(carrier, *up),
         Event::Answered { call } => tracing::debug!(call = call.0, "answered"),
         Event::Ended {
             call,

@@ -18,6 +18,7 @@ mod alerts;
 mod budget;
 mod build;
 mod caps;
+mod choices;
 mod claims;
 mod destinations;
 mod hours;

@@ -23,6 +23,7 @@ mod numbers;
 mod pages;
 mod purse;
 mod scopes;
+mod trunk;
 mod watch;
 
 pub(super) use crate::base::tally::{Scope, Who};
@@ -39,6 +40,7 @@ pub use meter::Quantity;
 pub(super) use numbers::NUMBERS_MAX;
 pub use purse::Used;
 pub(super) use purse::{Budget, Sum};
+pub use trunk::{Seat, Service, Trunk, Turned};
 pub(super) use watch::{PatternKey, Seen, Sign, Then};
 
 /// What all books have in common.
@@ -60,6 +62,7 @@ pub struct Counters {
     books: Mutex<BTreeMap<Arc<str>, Arc<Book>>>,
     door: Arc<Door>,
     registrations: Mutex<BTreeMap<Arc<str>, Arc<Registered>>>,
+    trunks: Mutex<BTreeMap<Arc<str>, Arc<Trunk>>>,
     shared: Arc<Shared>,
 }
 
@@ -88,6 +91,13 @@ impl Counters {
         Arc::clone(registrations.entry(Arc::clone(carrier)).or_default())
     }
 
+    /// What shards share of a carrier of this name.
+    pub(super) fn trunk(&self, carrier: &Arc<str>) -> Arc<Trunk> {
+        let mut trunks = lock(&self.trunks);
+        let open = || Arc::new(Trunk::new(Arc::clone(carrier)));
+        Arc::clone(trunks.entry(Arc::clone(carrier)).or_insert_with(open))
+    }
+
     /// The number of the next rule set: later ones have higher numbers.
     pub(super) fn next_version(&self) -> u64 {
         self.shared.versions.fetch_add(1, Ordering::Relaxed) + 1
@@ -96,7 +106,11 @@ impl Counters {
     /// The sum of every counter of live things. Zero when no call lives.
     #[must_use]
     pub fn live(&self) -> u64 {
-        self.places()
+        let trunks = lock(&self.trunks);
+        let at_carriers: u64 = trunks.values().map(|it| u64::from(it.calls())).sum();
+        drop(trunks);
+        at_carriers
+            + self.places()
             + lock(&self.books)
                 .values()
                 .map(|book| book.reserving())
@@ -139,6 +153,7 @@ impl Counters {
         // under this lock only.
         lock(&self.books).retain(|_, book| Arc::strong_count(book) > 1 || !book.is_at_rest(now));
         lock(&self.registrations).retain(|_, it| Arc::strong_count(it) > 1);
+        lock(&self.trunks).retain(|_, trunk| Arc::strong_count(trunk) > 1);
     }
 }
 

@@ -11,6 +11,7 @@
 mod alerting;
 mod blocks;
 mod cap;
+mod carrier;
 mod compile;
 mod counters;
 mod credential;
@@ -48,11 +49,15 @@ mod tariff;
 mod tls;
 mod values;
 mod verdict;
+mod ways;
 
 pub use alerting::{Alerting, Mail, SecretIn, Syslog, Webhook};
 pub use blocks::{Block, Blocks, Order, Scope, Switch};
+pub use carrier::Carrier;
 pub use compile::{Options, Outline, Sources, compile, outline};
-pub use counters::{Counted, Counters, Hold, Kept, Owed, Quantity, Statement, Used};
+pub use counters::{
+    Counted, Counters, Hold, Kept, Owed, Quantity, Seat, Service, Statement, Trunk, Turned, Used,
+};
 pub(crate) use credential::{Answered, Unanswered};
 pub use diagnostic::{Diagnostic, Severity, Source};
 pub use door::{Account, Binding};
@@ -66,8 +71,7 @@ pub use pattern::Alert;
 pub use reason::Reason;
 pub use registration::{Registered, Registration, RegistrationState};
 pub use ruleset::{
-    Carrier, CarrierId, Delivery, Listener, Mode, Peer, RuleId, RuleRef, RuleSet, Run, Tenant,
-    TenantId,
+    CarrierId, Delivery, Listener, Mode, Peer, RuleId, RuleRef, RuleSet, Run, Tenant, TenantId,
 };
 pub use spending::{Lease, Renewal, Settled};
 pub use standing::{Spent, Standing};
@@ -76,3 +80,4 @@ pub use tls::{Identity, NamedFile, TlsListener, TlsPeer, TlsRules};
 pub use values::duration;
 pub use verdict::explain::{Explanation, Priced};
 pub use verdict::{Allowed, Decision, Permit, Refused, Verdict};
+pub use ways::{Choice, Ways};

@@ -18,6 +18,12 @@ pub(super) struct Fields<'t> {
     asked: Vec<&'static str>,
 }
 
+/// An item of a list in which a table may stand for a text.
+pub(super) enum Item<'t> {
+    Text(At<&'t str>),
+    Table(Fields<'t>),
+}
+
 /// Parses a file and reads it with `read`; nothing if it is no TOML at all.
 pub(super) fn read_file<T>(
     file: u32,
@@ -118,6 +124,29 @@ impl<'t> Fields<'t> {
         };
         let items = array.iter().map(|item| self.at(item));
         items.filter_map(|item| text(item, key, faults)).collect()
+    }
+
+    /// A list whose items are texts, or tables that say more; none if the key is not
+    /// there.
+    pub(super) fn texts_or_tables(
+        &mut self,
+        key: &'static str,
+        name: &'static str,
+        faults: &mut Faults<'_>,
+    ) -> Vec<Item<'t>> {
+        let Some(value) = self.value(key) else {
+            return Vec::new();
+        };
+        let Some(array) = value.value.as_array() else {
+            wrong_type(value, key, "a list", faults);
+            return Vec::new();
+        };
+        let items = array.iter().map(|item| self.at(item));
+        let items = items.filter_map(|item| match self.below(item, name) {
+            Some(table) => Some(Item::Table(table)),
+            None => text(item, key, faults).map(Item::Text),
+        });
+        items.collect()
     }
 
     /// A text, or a list of texts.

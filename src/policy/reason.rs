@@ -59,11 +59,13 @@ pub enum Reason {
     Blocked,
     /// A `sips:` URI was called, and one of the two ways is not TLS.
     NotSecure,
+    /// Every carrier has as many calls as it takes.
+    CarriersFull,
 }
 
 impl Reason {
     /// Every reason.
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 26] = [
         Self::NoSingleMeaning,
         Self::DestinationNotAllowed,
         Self::DestinationDenied,
@@ -89,6 +91,7 @@ impl Reason {
         Self::TooLarge,
         Self::Blocked,
         Self::NotSecure,
+        Self::CarriersFull,
     ];
 
     /// Those that patterns of fraud give.
@@ -129,6 +132,7 @@ impl Reason {
             Self::TooLarge => "too-large",
             Self::Blocked => "blocked",
             Self::NotSecure => "sips-without-tls",
+            Self::CarriersFull => "carriers-full",
         }
     }
 
@@ -161,6 +165,7 @@ impl Reason {
             Self::TooLarge => "the INVITE is too large",
             Self::Blocked => "an operator has blocked such calls",
             Self::NotSecure => "a sips: URI goes over TLS on both sides, or not at all",
+            Self::CarriersFull => "every carrier has as many calls as it takes",
         }
     }
 

@@ -10,6 +10,7 @@ use foldhash::fast::FixedState;
 
 use super::alerting::Alerting;
 use super::cap::Condition;
+use super::carrier::Carrier;
 use super::counters::Zone;
 use super::diagnostic::{Diagnostic, nearest};
 use super::door::{Account, Door};
@@ -20,14 +21,14 @@ use super::number::{Kind, Number};
 use super::numbering::{Country, Numbering};
 use super::pattern::Pattern;
 use super::peers::Peers;
-use super::plan::{NumberFormat, Plan};
-use super::registration::Registration;
+use super::plan::Plan;
 use super::spending::Allowance;
 use super::table::{Entry, Table};
 use super::target::{Destination, Packed};
 use super::tariff::{Price, Tariff};
 use super::tls::TlsRules;
 use super::values::NumberRange;
+use super::ways::Choice;
 use crate::base::flow::{ListenerId, PeerName, Transport};
 use crate::sip::digest::Algorithm;
 
@@ -69,39 +70,6 @@ pub struct Listener {
     pub algorithms: Box<[Algorithm]>,
 }
 
-/// Where calls can leave to.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Carrier {
-    /// Its name.
-    pub name: Arc<str>,
-    /// How messages are carried.
-    pub transport: Transport,
-    /// Where its requests go.
-    pub address: SocketAddr,
-    /// From where.
-    pub listener: ListenerId,
-    /// From where requests that are too long for a datagram go over TCP, if it says so.
-    pub large_from: Option<ListenerId>,
-    /// How it wants numbers written.
-    pub number_format: NumberFormat,
-    /// Whether it wants `user=phone` behind them (RFC 3261 §19.1.1); none for behind
-    /// those with a `+` alone.
-    pub user_phone: Option<bool>,
-    /// Tollgate's account with it, if it has one: what is registered there, and what
-    /// answers its challenges.
-    pub registration: Option<Registration>,
-}
-
-impl Carrier {
-    /// What stands behind the address of a URI with this user part.
-    pub(crate) fn user_param(&self, user: &str) -> &'static str {
-        match self.user_phone.unwrap_or(user.starts_with('+')) {
-            true => ";user=phone",
-            false => "",
-        }
-    }
-}
-
 /// Where inbound calls of a tenant go: its phone system.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Delivery {
@@ -130,8 +98,8 @@ pub enum Mode {
 pub struct Tenant {
     /// Its name, which is also that of its counters.
     pub name: Arc<str>,
-    /// Its carriers, in order of preference.
-    pub carriers: Box<[CarrierId]>,
+    /// The carriers that its calls may leave to, in order of their priorities.
+    pub carriers: Box<[Choice]>,
     /// The longest that a call may last once it is answered. Narrower caps may
     /// shorten it: see `Allowed`.
     pub longest_call: Duration,

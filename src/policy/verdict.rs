@@ -404,7 +404,8 @@ pub(super) struct Admitted {
 const LONGEST_EMERGENCY: Duration = Duration::from_secs(24 * 3_600);
 const LONGEST_EMERGENCY_RING: Duration = Duration::from_secs(600);
 
-fn emergency(permit: Permit) -> Allowed {
+/// An emergency call, which leaves uncounted.
+pub(super) fn emergency(permit: Permit) -> Allowed {
     Allowed {
         permit,
         hold: Hold::nothing(),

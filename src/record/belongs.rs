@@ -34,6 +34,7 @@ impl Record<'_> {
             | Self::Acked { .. }
             | Self::Description { .. }
             | Self::Retried { .. }
+            | Self::Parted { .. }
             | Self::Scope { .. }
             | Self::Account { .. } => None,
         }
@@ -56,6 +57,7 @@ impl Record<'_> {
             | Self::Session { call, .. }
             | Self::Description { call, .. }
             | Self::Retried { call, .. }
+            | Self::Parted { call, .. }
             | Self::Ending { call, .. }
             | Self::Restored { call, .. }
             | Self::Counted { call, .. }

@@ -465,4 +465,14 @@ pub enum Record<'a> {
         #[serde(serialize_with = "encode::billing")]
         billing: &'a [u8],
     },
+    /// The call of an INVITE goes on at another carrier, as a call of its own with a
+    /// verdict of its own, and this one waits for what its carrier may yet say. *Restart*:
+    /// it has nothing to do with its caller any more.
+    Parted {
+        /// The call.
+        call: CallRef,
+        /// Its tag in place of the one that the caller knows.
+        #[serde(serialize_with = "encode::bytes")]
+        tag: &'a [u8],
+    },
 }

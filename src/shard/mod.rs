@@ -20,7 +20,7 @@ use crate::call::Calls;
 use crate::policy::RuleSet;
 use crate::record::{CallRef, Record, fold};
 use crate::transaction::Origin;
-use crate::trunk::{Registrar, Registrations, Seed};
+use crate::trunk::{Probes, Registrar, Registrations, Seed};
 
 pub use crate::call::{Config, Counts, Event, Outbox};
 pub use input::{Command, Confirmed, Input, Reset};
@@ -31,12 +31,19 @@ pub struct Shard {
     calls: Calls,
     registrations: Registrations,
     registrar: Registrar,
+    /// The first shard asks for all of them whether carriers are there.
+    probes: Option<Probes>,
 }
 
 impl Shard {
     /// A shard with nothing going on.
     #[must_use]
     pub fn new(config: Config, start: Now) -> Self {
+        let probes = (config.id == 0).then(|| {
+            let mut probes = Probes::new(config.key, config.bucket_key, config.timers, start.mono);
+            probes.obey(&config.rules, start.mono);
+            probes
+        });
         let calls = Calls::new(&config, start);
         let seed = Seed {
             shard: (config.id, config.shards),
@@ -49,6 +56,7 @@ impl Shard {
             calls,
             registrations: Registrations::new(seed, start),
             registrar: Registrar::new(config.bucket_key),
+            probes,
         }
     }
 
@@ -76,10 +84,14 @@ impl Shard {
             {
                 self.registrar.tidy(now.mono, self.calls.rules());
             }
+            if let Some(probes) = &mut self.probes {
+                let news = probes.tick(now.mono, &mut out.transmits);
+                self.calls.tell_carriers(now, &news, out);
+            }
         }
         match input {
             Input::Tick => {}
-            Input::Message { flow, message } => route::message(self, now, flow, &message, out),
+            Input::Message { flow, message } => route::message(self, now, (flow, &message), out),
             Input::SendFailed {
                 origin: Origin::Register(client),
             } => registrations::step(now, out, |out| {
@@ -103,6 +115,9 @@ impl Shard {
                 self.registrations.swap_rules(now, &rules);
                 // Before calls of who is known no more are hung up.
                 self.registrar.tidy(now.mono, &rules);
+                if let Some(probes) = &mut self.probes {
+                    probes.obey(&rules, now.mono);
+                }
                 let old = self.calls.swap_rules(now, rules, out);
                 out.retired.push(old);
             }
@@ -138,7 +153,8 @@ impl Shard {
     pub fn next_deadline(&self) -> Option<Mono> {
         let calls = self.calls.next_deadline();
         let registrations = self.registrations.next_deadline();
-        let waiting = calls.into_iter().chain(registrations);
+        let probes = self.probes.as_ref().and_then(Probes::next_deadline);
+        let waiting = [calls, registrations, probes].into_iter().flatten();
         waiting.chain(self.registrar.next_deadline()).min()
     }
 

@@ -18,8 +18,7 @@ use crate::trunk::Asked;
 pub(super) fn message(
     shard: &mut Shard,
     now: Now,
-    flow: Flow,
-    message: &Message,
+    (flow, message): (Flow, &Message),
     out: &mut Outbox,
 ) {
     let Some(peer) = shard.calls.rules().peer_of(flow) else {
@@ -65,7 +64,14 @@ pub(super) fn message(
                 shard.registrations.handle_response(now, flow, answer, out);
             });
         }
-        StartLine::Response { .. } => calls.handle_response(now, &arrived, out),
+        StartLine::Response { .. } => {
+            let probes = shard.probes.as_mut();
+            let probed = probes.and_then(|it| it.receive(now.mono, message, &essentials));
+            match probed {
+                Some(news) => calls.tell_carriers(now, &news, out),
+                None => calls.handle_response(now, &arrived, out),
+            }
+        }
     }
 }
 

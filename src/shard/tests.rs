@@ -5,11 +5,13 @@ mod carriers;
 mod emergency;
 mod faults;
 mod floods;
+mod onward;
 mod registering;
 mod registrar;
 mod restart;
 mod rules;
 mod sessions;
+mod trunks;
 
 use std::time::Duration;
 
@@ -71,6 +73,7 @@ struct World {
     fold: Fold,
     /// What the last call that ended has cost, in millionths.
     cost: u64,
+    main: String,
     tenant: String,
 }
 
@@ -130,6 +133,7 @@ impl World {
             recorded: false,
             fold: Fold::default(),
             cost: 0,
+            main: main.to_owned(),
             tenant: tenant.to_owned(),
         }
     }
@@ -198,7 +202,11 @@ impl World {
 
     /// Lets time pass. Returns what goes out meanwhile.
     fn pass(&mut self, seconds: u64) -> Vec<(String, String)> {
-        let end = self.now.mono + Duration::from_secs(seconds);
+        self.pass_for(Duration::from_secs(seconds))
+    }
+
+    fn pass_for(&mut self, time: Duration) -> Vec<(String, String)> {
+        let end = self.now.mono + time;
         let mut sent = Vec::new();
         while let Some(due) = self.shard.next_deadline().filter(|due| *due <= end) {
             self.now = self.now + due.saturating_since(self.now.mono);

@@ -94,6 +94,14 @@ pub fn min_se(message: &Message) -> Result<Option<u32>, Fault> {
     })
 }
 
+/// Retry-After (RFC 3261 §20.33): after how many seconds whoever says it may be asked
+/// again. Its comment and parameters say no more to us.
+#[must_use]
+pub fn retry_after(message: &Message) -> Option<u32> {
+    let (seconds, _) = lex::number(message.first(HeaderId::RetryAfter)?)?;
+    Some(u32::try_from(seconds).unwrap_or(u32::MAX))
+}
+
 /// RAck (RFC 3262 §7.2): which provisional response a PRACK acknowledges.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RAck {

@@ -11,7 +11,7 @@ use super::via::Via;
 use super::words;
 
 pub use super::extensions::{
-    MethodSet, RAck, Reason, Refresher, SessionExpires, min_se, privacy, reasons, rseq,
+    MethodSet, RAck, Reason, Refresher, SessionExpires, min_se, privacy, reasons, retry_after, rseq,
 };
 
 /// The longest Call-ID, in bytes.

@@ -78,7 +78,7 @@ class Way:
 
 
 def pair(lab, number, pbx, carrier):
-    """So many calls each way between two peers."""
+    """So many calls each way between two peers, both ways at once."""
     here = f"[{six(lab, 1)}]"
     listen = "\n".join(f'[[listen]]\naddress = "{scheme}:{host}"'
                        for scheme, host in [("tcp", f"{lab.net}.1:5060"), ("udp", f"{here}:5060"), ("tcp", f"{here}:5060")])
@@ -90,17 +90,17 @@ def pair(lab, number, pbx, carrier):
     sources = {f'"{lab.net}.3/32"', f'"{pbx.source}"'}
     port = 5070 + number * 10
     lab.start(listen=listen, carrier=f"{carrier.transport}:{carrier.host}:{port}", carrier_source=carrier.source,
-              carrier_more=carrier.more, pbx_more=pbx.more,
+              carrier_more=carrier.more, pbx_more=pbx.more, segment_megabytes=8,
               pbx=f"{pbx.transport}:{pbx.host}:{port + 1}", pbx_sources=", ".join(sorted(sources)))
     name = f"{pbx}-{carrier}"
-    callee = carrier.waiting(carrier.sipp(lab, f"carrier-{name}", plain_callee(), port), port)
-    caller = pbx.sipp(lab, f"pbx-{name}", plain_caller(), port + 2, number=ALLOWED, calls=CALLS, rate=50)
+    called = carrier.waiting(carrier.sipp(lab, f"carrier-{name}", plain_callee(), port), port)
+    called_back = pbx.waiting(pbx.sipp(lab, f"pbx-called-{name}", plain_callee(), port + 1), port + 1)
+    caller = pbx.sipp(lab, f"pbx-{name}", plain_caller(), port + 2, number=ALLOWED, calls=CALLS, rate=100)
+    caller_back = carrier.sipp(lab, f"carrier-calls-{name}", plain_caller(), port + 3, number=OWN, calls=CALLS, rate=100)
     caller.finish(60, CALLS)
-    callee.stop(10, CALLS)
-    callee = pbx.waiting(pbx.sipp(lab, f"pbx-called-{name}", plain_callee(), port + 1), port + 1)
-    caller = carrier.sipp(lab, f"carrier-calls-{name}", plain_caller(), port + 3, number=OWN, calls=CALLS, rate=50)
-    caller.finish(60, CALLS)
-    callee.stop(10, CALLS)
+    caller_back.finish(60, CALLS)
+    called.stop(10, CALLS)
+    called_back.stop(10, CALLS)
     lab.closed(allow=2 * CALLS, by="caller", cause="bye")
 
 

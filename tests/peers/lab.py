@@ -38,6 +38,7 @@ def addresses(net):
         "pbx_sources": f'"{net}.3/32"',
         "pbx_known": "",
         "pbx_more": "",
+        "carriers": '"upstream"',
     }
 
 

@@ -140,6 +140,21 @@ pub struct Callee {
     pub side: Side,
 }
 
+/// What the first carrier that gets a call does with it, where there is another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum First {
+    /// It is not there.
+    Dead,
+    /// 503 after so long; before that 100 or nothing; then Retry-After or not.
+    Out {
+        after: Nanos,
+        trying: bool,
+        rests: bool,
+    },
+    /// It says nothing for so long, and then answers.
+    Late(Nanos),
+}
+
 /// One call.
 #[derive(Clone, Debug)]
 pub struct CallPlan {
@@ -152,6 +167,7 @@ pub struct CallPlan {
     pub own: bool,
     pub caller: Caller,
     pub callee: Callee,
+    pub first: Option<First>,
 }
 
 /// How wild a seed's peers are.
@@ -163,6 +179,8 @@ pub struct Mood {
     pub span: Nanos,
     pub tenants: u64,
     pub carriers: u64,
+    /// Each tenant may use all of them.
+    pub several: bool,
     /// Who calls hangs on until it is hung up, as fraud does.
     pub holds: bool,
 }
@@ -221,7 +239,9 @@ fn call(rng: &mut Rng, mood: Mood, at: Nanos, tenant: u8) -> CallPlan {
             side.mids.push((at, Mid::ReInvite { offer: true }));
         }
     }
+    let first = (mood.several && !inbound && rng.permille(300)).then(|| first(rng));
     CallPlan {
+        first,
         at,
         inbound,
         tenant,
@@ -230,6 +250,18 @@ fn call(rng: &mut Rng, mood: Mood, at: Nanos, tenant: u8) -> CallPlan {
         own,
         caller,
         callee,
+    }
+}
+
+fn first(rng: &mut Rng) -> First {
+    match rng.below(4) {
+        0 => First::Dead,
+        1 => First::Late(rng.below(40 * SEC)),
+        _ => First::Out {
+            after: rng.below(3) * rng.below(2 * SEC),
+            trying: rng.permille(500),
+            rests: rng.permille(200),
+        },
     }
 }
 

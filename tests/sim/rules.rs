@@ -158,6 +158,8 @@ impl Tenant {
 pub struct Places {
     pub tenants: u64,
     pub carriers: u64,
+    /// Each tenant may use all carriers.
+    pub several: bool,
     /// Who uses a stream: a bit each, the tenants first.
     pub streams: u64,
 }
@@ -222,6 +224,22 @@ numbers = ["110", "118", "119"]
 }
 
 impl Tenant {
+    /// Its carriers: in turn, or the one as good as the other.
+    fn carriers(number: u64, places: Places) -> String {
+        let own = number % places.carriers;
+        if !places.several {
+            return format!("\"carrier{own}\"");
+        }
+        let other = (own + 1) % places.carriers;
+        match number {
+            0 | 1 => format!("\"carrier{own}\", \"carrier{other}\""),
+            _ => format!(
+                "{{ name = \"carrier{own}\", priority = 1, weight = 3 }}, \
+                 {{ name = \"carrier{other}\", priority = 1 }}"
+            ),
+        }
+    }
+
     fn text(&self, number: u64, places: Places) -> (String, String) {
         let groups = [
             (Group::JpFixed, "jp.fixed"),
@@ -240,7 +258,7 @@ plan      = "jp"
 tariff    = "carrier"
 time_zone = "Asia/Tokyo"
 mode      = "enforce"
-carriers  = ["carrier{carrier}"]
+carriers  = [{carriers}]
 [identify]
 sources = ["10.1.{number}.1/32"]
 [callers]
@@ -265,7 +283,7 @@ on            = "international"
 calls_at_once = {abroad}
 {budget}
 "#,
-            carrier = number % places.carriers,
+            carriers = Self::carriers(number, places),
             scheme = places.scheme(number),
             own = self.own,
             default = self.default_caller,

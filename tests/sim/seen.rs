@@ -23,6 +23,7 @@ events! {
     /// How calls went.
     Answered, CarrierRefused, CarrierSilent, Redirected, Rang, RangTooLong, TalkedTooLong,
     HungUpByCaller, HungUpByCallee, CrossingByes, Fork, ForkAnswered,
+    WentOn, WentOnInSilence, EmergencyWentOn, LeftBehindRang, LeftBehindAnswered, SecondWay,
     CancelBeforeProvisional, CancelWhileRinging, CancelMetOk, CancelAfterFinal, LateOk,
     /// Machines of RFC 3261 §17.
     InviteRepeatedByCore, TimerB, TimerF, TimerG, TimerH, OkRepeatedByCore, OkNeverAcked,

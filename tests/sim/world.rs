@@ -97,8 +97,10 @@ impl World {
         let mut places = Places {
             tenants: rng.range(1, 5),
             carriers: rng.range(1, 3),
+            several: false,
             streams: 0,
         };
+        places.several = places.carriers > 1 && rng.permille(700);
         let peers = places.tenants + places.carriers;
         if rng.permille(400) {
             places.streams = rng.below(1 << peers);
@@ -110,6 +112,7 @@ impl World {
             span: CALM - 40 * SEC,
             tenants: places.tenants,
             carriers: places.carriers,
+            several: places.several,
             holds: rng.permille(150),
         };
         let count = rng.range(200, 240) as usize;
@@ -141,7 +144,7 @@ impl World {
             net: Net::new(rng, links),
             peers,
             core,
-            tap: Tap::new(places.tenants as usize, bill),
+            tap: Tap::new(places, bill),
             trace: Trace::new(keep_trace),
             shards: Vec::new(),
             compiled: vec![None; rules.len()],

@@ -12,6 +12,7 @@ use super::main::{KEPT_DAYS, LEDGER, SEGMENT_MEGABYTES, STOP_AFTER};
 use crate::base::flow::{ListenerId, PeerName, Transport};
 use crate::policy::alerting::Alerting;
 use crate::policy::cap::Condition;
+use crate::policy::carrier::Carrier;
 use crate::policy::counters::{Counters, Zone};
 use crate::policy::diagnostic::{At, Fault, Faults, LineIndex, Place, nearest};
 use crate::policy::door::Account;
@@ -22,7 +23,7 @@ use crate::policy::pattern::Pattern;
 use crate::policy::peers::Peers;
 use crate::policy::plan::Plan;
 use crate::policy::ruleset::{
-    Carrier, CarrierId, Listener, Peer, RuleId, RuleSet, Rules, Run, Tenant, TenantId,
+    CarrierId, Listener, Peer, RuleId, RuleSet, Rules, Run, Tenant, TenantId,
 };
 use crate::policy::spending::Allowance;
 use crate::policy::table::Entry;

@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use super::build::{Build, duration, name_is_good, named_twice};
 use crate::base::flow::{ListenerId, Transport};
+use crate::policy::carrier::Carrier;
 use crate::policy::diagnostic::{At, Fault, Faults, one_of};
 use crate::policy::door::ALGORITHMS;
 use crate::policy::model::{CarrierTable, ListenTable, MainFile};
 use crate::policy::plan::NumberFormat;
-use crate::policy::ruleset::{Carrier, CarrierId, Listener, Peer};
+use crate::policy::ruleset::{CarrierId, Listener, Peer};
 use crate::policy::values::{self, Endpoint};
 use crate::sip::digest::Algorithm;
 
@@ -32,6 +33,10 @@ pub(super) const KEPT_DAYS: u64 = 400;
 const KEEP_DAYS: u64 = 32;
 /// The least room: some segments of each shard.
 const KEEP_GIGABYTES: u64 = 1;
+
+/// How often a carrier may be asked whether it is there.
+const PROBE_LEAST: Duration = Duration::from_secs(5);
+const PROBE_MOST: Duration = Duration::from_secs(3_600);
 
 const DAY: Duration = Duration::from_secs(86_400);
 
@@ -272,6 +277,9 @@ fn carrier(build: &mut Build<'_>, table: &CarrierTable<'_>, faults: &mut Faults<
     build
         .carrier_names
         .insert(name.value.to_owned(), (name.place, known));
+    let calls_at_once = table.calls_at_once.and_then(|it| at_once(it, faults));
+    let probe = table.probe;
+    let probe = probe.and_then(|it| duration(it, PROBE_LEAST, PROBE_MOST, faults));
     let (Some((transport, at, listener)), Some(id)) = (reached, known) else {
         return;
     };
@@ -279,8 +287,10 @@ fn carrier(build: &mut Build<'_>, table: &CarrierTable<'_>, faults: &mut Faults<
         .registration
         .as_ref()
         .and_then(|it| super::registration::registration(build, name.value, it, faults));
+    let shared: std::sync::Arc<str> = name.value.into();
     build.carriers.push(Carrier {
-        name: name.value.into(),
+        trunk: build.counters.trunk(&shared),
+        name: shared,
         transport,
         address: at.value,
         listener,
@@ -288,6 +298,8 @@ fn carrier(build: &mut Build<'_>, table: &CarrierTable<'_>, faults: &mut Faults<
         number_format,
         user_phone: table.user_phone.map(|it| it.value),
         registration,
+        calls_at_once,
+        probe,
     });
     super::tls::peer(build, Peer::Carrier(id), transport, at, &table.tls, faults);
     if table.sources.is_empty() {
@@ -300,6 +312,17 @@ fn carrier(build: &mut Build<'_>, table: &CarrierTable<'_>, faults: &mut Faults<
     }
     build.claim(&table.sources, Peer::Carrier(id), faults);
     super::tls::claim(build, &table.tls_names, Peer::Carrier(id), faults);
+}
+
+/// How many calls to a carrier may live at once.
+fn at_once(count: At<u64>, faults: &mut Faults<'_>) -> Option<u32> {
+    let read = u32::try_from(count.value).ok().filter(|it| *it > 0);
+    if read.is_none() {
+        let fault = Fault::error(format!("a carrier cannot take {} calls", count.value));
+        let help = "write 1 or more, or leave the key out for as many as come";
+        faults.add(count.place, fault.help(help));
+    }
+    read
 }
 
 /// Whether an address is one that something can be sent to.

@@ -1,16 +1,15 @@
 //! A tenant's file: who it is, whom it may show, where its calls go.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::build::{Build, duration, name_is_good, named_twice, no_such};
 use super::main::{address, is_reachable};
-use super::{budget, caps, destinations, hours, patterns};
+use super::{budget, caps, choices, destinations, hours, patterns};
 use crate::policy::diagnostic::{At, Fault, Faults, LineIndex};
 use crate::policy::lane::{Forwarded, Lane, Longest, NO_TARIFF, Otherwise, Part};
 use crate::policy::model::{CapTable, InboundTable, TenantFile};
 use crate::policy::numbering::Length;
-use crate::policy::ruleset::{CarrierId, Delivery, Mode, Peer, RuleId, Tenant, TenantId};
+use crate::policy::ruleset::{Delivery, Mode, Peer, RuleId, Tenant, TenantId};
 use crate::policy::table::{self, Entry, Kinds};
 use crate::policy::target::Packed;
 use crate::policy::values::{self, NumberRange};
@@ -40,7 +39,7 @@ pub(super) fn tenant(
     };
     let plan = plan(build, file, faults);
     let (tariff, tariff_rule) = tariff(build, file, lines, faults);
-    let carriers = carriers(build, file, faults);
+    let carriers = choices::choices(build, file, faults);
     let zone = file.time_zone.and_then(|zone| build.zone(zone, faults));
     let mode = tenant_mode(file, faults);
     let unpriced = unpriced(file, mode, faults);
@@ -225,40 +224,6 @@ fn unpriced(file: &TenantFile<'_>, mode: Mode, faults: &mut Faults<'_>) -> bool 
         faults.add(said.place, fault.help(help));
     }
     said.value
-}
-
-fn carriers(build: &Build<'_>, file: &TenantFile<'_>, faults: &mut Faults<'_>) -> Vec<CarrierId> {
-    let mut found = Vec::with_capacity(file.carriers.len());
-    let mut seen = BTreeSet::new();
-    for &name in &file.carriers {
-        if !seen.insert(name.value) {
-            let fault = Fault::error(format!("`{}` is named twice", name.value));
-            faults.add(name.place, fault.help("name each carrier once"));
-            continue;
-        }
-        match build.carrier_names.get(name.value) {
-            Some((_, id)) => found.extend(*id),
-            None => {
-                no_such(
-                    name,
-                    "carrier",
-                    build.carrier_names.keys().map(String::as_str),
-                    faults,
-                );
-            }
-        }
-    }
-    if let Some(second) = file.carriers.get(1) {
-        faults.pending(second.place, "a second carrier in `carriers`");
-        found.truncate(1);
-    }
-    if found.is_empty() && !faults.any_errors() {
-        let fault = Fault::error("the tenant has no carrier that its calls could leave to");
-        let help = "name a [[carrier]] of the main file: carriers = [\"upstream\"]";
-        let place = file.carriers_place.unwrap_or(file.place);
-        faults.add(place, fault.help(help));
-    }
-    found
 }
 
 pub(super) fn mode(mode: Option<At<&str>>, faults: &mut Faults<'_>) -> Mode {

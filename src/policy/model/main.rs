@@ -76,6 +76,10 @@ pub(in crate::policy) struct CarrierTable<'t> {
     pub large_over_tcp: Option<At<bool>>,
     /// `[carrier.registration]`
     pub registration: Option<RegistrationTable<'t>>,
+    /// `calls_at_once`
+    pub calls_at_once: Option<At<u64>>,
+    /// `probe`: the time from one probe to the next.
+    pub probe: Option<At<&'t str>>,
     /// `tls_name` and the like
     pub tls: TlsTable<'t>,
 }
@@ -162,6 +166,8 @@ fn carrier_table<'t>(mut fields: Fields<'t>, faults: &mut Faults<'_>) -> Carrier
         listener: fields.text("listener", faults),
         large_over_tcp: fields.flag("large_over_tcp", faults),
         registration: registration.map(|it| RegistrationTable::of(it, faults)),
+        calls_at_once: fields.count("calls_at_once", faults),
+        probe: fields.text("probe", faults),
         tls: TlsTable::client(&mut fields, faults),
     };
     fields.close(faults);

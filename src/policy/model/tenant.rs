@@ -2,7 +2,7 @@
 
 use crate::policy::counters::Quantity;
 use crate::policy::diagnostic::{At, Faults, Place};
-use crate::policy::reader::Fields;
+use crate::policy::reader::{Fields, Item};
 
 use super::account::AccountTable;
 use super::tls::TlsTable;
@@ -25,7 +25,7 @@ pub(in crate::policy) struct TenantFile<'t> {
     /// `mode`
     pub mode: Option<At<&'t str>>,
     /// `carriers`
-    pub carriers: Vec<At<&'t str>>,
+    pub carriers: Vec<ChoiceTable<'t>>,
     /// Where that stands, if it is there.
     pub carriers_place: Option<Place>,
     /// `identify.sources`
@@ -54,6 +54,17 @@ pub(in crate::policy) struct TenantFile<'t> {
     pub budget: Option<BudgetTable<'t>>,
     /// `[inbound]`
     pub inbound: Option<InboundTable<'t>>,
+}
+
+/// One of `carriers`: its name, or a table that says more.
+#[derive(Debug)]
+pub(in crate::policy) struct ChoiceTable<'t> {
+    /// `name`
+    pub name: At<&'t str>,
+    /// `priority`
+    pub priority: Option<At<u64>>,
+    /// `weight`
+    pub weight: Option<At<u64>>,
 }
 
 /// `[callers]`: the numbers that may be shown.
@@ -182,7 +193,7 @@ pub(in crate::policy) fn tenant_file<'t>(
         time_zone,
         mode: root.text("mode", faults),
         carriers_place: root.place_of("carriers"),
-        carriers: root.texts("carriers", faults),
+        carriers: choices(&mut root, faults),
         sources: Vec::new(),
         tls_names: Vec::new(),
         accounts: AccountTable::all(&mut root, faults),
@@ -197,7 +208,6 @@ pub(in crate::policy) fn tenant_file<'t>(
         budget: None,
         inbound: None,
     };
-    root.required("carriers", None::<()>, "[\"upstream\"]", faults);
     (file.sources, file.tls_names) = identify(&mut root, faults);
     file.callers = callers(&mut root, faults);
     if let Some(mut fields) = root.table("destinations", "[destinations]", faults) {
@@ -229,6 +239,31 @@ pub(in crate::policy) fn tenant_file<'t>(
         .map(|it| inbound(it, faults));
     root.close(faults);
     file
+}
+
+/// Which carriers its calls may leave to.
+fn choices<'t>(root: &mut Fields<'t>, faults: &mut Faults<'_>) -> Vec<ChoiceTable<'t>> {
+    let items = root.texts_or_tables("carriers", "carriers", faults);
+    let choice = |item| match item {
+        Item::Text(name) => Some(ChoiceTable {
+            name,
+            priority: None,
+            weight: None,
+        }),
+        Item::Table(mut fields) => {
+            let name = fields.text("name", faults);
+            fields.required("name", name, "\"upstream\"", faults);
+            let priority = fields.count("priority", faults);
+            let weight = fields.count("weight", faults);
+            fields.close(faults);
+            name.map(|name| ChoiceTable {
+                name,
+                priority,
+                weight,
+            })
+        }
+    };
+    items.into_iter().filter_map(choice).collect()
 }
 
 fn identify<'t>(

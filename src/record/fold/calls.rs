@@ -445,6 +445,11 @@ impl Legs {
                 self.cseq = cseq;
                 self.callee.local_cseq = cseq;
             }
+            Record::Parted { tag, .. } => {
+                self.asked = Box::default();
+                self.caller.local_tag = tag.into();
+                self.caller.remote_tag = Box::default();
+            }
             Record::Description { side, body, .. } => {
                 self.leg_mut(side).description = body.into();
             }

@@ -23,7 +23,7 @@ pub(super) struct Pool {
     pub(super) kind: usize,
 }
 
-pub(super) const KINDS: usize = 26;
+pub(super) const KINDS: usize = 27;
 
 pub(super) fn pool() -> impl Strategy<Value = Pool> {
     let address = prop_oneof![
@@ -316,6 +316,10 @@ impl Pool {
                 count: self.longs[1],
                 source: self.address,
                 number: &self.texts[2],
+            },
+            25 => Record::Parted {
+                call,
+                tag: &self.bytes[0],
             },
             _ => Record::Ordered {
                 wall,

@@ -67,7 +67,7 @@ fn a_blocked_tenant_calls_nobody_but_for_help_until_it_is_lifted() {
     let text = invite("+81335570005", "b5").replace("127.0.0.3", "127.0.0.2");
     let refusal = world.send(CARRIER, &text).pop().unwrap().1;
     assert!(refusal.starts_with("SIP/2.0 603 "), "{refusal}");
-    assert_eq!(world.counters.live(), 0, "nothing is counted");
+    assert_eq!(world.counters.places(), 0, "nothing is counted");
     // New rules lift nothing.
     let same = compiled(MAIN, TENANT, &world.counters);
     world.order(Command::Rules(same));

@@ -19,7 +19,7 @@ const NUMBER: &str = "+442071838750";
 impl World {
     /// The shard is gone, and so is all that it knew; after so long another one
     /// begins with what the journal says. Returns what it sends at once.
-    fn crash(&mut self, seconds: u64) -> Vec<(String, String)> {
+    pub(super) fn crash(&mut self, seconds: u64) -> Vec<(String, String)> {
         self.now = self.now + Duration::from_secs(seconds);
         self.counters = Counters::new();
         let fold = std::mem::take(&mut self.fold);
@@ -32,7 +32,7 @@ impl World {
             key: 1_000 + u128::from(self.now.mono.as_nanos()),
             bucket_key: 2,
             timers: Timers::default(),
-            rules: compiled(MAIN, &self.tenant, &self.counters),
+            rules: compiled(&self.main, &self.tenant, &self.counters),
         };
         self.shard = Shard::new(config, self.now);
         for call in &calls {

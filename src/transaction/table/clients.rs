@@ -193,6 +193,12 @@ impl<U: Copy> Table<U> {
         self.apply_to_client(now, key, &todo, &[], out);
     }
 
+    /// Forgets a request that nobody waits for any more: it is not sent again, and what
+    /// answers it is a stray.
+    pub fn forget(&mut self, key: ClientKey) {
+        self.end(Side::Client(key), Over::Ended, &mut Vec::new());
+    }
+
     /// The request that a response answers, while it is kept: an INVITE till its
     /// final response was taken in.
     #[must_use]

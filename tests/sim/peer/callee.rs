@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use super::{Leg, NOBODY, Peers, State, T1, T64, Timer};
 use crate::net::{Net, Task};
-use crate::plan::{OnCancel, Session, Step};
+use crate::plan::{First, OnCancel, Session, Step};
 use crate::seen::Met;
 use crate::text::Body;
 use crate::wire::{Method, REL, TIMER, Wire, hash2};
@@ -22,11 +22,16 @@ impl Peers {
         };
         let leg = self.callee_leg(net, peer, tx, plan, wire);
         self.servers[tx as usize].leg = leg;
-        let callee = &self.plans[plan as usize].callee;
         if self.winding_down {
             self.refuse_early(net, leg, 480);
             return;
         }
+        let first = self.plans[plan as usize].first;
+        let attempted = self.attempted.insert(plan, ()).is_some();
+        if let Some(first) = first.filter(|_| !attempted) {
+            return self.first(net, (leg, tx), first);
+        }
+        let callee = &self.plans[plan as usize].callee;
         if callee.session == Session::TooSmall && wire.session.is_some_and(|s| s.0 < 400) {
             net.seen.note(Met::SessionTooSmall);
             self.reply(net, tx, 422, "Min-SE: 400\r\n", &Body::default());
@@ -39,6 +44,29 @@ impl Peers {
         if let Some(wait) = callee.side.dies_after {
             net.seen.note(Met::SilentDeath);
             net.after(wait, Task::Die(leg));
+        }
+    }
+
+    /// This carrier is the first to get the call, and will not take it.
+    fn first(&mut self, net: &mut Net, (leg, tx): (u32, u32), first: First) {
+        match first {
+            First::Dead => self.legs[leg as usize].dead = true,
+            First::Late(wait) => net.after(wait, Task::Reply(tx, 200)),
+            First::Out {
+                after,
+                trying,
+                rests,
+            } => {
+                if trying {
+                    self.reply(net, tx, 100, "", &Body::default());
+                }
+                if rests {
+                    self.reply(net, tx, 503, "Retry-After: 20\r\n", &Body::default());
+                    self.legs[leg as usize].state = State::Over;
+                } else {
+                    net.after(after, Task::Reply(tx, 503));
+                }
+            }
         }
     }
 

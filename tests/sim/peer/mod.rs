@@ -140,6 +140,8 @@ pub struct Peers {
     by_branch: Map<u64, u32>,
     /// The Call-IDs that the core minted, to the plan they belong to.
     pub expected: Map<u64, u32>,
+    /// Plans of which an INVITE has reached a carrier.
+    attempted: Map<u32, ()>,
     /// The faults are over: whoever still talks hangs up.
     pub winding_down: bool,
     serial: u64,
@@ -158,6 +160,7 @@ impl Peers {
             by_call: Map::default(),
             by_branch: Map::default(),
             expected: Map::default(),
+            attempted: Map::default(),
             winding_down: false,
             serial: 0,
         }

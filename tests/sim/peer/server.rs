@@ -218,7 +218,11 @@ impl Peers {
             self.accept(net, leg, tx, &request);
         } else {
             self.reply(net, tx, code, "", &Body::default());
-            self.legs[leg as usize].theirs_open = None;
+            let state = &mut self.legs[leg as usize];
+            state.theirs_open = None;
+            if state.invite == tx && !state.caller {
+                state.state = State::Over;
+            }
         }
     }
 }

@@ -19,6 +19,8 @@ pub struct Server {
     pub last: u64,
     pub acked: Option<Nanos>,
     pub cancelled: bool,
+    /// The carriers that it was sent on to.
+    pub tried: Vec<u8>,
     pub leg: Option<Id>,
     /// The client transaction that carries it to the other side.
     pub relay: Option<Id>,
@@ -44,6 +46,10 @@ pub struct Client {
     pub last: Nanos,
     pub sends: u32,
     pub provisional: bool,
+    /// One beyond 100 came.
+    pub rang: bool,
+    /// Its call went on at another carrier.
+    pub left: bool,
     /// One came when Timer B was due: the core may have taken it, or given up.
     pub late_provisional: bool,
     pub answer: Option<(u16, Nanos)>,

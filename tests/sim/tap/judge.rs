@@ -50,7 +50,7 @@ pub enum Held {
 
 /// What the model says of an INVITE.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Verdict {
+pub(super) enum Verdict {
     Pass,
     Refuse,
     /// Within the time that the core may take.
@@ -210,7 +210,12 @@ impl Tap {
         Some(first.answer.is_none() || others.any(|other| other.answer.is_none()))
     }
 
-    fn caps(&mut self, turn: &mut Turn<'_>, plan: &CallPlan, tenant: &Tenant) -> Verdict {
+    pub(super) fn caps(
+        &mut self,
+        turn: &mut Turn<'_>,
+        plan: &CallPlan,
+        tenant: &Tenant,
+    ) -> Verdict {
         let now = turn.now;
         let abroad = plan.dial.group.is_international();
         let mut used = std::mem::take(&mut self.ledger.tenants[usize::from(plan.tenant)]);
@@ -366,7 +371,7 @@ impl Tap {
     }
 
     /// The INVITE that left: the number, the caller, the hops, the body.
-    fn passed(
+    pub(super) fn passed(
         &mut self,
         turn: &mut Turn<'_>,
         id: Id,
@@ -375,16 +380,21 @@ impl Tap {
     ) -> Result<(), String> {
         let (server, client) = (&self.servers[id], &self.clients[client]);
         let (came, went) = (&server.request, &client.request);
-        let wanted = if plan.inbound {
-            plan.tenant
-        } else {
-            turn.peers.tenants + plan.carrier
+        let carrier = client.peer.wrapping_sub(turn.peers.tenants);
+        let emergency = plan.dial.group == Group::Emergency;
+        let right = match plan.inbound {
+            true => client.peer == plan.tenant,
+            false if self.places.several || emergency => u64::from(carrier) < self.places.carriers,
+            false => carrier == plan.carrier,
         };
-        if client.peer != wanted {
+        if !right {
             return Err(format!("sent to peer {}", client.peer));
         }
+        if !plan.inbound && carrier != plan.carrier {
+            turn.seen.note(Met::SecondWay);
+        }
         let user = user_of(went.text(went.uri));
-        if user != turn.rules.written(&plan.dial, plan.carrier, plan.inbound) {
+        if user != turn.rules.written(&plan.dial, carrier, plan.inbound) {
             return Err(format!("sent as {user}, not {}", plan.dial.canonical));
         }
         if user_of(went.text(went.to)) != user {
@@ -409,7 +419,6 @@ impl Tap {
             return Ok(());
         }
         let caller = caller(turn, plan, went)?;
-        let emergency = plan.dial.group == Group::Emergency;
         turn.seen.note(if emergency {
             Met::Emergency
         } else {
@@ -420,7 +429,7 @@ impl Tap {
         }
         self.legs[leg].urgent = emergency;
         let went = Rc::clone(went);
-        self.call_billed(turn, plan, &went);
+        self.call_billed(turn, plan, carrier, &went);
         if !emergency {
             let used = &mut self.ledger.tenants[usize::from(plan.tenant)];
             used.legs.push((leg, plan.dial.group.is_international()));

@@ -7,6 +7,7 @@ mod end;
 mod failed;
 mod judge;
 mod money;
+mod onward;
 mod prompt;
 mod receive;
 mod records;
@@ -25,7 +26,7 @@ use crate::bill::Bill;
 use crate::block::Gate;
 use crate::link::Nanos;
 use crate::peer::{Map, Peers};
-use crate::rules::Rules;
+use crate::rules::{Places, Rules};
 use crate::seen::Seen;
 use crate::wire::{Method, Wire, hash2};
 
@@ -85,6 +86,7 @@ pub struct Tap {
     pub legs: Vec<Leg>,
     pub calls: Vec<Call>,
     pub ledger: Ledger,
+    places: Places,
     /// What the carriers bill.
     pub bill: Bill,
     pub breach: Option<Breach>,
@@ -119,13 +121,14 @@ pub struct Tap {
 
 impl Tap {
     /// An empty book.
-    pub fn new(tenants: usize, bill: Bill) -> Self {
+    pub fn new(places: Places, bill: Bill) -> Self {
         Self {
             servers: Vec::with_capacity(1024),
             clients: Vec::with_capacity(1024),
             legs: Vec::with_capacity(512),
             calls: Vec::with_capacity(256),
-            ledger: Ledger::new(tenants),
+            ledger: Ledger::new(places.tenants as usize),
+            places,
             bill,
             breach: None,
             slack: 0,
@@ -288,6 +291,7 @@ impl Tap {
             last: 0,
             acked: None,
             cancelled: false,
+            tried: Vec::new(),
             leg: None,
             relay: None,
             amiss: None,

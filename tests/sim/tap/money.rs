@@ -18,13 +18,19 @@ impl Tap {
     }
 
     /// A call leaves for a carrier, which will bill it.
-    pub(super) fn call_billed(&mut self, turn: &Turn<'_>, plan: &CallPlan, went: &Wire) {
+    pub(super) fn call_billed(
+        &mut self,
+        turn: &Turn<'_>,
+        plan: &CallPlan,
+        carrier: u8,
+        went: &Wire,
+    ) {
         if plan.dial.group == Group::Emergency {
             return;
         }
         let number = turn.peers.expected.get(&hash2(b"", went.at(went.call_id)));
         let number = number.copied().unwrap_or_default();
-        let whose = (number, plan.tenant, plan.carrier);
+        let whose = (number, plan.tenant, carrier);
         self.bill.invited(turn.now, whose, plan.dial.group, went);
     }
 

@@ -91,6 +91,10 @@ impl Tap {
     /// provisional leaves.
     fn answer_passed(&self, turn: &Turn<'_>, id: Id) -> Result<(), String> {
         let client = &self.clients[id];
+        let rings = client.provisional && client.answer.is_none() && !client.excused;
+        if client.left && rings && client.cancel.is_none() {
+            return Err("an attempt that was left behind rings on".into());
+        }
         let Some(relay) = client.relay_of else {
             return Ok(());
         };

@@ -316,6 +316,10 @@ impl Tap {
             }
             if wire.code > 100 {
                 turn.seen.note(Met::Rang);
+                self.clients[id].rang = true;
+                if self.clients[id].left {
+                    turn.seen.note(Met::LeftBehindRang);
+                }
             }
             return Expect::Anything;
         }
@@ -387,6 +391,9 @@ impl Tap {
             self.clients[id].answer = Some((wire.code, turn.now));
             self.legs[leg].timer = wire.session.map(|(seconds, _)| (seconds, turn.now));
             turn.seen.note(Met::Answered);
+            if self.clients[id].left {
+                turn.seen.note(Met::LeftBehindAnswered);
+            }
             if self.late_for_caller(leg) {
                 turn.seen.note(Met::LateOk);
             }

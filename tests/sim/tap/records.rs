@@ -13,6 +13,8 @@ use crate::seen::{Met, Seen};
 pub struct Records {
     /// Decision, number, and the caller's Call-ID.
     verdicts: Vec<(Decision, String, Vec<u8>)>,
+    /// Of those that were let in: the callee's Call-ID and the caller's.
+    let_in: Vec<(Vec<u8>, Vec<u8>)>,
     setups: usize,
     answers: usize,
     ends: usize,
@@ -49,6 +51,10 @@ impl Records {
                     ..
                 } => {
                     records.numbers.push((call.0, b_call_id.into()));
+                    if decision != Decision::Refuse {
+                        let ids = (b_call_id.into(), a_call_id.into());
+                        records.let_in.push(ids);
+                    }
                     records
                         .verdicts
                         .push((decision, number.into(), a_call_id.into()));
@@ -183,6 +189,22 @@ impl Tap {
             return Err("sent before its lease was recorded".into());
         }
         Ok(())
+    }
+
+    /// An INVITE leaves in place of another: the caller's Call-ID that its verdict names.
+    /// With `money`, its lease is recorded, too.
+    pub(super) fn attempt_written(&self, call_id: &[u8], money: bool) -> Result<&[u8], String> {
+        let mut let_in = self.turn_records.let_in.iter();
+        let Some((_, of)) = let_in.find(|(callee, _)| callee == call_id) else {
+            return Err("an INVITE that no INVITE asked for, and no verdict".into());
+        };
+        if self.turn_records.setups == 0 {
+            return Err("sent on before its set-up was recorded".into());
+        }
+        if money && self.turn_records.leases.is_empty() {
+            return Err("sent on before its lease was recorded".into());
+        }
+        Ok(of)
     }
 
     /// The caller's 200 leaves: the answer is recorded.

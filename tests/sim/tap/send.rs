@@ -58,7 +58,7 @@ impl Tap {
         Ok(())
     }
 
-    fn new_client(&mut self, turn: &Turn<'_>, packet: &Sent, leg: Id) -> Id {
+    pub(super) fn new_client(&mut self, turn: &Turn<'_>, packet: &Sent, leg: Id) -> Id {
         let id = self.clients.len();
         self.by_branch_out.insert(out_key(&packet.wire), id);
         self.clients.push(Client {
@@ -69,6 +69,8 @@ impl Tap {
             last: turn.now,
             sends: 1,
             provisional: false,
+            rang: false,
+            left: false,
             late_provisional: false,
             answer: None,
             cancel: None,
@@ -88,7 +90,12 @@ impl Tap {
         let wire = &packet.wire;
         let retried = self.current.1.filter(|&id| {
             let client = &self.clients[id];
-            client.method == Method::Invite && client.answer.is_some_and(|a| a.0 == 422)
+            let first = &client.request;
+            let longer = client.answer.is_some_and(|a| a.0 == 422);
+            // An emergency call may go to another carrier instead.
+            let there =
+                self.places.carriers > 1 && wire.at(wire.call_id) != first.at(first.call_id);
+            client.method == Method::Invite && longer && !there
         });
         if let Some(before) = retried {
             return self.invite_retried(turn, packet, before);
@@ -98,7 +105,7 @@ impl Tap {
             .0
             .filter(|&id| self.servers[id].method == Method::Invite)
         else {
-            return Err("an INVITE that no INVITE asked for".into());
+            return self.moved_on(turn, packet);
         };
         if self.servers[server].relay.is_some() {
             return Err("a second INVITE for one".into());
@@ -128,6 +135,7 @@ impl Tap {
         self.legs[other].offered = crate::wire::hash(wire.body());
         self.clients[id].relay_of = Some(server);
         self.servers[server].relay = Some(id);
+        self.servers[server].tried.push(packet.to);
         self.calls.push(Call {
             plan,
             legs: [Some(leg), Some(other)],
@@ -413,7 +421,7 @@ impl Tap {
     }
 }
 
-fn leg_of(call: Id, peer: u8, shard: u8, out: bool, invite: Id) -> Leg {
+pub(super) fn leg_of(call: Id, peer: u8, shard: u8, out: bool, invite: Id) -> Leg {
     Leg {
         call,
         peer,

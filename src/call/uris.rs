@@ -1,0 +1,120 @@
+//! Who calls whom, as a carrier is told: written afresh from what was judged.
+
+use std::fmt::Write;
+
+use crate::base::flow::Flow;
+use crate::base::token::Buckets;
+use crate::policy::{Allowed, Carrier, Permit, Presentation, RuleSet, Seat, Tenant, TenantId};
+use crate::record::{CallRef, Direction};
+
+use super::account::Account;
+use super::leg::Far;
+use super::onward::Onward;
+use super::open::Opening;
+
+/// The URI of who does not want to be named (RFC 3323 §4.1.1.3).
+const ANONYMOUS: &str = "sip:anonymous@anonymous.invalid";
+
+/// The URIs of the carrier's leg, written afresh.
+pub(super) struct Uris {
+    pub(super) called: String,
+    pub(super) from: String,
+    pub(super) identity: String,
+    pub(super) diversion: Option<String>,
+}
+
+impl Uris {
+    pub(super) fn of(
+        rules: &RuleSet,
+        tenant: TenantId,
+        carrier: &Carrier,
+        permit: &Permit,
+        (scheme, here): (&str, &str),
+    ) -> Self {
+        let mut user = String::with_capacity(32);
+        if let Some(plan) = rules.plan(tenant) {
+            let format = carrier.number_format;
+            // Writing to a string cannot fail.
+            let _ = plan.write(&permit.number, format, &mut user);
+        }
+        let address = carrier.address;
+        let called = match user.as_bytes().first() {
+            Some(b'u') => user,
+            _ => format!("{scheme}{user}@{address}{}", carrier.user_param(&user)),
+        };
+        let mut identity = String::with_capacity(48);
+        let _ = write!(identity, "sip:{}@{here}", permit.caller.number.as_str());
+        let from = match permit.presentation {
+            Presentation::Withhold => ANONYMOUS.to_owned(),
+            Presentation::Unstated | Presentation::Show => identity.clone(),
+        };
+        Self {
+            called,
+            from,
+            identity,
+            diversion: permit
+                .caller
+                .forwarded_by()
+                .map(|number| format!("sip:{}@{here}", number.as_str())),
+        }
+    }
+}
+
+/// The Privacy header's value (RFC 3323).
+fn privacy(presentation: Presentation) -> Option<&'static [u8]> {
+    match presentation {
+        Presentation::Unstated => None,
+        Presentation::Show => Some(b"none"),
+        Presentation::Withhold => Some(b"id"),
+    }
+}
+
+/// A call that leaves for a carrier.
+pub(super) struct Leaving<'a> {
+    pub(super) reference: CallRef,
+    pub(super) emergency: bool,
+    pub(super) tenant: &'a Tenant,
+    pub(super) abroad: bool,
+    pub(super) carrier: &'a Carrier,
+    pub(super) call_id: [u8; Buckets::AIMED_LEN],
+    /// The value of Route that the carrier wants there.
+    pub(super) routes: &'a [u8],
+    pub(super) uris: &'a Uris,
+}
+
+impl<'a> Leaving<'a> {
+    /// What its leg says and the call keeps: the caller's end, its place at the carrier,
+    /// and where else it may go; as what it was admitted, and what it may cost.
+    pub(super) fn opening(
+        self,
+        (far, seat, onward): (Far, Seat, Option<Box<Onward>>),
+        allowed: Allowed,
+        account: Option<Box<Account>>,
+    ) -> Opening<'a> {
+        let (carrier, uris) = (self.carrier, self.uris);
+        Opening {
+            reference: self.reference,
+            direction: Direction::Outbound,
+            emergency: self.emergency,
+            tenant: &self.tenant.name,
+            abroad: self.abroad,
+            peer: &carrier.name,
+            far,
+            hold: Some(allowed.hold),
+            seat: Some(seat),
+            onward,
+            account,
+            call_id: self.call_id,
+            flow: Flow::to(carrier.listener, carrier.transport, carrier.address),
+            uri: uris.called.as_bytes(),
+            target: None,
+            routes: self.routes,
+            from: uris.from.as_bytes(),
+            identity: Some(uris.identity.as_bytes()),
+            diversion: uris.diversion.as_deref().map(str::as_bytes),
+            privacy: privacy(allowed.permit.presentation),
+            ring: allowed.longest_ring,
+            longest: allowed.longest_call,
+        }
+    }
+}
