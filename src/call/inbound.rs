@@ -66,9 +66,7 @@ impl Calls {
         named.journal_counted(reference, &call.hold, &call.counted, out);
         let scheme = topology::onward_scheme(arrived, to.transport);
         let called = format!("{scheme}{}@{}", number.as_str(), to.address);
-        let binding = call.binding.as_ref();
-        let target = binding.map(|it| it.target(number.as_str()));
-        let flow = way_of(&call);
+        let (flow, target, path) = way_of(&call);
         let opening = Opening {
             reference,
             direction: Direction::Inbound,
@@ -85,7 +83,7 @@ impl Calls {
             flow,
             uri: called.as_bytes(),
             target: target.as_deref(),
-            routes: binding.as_ref().map_or(b"", |it| &it.path),
+            routes: &path,
             from: from.as_bytes(),
             identity: identity.as_deref().map(str::as_bytes),
             diversion: None,
@@ -159,12 +157,21 @@ impl Calls {
     }
 }
 
-/// The way to the phone system that a call goes to.
-fn way_of(call: &Delivered) -> Flow {
+/// The way to the phone system that a call goes to; its Request-URI and Route, where it
+/// has registered.
+fn way_of(call: &Delivered) -> (Flow, Option<Vec<u8>>, Box<[u8]>) {
     let to = call.to;
     match &call.binding {
-        Some(binding) => binding.flow,
-        None => Flow::to(to.listener, to.transport, to.address),
+        Some(it) => (
+            it.flow,
+            Some(it.target(call.number.as_str())),
+            it.path.clone(),
+        ),
+        None => (
+            Flow::to(to.listener, to.transport, to.address),
+            None,
+            Box::default(),
+        ),
     }
 }
 

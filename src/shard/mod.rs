@@ -75,19 +75,7 @@ impl Shard {
             .next_deadline()
             .is_some_and(|deadline| deadline <= now.mono)
         {
-            self.calls.tick(now, out);
-            registrations::step(now, out, |out| self.registrations.tick(now, out));
-            if self
-                .registrar
-                .next_deadline()
-                .is_some_and(|it| it <= now.mono)
-            {
-                self.registrar.tidy(now.mono, self.calls.rules());
-            }
-            if let Some(probes) = &mut self.probes {
-                let news = probes.tick(now.mono, &mut out.transmits);
-                self.calls.tell_carriers(now, &news, out);
-            }
+            self.tick(now, out);
         }
         match input {
             Input::Tick => {}
@@ -144,6 +132,23 @@ impl Shard {
             Input::Command(Command::Close) => self.calls.close_evidence(now, out),
             Input::Command(Command::HangUpAll) => self.calls.hang_up_all(now, out),
             Input::Command(Command::Block(switch)) => self.calls.block(now, switch, out),
+        }
+    }
+
+    /// Lets whatever is due come to pass.
+    fn tick(&mut self, now: Now, out: &mut Outbox) {
+        self.calls.tick(now, out);
+        registrations::step(now, out, |out| self.registrations.tick(now, out));
+        if self
+            .registrar
+            .next_deadline()
+            .is_some_and(|it| it <= now.mono)
+        {
+            self.registrar.tidy(now.mono, self.calls.rules());
+        }
+        if let Some(probes) = &mut self.probes {
+            let news = probes.tick(now.mono, &mut out.transmits);
+            self.calls.tell_carriers(now, &news, out);
         }
     }
 
