@@ -86,6 +86,42 @@ pub const REGISTER_PAUSE_S: (u32, u32) = (5, 300);
 /// wait, in seconds. Longer ones count as this.
 pub const REGISTER_MOST_S: u32 = 86_400;
 
+/// Nonces of ours that were answered rightly, until they are too old. At the limit no
+/// new one is taken: whoever answers one is asked again.
+pub const NONCES: usize = 1 << 16;
+
+/// For how many seconds a nonce of ours may be answered.
+pub const NONCE_S: u64 = 300;
+
+/// Tries to prove an account's password that may fail within [`TRIES_S`], of one address.
+/// Then whatever comes from there is asked again, right or not.
+pub const TRIES_OF_SOURCE: u32 = 20;
+
+/// The same of one account, whoever tries; but not where its phone system is.
+pub const TRIES_OF_ACCOUNT: u32 = 200;
+
+/// See [`TRIES_OF_SOURCE`].
+pub const TRIES_S: u64 = 600;
+
+/// Places in which such tries are counted, of addresses and of accounts. Beyond them some
+/// share a place, and its count.
+pub const TRY_SLOTS: usize = 1 << 10;
+
+/// Strangers' requests that a shard answers in a second with a challenge, of one address
+/// and of all. Those beyond get no answer.
+pub const CHALLENGES_OF_SOURCE: u32 = 20;
+
+/// See [`CHALLENGES_OF_SOURCE`].
+pub const CHALLENGES_OF_ALL: u32 = 500;
+
+/// Places in which those of each address are counted. Beyond them some share a place.
+pub const CHALLENGE_SLOTS: usize = 1 << 10;
+
+/// The shortest and the longest time, in seconds, for which a phone system registers here.
+/// It is asked to ask for more than the first, and gets no more than the second: so long
+/// it may be unknown after a restart.
+pub const REGISTERED_S: (u32, u32) = (30, 300);
+
 /// Challenges of a carrier that are answered one behind the other, each of which says
 /// that the answer before was right and late. The next one is not.
 pub const CHALLENGES_IN_A_ROW: u8 = 3;

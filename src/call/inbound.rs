@@ -66,6 +66,7 @@ impl Calls {
         named.journal_counted(reference, &call.hold, &call.counted, out);
         let scheme = topology::onward_scheme(arrived, to.transport);
         let called = format!("{scheme}{}@{}", number.as_str(), to.address);
+        let (flow, target, path) = way_of(&call);
         let opening = Opening {
             reference,
             direction: Direction::Inbound,
@@ -79,9 +80,10 @@ impl Calls {
             onward: None,
             account: None,
             call_id,
-            flow: Flow::to(to.listener, to.transport, to.address),
+            flow,
             uri: called.as_bytes(),
-            routes: b"",
+            target: target.as_deref(),
+            routes: &path,
             from: from.as_bytes(),
             identity: identity.as_deref().map(str::as_bytes),
             diversion: None,
@@ -152,6 +154,24 @@ impl Calls {
             ..facts
         });
         called.find(|it| rules.serves(it)).unwrap_or(facts)
+    }
+}
+
+/// The way to the phone system that a call goes to; its Request-URI and Route, where it
+/// has registered.
+fn way_of(call: &Delivered) -> (Flow, Option<Vec<u8>>, Box<[u8]>) {
+    let to = call.to;
+    match &call.binding {
+        Some(it) => (
+            it.flow,
+            Some(it.target(call.number.as_str())),
+            it.path.clone(),
+        ),
+        None => (
+            Flow::to(to.listener, to.transport, to.address),
+            None,
+            Box::default(),
+        ),
     }
 }
 

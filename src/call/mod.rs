@@ -17,12 +17,11 @@
 //! - `teardown`: BYE, CANCEL, limits, and when a call is over
 //! - `ending`: what the journal is told of that
 //! - `refresh`: session timers; `longer`: the INVITE once more for a longer one
-//! - `challenge`: a carrier that asks for credentials
+//! - `challenge`: a carrier that asks for credentials; `proof`: who is asked for them
 //! - `restore`: calls of an earlier life
 //! - `account`: what the call may cost, and what it has cost
 //! - `block`: what an operator has blocked, and calls hung up by that order
-//! - `judged`: what the journal is told of a verdict
-//! - `evidence`: how much is kept of calls that are refused
+//! - `judged`: what the journal is told of a verdict; `evidence`: how much, of refusals
 //! - `counted`: what the journal is told of both, and of the caps
 
 #![forbid(unsafe_code)]
@@ -49,6 +48,7 @@ mod outbound;
 mod output;
 mod outside;
 mod progress;
+mod proof;
 mod refresh;
 mod restore;
 mod table;

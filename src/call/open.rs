@@ -52,8 +52,10 @@ pub(super) struct Opening<'a> {
     pub(super) call_id: [u8; Buckets::AIMED_LEN],
     /// Where the INVITE goes.
     pub(super) flow: Flow,
-    /// The Request-URI, and the URI in To.
+    /// The URI in To.
     pub(super) uri: &'a [u8],
+    /// The Request-URI, where it is another.
+    pub(super) target: Option<&'a [u8]>,
     /// The value of Route that the INVITE has; empty for none.
     pub(super) routes: &'a [u8],
     /// The URI in From.
@@ -126,7 +128,7 @@ impl Opening<'_> {
     ) -> Call {
         let tag = tools.mint.token();
         let mut callee = Leg::new(self.flow, tag, &self.call_id, self.from, self.uri);
-        callee.far = Far::new(b"", self.uri, self.routes);
+        callee.far = Far::new(b"", self.target.unwrap_or(self.uri), self.routes);
         opening.client_cseq = callee.next_cseq();
         Call {
             reference: self.reference,

@@ -40,6 +40,7 @@ impl Calls {
         }
         match essentials.cseq.method {
             Method::Invite => match peer {
+                Peer::Tenant(tenant) if self.asks_proof(now, tenant, server, arrived, out) => {}
                 Peer::Tenant(tenant) => self.outbound(now, tenant, server, arrived, out),
                 Peer::Carrier(carrier) => self.inbound(now, carrier, server, arrived, out),
             },

@@ -69,6 +69,12 @@ impl Calls {
         let legs = kept.legs.as_ref()?;
         let caller = self.leg(&legs.caller)?;
         let callee = self.leg(&legs.callee)?;
+        let own = match kept.direction {
+            Direction::Outbound => &caller,
+            Direction::Inbound => &callee,
+        };
+        let rules = &self.tools.rules;
+        rules.assume_bound(now.mono, &kept.tenant, own.flow, own.far.target());
         let origin = self.tools.origin(caller.call_id(), caller.far.tag());
         let answer = legs.answer.as_ref();
         let longest = answer.map(|answer| answer.ends_by.saturating_since(answer.at));

@@ -76,7 +76,7 @@ pub(super) struct Tools {
     /// Calls that are over, and only wait for stray responses.
     over: usize,
     key: u128,
-    bucket_key: u128,
+    pub(super) bucket_key: u128,
     next_call: u64,
     /// Which scopes the journal knows.
     pub(super) named: Named,

@@ -107,6 +107,7 @@ impl<'a> Leaving<'a> {
             call_id: self.call_id,
             flow: Flow::to(carrier.listener, carrier.transport, carrier.address),
             uri: uris.called.as_bytes(),
+            target: None,
             routes: self.routes,
             from: uris.from.as_bytes(),
             identity: Some(uris.identity.as_bytes()),

@@ -2,7 +2,7 @@
 
 use bytes::{Bytes, BytesMut};
 
-use crate::base::flow::ListenerId;
+use crate::base::flow::{Flow, ListenerId, Transport};
 use crate::base::limits::RECEIVE_BLOCK_BYTES;
 use crate::policy::RuleSet;
 use crate::sip::error::UnreadableReason;
@@ -39,7 +39,8 @@ impl Block {
 
 /// The message in a datagram that came to `listener`, if its source is a
 /// configured peer and it is one. What is dropped is counted, and nothing is
-/// ever answered: a stranger's datagram is not even looked into. `handling` is
+/// ever answered: a stranger's datagram is not even looked into, unless the listener
+/// challenges and it begins as what that is for. `handling` is
 /// set to the datagram before anything tries to understand it.
 pub(super) fn admit(
     rules: &RuleSet,
@@ -50,7 +51,9 @@ pub(super) fn admit(
     handling: &mut Bytes,
     stats: &Stats,
 ) -> Option<Message> {
-    let dropped = if rules.peer(listener, datagram.source.ip()).is_none() {
+    let flow = Flow::to(listener, Transport::Udp, datagram.source);
+    let stranger = rules.peer_of(flow).is_none();
+    let dropped = if stranger && !is_asked_who(rules, flow, datagram) {
         &stats.strangers
     } else if datagram.truncated {
         &stats.truncated
@@ -71,6 +74,14 @@ pub(super) fn admit(
     };
     dropped.add(1);
     None
+}
+
+/// Whether a stranger's datagram is what a listener that challenges answers.
+fn is_asked_who(rules: &RuleSet, flow: Flow, datagram: &Datagram<'_>) -> bool {
+    let asks = [b"REGISTER ".as_slice(), b"INVITE "];
+    rules.wants_proof(flow)
+        && rules.has_accounts()
+        && asks.iter().any(|it| datagram.bytes.starts_with(it))
 }
 
 /// Whether `bytes` say nothing and only keep a NAT binding open: empty, line

@@ -19,6 +19,7 @@ mod budget;
 mod build;
 mod caps;
 mod choices;
+mod claims;
 mod destinations;
 mod hours;
 mod main;

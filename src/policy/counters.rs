@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::base::time::Now;
+use crate::policy::door::Door;
 use crate::policy::registration::Registered;
 
 mod book;
@@ -59,6 +60,7 @@ struct Shared {
 #[derive(Debug, Default)]
 pub struct Counters {
     books: Mutex<BTreeMap<Arc<str>, Arc<Book>>>,
+    door: Arc<Door>,
     registrations: Mutex<BTreeMap<Arc<str>, Arc<Registered>>>,
     trunks: Mutex<BTreeMap<Arc<str>, Arc<Trunk>>>,
     shared: Arc<Shared>,
@@ -76,6 +78,11 @@ impl Counters {
         let mut books = lock(&self.books);
         let open = || Arc::new(Book::new(Arc::clone(&self.shared), Arc::clone(tenant)));
         Arc::clone(books.entry(Arc::clone(tenant)).or_insert_with(open))
+    }
+
+    /// Who registers here: one for all rule sets.
+    pub(super) fn door(&self) -> Arc<Door> {
+        Arc::clone(&self.door)
     }
 
     /// How the registration with a carrier stands: one for all rule sets.

@@ -1,9 +1,11 @@
 //! What becomes of a call that comes from a carrier.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::blocks::Blocks;
 use super::counters::{Counted, Hold, Minute, Subject};
+use super::door::Binding;
 use super::number::Number;
 use super::reason::Reason;
 use super::ruleset::{Delivery, RuleSet, TenantId};
@@ -48,6 +50,8 @@ pub struct Delivered {
     pub number: Number,
     /// Where it goes.
     pub to: Delivery,
+    /// Who has registered there; none where the rules say where that is.
+    pub binding: Option<Arc<Binding>>,
     /// What it holds in the counters, until it is over.
     pub hold: Hold,
     /// Where it was counted.
@@ -60,22 +64,49 @@ pub struct Delivered {
     pub longest_ring: Duration,
 }
 
+/// Whose number is called, and where that tenant's calls go.
+struct Called {
+    tenant: TenantId,
+    number: Number,
+    delivery: Delivery,
+    binding: Option<Arc<Binding>>,
+    to: Destination,
+}
+
 impl RuleSet {
+    /// Where a tenant's calls go: to the address in its rules, or to where it has
+    /// registered.
+    fn way_to(&self, tenant: TenantId) -> Option<(Delivery, Option<Arc<Binding>>)> {
+        let tenant = self.tenant(tenant)?;
+        if let Some(delivery) = tenant.inbound {
+            return Some((delivery, None));
+        }
+        let binding = self.binding_towards(&tenant.name)?;
+        let delivery = Delivery {
+            transport: binding.flow.transport,
+            address: binding.flow.remote,
+            listener: binding.flow.listener,
+            large_from: None,
+        };
+        Some((delivery, Some(binding)))
+    }
+
     /// Judges a call that comes from a carrier: whose number is called, where
     /// that tenant's calls go, and whether the tenant's caps on inbound calls have
     /// room. The number may be in any tenant's own national form.
     #[must_use]
     pub fn judge_inbound(&self, facts: &InboundFacts<'_>, blocks: &Blocks, now: Now) -> Inbound {
-        let (tenant, number, delivery, to) = match self.called(facts) {
+        let called = match self.called(facts) {
             Ok(called) => called,
             Err(refused) => return Inbound::Refuse(refused, None),
         };
+        let (tenant, number) = (called.tenant, called.number);
         let name = self.tenant(tenant).map_or("", |it| &it.name);
         if blocks.cover(name, false, now.wall) {
             let blocked = Refused::new(Reason::Blocked, None, Some(number));
             return Inbound::Refuse(blocked, Some(tenant));
         }
-        self.deliver(tenant, number, delivery, to, facts, now)
+        self.deliver(called, facts, now)
     }
 
     /// Whether it is to a number of a tenant that takes calls.
@@ -85,10 +116,7 @@ impl RuleSet {
     }
 
     /// Whose number is called, and where that tenant's calls go.
-    fn called(
-        &self,
-        facts: &InboundFacts<'_>,
-    ) -> Result<(TenantId, Number, Delivery, Destination), Refused> {
+    fn called(&self, facts: &InboundFacts<'_>) -> Result<Called, Refused> {
         let mut refused = Refused::new(Reason::CalledNotServed, None, None);
         for (at, plan) in self.plans.iter().enumerate() {
             let reading = match plan.read(&facts.request_uri, &self.numbering) {
@@ -106,9 +134,14 @@ impl RuleSet {
                 continue;
             };
             let its_plan = self.lane(tenant).map(|lane| usize::from(lane.plan));
-            let delivery = self.tenant(tenant).and_then(|it| it.inbound);
-            if let (true, Some(delivery)) = (its_plan == Some(at), delivery) {
-                return Ok((tenant, number, delivery, to));
+            if let (true, Some((delivery, binding))) = (its_plan == Some(at), self.way_to(tenant)) {
+                return Ok(Called {
+                    tenant,
+                    number,
+                    delivery,
+                    binding,
+                    to,
+                });
             }
         }
         if refused.number.is_some() {
@@ -120,15 +153,14 @@ impl RuleSet {
     }
 
     /// Takes the places under its tenant's caps of a call that can be delivered.
-    fn deliver(
-        &self,
-        tenant: TenantId,
-        number: Number,
-        delivery: Delivery,
-        to: Destination,
-        facts: &InboundFacts<'_>,
-        now: Now,
-    ) -> Inbound {
+    fn deliver(&self, called: Called, facts: &InboundFacts<'_>, now: Now) -> Inbound {
+        let Called {
+            tenant,
+            number,
+            delivery,
+            binding,
+            to,
+        } = called;
         let Some(tenancy) = self.tenancy(tenant) else {
             return Inbound::Refuse(Refused::because(Reason::NoTenant), None);
         };
@@ -150,6 +182,7 @@ impl RuleSet {
                 tenant,
                 number,
                 to: delivery,
+                binding,
                 hold: entry.hold,
                 counted: entry.counted,
                 observed: entry.over.map(|it| self.used_up(it, number)),

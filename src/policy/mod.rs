@@ -16,6 +16,7 @@ mod compile;
 mod counters;
 mod credential;
 mod diagnostic;
+mod door;
 mod emergency;
 mod exposure;
 mod facts;
@@ -59,6 +60,8 @@ pub use counters::{
 };
 pub(crate) use credential::{Answered, Unanswered};
 pub use diagnostic::{Diagnostic, Severity, Source};
+pub use door::{Account, Binding};
+pub(crate) use door::{Proof, challenge};
 pub use exposure::{Dearest, Exposure, Most, Share, Unbounded};
 pub use facts::{Caller, Facts, Presentation};
 pub use inbound::{Delivered, Inbound, InboundFacts};

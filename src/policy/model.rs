@@ -3,6 +3,7 @@
 //! What the texts in them mean is for [`super::compile()`] to find out. Everything
 //! borrows from the file's text, and has its place in it.
 
+mod account;
 mod alerts;
 mod main;
 mod plan;
@@ -10,6 +11,7 @@ mod registration;
 mod tenant;
 mod tls;
 
+pub(super) use account::AccountTable;
 pub(super) use alerts::{AlertsTable, MailTable, WebhookTable};
 pub(super) use main::{CarrierTable, ListenTable, MainFile, main_file};
 pub(super) use plan::{PlanFile, plan_file};

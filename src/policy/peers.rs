@@ -3,11 +3,13 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use foldhash::fast::FixedState;
 use ipnet::IpNet;
 
-use super::ruleset::{CarrierId, Peer, TenantId};
+use super::ruleset::{CarrierId, Listener, Peer, RuleSet, TenantId};
+use crate::base::flow::{Flow, ListenerId, PeerName};
 
 /// Claims of one prefix length. What is in it comes from rule files, so nobody
 /// outside can make its keys collide.
@@ -65,6 +67,64 @@ impl Peers {
                 tables.find_map(|(mask, claims)| claims.get(&(bits & mask)).copied())
             }
         }
+    }
+}
+
+impl RuleSet {
+    /// Whose traffic comes from `source`: the longest claimed prefix wins. Who
+    /// sends is the same on every listener.
+    #[must_use]
+    pub fn peer(&self, _listener: ListenerId, source: IpAddr) -> Option<Peer> {
+        self.peers.find(source)
+    }
+
+    /// Who has a certificate that is for this name.
+    #[must_use]
+    pub fn peer_named(&self, name: PeerName) -> Option<Peer> {
+        self.named.get(&name).copied()
+    }
+
+    /// Who is at the far end of `flow`: whoever its certificate is for, where it has shown
+    /// one to be known by; or whoever has registered from there.
+    #[must_use]
+    pub fn peer_of(&self, flow: Flow) -> Option<Peer> {
+        match flow.name {
+            Some(name) => self.peer_named(name),
+            None => self
+                .peer(flow.listener, flow.remote.ip())
+                .or_else(|| self.registered_at(flow)),
+        }
+    }
+
+    /// The listener from which requests that are too long for a datagram go over TCP to
+    /// whoever is at the far end of `flow` (RFC 3261 §18.1.1). `None` where that peer
+    /// does not say that it takes them so, or not over this version of IP.
+    #[must_use]
+    pub fn large_from(&self, flow: Flow) -> Option<&Listener> {
+        let id = match self.peer_of(flow)? {
+            Peer::Tenant(id) => self.tenant(id)?.inbound?.large_from,
+            Peer::Carrier(id) => self.carrier(id)?.large_from,
+        };
+        let listener = self.listeners().get(usize::from(id?.0))?;
+        (listener.bind.is_ipv4() == flow.remote.is_ipv4()).then_some(listener)
+    }
+
+    /// Whether the same peers send from the same places as in `other`.
+    #[must_use]
+    pub fn has_peers_of(&self, other: &Self) -> bool {
+        self.peers_hash == other.peers_hash
+    }
+
+    /// Whether whoever is at the far end of `flow` is a peer of the same name here
+    /// and in `other`.
+    #[must_use]
+    pub fn has_peer_of(&self, other: &Self, flow: Flow) -> bool {
+        let name = |rules: &Self| match rules.peer_of(flow)? {
+            Peer::Tenant(id) => rules.tenant(id).map(|it| (true, Arc::clone(&it.name))),
+            Peer::Carrier(id) => rules.carrier(id).map(|it| (false, Arc::clone(&it.name))),
+        };
+        let here = name(self);
+        here.is_some() && here == name(other)
     }
 }
 

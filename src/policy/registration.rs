@@ -90,9 +90,15 @@ impl Registration {
     }
 }
 
-/// A password.
+/// A password; empty where it is not known.
 #[derive(Clone, Default, PartialEq, Eq)]
-struct Secret(Arc<[u8]>);
+pub(super) struct Secret(Arc<[u8]>);
+
+impl Secret {
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
 
 impl fmt::Debug for Secret {
     /// Says nothing of it.
@@ -152,8 +158,9 @@ impl Registered {
 }
 
 impl RuleSet {
-    /// Has the passwords of all registrations read. What is wrong comes back, one line
-    /// for each that cannot be: that carrier's challenges are not answered.
+    /// Has the passwords of all accounts read, Tollgate's own and those of phone systems.
+    /// What is wrong comes back, one line for each that cannot be: that carrier's
+    /// challenges are not answered, or that account lets nobody in.
     pub fn read_secrets(
         &mut self,
         mut read: impl FnMut(&SecretIn) -> Result<Vec<u8>, String>,
@@ -171,6 +178,16 @@ impl RuleSet {
                 )),
             }
         }
+        for account in self.accounts.values_mut() {
+            match read(&account.secret) {
+                Ok(secret) => account.password = Secret(secret.into()),
+                Err(fault) => faults.push(format!(
+                    "nobody can register as {}: {fault}",
+                    account.username
+                )),
+            }
+        }
+        faults.sort_unstable();
         faults
     }
 }

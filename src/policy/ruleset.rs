@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::hint::black_box;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,6 +13,7 @@ use super::cap::Condition;
 use super::carrier::Carrier;
 use super::counters::Zone;
 use super::diagnostic::{Diagnostic, nearest};
+use super::door::{Account, Door};
 use super::hours::Hours;
 use super::lane::{Cap, Home, Lane, Part};
 use super::money::Amount;
@@ -28,7 +29,8 @@ use super::tariff::{Price, Tariff};
 use super::tls::TlsRules;
 use super::values::NumberRange;
 use super::ways::Choice;
-use crate::base::flow::{Flow, ListenerId, PeerName, Transport};
+use crate::base::flow::{ListenerId, PeerName, Transport};
+use crate::sip::digest::Algorithm;
 
 /// A tenant of one rule set. The next set may number them otherwise.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -64,6 +66,8 @@ pub struct Listener {
     pub advertise: SocketAddr,
     /// Whether unknown sources are answered with a challenge.
     pub challenge: bool,
+    /// What its challenges ask for, the best first: at least one.
+    pub algorithms: Box<[Algorithm]>,
 }
 
 /// Where inbound calls of a tenant go: its phone system.
@@ -101,7 +105,8 @@ pub struct Tenant {
     pub longest_call: Duration,
     /// The longest that it may ring.
     pub longest_ring: Duration,
-    /// Where calls to its own numbers go; none if it takes no calls.
+    /// Where calls to its own numbers go; none if it takes no calls, or they go to where
+    /// it has registered.
     pub inbound: Option<Delivery>,
     /// What happens to what is not allowed.
     pub mode: Mode,
@@ -168,6 +173,9 @@ pub struct RuleSet {
     pub(super) peers: Peers,
     /// Whose certificates are for whom.
     pub(super) named: HashMap<PeerName, Peer, FixedState>,
+    /// What phone systems register with, by name.
+    pub(super) accounts: HashMap<Box<str>, Account, FixedState>,
+    pub(super) door: Arc<Door>,
     /// BLAKE3 of who sends from where.
     pub(super) peers_hash: [u8; 32],
     pub(super) numbering: Arc<Numbering>,
@@ -264,60 +272,6 @@ impl RuleSet {
     #[must_use]
     pub fn tenant_nearest(&self, name: &str) -> Option<&str> {
         nearest(name, self.tenants.iter().map(|it| &*it.name))
-    }
-
-    /// Whose traffic comes from `source`: the longest claimed prefix wins. Who
-    /// sends is the same on every listener.
-    #[must_use]
-    pub fn peer(&self, _listener: ListenerId, source: IpAddr) -> Option<Peer> {
-        self.peers.find(source)
-    }
-
-    /// Who has a certificate that is for this name.
-    #[must_use]
-    pub fn peer_named(&self, name: PeerName) -> Option<Peer> {
-        self.named.get(&name).copied()
-    }
-
-    /// Who is at the far end of `flow`: whoever its certificate is for, where it has shown
-    /// one to be known by.
-    #[must_use]
-    pub fn peer_of(&self, flow: Flow) -> Option<Peer> {
-        match flow.name {
-            Some(name) => self.peer_named(name),
-            None => self.peer(flow.listener, flow.remote.ip()),
-        }
-    }
-
-    /// The listener from which requests that are too long for a datagram go over TCP to
-    /// whoever is at the far end of `flow` (RFC 3261 §18.1.1). `None` where that peer
-    /// does not say that it takes them so, or not over this version of IP.
-    #[must_use]
-    pub fn large_from(&self, flow: Flow) -> Option<&Listener> {
-        let id = match self.peer_of(flow)? {
-            Peer::Tenant(id) => self.tenant(id)?.inbound?.large_from,
-            Peer::Carrier(id) => self.carrier(id)?.large_from,
-        };
-        let listener = self.listeners().get(usize::from(id?.0))?;
-        (listener.bind.is_ipv4() == flow.remote.is_ipv4()).then_some(listener)
-    }
-
-    /// Whether the same peers send from the same places as in `other`.
-    #[must_use]
-    pub fn has_peers_of(&self, other: &Self) -> bool {
-        self.peers_hash == other.peers_hash
-    }
-
-    /// Whether whoever is at the far end of `flow` is a peer of the same name here
-    /// and in `other`.
-    #[must_use]
-    pub fn has_peer_of(&self, other: &Self, flow: Flow) -> bool {
-        let name = |rules: &Self| match rules.peer_of(flow)? {
-            Peer::Tenant(id) => rules.tenant(id).map(|it| (true, Arc::clone(&it.name))),
-            Peer::Carrier(id) => rules.carrier(id).map(|it| (false, Arc::clone(&it.name))),
-        };
-        let here = name(self);
-        here.is_some() && here == name(other)
     }
 
     /// The tenant's dial plan.

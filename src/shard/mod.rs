@@ -20,7 +20,7 @@ use crate::call::Calls;
 use crate::policy::RuleSet;
 use crate::record::{CallRef, Record, fold};
 use crate::transaction::Origin;
-use crate::trunk::{Probes, Registrations, Seed};
+use crate::trunk::{Probes, Registrar, Registrations, Seed};
 
 pub use crate::call::{Config, Counts, Event, Outbox};
 pub use input::{Command, Confirmed, Input, Reset};
@@ -30,6 +30,7 @@ pub use input::{Command, Confirmed, Input, Reset};
 pub struct Shard {
     calls: Calls,
     registrations: Registrations,
+    registrar: Registrar,
     /// The first shard asks for all of them whether carriers are there.
     probes: Option<Probes>,
 }
@@ -54,6 +55,7 @@ impl Shard {
         Self {
             calls,
             registrations: Registrations::new(seed, start),
+            registrar: Registrar::new(config.bucket_key),
             probes,
         }
     }
@@ -62,6 +64,7 @@ impl Shard {
     /// numbered from `next` on.
     pub fn restore(&mut self, now: Now, calls: Vec<fold::Call>, next: CallRef, out: &mut Outbox) {
         self.calls.restore(now, calls, next, out);
+        self.registrar.tidy(now.mono, self.calls.rules());
     }
 
     /// Takes one input and says in `out` what follows from it. The driver then
@@ -72,12 +75,7 @@ impl Shard {
             .next_deadline()
             .is_some_and(|deadline| deadline <= now.mono)
         {
-            self.calls.tick(now, out);
-            registrations::step(now, out, |out| self.registrations.tick(now, out));
-            if let Some(probes) = &mut self.probes {
-                let news = probes.tick(now.mono, &mut out.transmits);
-                self.calls.tell_carriers(now, &news, out);
-            }
+            self.tick(now, out);
         }
         match input {
             Input::Tick => {}
@@ -103,6 +101,8 @@ impl Shard {
                 };
                 out.journal(&record);
                 self.registrations.swap_rules(now, &rules);
+                // Before calls of who is known no more are hung up.
+                self.registrar.tidy(now.mono, &rules);
                 if let Some(probes) = &mut self.probes {
                     probes.obey(&rules, now.mono);
                 }
@@ -135,6 +135,23 @@ impl Shard {
         }
     }
 
+    /// Lets whatever is due come to pass.
+    fn tick(&mut self, now: Now, out: &mut Outbox) {
+        self.calls.tick(now, out);
+        registrations::step(now, out, |out| self.registrations.tick(now, out));
+        if self
+            .registrar
+            .next_deadline()
+            .is_some_and(|it| it <= now.mono)
+        {
+            self.registrar.tidy(now.mono, self.calls.rules());
+        }
+        if let Some(probes) = &mut self.probes {
+            let news = probes.tick(now.mono, &mut out.transmits);
+            self.calls.tell_carriers(now, &news, out);
+        }
+    }
+
     /// When `handle` is to be called at the latest, with [`Input::Tick`] if
     /// there is nothing else. `None`: nothing waits.
     #[must_use]
@@ -142,7 +159,8 @@ impl Shard {
         let calls = self.calls.next_deadline();
         let registrations = self.registrations.next_deadline();
         let probes = self.probes.as_ref().and_then(Probes::next_deadline);
-        [calls, registrations, probes].into_iter().flatten().min()
+        let waiting = [calls, registrations, probes].into_iter().flatten();
+        waiting.chain(self.registrar.next_deadline()).min()
     }
 
     /// How much is going on, apart from what is registered with carriers. All zero when

@@ -5,12 +5,14 @@ use crate::base::flow::Flow;
 use crate::base::limits::ECHO_BYTES;
 use crate::base::time::Now;
 use crate::call::{Arrived, Calls, Event, Outbox};
+use crate::policy::Peer;
 use crate::sip::echo::Echo;
 use crate::sip::error::{Fault, FaultKind};
 use crate::sip::fields::Essentials;
 use crate::sip::line::{Method, StartLine, reason_phrase};
 use crate::sip::message::Message;
 use crate::transaction::{Origin, Transmit};
+use crate::trunk::Asked;
 
 /// Sorts out what is nobody's, what is malformed, requests and responses.
 pub(super) fn message(
@@ -19,11 +21,11 @@ pub(super) fn message(
     (flow, message): (Flow, &Message),
     out: &mut Outbox,
 ) {
-    let calls = &mut shard.calls;
-    // The driver dropped strangers unread; rules may have changed since.
-    let Some(peer) = calls.rules().peer_of(flow) else {
-        return;
+    let Some(peer) = shard.calls.rules().peer_of(flow) else {
+        // The driver has read no others; rules may have changed since.
+        return stranger(shard, now, flow, message, out);
     };
+    let calls = &mut shard.calls;
     let sound = message.fault().map_or_else(|| read(message), Err);
     let essentials = match sound.or_else(|fault| calls.salvage(peer, message).ok_or(fault)) {
         Ok(essentials) => essentials,
@@ -42,7 +44,19 @@ pub(super) fn message(
         essentials: &essentials,
     };
     match message.start() {
-        StartLine::Request { .. } => calls.handle_request(now, peer, &arrived, out),
+        StartLine::Request { .. } => match (essentials.cseq.method, peer) {
+            (Method::Register, Peer::Tenant(tenant)) if calls.rules().has_accounts() => {
+                let asked = Asked {
+                    flow,
+                    message,
+                    essentials: &essentials,
+                };
+                let (rules, transmits) = (calls.rules(), &mut out.transmits);
+                let asked = (tenant, &asked);
+                shard.registrar.register(now.mono, rules, asked, transmits);
+            }
+            _ => calls.handle_request(now, peer, &arrived, out),
+        },
         // Only Tollgate's own are answered: they are not a call's.
         StartLine::Response { .. } if essentials.cseq.method == Method::Register => {
             let answer = (message, &essentials);
@@ -58,6 +72,23 @@ pub(super) fn message(
                 None => calls.handle_response(now, &arrived, out),
             }
         }
+    }
+}
+
+/// Something of nobody known, which only a listener that challenges hears.
+fn stranger(shard: &mut Shard, now: Now, flow: Flow, message: &Message, out: &mut Outbox) {
+    let rules = shard.calls.rules();
+    if message.fault().is_some() || message.method().is_none() || !rules.wants_proof(flow) {
+        return;
+    }
+    if let Ok(essentials) = read(message) {
+        let asked = Asked {
+            flow,
+            message,
+            essentials: &essentials,
+        };
+        let transmits = &mut out.transmits;
+        shard.registrar.stranger(now.mono, rules, &asked, transmits);
     }
 }
 

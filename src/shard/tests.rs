@@ -7,6 +7,7 @@ mod faults;
 mod floods;
 mod onward;
 mod registering;
+mod registrar;
 mod restart;
 mod rules;
 mod sessions;

@@ -7,10 +7,13 @@
 
 #![forbid(unsafe_code)]
 
+mod gate;
 mod granted;
 mod own;
 mod probes;
+mod registrar;
 mod registrations;
 
 pub(crate) use probes::Probes;
+pub(crate) use registrar::{Asked, Registrar};
 pub(crate) use registrations::{Output, Registrations, Said, Seed};

@@ -128,6 +128,33 @@ def baresip_called(lab):
     phone_is_called(lab, Baresip)
 
 
+ACCOUNT = ("acme-pbx", "only-the-phone-system-knows")
+
+
+def registered(lab):
+    """baresip where no rule knows it, and rules by which it registers with a digest and proves each call.
+
+    Debian's baresip knows MD5 alone, and takes no challenge that has another algorithm beside it."""
+    secret = lab.directory / "config/secrets/pbx"
+    secret.parent.mkdir(parents=True)
+    secret.write_text(ACCOUNT[1] + "\n")
+    lab.pbx_address = f"{lab.net}.5"
+    account = f'[[account]]\nusername = "{ACCOUNT[0]}"\nsecret_file = "secrets/pbx"\n'
+    return {"listen": 'challenge = true\nalgorithms = ["MD5"]\n', "pbx": "registered", "pbx_known": account}
+
+
+@case(needs_tollgate=True)
+def baresip_registers_and_calls(lab):
+    """baresip, known by its account alone, calling."""
+    phone_calls(lab, lambda it: Baresip(it, account=ACCOUNT), **registered(lab))
+
+
+@case(needs_tollgate=True)
+def baresip_registers_and_is_called(lab):
+    """baresip, known by its account alone, called."""
+    phone_is_called(lab, lambda it: Baresip(it, account=ACCOUNT), **registered(lab))
+
+
 def over_tls(lab):
     """Papers, and rules by which the phone system is reached over TLS and known by its certificate."""
     papers = Papers(lab.directory)

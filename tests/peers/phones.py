@@ -17,8 +17,8 @@ class Baresip(Process):
 
     CONTROL = 4444
 
-    def __init__(self, lab, papers=None):
-        """Over TLS, and with a certificate, if there are `papers`."""
+    def __init__(self, lab, papers=None, account=None):
+        """Over TLS, and with a certificate, if there are `papers`; registered, if it has an `account` and a password."""
         self.lab, self.said, self.rest = lab, [], b""
         self.tls = ";transport=tls" if papers else ""
         home = lab.directory / "baresip"
@@ -37,10 +37,16 @@ class Baresip(Process):
             "audio_source aubridge,nil", "audio_player aubridge,nil", "audio_alert aubridge,nil",
             f"module_path {modules}", "module g711.so", "module aubridge.so", "module_tmp account.so",
             "module_app menu.so", "module_app ctrl_tcp.so", *shown, ""]))
-        (home / "accounts").write_text(f"<sip:{OWN}@{lab.pbx_address}{self.tls}>;regint=0;answermode=manual;audio_codecs=pcmu\n")
+        where, registers = lab.pbx_address, "regint=0"
+        if account:
+            where, registers = f"{lab.net}.1", "regint=60;auth_user={};auth_pass={}".format(*account)
+        (home / "accounts").write_text(
+            f"<sip:{OWN}@{where}{self.tls}>;{registers};answermode=manual;audio_codecs=pcmu\n")
         (home / "contacts").write_text("")
         super().__init__(lab, "baresip", ["baresip", "-4", "-f", home], env={"HOME": str(home)})
         self.control = until(self._connect, 10, "baresip's control port", self)
+        if account:
+            until(lambda: "1 binding]" in self.text(), 10, "baresip registered", self)
 
     def _connect(self):
         try:

@@ -13,6 +13,7 @@ fn listener(bind: &str, advertise: &str) -> Listener {
         bind: bind.parse().unwrap(),
         advertise: advertise.parse().unwrap(),
         challenge: false,
+        algorithms: Box::default(),
     }
 }
 

@@ -15,6 +15,7 @@ use crate::policy::cap::Condition;
 use crate::policy::carrier::Carrier;
 use crate::policy::counters::{Counters, Zone};
 use crate::policy::diagnostic::{At, Fault, Faults, LineIndex, Place, nearest};
+use crate::policy::door::Account;
 use crate::policy::hours::Hours;
 use crate::policy::lane::{Cap, Home, Lane};
 use crate::policy::numbering::{Classes, Numbering};
@@ -55,6 +56,8 @@ pub(super) struct Build<'z> {
     claims: BTreeMap<IpNet, (Peer, Place)>,
     /// Whose certificates these names are in.
     pub named: BTreeMap<String, (Peer, Place)>,
+    /// What phone systems register with.
+    pub accounts: BTreeMap<Box<str>, (Account, Place)>,
     /// Where peers are sent to: their answers must come from what they claim.
     reached: Vec<(At<SocketAddr>, Peer)>,
     peers_hash: [u8; 32],
@@ -109,6 +112,7 @@ impl<'z> Build<'z> {
             zone_places: BTreeMap::new(),
             claims: BTreeMap::new(),
             named: BTreeMap::new(),
+            accounts: BTreeMap::new(),
             reached: Vec::new(),
             peers_hash: [0; 32],
             tenants: Vec::new(),
@@ -244,10 +248,14 @@ impl<'z> Build<'z> {
             let name = name.map_or("", |it| it);
             hasher.update(format!("{from} {kind} {name}\n").as_bytes());
         }
+        for (account, _) in self.accounts.values() {
+            let tenant = self.tenants.get(account.tenant.0 as usize);
+            let tenant = tenant.map_or("", |it| &it.name);
+            hasher.update(format!("account {} tenant {tenant}\n", account.username).as_bytes());
+        }
         self.peers_hash = hasher.finalize().into();
         super::tls::unasked_names(self, faults);
-        unheard_claims(&self.listeners, &claims, faults);
-        nested_claims(&claims, faults);
+        super::claims::lint(&self.listeners, &claims, faults);
         let peers = Peers::new(claims.into_iter().map(|(net, (peer, _))| (net, peer)));
         for (at, peer) in &self.reached {
             let ip = at.value.ip();
@@ -363,6 +371,12 @@ impl<'z> Build<'z> {
                 .map(|(name, (peer, _))| (PeerName::of(name), *peer))
                 .collect(),
             peers_hash: self.peers_hash,
+            accounts: self
+                .accounts
+                .into_iter()
+                .map(|(name, it)| (name, it.0))
+                .collect(),
+            door: self.counters.door(),
             numbering: self.numbering,
             plans: self.plans,
             homes: self.homes,
@@ -447,45 +461,4 @@ pub(super) fn no_such<'k>(
         }
     };
     faults.add(name.place, fault.help(help));
-}
-
-/// Warns of networks that no listener hears.
-fn unheard_claims(
-    listeners: &[Listener],
-    claims: &BTreeMap<IpNet, (Peer, Place)>,
-    faults: &mut Faults<'_>,
-) {
-    for (net, (_, place)) in claims {
-        let is_v4 = matches!(net, IpNet::V4(_));
-        let heard = listeners.iter().any(|it| it.bind.is_ipv4() == is_v4);
-        if !heard && !listeners.is_empty() {
-            let version = if is_v4 { "IPv4" } else { "IPv6" };
-            let fault = Fault::warning(format!("no listener hears this {version} address"));
-            let help = format!("add a [[listen]] with an {version} address");
-            faults.add(*place, fault.label("nothing comes from there").help(help));
-        }
-    }
-}
-
-/// Warns of networks that lie within another peer's: the narrower claim decides, so
-/// that what comes from there is not the other's.
-fn nested_claims(claims: &BTreeMap<IpNet, (Peer, Place)>, faults: &mut Faults<'_>) {
-    // In the order of their first addresses, the wider first: those that may hold
-    // the one at hand are the last ones that did not end before it.
-    let mut outer: Vec<(IpNet, Peer, Place)> = Vec::new();
-    for (&net, &(peer, place)) in claims {
-        outer.retain(|(wide, ..)| wide.contains(&net));
-        if let Some(&(wide, other, first)) = outer.last()
-            && other != peer
-        {
-            let first = faults.pointer(first);
-            let fault = Fault::warning(format!("`{net}` is part of `{wide}`, another peer's"));
-            let help = format!(
-                "what comes from there is not that peer's any more: {first} claims the whole; take \
-                 this out if that is not meant"
-            );
-            faults.add(place, fault.help(help));
-        }
-        outer.push((net, peer, place));
-    }
 }

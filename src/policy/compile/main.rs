@@ -7,10 +7,12 @@ use super::build::{Build, duration, name_is_good, named_twice};
 use crate::base::flow::{ListenerId, Transport};
 use crate::policy::carrier::Carrier;
 use crate::policy::diagnostic::{At, Fault, Faults, one_of};
+use crate::policy::door::ALGORITHMS;
 use crate::policy::model::{CarrierTable, ListenTable, MainFile};
 use crate::policy::plan::NumberFormat;
 use crate::policy::ruleset::{CarrierId, Listener, Peer};
 use crate::policy::values::{self, Endpoint};
+use crate::sip::digest::Algorithm;
 
 /// Where rule files are unless the main file says otherwise.
 pub(super) const POLICIES: &str = "policies";
@@ -149,9 +151,6 @@ pub(super) fn address(
 
 fn listener(build: &mut Build<'_>, table: &ListenTable<'_>, faults: &mut Faults<'_>) {
     let challenge = table.challenge.is_some_and(|it| it.value);
-    if let (true, Some(at)) = (challenge, table.challenge) {
-        faults.pending(at.place, "`challenge = true` in [[listen]]");
-    }
     let Some(text) = table.address else {
         return;
     };
@@ -163,6 +162,9 @@ fn listener(build: &mut Build<'_>, table: &ListenTable<'_>, faults: &mut Faults<
     let Some((transport, bind)) = address(text, "listener", faults) else {
         return;
     };
+    if let (true, Some(at)) = (challenge && transport.is_reliable(), table.challenge) {
+        faults.pending(at.place, "`challenge = true` at a tcp: or tls: address");
+    }
     let same = |it: &Listener| (it.transport, it.bind) == (transport, bind.value);
     if build.listeners.iter().any(same) {
         let fault = Fault::error(format!("`{}` is listened at twice", text.value));
@@ -187,7 +189,30 @@ fn listener(build: &mut Build<'_>, table: &ListenTable<'_>, faults: &mut Faults<
         bind: bind.value,
         advertise,
         challenge,
+        algorithms: algorithms(table, faults),
     });
+}
+
+/// What a listener's challenges ask for. Programs from before RFC 8760 take MD5 alone, and
+/// some of them nothing that has another one beside it.
+fn algorithms(table: &ListenTable<'_>, faults: &mut Faults<'_>) -> Box<[Algorithm]> {
+    let mut read = Vec::new();
+    for text in &table.algorithms {
+        let known = Algorithm::parse(text.value.as_bytes()).filter(|it| !it.session);
+        match known.filter(|it| !read.contains(it)) {
+            Some(algorithm) => read.push(algorithm),
+            None => {
+                let fault =
+                    Fault::error(format!("`{}` is no algorithm for a challenge", text.value));
+                let help = "write \"SHA-256\", \"SHA-512-256\" or \"MD5\", each once";
+                faults.add(text.place, fault.help(help));
+            }
+        }
+    }
+    match read.is_empty() {
+        true => ALGORITHMS.into(),
+        false => read.into(),
+    }
 }
 
 /// The address that others reach a listener at.

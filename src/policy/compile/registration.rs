@@ -5,9 +5,11 @@ use std::time::Duration;
 
 use super::build::{Build, duration};
 use crate::policy::alerting::SecretIn;
-use crate::policy::diagnostic::{At, Fault, Faults};
-use crate::policy::model::RegistrationTable;
+use crate::policy::diagnostic::{At, Fault, Faults, Place};
+use crate::policy::door::Account;
+use crate::policy::model::{AccountTable, RegistrationTable};
 use crate::policy::registration::Registration;
+use crate::policy::ruleset::TenantId;
 use crate::sip::uri::{SipUri, Uri};
 
 /// For how long it registers unless the file says otherwise.
@@ -26,7 +28,7 @@ pub(super) fn registration(
     table: &RegistrationTable<'_>,
     faults: &mut Faults<'_>,
 ) -> Option<Registration> {
-    let secret = secret(table, faults);
+    let secret = secret((table.secret_file, table.secret_env), table.place, faults);
     let expires = table
         .expires
         .map_or(Some(EXPIRES), |text| duration(text, LEAST, MOST, faults));
@@ -108,16 +110,49 @@ fn name(given: Option<At<&str>>, usual: String, faults: &mut Faults<'_>) -> Opti
     Some(text.value.to_owned())
 }
 
+/// Reads what a tenant's phone system registers with.
+pub(super) fn accounts(
+    build: &mut Build<'_>,
+    tables: &[AccountTable<'_>],
+    tenant: TenantId,
+    faults: &mut Faults<'_>,
+) {
+    for table in tables {
+        let secret = secret((table.secret_file, table.secret_env), table.place, faults);
+        let username = table.username.and_then(|it| {
+            let text = name(Some(it), String::new(), faults)?;
+            Some((it, text))
+        });
+        let (Some(secret), Some((at, username))) = (secret, username) else {
+            continue;
+        };
+        if let Some((_, first)) = build.accounts.get(username.as_str()) {
+            let first = faults.pointer(*first);
+            let fault = Fault::error(format!("two accounts are called `{username}`"));
+            faults.add(at.place, fault.help(format!("the other is at {first}")));
+            continue;
+        }
+        let account = Account::new(username.into(), tenant, secret);
+        build
+            .accounts
+            .insert(account.username.clone(), (account, at.place));
+    }
+}
+
 /// Where the password is: in one place.
-fn secret(table: &RegistrationTable<'_>, faults: &mut Faults<'_>) -> Option<SecretIn> {
-    match (table.secret_file, table.secret_env) {
+fn secret(
+    (file, env): (Option<At<&str>>, Option<At<&str>>),
+    place: Place,
+    faults: &mut Faults<'_>,
+) -> Option<SecretIn> {
+    match (file, env) {
         (Some(file), None) => Some(SecretIn::File(file.value.to_owned())),
         (None, Some(env)) => Some(SecretIn::Env(env.value.to_owned())),
         (None, None) => {
             let fault = Fault::error("the account has no password");
             let help = "add secret_file, the name of a file with the password alone, or \
                         secret_env, the name of a variable of the environment";
-            faults.add(table.place, fault.help(help));
+            faults.add(place, fault.help(help));
             None
         }
         (Some(_), Some(env)) => {

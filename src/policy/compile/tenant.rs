@@ -19,6 +19,8 @@ const USUAL: Longest = Longest {
     call: 4 * 3_600,
     ring: 180,
 };
+/// What stands in place of a phone system's address that is where it has registered.
+const REGISTERED: &str = "registered";
 /// The longest call that can be allowed.
 const LONGEST_CALL: Duration = Duration::from_secs(24 * 3_600);
 /// The longest ring that can be allowed.
@@ -104,7 +106,17 @@ fn delivery(
     id: TenantId,
     faults: &mut Faults<'_>,
 ) -> Option<Delivery> {
-    let delivery = inbound(build, file.inbound.as_ref()?, id, faults)?;
+    let table = file.inbound.as_ref()?;
+    if let Some(text) = table.deliver_to.filter(|it| it.value == REGISTERED) {
+        if file.accounts.is_empty() {
+            let fault = Fault::error("nobody can register for these calls");
+            let help = "add an [[account]], with username and secret_file";
+            faults.add(text.place, fault.help(help));
+        }
+        own_numbers(build, file, callers, id);
+        return None;
+    }
+    let delivery = inbound(build, table, id, faults)?;
     own_numbers(build, file, callers, id);
     Some(delivery)
 }
@@ -230,10 +242,16 @@ pub(super) fn mode(mode: Option<At<&str>>, faults: &mut Faults<'_>) -> Mode {
 }
 
 fn sources(build: &mut Build<'_>, file: &TenantFile<'_>, id: TenantId, faults: &mut Faults<'_>) {
+    super::registration::accounts(build, &file.accounts, id, faults);
     build.claim(&file.sources, Peer::Tenant(id), faults);
     super::tls::claim(build, &file.tls_names, Peer::Tenant(id), faults);
     // Beside other faults it may only follow from them.
-    if file.sources.is_empty() && file.tls_names.is_empty() && !faults.any_errors() {
+    let known = [
+        file.sources.len(),
+        file.tls_names.len(),
+        file.accounts.len(),
+    ];
+    if known == [0; 3] && !faults.any_errors() {
         let fault = Fault::warning("the tenant has no `sources`")
             .label("its traffic is a stranger's")
             .help("say under [identify] where its phone system sends from, or whom its certificate is for");

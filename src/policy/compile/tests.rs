@@ -1,6 +1,7 @@
 use super::*;
 use crate::policy::diagnostic::Severity;
 
+mod accounts;
 mod choices;
 mod listeners;
 mod numbering;
@@ -215,8 +216,11 @@ fn what_is_not_toml_is_shown_where_it_stops_being_so() {
 
 #[test]
 fn what_is_not_enforced_yet_is_refused_unless_previewed() {
-    let main =
-        MAIN.replace("5060\"", "5060\"\nchallenge = true") + "[admin]\naddress = \"127.0.0.1:1\"\n";
+    let main = MAIN.replace(
+        "udp:127.0.0.1:5060\"",
+        "udp:127.0.0.1:5060\"\nchallenge = true",
+    ) + "[admin]\naddress = \"127.0.0.1:1\"\n";
+    let main = format!("[[listen]]\naddress = \"tcp:127.0.0.1:5061\"\nchallenge = true\n{main}");
     let sources = sources(&main, &[TENANT]);
     let found = compiled(&sources, false).unwrap_err();
     let keys: Vec<&str> = found

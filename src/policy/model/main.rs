@@ -49,6 +49,8 @@ pub(in crate::policy) struct ListenTable<'t> {
     pub advertise: Option<At<&'t str>>,
     /// `challenge`
     pub challenge: Option<At<bool>>,
+    /// `algorithms`
+    pub algorithms: Vec<At<&'t str>>,
     /// `certificate` and the like
     pub tls: TlsTable<'t>,
 }
@@ -141,6 +143,7 @@ fn listen_table<'t>(mut fields: Fields<'t>, faults: &mut Faults<'_>) -> ListenTa
         address,
         advertise: fields.text("advertise", faults),
         challenge: fields.flag("challenge", faults),
+        algorithms: fields.texts("algorithms", faults),
         tls: TlsTable::server(&mut fields, faults),
     };
     fields.close(faults);

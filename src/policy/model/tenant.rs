@@ -4,6 +4,7 @@ use crate::policy::counters::Quantity;
 use crate::policy::diagnostic::{At, Faults, Place};
 use crate::policy::reader::{Fields, Item};
 
+use super::account::AccountTable;
 use super::tls::TlsTable;
 
 /// A tenant's file.
@@ -31,6 +32,8 @@ pub(in crate::policy) struct TenantFile<'t> {
     pub sources: Vec<At<&'t str>>,
     /// `identify.tls_names`
     pub tls_names: Vec<At<&'t str>>,
+    /// `[[account]]`
+    pub accounts: Vec<AccountTable<'t>>,
     /// `[callers]`
     pub callers: CallersTable<'t>,
     /// `destinations.allow`
@@ -193,6 +196,7 @@ pub(in crate::policy) fn tenant_file<'t>(
         carriers: choices(&mut root, faults),
         sources: Vec::new(),
         tls_names: Vec::new(),
+        accounts: AccountTable::all(&mut root, faults),
         callers: CallersTable::default(),
         allow: Vec::new(),
         observe: Vec::new(),

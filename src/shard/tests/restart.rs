@@ -417,3 +417,23 @@ fn an_old_invite_is_no_second_call() {
     let sent = world.send(PBX, &invite(NUMBER, "a1"));
     assert_eq!(lines(&sent), ["pbx SIP/2.0 482 Loop Detected"]);
 }
+
+/// What was registered is known no more, but who was in a call is taken to be there still.
+#[test]
+fn a_call_of_who_had_registered_goes_on() {
+    let account = "[[account]]\nusername = \"acme-pbx\"\nsecret_env = \"X\"\n";
+    let known = TENANT.replace("127.0.0.3/32", "127.0.0.9/32");
+    let known = known.replace("udp:127.0.0.3:5080", "registered");
+    let mut world = World::of(&format!("{TENANT}{account}"));
+    let talk = world.established("r1");
+    world.tenant = format!("{known}{account}");
+    assert!(world.crash(1).is_empty());
+    let sent = world.send(PBX, &talk.of_pbx("BYE", 2, "r1"));
+    assert_eq!(lines(&sent), ["pbx SIP/2.0 200 OK", "carrier BYE"]);
+    world.send(CARRIER, &answer(&sent[1].1, "200 OK", "c", ""));
+    world.rest();
+    assert_eq!(
+        (world.shard.counts(), world.counters.live()),
+        (Counts::default(), 0)
+    );
+}
