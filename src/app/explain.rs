@@ -365,7 +365,9 @@ impl Answer {
             "refuse" => Colour::Red,
             _ => Colour::Green,
         };
-        let why = self.reason().map(|(_, sentence)| sentence.to_owned());
+        // The word is that of the log and the journal.
+        let why = self.reason();
+        let why = why.map(|(word, sentence)| format!("{sentence} ({word})"));
         let rule = self.rule().map(|id| shown(rules, id));
         let mut because: Vec<String> = why.into_iter().chain(rule).collect();
         if verdict == "emergency" {

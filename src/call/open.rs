@@ -11,7 +11,7 @@ use crate::base::time::Now;
 use crate::base::token::{Buckets, Token};
 use crate::policy::{Hold, Seat};
 use crate::record::{CallRef, Direction, Party, Record, Side};
-use crate::sip::draft::Packet;
+use crate::sip::draft::{Draft, Packet};
 use crate::sip::echo::essence;
 use crate::sip::fields::MethodSet;
 use crate::sip::header::HeaderId;
@@ -177,6 +177,14 @@ pub(super) fn failure(emergency: bool, code: u16) -> u16 {
         487 => code,
         _ if emergency => 503,
         _ => code,
+    }
+}
+
+/// A final response of our own to an INVITE says besides its code why, if the code alone
+/// says nothing (RFC 3326; Q.850, 21: call rejected).
+pub(super) fn with_reason(draft: &mut Draft<'_>, code: u16) {
+    if code == 603 {
+        draft.put(HeaderId::Reason, b"Q.850;cause=21");
     }
 }
 

@@ -31,7 +31,7 @@ use crate::transaction::{Arrival, ClientKey, ServerKey};
 use super::call::{Alarm, Call, Ending, Exchange, Owner, Role, Stage};
 use super::counted;
 use super::leg::{Far, Leg, Progress, Session};
-use super::open::{failure, own_failure};
+use super::open::{failure, own_failure, with_reason};
 use super::topology::{self, Ends, Head};
 use super::{Calls, Event, Outbox, Turn};
 
@@ -220,7 +220,7 @@ impl Turn<'_> {
         self.tools.index(self.key, self.call);
         let Some(legs) = &kept.legs else { return };
         if let Some(end) = &kept.end {
-            self.tell_of_end(legs, end);
+            self.tell_of_end(kept, legs, end);
             return;
         }
         let acked = legs.answer.as_ref().is_some_and(|answer| answer.acked);
@@ -436,13 +436,20 @@ impl Turn<'_> {
 
     /// A call that ended lately: the side that costs nothing may not know it, nor who
     /// waits for an answer.
-    fn tell_of_end(&mut self, legs: &Legs, end: &fold::End) {
+    fn tell_of_end(&mut self, kept: &fold::Call, legs: &Legs, end: &fold::End) {
         let ending = again(end.by, "restart");
         self.end(ending);
         let (now, wait) = (self.now.mono, self.tools.timers.t1 * 64);
         self.call.linger = Some(self.tools.schedule(self.key, Alarm::Linger, now, wait));
         let side = self.call.carrier_side().other();
-        if legs.answer.is_some() && !(legs.is_late() && side == Side::Caller) {
+        let party = match side {
+            Side::Caller => Party::Caller,
+            Side::Callee => Party::Callee,
+        };
+        let hung_up = |it: &fold::Ending| it.by == party && &*it.cause == "bye";
+        let knows = kept.ending.as_ref().is_some_and(hung_up);
+        let up = legs.answer.is_some() && !(legs.is_late() && side == Side::Caller);
+        if up && !knows {
             self.call.leg_mut(side).progress.up = true;
             self.hang_up_leg(side);
         }
@@ -456,7 +463,7 @@ impl Turn<'_> {
             };
             let code = failure(self.call.emergency, code);
             let tag = self.call.caller.local_tag;
-            self.respond(server, (code, tag), b"", |_| {});
+            self.respond(server, (code, tag), b"", |draft| with_reason(draft, code));
         }
     }
 }

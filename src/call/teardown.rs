@@ -11,7 +11,7 @@ use crate::transaction::{Origin, ServerKey, Transmit};
 use super::account::interval_of;
 use super::call::{Alarm, Ending, Exchange, Owner, Role, Stage};
 use super::leg::Far;
-use super::open::{failure, own_failure};
+use super::open::{failure, own_failure, with_reason};
 use super::topology::{self, Ends, Head};
 use super::{Arrived, Calls, Outbox, Turn};
 
@@ -160,7 +160,7 @@ impl Turn<'_> {
             ending.status = code;
         }
         if let Some(server) = server {
-            self.respond(server, (code, tag), b"", |_| {});
+            self.respond(server, (code, tag), b"", |draft| with_reason(draft, code));
         }
         if let Some(client) = client {
             let transmits = &mut self.out.transmits;

@@ -291,6 +291,14 @@ impl<'z> Build<'z> {
         named: Option<At<&str>>,
         faults: &mut Faults<'_>,
     ) -> Option<ListenerId> {
+        let is_there = |it: &Listener| it.bind == at.value || it.advertise == at.value;
+        let is_own = |it: &Listener| it.transport == transport && is_there(it);
+        if self.listeners.iter().any(is_own) {
+            let fault = Fault::error("Tollgate itself listens there");
+            let help = "write the address that the carrier, or the phone system, listens at";
+            faults.add(at.place, fault.help(help));
+            return None;
+        }
         let same_version = |it: &&Listener| it.bind.is_ipv4() == at.value.is_ipv4();
         let same_transport = |it: &&Listener| it.transport == transport;
         let scheme = transport.via_name().to_ascii_lowercase();

@@ -33,3 +33,14 @@ fn each_is_reached_from_a_listener_of_its_transport() {
     let faults = shown(compiled(&sources(&other, &[TENANT]), false));
     assert_has(&faults[0], &["another transport", "name a tcp: listener"]);
 }
+
+#[test]
+fn nobody_is_reached_where_tollgate_itself_listens() {
+    let own = MAIN.replace("udp:127.0.0.2:5070", "udp:127.0.0.1:5060");
+    assert_ne!(own, MAIN);
+    let faults = shown(compiled(&sources(&own, &[TENANT]), false));
+    assert_has(
+        &faults[0],
+        &["Tollgate itself listens there", "the carrier"],
+    );
+}

@@ -56,6 +56,37 @@ fn what_was_told_of_a_set_up_is_told_again() {
 }
 
 #[test]
+fn a_set_up_that_a_restart_ends_is_refused_with_a_reason() {
+    let mut world = World::new();
+    world.invited("a1");
+    for _ in 0..2 {
+        let sent = world.crash(1);
+        assert_eq!(told(&sent), "603");
+        let refusal = sent
+            .iter()
+            .find(|(_, text)| text.starts_with("SIP/2.0 603 "));
+        assert_eq!(header(&refusal.unwrap().1, "Reason"), "Q.850;cause=21");
+    }
+}
+
+#[test]
+fn who_hung_up_is_not_hung_up_after_a_restart() {
+    let mut world = World::new();
+    let talk = world.established("a1");
+    let sent = world.send(PBX, &talk.of_pbx("BYE", 2, "a1"));
+    let bye = sent.iter().find(|(to, _)| to == CARRIER).unwrap().1.clone();
+    world.send(CARRIER, &answer(&bye, "200 OK", "c", ""));
+    for _ in 0..2 {
+        assert_eq!(world.crash(1), []);
+        // It may not have got the answer.
+        let sent = world.send(PBX, &talk.of_pbx("BYE", 2, "a1"));
+        assert_eq!(lines(&sent), ["pbx SIP/2.0 200 OK"]);
+    }
+    world.rest();
+    assert_eq!(world.shard.counts(), Counts::default());
+}
+
+#[test]
 fn who_took_a_call_back_is_told_so_again_when_its_lease_is_over() {
     let mut world = World::of(&budgeted());
     let invited = world.invited("a1");
