@@ -361,7 +361,12 @@ impl Bill {
     fn most(&self, call: &Call, now: Nanos) -> u64 {
         let price = Self::price(&self.dearest, call);
         let attempts = call.attempts.len() as u64 + 1;
-        let over = call.booked.filter(|(_, at)| now > at + LATELY);
+        // Who answers after the end, and not the BYE to that, may bill on and on.
+        let late = |it: &Answer| it.expires.is_some_and(|expires| now <= expires + T64);
+        let over = call.booked.filter(|&(_, at)| {
+            let mut came_after = call.answers.iter().filter(|it| it.from >= at);
+            now > at + LATELY && !came_after.any(late)
+        });
         let Some((booked, _)) = over else {
             // A lease's time, the longest interval, and another answer's.
             let began = call.attempts.first().map_or(now, |it| it.at);
