@@ -8,8 +8,9 @@
 //! ```
 //!
 //! `SIM_TRACE=2` shows every call, not only the one that went wrong;
-//! `SIM_FROM=n` begins at seed n. In `SIM_MORTAL=n` of a thousand runs the core may
-//! die and live again; without it, in some runs of low seeds. A seed that once failed stands in `seeds.txt`.
+//! `SIM_FROM=n` begins at seed n, `SIM_ENOUGH=n` ends when n have failed. In
+//! `SIM_MORTAL=n` of a thousand runs the core may die and live again; without it, in
+//! some runs of low seeds. A seed that once failed stands in `seeds.txt`.
 
 #![allow(
     unreachable_pub,

@@ -87,9 +87,11 @@ impl fmt::Display for Total {
     }
 }
 
-/// Runs every seed; prints what failed.
+/// Runs every seed; prints what failed. With `SIM_ENOUGH=n` no further ones are begun
+/// when n have.
 pub fn run_all(seeds: &[u64]) -> Total {
     let next = AtomicUsize::new(0);
+    let enough = number("SIM_ENOUGH").map_or(usize::MAX, |it| it as usize);
     let total = Mutex::new(Total {
         seen: Seen::new(),
         failed: Vec::new(),
@@ -102,7 +104,9 @@ pub fn run_all(seeds: &[u64]) -> Total {
         for _ in 0..workers {
             scope.spawn(|| {
                 while let Some(&seed) = seeds.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    one(seed, &total);
+                    if one(seed, &total) >= enough {
+                        break;
+                    }
                 }
             });
         }
@@ -112,7 +116,8 @@ pub fn run_all(seeds: &[u64]) -> Total {
     total
 }
 
-fn one(seed: u64, total: &Mutex<Total>) {
+/// Runs a seed; how many have failed by then.
+fn one(seed: u64, total: &Mutex<Total>) -> usize {
     let outcome = catch_unwind(AssertUnwindSafe(|| run(seed, Keep::Nothing)));
     let mut total = total.lock().expect("no worker died");
     match outcome {
@@ -134,6 +139,7 @@ fn one(seed: u64, total: &Mutex<Total>) {
             total.failed.push(seed);
         }
     }
+    total.failed.len()
 }
 
 /// Runs one seed again and shows what `SIM_TRACE` asks for.
