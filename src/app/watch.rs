@@ -209,13 +209,10 @@ impl Watch {
 
     /// A note: patterns of fraud say whose and what in `detail`.
     fn note(&mut self, wall: Wall, what: &str, detail: &str, count: u64) {
-        if let "carrier-down" | "carrier-up" = what {
-            return self.carrier(wall, detail, what == "carrier-up");
+        if matches!(what, "carrier-down" | "carrier-up") || what.starts_with("registration-") {
+            return self.carrier(wall, what, detail);
         }
         let pattern = Reason::PATTERNS.iter().find(|it| it.code() == what);
-        if what.starts_with("registration-") {
-            return self.registration(wall, what, detail);
-        }
         let (kind, tenant, sentence) = match (pattern, detail.split_once(": ")) {
             (Some(reason), Some((tenant, rest))) => {
                 let sentence = format!("{}: {rest}", reason.sentence());
@@ -236,30 +233,24 @@ impl Watch {
         self.add(kind, event, wall);
     }
 
-    /// A carrier brings no calls any more, or brings them again.
-    fn registration(&mut self, wall: Wall, what: &str, detail: &str) {
+    /// Something about a carrier: it answers or not, brings calls or not.
+    fn carrier(&mut self, wall: Wall, what: &str, detail: &str) {
         let carrier = detail.split(": ").next().unwrap_or_default();
-        let event = Happened {
-            what: format!("{what} {carrier}"),
-            sentence: match what {
-                "registration-lost" => format!("not registered with {detail}"),
-                _ => format!("registered again with {carrier}"),
-            },
-            count: 1,
-            ..Happened::default()
-        };
-        self.add(Kind::Carrier, event, wall);
-    }
-
-    /// A carrier answers no more, or again.
-    fn carrier(&mut self, wall: Wall, carrier: &str, up: bool) {
-        let (what, says) = match up {
-            true => (format!("{carrier} up"), "answers again"),
-            false => (carrier.to_owned(), "answers no calls"),
+        let (what, sentence) = match what {
+            "carrier-up" => (format!("{detail} up"), format!("{detail} answers again")),
+            "carrier-down" => (detail.to_owned(), format!("{detail} answers no calls")),
+            "registration-lost" => (
+                format!("{what} {carrier}"),
+                format!("not registered with {detail}"),
+            ),
+            _ => (
+                format!("{what} {carrier}"),
+                format!("registered again with {carrier}"),
+            ),
         };
         let event = Happened {
             what,
-            sentence: format!("{carrier} {says}"),
+            sentence,
             count: 1,
             ..Happened::default()
         };

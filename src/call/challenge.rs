@@ -1,18 +1,12 @@
 //! A carrier that asks for credentials (RFC 3261 §22): Tollgate has them, and the phone
 //! system neither has nor sees any of it. What the call holds stays as it is.
 
-use bytes::Bytes;
-
-use crate::base::token::Token;
 use crate::policy::{Answered, Peer, Registration};
-use crate::record::{Record, Side};
-use crate::sip::again::Again;
-use crate::sip::draft::Packet;
+use crate::record::Side;
 use crate::sip::header::HeaderId;
 use crate::sip::line::Method;
 use crate::sip::message::Message;
-use crate::sip::scan;
-use crate::transaction::{ClientKey, Reply};
+use crate::transaction::Reply;
 
 use super::call::{Owner, Role, Stage};
 use super::{Arrived, Turn};
@@ -27,7 +21,7 @@ impl Turn<'_> {
     pub(super) fn answer_challenge(
         &mut self,
         reply: &Reply<Owner>,
-        request: &Packet,
+        request: &Message,
         arrived: &Arrived<'_>,
     ) -> bool {
         let side = match reply.owner.role {
@@ -42,26 +36,19 @@ impl Turn<'_> {
         if side != Some(carrier) {
             return false;
         }
-        let Ok(request) = scan(Bytes::from_owner(request.clone())) else {
+        let Some((id, value)) = self.proof(carrier, request, arrived) else {
             return false;
         };
-        let Some((id, value)) = self.proof(carrier, &request, arrived) else {
+        // It is there, and nobody has heard of that: as after a 100.
+        self.stay_if_heard(100);
+        if !self.send_again(carrier, reply, request, &[(id, &value)]) {
             return false;
-        };
-        let branch = self.tools.mint.token();
-        let Some(client) = self.send_again(carrier, reply, &request, (branch, (id, &value))) else {
-            return false;
-        };
+        }
         if arrived.essentials.cseq.method == Method::Invite
             && let Some(proofs) = &mut self.call.leg_mut(carrier).proofs
         {
             proofs.of_invite.retain(|(other, _)| *other != id);
             proofs.of_invite.push((id, value));
-        }
-        let cseq = self.call.leg(carrier).local_cseq;
-        if let Some(exchange) = self.call.exchange_by_client(reply.key) {
-            exchange.client = Some(client);
-            exchange.client_cseq = cseq;
         }
         true
     }
@@ -88,47 +75,6 @@ impl Turn<'_> {
         let answer = account.answer((request, arrived.message), cnonce, before);
         let credential = answer.ok()?;
         Some((credential.id, credential.value))
-    }
-
-    fn send_again(
-        &mut self,
-        side: Side,
-        reply: &Reply<Owner>,
-        request: &Message,
-        (branch, put): (Token, (HeaderId, &[u8])),
-    ) -> Option<ClientKey> {
-        let flow = self.tools.transactions.flow_of(reply.key)?;
-        let opens = self
-            .call
-            .exchange_by_client(reply.key)
-            .is_some_and(|it| it.opening);
-        let cseq = self.call.leg_mut(side).next_cseq();
-        if opens {
-            // It is there, and nobody has heard of that: as after a 100.
-            self.stay_if_heard(100);
-            self.out.journal(&Record::Retried {
-                call: self.call.reference,
-                cseq,
-                branch: &branch.text(),
-            });
-        } else {
-            self.journal_cseq(side);
-        }
-        let again = Again {
-            branch,
-            cseq,
-            put: &[put],
-        };
-        let packet = again.write(&mut self.tools.scratch, request);
-        self.tools.transactions.request(
-            self.now.mono,
-            flow,
-            request.method()?,
-            branch,
-            packet,
-            reply.owner,
-            &mut self.out.transmits,
-        )
     }
 
     /// A request of the call's has its last answer: if the carrier asked for credentials

@@ -16,8 +16,9 @@
 //! - `midcall`: requests inside the dialogs, ACK among them
 //! - `teardown`: BYE, CANCEL, limits, and when a call is over
 //! - `ending`: what the journal is told of that
-//! - `refresh`: session timers; `longer`: the INVITE once more for a longer one
-//! - `challenge`: a carrier that asks for credentials; `proof`: who is asked for them
+//! - `refresh`: session timers
+//! - `again`: a request once more, with credentials (`challenge`) or for a longer session (`longer`)
+//! - `proof`: who is asked for credentials here
 //! - `restore`: calls of an earlier life
 //! - `account`: what the call may cost, and what it has cost
 //! - `block`: what an operator has blocked, and calls hung up by that order
@@ -28,6 +29,7 @@
 
 mod accept;
 mod account;
+mod again;
 mod block;
 #[expect(clippy::module_inception, reason = "the room's central type")]
 mod call;
@@ -270,9 +272,7 @@ impl Calls {
             essentials,
             ..
         } = *arrived;
-        let refused = matches!(message.status(), Some(401 | 407 | 422))
-            .then(|| self.tools.transactions.request_of(essentials))
-            .flatten();
+        let refused = self.wanted_otherwise(arrived);
         let matched = self.tools.transactions.receive_response(
             now.mono,
             message,
@@ -284,10 +284,7 @@ impl Calls {
                 let mut again = false;
                 if let Some(request) = refused {
                     self.turn(reply.owner.call, now, out, |turn| {
-                        again = match message.status() {
-                            Some(422) => turn.ask_longer(&reply, &request, arrived),
-                            _ => turn.answer_challenge(&reply, &request, arrived),
-                        };
+                        again = turn.try_again(&reply, &request, arrived);
                     });
                 }
                 if !again {

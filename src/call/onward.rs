@@ -362,9 +362,8 @@ fn next<'r>(rules: &'r RuleSet, call: &Call, onward: &mut Onward, now: Now) -> O
     let all = onward.further.clone();
     let taken = all.iter().enumerate().find_map(|(at, name)| {
         let carrier = rules.carriers().iter().find(|it| it.name == *name)?;
-        let fits = call.emergency || !onward.secure || carrier.transport == Transport::Tls;
-        let most = carrier.calls_at_once.filter(|_| !call.emergency);
-        let seat = fits.then(|| carrier.trunk.take(most))??;
+        let carries = carrier.carries(onward.secure, call.emergency);
+        let seat = carries.then(|| carrier.seat(call.emergency))??;
         Some((at, carrier, seat))
     });
     let (at, carrier, seat) = taken?;

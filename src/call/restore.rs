@@ -267,13 +267,10 @@ impl Turn<'_> {
 
     /// The call was being ended. Who ended it needs no telling.
     fn end_again(&mut self, ending: Ending) {
-        let side = match ending.by {
-            Party::Caller => Some(Side::Caller),
-            Party::Callee => Some(Side::Callee),
-            Party::Tollgate => None,
-        };
-        if let Some(side) = side.filter(|_| ending.cause == "bye") {
-            self.call.leg_mut(side).progress.up = false;
+        for side in [Side::Caller, Side::Callee] {
+            if ending.by == side.party() && ending.cause == "bye" {
+                self.call.leg_mut(side).progress.up = false;
+            }
         }
         let code = self.told(ending.by, ending.cause);
         self.give_up_invite(code, None);
@@ -442,11 +439,7 @@ impl Turn<'_> {
         let (now, wait) = (self.now.mono, self.tools.timers.t1 * 64);
         self.call.linger = Some(self.tools.schedule(self.key, Alarm::Linger, now, wait));
         let side = self.call.carrier_side().other();
-        let party = match side {
-            Side::Caller => Party::Caller,
-            Side::Callee => Party::Callee,
-        };
-        let hung_up = |it: &fold::Ending| it.by == party && &*it.cause == "bye";
+        let hung_up = |it: &fold::Ending| it.by == side.party() && &*it.cause == "bye";
         let knows = kept.ending.as_ref().is_some_and(hung_up);
         let up = legs.answer.is_some() && !(legs.is_late() && side == Side::Caller);
         if up && !knows {

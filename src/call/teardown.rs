@@ -74,13 +74,9 @@ impl Turn<'_> {
 
     /// A BYE: answered at once, whatever becomes of the other leg.
     pub(super) fn bye(&mut self, side: Side, server: ServerKey, arrived: &Arrived<'_>) {
-        let by = match side {
-            Side::Caller => Party::Caller,
-            Side::Callee => Party::Callee,
-        };
         self.refuse(server, side, 200);
         self.end(Ending {
-            by,
+            by: side.party(),
             cause: "bye",
             status: 200,
         });

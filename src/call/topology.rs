@@ -341,16 +341,7 @@ pub(super) fn far_of(message: &Message, tag: &[u8], reversed: bool) -> Result<Fa
     if reversed {
         hops.reverse();
     }
-    let mut routes = Vec::new();
-    for hop in hops {
-        if !routes.is_empty() {
-            routes.extend_from_slice(b", ");
-        }
-        for part in [b"<", hop.uri_text, b">", hop.params] {
-            routes.extend(part.iter().filter(|byte| !byte.is_ascii_control()));
-        }
-    }
-    Ok(Far::new(tag, target, &routes))
+    Ok(Far::new(tag, target, &fields::route_of(hops)))
 }
 
 /// The caller's end of the dialog that its INVITE opens. `None` where that does not

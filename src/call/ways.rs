@@ -54,14 +54,11 @@ impl Tools {
         let secure = arrived.message.uri().is_some_and(topology::is_secure);
         let carries = |id: &CarrierId| {
             let carrier = rules.carrier(*id)?;
-            let fits = !secure || emergency || carrier.transport == Transport::Tls;
-            fits.then_some(carrier)
+            carrier.carries(secure, emergency).then_some(carrier)
         };
         let ways: SmallVec<[&Carrier; 4]> = ways.iter().filter_map(carries).collect();
-        let taken = ways.iter().enumerate().find_map(|(at, carrier)| {
-            let most = carrier.calls_at_once.filter(|_| !emergency);
-            Some((at, carrier.trunk.take(most)?))
-        });
+        let mut places = ways.iter().enumerate();
+        let taken = places.find_map(|(at, carrier)| Some((at, carrier.seat(emergency)?)));
         let (at, seat) = taken?;
         let (full, rest) = ways.split_at_checked(at)?;
         let (carrier, further) = rest.split_first()?;

@@ -12,8 +12,9 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::*;
+use crate::base::flow::{Flow, ListenerId, Transport};
 use crate::base::time::Wall;
-use crate::record::{Buffer, CallRef, Decision, Direction, Party, Record, frame};
+use crate::record::{Buffer, CallRef, Decision, Direction, Leg, Party, Record, Session, frame};
 
 /// A folder that goes when the test ends.
 pub(super) struct Temporary(PathBuf);
@@ -45,6 +46,24 @@ impl Drop for Temporary {
 
 fn at(micros: i64) -> Wall {
     Wall::from_micros(micros)
+}
+
+/// A leg to a peer there, as it is after its first answer.
+fn leg<'t>(peer: &str, call_id: &'t [u8], local_tag: &'t [u8]) -> Leg<'t> {
+    Leg {
+        flow: Flow::to(ListenerId(0), Transport::Udp, peer.parse().unwrap()),
+        call_id,
+        local_uri: b"sip:l",
+        local_tag,
+        remote_uri: b"sip:r",
+        remote_tag: b"r",
+        target: b"sip:t",
+        routes: b"",
+        local_cseq: 1,
+        remote_cseq: 1,
+        allow: None,
+        session: Session::NONE,
+    }
 }
 
 fn note(micros: i64, detail: &str) -> Vec<u8> {

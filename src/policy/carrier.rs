@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::counters::Trunk;
+use super::counters::{Seat, Trunk};
 use super::plan::NumberFormat;
 use super::registration::Registration;
 use crate::base::flow::{ListenerId, Transport};
@@ -43,6 +43,17 @@ impl Carrier {
     pub(crate) fn routes(&self) -> Arc<[u8]> {
         let registration = self.registration.as_ref();
         registration.map_or_else(Arc::default, |it| it.standing.routes())
+    }
+
+    /// Whether it may carry a call: one that is `secure` goes over TLS alone, unless it is
+    /// an emergency.
+    pub(crate) fn carries(&self, secure: bool, emergency: bool) -> bool {
+        emergency || !secure || self.transport == Transport::Tls
+    }
+
+    /// A call's place at it, if there is one; emergency calls always have one.
+    pub(crate) fn seat(&self, emergency: bool) -> Option<Seat> {
+        self.trunk.take(self.calls_at_once.filter(|_| !emergency))
     }
 
     /// What stands behind the address of a URI with this user part.

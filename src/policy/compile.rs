@@ -27,6 +27,7 @@ mod on;
 mod patterns;
 mod plans;
 mod registration;
+mod secret;
 mod tenant;
 mod tls;
 

@@ -59,6 +59,15 @@ impl Side {
             Self::Callee => Self::Caller,
         }
     }
+
+    /// Who is at the leg's far end.
+    #[must_use]
+    pub const fn party(self) -> Party {
+        match self {
+            Self::Caller => Party::Caller,
+            Self::Callee => Party::Callee,
+        }
+    }
 }
 
 /// Who did something to a call.

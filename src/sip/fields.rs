@@ -242,6 +242,21 @@ pub fn record_routes(message: &Message) -> impl Iterator<Item = Result<NameAddr<
     addresses(message, HeaderId::RecordRoute)
 }
 
+/// These hops as the value of one Route, in their order (RFC 3261 §12.1); empty if there
+/// are none. Of control characters none is kept: a field may have been folded.
+pub fn route_of<'m>(hops: impl IntoIterator<Item = NameAddr<'m>>) -> Vec<u8> {
+    let mut route = Vec::new();
+    for hop in hops {
+        if !route.is_empty() {
+            route.extend_from_slice(b", ");
+        }
+        for part in [b"<", hop.uri_text, b">", hop.params] {
+            route.extend(part.iter().filter(|byte| !byte.is_ascii_control()));
+        }
+    }
+    route
+}
+
 /// The elements of a comma list of words over all fields of this id, such as the
 /// option tags of Supported and Require, the methods of Allow. Empty elements are
 /// left out; nothing else is checked.

@@ -33,20 +33,11 @@ pub(super) fn number(text: &[u8]) -> Option<u32> {
 /// The value of the Route that requests are to have (RFC 3608 §6.1): none where it does
 /// not parse, or is too long to stand in every request.
 pub(super) fn routes(response: &Message) -> Vec<u8> {
-    let mut routes = Vec::new();
-    for hop in fields::addresses(response, HeaderId::ServiceRoute) {
-        let Ok(hop) = hop else {
-            return Vec::new();
-        };
-        if !routes.is_empty() {
-            routes.extend_from_slice(b", ");
-        }
-        for part in [b"<", hop.uri_text, b">", hop.params] {
-            routes.extend(part.iter().filter(|byte| !byte.is_ascii_control()));
-        }
+    let hops = fields::addresses(response, HeaderId::ServiceRoute);
+    let hops = hops.collect::<Result<Vec<_>, _>>();
+    let mut route = hops.map(fields::route_of).unwrap_or_default();
+    if route.len() > ROUTE_SET_BYTES {
+        route.clear();
     }
-    match routes.len() {
-        ..=ROUTE_SET_BYTES => routes,
-        _ => Vec::new(),
-    }
+    route
 }

@@ -365,18 +365,7 @@ fn target(text: &[u8], message: &Message) -> Result<(Vec<u8>, bool), u16> {
 
 /// The proxies between (RFC 3327 §5.3), as a Route has them.
 fn path(message: &Message) -> Result<Vec<u8>, u16> {
-    let mut path = Vec::new();
-    for hop in fields::addresses(message, HeaderId::Path) {
-        let hop = hop.map_err(|_| 400_u16)?;
-        if !path.is_empty() {
-            path.extend_from_slice(b", ");
-        }
-        for part in [b"<", hop.uri_text, b">", hop.params] {
-            path.extend(part.iter().filter(|byte| !byte.is_ascii_control()));
-        }
-    }
-    match path.len() {
-        ..=ROUTE_SET_BYTES => Ok(path),
-        _ => Err(400),
-    }
+    let hops = fields::addresses(message, HeaderId::Path).collect::<Result<Vec<_>, _>>();
+    let path = hops.map(fields::route_of).ok();
+    path.filter(|it| it.len() <= ROUTE_SET_BYTES).ok_or(400)
 }

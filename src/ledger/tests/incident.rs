@@ -1,6 +1,4 @@
 use super::*;
-use crate::base::flow::{Flow, ListenerId, Transport};
-use crate::record::{Leg, Session};
 
 /// A call of acme's at this second.
 fn call(buffer: &mut Buffer, number: u64, to: &str, decision: Decision) {
@@ -38,24 +36,7 @@ fn call(buffer: &mut Buffer, number: u64, to: &str, decision: Decision) {
 }
 
 fn answered(number: u64) -> Record<'static> {
-    let leg = Leg {
-        flow: Flow::to(
-            ListenerId(0),
-            Transport::Udp,
-            "127.0.0.3:5060".parse().unwrap(),
-        ),
-        call_id: b"c",
-        local_uri: b"sip:l",
-        local_tag: b"l",
-        remote_uri: b"sip:r",
-        remote_tag: b"r",
-        target: b"sip:t",
-        routes: b"",
-        local_cseq: 1,
-        remote_cseq: 1,
-        allow: None,
-        session: Session::NONE,
-    };
+    let leg = leg("127.0.0.3:5060", b"c", b"l");
     let micros = i64::try_from(number).unwrap() * 1_000_000;
     let wall = at(micros);
     Record::Answered {

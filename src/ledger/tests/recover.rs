@@ -4,10 +4,9 @@ use std::collections::BTreeSet;
 use std::net::SocketAddr;
 
 use super::*;
-use crate::base::flow::{Flow, ListenerId, Transport};
 use crate::base::time::Now;
 use crate::base::token::Buckets;
-use crate::record::{Leg, Session, Share};
+use crate::record::Share;
 
 const PEER: &str = "192.0.2.1:5060";
 const KEY: u128 = 5;
@@ -24,27 +23,7 @@ fn call(journals: &mut [Journal], at_micros: i64, name: &str) {
     let shard = shard_of(name, journals.len());
     let (call, wall) = (CallRef(u64::try_from(at_micros).unwrap()), at(at_micros));
     let source: SocketAddr = PEER.parse().unwrap();
-    let leg = Leg {
-        flow: Flow {
-            listener: ListenerId(0),
-            transport: Transport::Udp,
-            remote: source,
-            local: None,
-            connection: None,
-            name: None,
-        },
-        call_id: call_id.as_bytes(),
-        local_uri: b"sip:l",
-        local_tag: name.as_bytes(),
-        remote_uri: b"sip:r",
-        remote_tag: b"r",
-        target: b"sip:t",
-        routes: b"",
-        local_cseq: 1,
-        remote_cseq: 1,
-        allow: None,
-        session: Session::NONE,
-    };
+    let leg = leg(PEER, call_id.as_bytes(), name.as_bytes());
     let records = [
         Record::Verdict {
             call,

@@ -2,8 +2,9 @@
 
 use std::net::{IpAddr, SocketAddr};
 
+use super::secret::secret;
 use crate::base::limits::ALERT_DESTINATIONS;
-use crate::policy::alerting::{Alerting, Mail, SecretIn, Syslog, Webhook};
+use crate::policy::alerting::{Alerting, Mail, Syslog, Webhook};
 use crate::policy::diagnostic::{At, Fault, Faults};
 use crate::policy::model::{AlertsTable, MailTable, WebhookTable};
 use crate::policy::values;
@@ -63,22 +64,11 @@ fn webhook(table: &WebhookTable<'_>, faults: &mut Faults<'_>) -> Option<Webhook>
             .help("use https://");
         faults.add(url.place, fault);
     }
-    let secret = match (table.secret_file, table.secret_env) {
-        (Some(file), None) => Some(SecretIn::File(file.value.to_owned())),
-        (None, Some(env)) => Some(SecretIn::Env(env.value.to_owned())),
-        (None, None) => {
-            let fault = Fault::warning("these alerts are not signed")
-                .label("anybody can send such messages to that server")
-                .help("add secret_file or secret_env, the name of a variable of the environment");
-            faults.add(table.place, fault);
-            None
-        }
-        (Some(_), Some(env)) => {
-            let fault = Fault::error("the secret is in two places");
-            faults.add(env.place, fault.help("leave out secret_file or secret_env"));
-            None
-        }
-    };
+    let missing = Fault::warning("these alerts are not signed")
+        .label("anybody can send such messages to that server")
+        .help("add secret_file or secret_env, the name of a variable of the environment");
+    let places = (table.secret_file, table.secret_env);
+    let secret = secret(places, "secret", (missing, table.place), faults);
     Some(Webhook {
         url: url.value.to_owned(),
         secret,

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::build::{Build, duration};
+use super::secret::secret;
 use crate::policy::alerting::SecretIn;
 use crate::policy::diagnostic::{At, Fault, Faults, Place};
 use crate::policy::door::Account;
@@ -28,7 +29,7 @@ pub(super) fn registration(
     table: &RegistrationTable<'_>,
     faults: &mut Faults<'_>,
 ) -> Option<Registration> {
-    let secret = secret((table.secret_file, table.secret_env), table.place, faults);
+    let secret = password((table.secret_file, table.secret_env), table.place, faults);
     let expires = table
         .expires
         .map_or(Some(EXPIRES), |text| duration(text, LEAST, MOST, faults));
@@ -118,7 +119,7 @@ pub(super) fn accounts(
     faults: &mut Faults<'_>,
 ) {
     for table in tables {
-        let secret = secret((table.secret_file, table.secret_env), table.place, faults);
+        let secret = password((table.secret_file, table.secret_env), table.place, faults);
         let username = table.username.and_then(|it| {
             let text = name(Some(it), String::new(), faults)?;
             Some((it, text))
@@ -139,26 +140,15 @@ pub(super) fn accounts(
     }
 }
 
-/// Where the password is: in one place.
-fn secret(
-    (file, env): (Option<At<&str>>, Option<At<&str>>),
+/// Where the password is.
+fn password(
+    places: (Option<At<&str>>, Option<At<&str>>),
     place: Place,
     faults: &mut Faults<'_>,
 ) -> Option<SecretIn> {
-    match (file, env) {
-        (Some(file), None) => Some(SecretIn::File(file.value.to_owned())),
-        (None, Some(env)) => Some(SecretIn::Env(env.value.to_owned())),
-        (None, None) => {
-            let fault = Fault::error("the account has no password");
-            let help = "add secret_file, the name of a file with the password alone, or \
-                        secret_env, the name of a variable of the environment";
-            faults.add(place, fault.help(help));
-            None
-        }
-        (Some(_), Some(env)) => {
-            let fault = Fault::error("the password is in two places");
-            faults.add(env.place, fault.help("leave out secret_file or secret_env"));
-            None
-        }
-    }
+    let missing = Fault::error("the account has no password").help(
+        "add secret_file, the name of a file with the password alone, or secret_env, the \
+         name of a variable of the environment",
+    );
+    secret(places, "password", (missing, place), faults)
 }

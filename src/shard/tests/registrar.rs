@@ -55,6 +55,18 @@ fn proved(asked: &str, response: &str, account: &Account<'_>) -> String {
     asked.replacen("Max-Forwards", &format!("{says}: {value}\nMax-Forwards"), 1)
 }
 
+/// The carrier's INVITE to one of the tenant's numbers.
+fn from_outside(branch: &str) -> String {
+    invite("+81335570005", branch).replace("127.0.0.3", "127.0.0.2")
+}
+
+/// Such a call comes in: where it goes, as what.
+fn comes_in(world: &mut World) -> (String, String) {
+    let sent = world.send(CARRIER, &from_outside("i1"));
+    let mut sent = sent.into_iter();
+    sent.find(|(_, text)| text.starts_with("INVITE ")).unwrap()
+}
+
 /// The one answer.
 fn only(sent: &[(String, String)]) -> &str {
     let [(to, text)] = sent else {
@@ -102,23 +114,18 @@ fn a_phone_system_registers_and_calls_and_is_called() {
     );
     world.send(CARRIER, &answer(out, "486 Busy Here", "c", ""));
 
-    let text = invite("+81335570005", "i1").replace("127.0.0.3", "127.0.0.2");
-    let sent = world.send(CARRIER, &text);
-    let (to, inward) = sent
-        .iter()
-        .find(|(_, text)| text.starts_with("INVITE "))
-        .unwrap();
+    let (to, inward) = comes_in(&mut world);
     assert_eq!(to, HOME);
     assert!(
         inward.starts_with("INVITE sip:desk@203.0.113.5:5060 "),
         "{inward}"
     );
-    assert!(header(inward, "To").starts_with("<sip:+81335570005@"));
-    world.send(HOME, &answer(inward, "486 Busy Here", "p", ""));
+    assert!(header(&inward, "To").starts_with("<sip:+81335570005@"));
+    world.send(HOME, &answer(&inward, "486 Busy Here", "p", ""));
 
     // Nobody refreshes it: then nobody is there.
     world.pass(300);
-    let sent = world.send(CARRIER, &text.replace("i1", "i2"));
+    let sent = world.send(CARRIER, &from_outside("i2"));
     assert!(sent[0].1.starts_with("SIP/2.0 603 "), "{sent:#?}");
     assert!(
         world
@@ -293,32 +300,22 @@ fn every_number_goes_into_a_contact_in_bulk_and_over_its_path() {
         &mut world,
         "Require: gin\nPath: <sip:edge.example;lr>\nContact: <sip:203.0.113.5:5070;bnc;transport=udp>\n",
     );
-    let text = invite("+81335570005", "i1").replace("127.0.0.3", "127.0.0.2");
-    let sent = world.send(CARRIER, &text);
-    let (to, inward) = sent
-        .iter()
-        .find(|(_, text)| text.starts_with("INVITE "))
-        .unwrap();
+    let (to, inward) = comes_in(&mut world);
     assert_eq!(to, HOME, "the way that it came");
     assert!(
         inward.starts_with("INVITE sip:+81335570005@203.0.113.5:5070;transport=udp "),
         "{inward}"
     );
-    assert_eq!(header(inward, "Route"), "<sip:edge.example;lr>");
+    assert_eq!(header(&inward, "Route"), "<sip:edge.example;lr>");
 }
 
 #[test]
 fn an_account_that_is_taken_out_is_known_no_more_and_its_calls_end() {
     let mut world = world();
     registers(&mut world, CONTACT);
-    let text = invite("+81335570005", "i1").replace("127.0.0.3", "127.0.0.2");
-    let sent = world.send(CARRIER, &text);
-    let (_, inward) = sent
-        .iter()
-        .find(|(_, text)| text.starts_with("INVITE "))
-        .unwrap();
+    let (_, inward) = comes_in(&mut world);
     let ok = answer(
-        inward,
+        &inward,
         "200 OK",
         "p",
         "Contact: <sip:desk@203.0.113.5:5060>\n",
