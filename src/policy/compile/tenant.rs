@@ -39,6 +39,7 @@ pub(super) fn tenant(
     };
     let plan = plan(build, file, faults);
     let (tariff, tariff_rule) = tariff(build, file, lines, faults);
+    let inbound_tariff = inbound_tariff(build, file, faults);
     let carriers = choices::choices(build, file, faults);
     let zone = file.time_zone.and_then(|zone| build.zone(zone, faults));
     let mode = tenant_mode(file, faults);
@@ -55,7 +56,10 @@ pub(super) fn tenant(
     let scopes = caps::Scopes {
         hours: &hours,
         book: &book,
-        tariff,
+        tariffs: budget::Tariffs {
+            outbound: tariff,
+            inbound: inbound_tariff,
+        },
     };
     let caps = caps::caps(build, file, &scopes, lines, faults);
     let patterns = patterns::patterns(build, &file.patterns, &hours, &book, lines, faults);
@@ -70,6 +74,7 @@ pub(super) fn tenant(
         mode,
         patterns,
         tariff_rule,
+        inbound_tariff,
     });
     build.lanes.push(Lane {
         book,
@@ -188,16 +193,42 @@ fn tariff(
     lines: &LineIndex,
     faults: &mut Faults<'_>,
 ) -> (u16, Option<RuleId>) {
-    let Some(name) = file.tariff else {
-        return (NO_TARIFF, None);
-    };
-    let Some(&at) = build.tariff_names.get(name.value) else {
-        let known = build.tariff_names.keys().map(String::as_str);
-        no_such(name, "tariff", known, faults);
+    let found = file.tariff.and_then(|name| {
+        let at = tariff_named(build, name, faults)?;
+        Some((name, at))
+    });
+    let Some((name, at)) = found else {
         return (NO_TARIFF, None);
     };
     let rule = build.rule(name.place, lines, format!("tariff = \"{}\"", name.value));
     (at, Some(rule))
+}
+
+fn tariff_named(build: &Build<'_>, name: At<&str>, faults: &mut Faults<'_>) -> Option<u16> {
+    let found = build.tariff_names.get(name.value).copied();
+    if found.is_none() {
+        let known = build.tariff_names.keys().map(String::as_str);
+        no_such(name, "tariff", known, faults);
+    }
+    found
+}
+
+/// The tariff of calls to the tenant's own numbers. Of a call that is refused, or never
+/// answered, nothing can be held back: it must cost nothing.
+fn inbound_tariff(build: &Build<'_>, file: &TenantFile<'_>, faults: &mut Faults<'_>) -> u16 {
+    let name = file.inbound.as_ref().and_then(|table| table.tariff);
+    let Some((name, at)) = name.and_then(|name| Some((name, tariff_named(build, name, faults)?)))
+    else {
+        return NO_TARIFF;
+    };
+    let tariff = build.tariffs.get(usize::from(at));
+    if tariff.is_some_and(|it| it.bills_attempts()) {
+        let fault = Fault::error("calls from carriers can be billed from their answer on alone")
+            .label("this tariff has `setup_on` attempt or `bill_from` invite")
+            .help("name another tariff: what is billed before an answer, no budget can bound");
+        faults.add(name.place, fault);
+    }
+    at
 }
 
 /// The tenant's mode. That nothing is refused is easily forgotten, so it is said at

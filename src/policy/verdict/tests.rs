@@ -143,6 +143,7 @@ fn inbound<'a>(uri: &'a str, from: &'a str) -> InboundFacts<'a> {
         request_uri: Uri::parse(uri.as_bytes()).unwrap(),
         pai: None,
         from: NameAddr::parse(from.as_bytes()).unwrap(),
+        least_interval: Duration::ZERO,
     }
 }
 
