@@ -65,18 +65,17 @@ pub(super) fn own(
         faults.add(table.place, fault.help("add per_day or per_month"));
     }
     let named = file.tariff.is_some();
-    let draft = read(
+    read(
         build,
         (tariffs.outbound, named),
         (&table.money, true),
         faults,
-    );
-    one_currency(build, file, tariffs, faults);
-    draft
+    )
 }
 
-/// What calls from carriers cost counts in `[budget]`, too.
-fn one_currency(
+/// What calls from carriers cost counts in `[budget]`, too: a tenant's tariffs are in one
+/// currency.
+pub(super) fn one_currency(
     build: &Build<'_>,
     file: &TenantFile<'_>,
     tariffs: Tariffs,
@@ -86,14 +85,13 @@ fn one_currency(
     let both = currency(tariffs.outbound).zip(currency(tariffs.inbound));
     let name = file.inbound.as_ref().and_then(|table| table.tariff);
     let both = both.filter(|(one, other)| ![*one, *other].contains(&Currency::NONE));
-    if let (Some((budget, currency)), Some(name)) = (both, name)
-        && budget != currency
+    if let (Some((outbound, currency)), Some(name)) = (both, name)
+        && outbound != currency
     {
         let fault = Fault::error(format!(
-            "the budget is in {budget}, this tariff in {currency}"
+            "this tariff is in {currency}, that of calls to carriers in {outbound}"
         ));
-        let help =
-            format!("write the tariff in {budget}: what these calls cost counts in [budget]");
+        let help = format!("write it in {outbound}: what these calls cost counts in [budget], too");
         faults.add(name.place, fault.help(help));
     }
 }

@@ -64,6 +64,7 @@ pub(super) fn caps(
         tariffs,
     } = scopes;
     let mut drafts = Drafts::default();
+    budget::one_currency(build, file, tariffs, faults);
     if let Some(table) = &file.caps {
         warn_of_nothing(table, faults);
         // Their longest call and ring are the tenant's own.

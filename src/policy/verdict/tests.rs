@@ -12,6 +12,7 @@ use crate::sip::uri::Uri;
 
 mod budgets;
 mod caps;
+mod inbound;
 mod patterns;
 
 const MAIN: &str = r#"
