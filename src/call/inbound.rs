@@ -65,13 +65,7 @@ impl Calls {
             call_id: &call_id,
         };
         through.announce(now, &rules, arrived, out);
-        let account = Account::inbound(now, call.longest_ring, call.lease);
-        let named = &mut self.tools.named;
-        named.journal_counted(reference, &call.hold, &call.counted, out);
-        if let Some(lease) = &call.lease {
-            journal_lease(reference, now, lease, out);
-            named.journal_held(reference, &call.hold, &account, out);
-        }
+        let account = self.account_of(now, reference, &call, out);
         let scheme = topology::onward_scheme(arrived, to.transport);
         let called = format!("{scheme}{}@{}", number.as_str(), to.address);
         let (flow, target, path) = way_of(&call);
@@ -100,6 +94,24 @@ impl Calls {
             longest: call.longest_call,
         };
         self.open(now, server, arrived, opening, out);
+    }
+
+    /// Its account, with what it is counted in and holds of budgets on record.
+    fn account_of(
+        &mut self,
+        now: Now,
+        reference: CallRef,
+        call: &Delivered,
+        out: &mut Outbox,
+    ) -> Box<Account> {
+        let account = Account::inbound(now, call.longest_ring, call.lease);
+        let named = &mut self.tools.named;
+        named.journal_counted(reference, &call.hold, &call.counted, out);
+        if let Some(lease) = &call.lease {
+            journal_lease(reference, now, lease, out);
+            named.journal_held(reference, &call.hold, &account, out);
+        }
+        account
     }
 
     fn judge_inbound(&self, now: Now, carrier: CarrierId, arrived: &Arrived<'_>) -> Inbound {

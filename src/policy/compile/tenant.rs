@@ -38,8 +38,7 @@ pub(super) fn tenant(
         return;
     };
     let plan = plan(build, file, faults);
-    let (tariff, tariff_rule) = tariff(build, file, lines, faults);
-    let inbound_tariff = inbound_tariff(build, file, faults);
+    let (tariffs, tariff_rule) = tariffs(build, file, lines, faults);
     let carriers = choices::choices(build, file, faults);
     let zone = file.time_zone.and_then(|zone| build.zone(zone, faults));
     let mode = tenant_mode(file, faults);
@@ -48,18 +47,14 @@ pub(super) fn tenant(
     let callers = callers(build, file, lines, faults);
     let destinations = destinations::destinations(build, file, lines, faults);
     let inbound = delivery(build, file, &callers, id, faults);
-    let longest = file.caps.as_ref().map(|caps| longest(caps, faults));
-    let longest = longest.unwrap_or(Longest::NONE).or(USUAL);
+    let longest = own_longest(file, faults);
     let name_shared: std::sync::Arc<str> = name.value.into();
     let book = build.counters.book(&name_shared);
     let hours = hours::hours(build, file, faults);
     let scopes = caps::Scopes {
         hours: &hours,
         book: &book,
-        tariffs: budget::Tariffs {
-            outbound: tariff,
-            inbound: inbound_tariff,
-        },
+        tariffs,
     };
     let caps = caps::caps(build, file, &scopes, lines, faults);
     let patterns = patterns::patterns(build, &file.patterns, &hours, &book, lines, faults);
@@ -74,7 +69,7 @@ pub(super) fn tenant(
         mode,
         patterns,
         tariff_rule,
-        inbound_tariff,
+        inbound_tariff: tariffs.inbound,
     });
     build.lanes.push(Lane {
         book,
@@ -84,7 +79,7 @@ pub(super) fn tenant(
         cap_targets: caps.targets.part.start,
         cap_kinds: caps.targets.kinds,
         end: caps.targets.part.end,
-        tariff,
+        tariff: tariffs.outbound,
         unpriced,
         default: callers.default,
         wide_caps: caps.wide,
@@ -101,6 +96,12 @@ pub(super) fn tenant(
         longest_call: longest.call,
         longest_ring: u16::try_from(longest.ring).unwrap_or(u16::MAX),
     });
+}
+
+/// How long its calls may take.
+fn own_longest(file: &TenantFile<'_>, faults: &mut Faults<'_>) -> Longest {
+    let longest = file.caps.as_ref().map(|caps| longest(caps, faults));
+    longest.unwrap_or(Longest::NONE).or(USUAL)
 }
 
 /// Where calls to the tenant's numbers go; whose these are is noted.
@@ -186,22 +187,27 @@ fn plan(build: &Build<'_>, file: &TenantFile<'_>, faults: &mut Faults<'_>) -> Op
     }
 }
 
-/// The tariff's place, and the rule that names it.
-fn tariff(
+/// Its tariffs' places, and the rule that names that of calls to carriers.
+fn tariffs(
     build: &mut Build<'_>,
     file: &TenantFile<'_>,
     lines: &LineIndex,
     faults: &mut Faults<'_>,
-) -> (u16, Option<RuleId>) {
+) -> (budget::Tariffs, Option<RuleId>) {
+    let mut tariffs = budget::Tariffs {
+        outbound: NO_TARIFF,
+        inbound: inbound_tariff(build, file, faults),
+    };
     let found = file.tariff.and_then(|name| {
         let at = tariff_named(build, name, faults)?;
         Some((name, at))
     });
     let Some((name, at)) = found else {
-        return (NO_TARIFF, None);
+        return (tariffs, None);
     };
+    tariffs.outbound = at;
     let rule = build.rule(name.place, lines, format!("tariff = \"{}\"", name.value));
-    (at, Some(rule))
+    (tariffs, Some(rule))
 }
 
 fn tariff_named(build: &Build<'_>, name: At<&str>, faults: &mut Faults<'_>) -> Option<u16> {
