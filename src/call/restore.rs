@@ -106,6 +106,7 @@ impl Calls {
                 .filter(|_| !legs.is_late())
                 .map(|answer| earlier(now, answer.at)),
             over: false,
+            up: false,
             reported: kept.end.is_some(),
             told_ending: ending.is_some(),
             restored: true,
