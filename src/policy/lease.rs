@@ -129,8 +129,8 @@ impl Course {
             unheard: told.unheard,
             open: told.open,
         };
-        if course.open && !course.answers.is_empty() {
-            course.unheard = Some(now.mono);
+        if course.open && (course.unheard.is_some() || !course.answers.is_empty()) {
+            course.unheard = Some(course.last_unheard(now));
         }
         // Nobody hangs these up any more, nor hears that they were.
         for beside in course
@@ -148,6 +148,19 @@ impl Course {
             own.parted = own.parted.or(Some(due));
         }
         course
+    }
+
+    /// Until when an answer may have come that nobody was there to see.
+    fn last_unheard(&self, now: Now) -> Mono {
+        let own = self.answers.iter().find(|it| it.dialog == Self::OWN);
+        if own.is_some_and(|own| own.end.is_none()) {
+            return now.mono;
+        }
+        // Of a call that was given up, or is over, no other comes after these.
+        let late = seconds(2 * LATE_ANSWER_S);
+        let answers = self.answers.iter().map(|it| it.from + late);
+        let last = answers.chain(self.unheard.map(|at| at + late)).max();
+        now.mono.min(self.answer_by.max(last.unwrap_or_default()))
     }
 
     /// Whether the answer to the call and the time of now say all that is known.
