@@ -287,8 +287,12 @@ pub struct Status {
     pub shards: usize,
     /// It is being stopped, and lets no new call in.
     pub stopping: bool,
-    /// Calls that live, emergency calls included.
+    /// Calls that are up or in set-up, emergency calls included. One that was ended and
+    /// whose peers have yet to say so is none of them.
     pub calls: u64,
+    /// Of these, emergency calls.
+    #[serde(default)]
+    pub emergency_calls: u64,
     /// By how many seconds the wall clock is ahead of what is believed: see [`Clock`].
     #[serde(default)]
     pub clock_ahead_s: i64,

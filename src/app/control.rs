@@ -189,7 +189,8 @@ impl Desk {
             files_broken: self.running.files.are_broken(),
             shards: self.reins.shards(),
             stopping: tally.draining > 0,
-            calls: tally.calls,
+            calls: tally.up,
+            emergency_calls: tally.emergencies,
             clock_ahead_s: self.running.counters.clock_ahead_s(now),
             blocks,
             journal: Journal {

@@ -50,7 +50,11 @@ fn text(status: &Status) -> String {
         true => "; stopping: no new call is let in",
         false => "",
     };
-    lines.push(("calls", format!("{up} up, {on}{stopping}")));
+    let emergency = match status.emergency_calls {
+        0 => String::new(),
+        some => format!(" ({some} to emergency numbers)"),
+    };
+    lines.push(("calls", format!("{up} up{emergency}, {on}{stopping}")));
     if status.clock_ahead_s != 0 {
         let jumped = apart(status.clock_ahead_s);
         let then = "if it is right: tollgate clock --confirm";
@@ -237,4 +241,25 @@ fn budget(budget: &Budget) -> String {
 /// A count, for the words beside it.
 fn amount(count: u64) -> usize {
     usize::try_from(count).unwrap_or(usize::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn emergency_calls_are_told_apart() {
+        let line = |calls, emergency_calls| {
+            let told = text(&Status {
+                calls,
+                emergency_calls,
+                shards: 2,
+                ..Status::default()
+            });
+            let mut lines = told.lines().filter(|line| line.starts_with("calls"));
+            lines.next().unwrap_or_default().to_owned()
+        };
+        assert!(line(3, 0).ends_with("3 calls up, 2 shards"));
+        assert!(line(3, 1).ends_with("3 calls up (1 to emergency numbers), 2 shards"));
+    }
 }

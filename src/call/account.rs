@@ -7,7 +7,7 @@ use crate::base::tally::Billing;
 use crate::base::time::{Mono, Now};
 use crate::base::wheel::TimerId;
 use crate::policy::{Amount, Course, Currency, Lease, Money, Renewal};
-use crate::record::{CallRef, Record, Side};
+use crate::record::{CallRef, Record, Side, write_billing};
 use crate::sip::message::Message;
 
 use super::call::{Alarm, Call};
@@ -28,6 +28,8 @@ pub(super) struct Account {
     covers: Duration,
     /// What was booked of it so far.
     booked: Money,
+    /// Its currency, as far as that is known.
+    currency: Currency,
     /// That is all it has cost, if no other answer comes.
     settled: bool,
 }
@@ -43,19 +45,26 @@ impl Account {
     }
 
     fn begun(course: Course, granted: Option<Lease>) -> Box<Self> {
+        let currency = granted.map_or(Currency::NONE, |lease| lease.reserved.currency);
         Box::new(Self {
             covers: course.interval(),
             course,
             granted,
             due: None,
             booked: Money::ZERO,
+            currency,
             settled: false,
         })
     }
 
     /// An account of an earlier life, as far as the journal knows it. Its lease runs
     /// again once [`Turn::run_lease`] says so.
-    pub(super) fn resumed(told: &Billing, now: Now, inbound: bool) -> Box<Self> {
+    pub(super) fn resumed(
+        told: &Billing,
+        currency: Currency,
+        now: Now,
+        inbound: bool,
+    ) -> Box<Self> {
         let course = Course::resumed(told, now, inbound);
         let answered = told.answers.iter().any(|it| it.dialog == Course::OWN);
         let granted = (told.lasts_s > 0 && !answered).then(|| Lease {
@@ -63,7 +72,7 @@ impl Account {
             interval: Duration::from_secs(told.interval_s.into()),
             from_invite: told.from_invite,
             reserved: Amount {
-                currency: Currency::NONE,
+                currency,
                 money: Money::ZERO,
             },
         });
@@ -73,6 +82,7 @@ impl Account {
             granted,
             due: None,
             booked: Money::from_millionths(told.booked),
+            currency,
             settled: false,
         })
     }
@@ -327,6 +337,7 @@ impl Turn<'_> {
         let Some(account) = &mut self.call.account else {
             return;
         };
+        account.currency = lease.reserved.currency;
         let rings = account.granted.is_some();
         if rings {
             account.granted = Some(lease);
@@ -386,11 +397,23 @@ impl Turn<'_> {
         let rules = &self.tools.rules;
         let settled = rules.settle(hold, &account.course, account.booked, self.now);
         let (cost, holds) = (settled.cost, settled.holds);
+        let cost = cost.map(|cost| match cost.currency {
+            Currency::NONE => Amount {
+                currency: account.currency,
+                ..cost
+            },
+            _ => cost,
+        });
         account.booked = cost.map_or(account.booked, |cost| cost.money);
         account.settled = !account.course.is_open();
         if let Some(statement) = &settled.statement {
             let (call, named) = (self.call.reference, &mut self.tools.named);
-            named.journal_account(call, hold, statement, b"", self.out);
+            // What may yet be billed outlives a restart.
+            let billing = match holds {
+                true => write_billing(&account.billing()),
+                false => Vec::new(),
+            };
+            named.journal_account(call, hold, statement, &billing, self.out);
         }
         if !holds {
             self.call.release(self.now);

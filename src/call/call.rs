@@ -216,6 +216,8 @@ pub(crate) struct Call {
     pub(super) answered: Option<Now>,
     /// Nothing is owed on either leg; it only waits for stray responses.
     pub(super) over: bool,
+    /// Nobody and nothing has ended it.
+    pub(super) up: bool,
     /// The end is in the journal.
     pub(super) reported: bool,
     /// That it is on its way to its end is in the journal.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::base::limits::LATE_ANSWER_S;
 use crate::base::tally::{Answer, Billing, Place};
 use crate::base::time::{Mono, Now};
-use crate::policy::{Counted, Course, Hold, Kept, Money, Owed, Statement};
+use crate::policy::{Counted, Course, Currency, Hold, Kept, Money, Owed, Statement};
 use crate::record::fold::{self, Held, Lived};
 use crate::record::{CallRef, Direction, Record, write_billing, write_places};
 
@@ -153,7 +153,7 @@ pub(super) fn due(call: &fold::Call) -> Option<Mono> {
 
 impl Calls {
     /// What a call of an earlier life holds in the counters, whatever the caps say,
-    /// and its account if it can cost anything.
+    /// and its account if it can cost anything. One that is over has no places there.
     pub(super) fn taken_over(
         &self,
         now: Now,
@@ -163,11 +163,17 @@ impl Calls {
             return (None, None);
         };
         let hold = self.tools.rules.readmit(&kept(lived), now);
+        if let (Some(hold), Some(_)) = (&hold, &call.end) {
+            hold.leave(now, None);
+        }
+        let lease = call.lease.as_ref();
+        let currency = lease.and_then(|lease| Currency::parse(&lease.currency));
+        let currency = currency.unwrap_or(Currency::NONE);
         let inbound = call.direction == Direction::Inbound;
         let held = lived.held.as_ref();
         let account = match held.and_then(|held| held.billing.as_ref()) {
-            Some(billing) => Account::resumed(billing, now, inbound),
-            None => Account::resumed(&unleased(call, lived), now, inbound),
+            Some(billing) => Account::resumed(billing, currency, now, inbound),
+            None => Account::resumed(&unleased(call, lived), currency, now, inbound),
         };
         (hold, Some(account))
     }

@@ -155,6 +155,7 @@ impl Opening<'_> {
             bye_after_ack: false,
             answered: None,
             over: false,
+            up: false,
             reported: false,
             told_ending: false,
             restored: false,

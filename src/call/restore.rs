@@ -106,23 +106,27 @@ impl Calls {
                 .filter(|_| !legs.is_late())
                 .map(|answer| earlier(now, answer.at)),
             over: false,
+            up: false,
             reported: kept.end.is_some(),
             told_ending: ending.is_some(),
             restored: true,
             origin,
         };
-        if kept.end.is_none() {
+        // One that is over may still hold what a carrier could bill.
+        if kept.end.is_none() || kept.counted.is_some() {
             (call.hold, call.account) = self.taken_over(now, kept);
+            let beside = call.account.iter().flat_map(|it| it.course.beside());
+            // Their numbers are taken; no tag is this one.
+            let beside = beside.take(STRAYS_PER_CALL);
+            call.strays = beside.map(|_| Far::new(b"\0", b"", b"")).collect();
+        }
+        if kept.end.is_none() {
             call.seat = self.seat_of(kept);
             // The carrier may have agreed to a longer session since its account was told.
             let session = legs.leg(call.carrier_side()).session;
             if let Some(course) = call.course() {
                 course.agreed(Duration::from_secs(session.seconds.into()));
             }
-            let beside = call.account.iter().flat_map(|it| it.course.beside());
-            // Their numbers are taken; no tag is this one.
-            let beside = beside.take(STRAYS_PER_CALL);
-            call.strays = beside.map(|_| Far::new(b"\0", b"", b"")).collect();
         }
         Some(call)
     }
@@ -242,7 +246,7 @@ impl Turn<'_> {
             self.end_set_up();
         } else if self.is_peer_gone() {
             self.hang_up("peer-removed");
-        } else if kept.lease.is_some() && self.call.hold.is_none() {
+        } else if kept.lease.is_some() && self.is_stranger() {
             // Nobody could say what it may still cost.
             self.hang_up("restart");
         } else if due.is_some_and(|due| due <= self.now.mono) {
@@ -300,6 +304,12 @@ impl Turn<'_> {
             }
             _ => 480,
         }
+    }
+
+    /// Whether nothing is known of its tenant any more.
+    fn is_stranger(&self) -> bool {
+        let tenant = self.tools.rules.tenant_named(&self.call.tenant);
+        self.call.hold.is_none() || tenant.is_none()
     }
 
     /// Whether the rules do not know one of its peers any more: nobody could end the

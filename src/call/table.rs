@@ -45,6 +45,10 @@ pub struct Counts {
     pub calls: usize,
     /// Calls of which a leg is still to be closed.
     pub live: usize,
+    /// Calls that nobody and nothing has ended yet, those in set-up included.
+    pub up: usize,
+    /// Of these, emergency calls.
+    pub emergencies: usize,
     /// Server transactions.
     pub server_transactions: usize,
     /// Client transactions.
@@ -75,6 +79,8 @@ pub(super) struct Tools {
     pub(super) here: Here,
     /// Calls that are over, and only wait for stray responses.
     over: usize,
+    up: usize,
+    emergencies: usize,
     key: u128,
     pub(super) bucket_key: u128,
     next_call: u64,
@@ -131,6 +137,8 @@ impl Tools {
             scratch: Vec::new(),
             here: Here::of(&config.rules),
             over: 0,
+            up: 0,
+            emergencies: 0,
             key,
             bucket_key,
             next_call: first,
@@ -143,6 +151,8 @@ impl Tools {
         Counts {
             calls,
             live: calls.saturating_sub(self.over),
+            up: self.up,
+            emergencies: self.emergencies,
             server_transactions: transactions.server,
             client_transactions: transactions.client,
             timers: transactions.timers + self.wheel.len(),
@@ -218,19 +228,19 @@ impl Tools {
         self.wheel.schedule(now + after, (key, alarm))
     }
 
-    /// Notes whether a call is over.
-    pub(super) fn note_over(&mut self, call: &mut Call, over: bool) {
-        match (call.over, over) {
-            (false, true) => self.over += 1,
-            (true, false) => self.over = self.over.saturating_sub(1),
-            _ => {}
+    /// Notes whether a call is over, and whether it is up.
+    pub(super) fn note(&mut self, call: &mut Call, over: bool, up: bool) {
+        count(&mut self.over, call.over, over);
+        count(&mut self.up, call.up, up);
+        if call.emergency {
+            count(&mut self.emergencies, call.up, up);
         }
-        call.over = over;
+        (call.over, call.up) = (over, up);
     }
 
     /// Takes back all that a finished call has here.
     pub(super) fn forget(&mut self, key: CallKey, call: &mut Call) {
-        self.note_over(call, false);
+        self.note(call, false, false);
         for tag in [call.caller.local_tag, call.callee.local_tag] {
             self.tags.remove(&tag);
         }
@@ -245,5 +255,14 @@ impl Tools {
         for timer in call.timers() {
             self.wheel.cancel(timer);
         }
+    }
+}
+
+/// Counts something that was so, or was not, as it is now.
+const fn count(all: &mut usize, was: bool, is: bool) {
+    match (was, is) {
+        (false, true) => *all += 1,
+        (true, false) => *all = all.saturating_sub(1),
+        _ => {}
     }
 }

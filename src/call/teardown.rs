@@ -440,7 +440,8 @@ impl Turn<'_> {
         let closed = [&self.call.caller, &self.call.callee]
             .into_iter()
             .all(|leg| leg.progress.is_closed());
-        self.tools.note_over(self.call, closed);
+        let up = !closed && self.call.ending.is_none();
+        self.tools.note(self.call, closed, up);
         // Until an INVITE's transaction ends, its 2xx may come again, or another
         // fork's, and each is to be acknowledged (RFC 3261 §13.2.2.4).
         let answerable =

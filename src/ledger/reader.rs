@@ -3,7 +3,6 @@
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io;
-use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use crate::base::time::Wall;
@@ -154,12 +153,9 @@ impl Cursor {
                     self.wall = record.wall().unwrap_or(self.wall);
                     self.ready = Some(Ready::Record(window.rest().len() - rest.len()));
                 }
-                // Damage and the end are believed only of the whole rest, read in
-                // one piece: a writer may have been at it.
-                _ if !window.in_one_piece => {
-                    window.load(usize::MAX)?;
-                    window.in_one_piece = true;
-                }
+                // Damage and the end are believed only of the whole rest, read when
+                // no writer is at it any more.
+                _ if !window.settled => window.settle()?,
                 Ok(None) => self.window = None,
                 Err(damage) => {
                     let skip = match damage {
@@ -246,8 +242,8 @@ struct Window {
     from: usize,
     /// Whether `bytes` reached the end of the file when it was read.
     at_end: bool,
-    /// Whether the file was once read from a place here to its end without a pause.
-    in_one_piece: bool,
+    /// Whether `bytes` is all that was once written from a place here on.
+    settled: bool,
 }
 
 impl Window {
@@ -259,7 +255,7 @@ impl Window {
             bytes: Vec::new(),
             from: 0,
             at_end: false,
-            in_one_piece: false,
+            settled: false,
         }
     }
 
@@ -275,28 +271,32 @@ impl Window {
 
     /// Reads afresh from the place reached, up to `limit` bytes.
     fn load(&mut self, limit: usize) -> Result<(), Fault> {
-        self.base = self.offset();
-        self.from = 0;
-        self.at_end = self.fill(limit).map_err(Fault::io("read", &self.path))?;
+        let left = self.left()?;
+        segment::fill(&self.file, self.base, left.min(limit), &mut self.bytes)
+            .map_err(Fault::io("read", &self.path))?;
+        self.at_end = self.bytes.len() < limit;
         Ok(())
     }
 
-    /// Whether the end of the file was reached.
-    fn fill(&mut self, limit: usize) -> io::Result<bool> {
-        let left = self.file.metadata()?.len().saturating_sub(self.base);
-        let wanted = usize::try_from(left).unwrap_or(usize::MAX).min(limit);
-        self.bytes.resize(wanted, 0);
-        let mut read = 0;
-        while let Some(room) = self.bytes.get_mut(read..).filter(|room| !room.is_empty()) {
-            let place = self.base + u64::try_from(read).unwrap_or(u64::MAX);
-            match self.file.read_at(room, place) {
-                Ok(0) => break,
-                Ok(count) => read += count,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
-        }
-        self.bytes.truncate(read);
-        Ok(read < limit)
+    /// Reads all that is written from the place reached on.
+    fn settle(&mut self) -> Result<(), Fault> {
+        let left = self.left()?;
+        segment::fill_settled(&self.file, self.base, left, &mut self.bytes)
+            .map_err(Fault::io("read", &self.path))?;
+        self.at_end = true;
+        self.settled = true;
+        Ok(())
+    }
+
+    /// Goes to the place reached, and tells how many bytes the file has behind it.
+    fn left(&mut self) -> Result<usize, Fault> {
+        self.base = self.offset();
+        self.from = 0;
+        let size = self
+            .file
+            .metadata()
+            .map_err(Fault::io("read", &self.path))?;
+        let left = size.len().saturating_sub(self.base);
+        Ok(usize::try_from(left).unwrap_or(usize::MAX))
     }
 }

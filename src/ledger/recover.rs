@@ -103,16 +103,14 @@ impl Dealt {
             journal.take_over(share, wall)?;
             journals.push(journal);
         }
-        for (journal, share) in journals.iter_mut().zip(&self.shares) {
+        for (shard, (journal, share)) in (0..).zip(journals.iter_mut().zip(&self.shares)) {
             let calls = u64::try_from(share.calls.len()).unwrap_or(u64::MAX);
-            journal.begin(&[Record::Resumed { wall, calls }])?;
+            journal.begin(&self.resumed(shard, wall, calls))?;
         }
-        for shard in &self.retired {
-            let ends = [
-                Record::Resumed { wall, calls: 0 },
-                Record::Stopped { wall, live: 0 },
-            ];
-            open(*shard)?.begin(&ends)?;
+        for &shard in &self.retired {
+            let mut ends = self.resumed(shard, wall, 0);
+            ends.push(Record::Stopped { wall, live: 0 });
+            open(shard)?.begin(&ends)?;
         }
         Ok(journals)
     }

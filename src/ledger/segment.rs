@@ -14,9 +14,11 @@
 
 use std::fs::File;
 use std::io;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use crate::base::time::Wall;
+use crate::record::frame;
 
 /// How large a segment is made, in bytes.
 pub const SEGMENT_SIZE: u64 = 64 << 20;
@@ -117,4 +119,157 @@ pub(super) fn clear_from(file: &File, at: u64, size: u64) -> io::Result<()> {
     let at = i64::try_from(at).map_err(too_large)?;
     let room = i64::try_from(room).map_err(too_large)?;
     nix::fcntl::posix_fallocate(file, at, room).map_err(io::Error::from)
+}
+
+/// Reads so many bytes from `at` on, or those that there are.
+pub(super) fn fill(
+    file: &impl FileExt,
+    at: u64,
+    length: usize,
+    bytes: &mut Vec<u8>,
+) -> io::Result<()> {
+    bytes.resize(length, 0);
+    let mut read = 0;
+    while let Some(room) = bytes.get_mut(read..).filter(|room| !room.is_empty()) {
+        let place = at.saturating_add(u64::try_from(read).unwrap_or(u64::MAX));
+        match file.read_at(room, place) {
+            Ok(0) => break,
+            Ok(count) => read += count,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    bytes.truncate(read);
+    Ok(())
+}
+
+/// Reads the same of a file whose writer may be at it, without the zeros at its end.
+///
+/// Nothing keeps a writer from overtaking a reader, who then sees the end of a frame
+/// and not its middle. So what was there at one look is read at another: by then all
+/// that lies before it is written.
+pub(super) fn fill_settled(
+    file: &impl FileExt,
+    at: u64,
+    length: usize,
+    bytes: &mut Vec<u8>,
+) -> io::Result<()> {
+    fill(file, at, length, bytes)?;
+    let written = frame::written(bytes);
+    fill(file, at, written, bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::{Cell, RefCell};
+
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::record::{Buffer, Record};
+    use frame::Damage;
+
+    /// A file whose writer goes on while it is read: by a step after each piece.
+    struct Growing {
+        bytes: Vec<u8>,
+        written: Cell<usize>,
+        steps: RefCell<Vec<usize>>,
+    }
+
+    /// Bytes that are read in one piece.
+    const PIECE: usize = 64;
+
+    impl FileExt for Growing {
+        fn read_at(&self, to: &mut [u8], at: u64) -> io::Result<usize> {
+            let at = usize::try_from(at).unwrap();
+            let size = to.len().min(PIECE - at % PIECE);
+            let size = size.min(self.bytes.len().saturating_sub(at));
+            for (place, byte) in (at..at + size).zip(to) {
+                *byte = match place < self.written.get() {
+                    true => self.bytes[place],
+                    false => 0,
+                };
+            }
+            let step = self.steps.borrow_mut().pop().unwrap_or(0);
+            self.written.set(self.written.get() + step);
+            Ok(size)
+        }
+
+        fn write_at(&self, _: &[u8], _: u64) -> io::Result<usize> {
+            Err(io::ErrorKind::Unsupported.into())
+        }
+    }
+
+    /// Records with details of these lengths, and where each ends.
+    fn records(lengths: &[usize]) -> (Vec<u8>, Vec<usize>) {
+        let mut buffer = Buffer::new();
+        let ends = lengths.iter().map(|&length| {
+            let record = Record::Note {
+                wall: Wall::from_micros(1),
+                what: "test",
+                detail: &"x".repeat(length),
+                count: 1,
+            };
+            buffer.append(&record).unwrap();
+            buffer.bytes().len()
+        });
+        let ends = ends.collect();
+        (buffer.bytes().to_vec(), ends)
+    }
+
+    /// How many records there are, and what ends them.
+    fn count(mut bytes: &[u8]) -> (usize, Option<Damage>) {
+        for count in 0.. {
+            bytes = match frame::split(bytes) {
+                Ok(Some(frame)) => frame.rest,
+                Ok(None) => return (count, None),
+                Err(damage) => return (count, Some(damage)),
+            };
+        }
+        (0, None)
+    }
+
+    #[test]
+    fn what_a_writer_overtakes_is_not_taken_for_damage() {
+        // The second record lies in three pieces; the first of these is read before it
+        // is written, the others after that.
+        let (mut bytes, ends) = records(&[20, 150]);
+        bytes.resize(1024, 0);
+        let file = || Growing {
+            bytes: bytes.clone(),
+            written: Cell::new(ends[0]),
+            steps: RefCell::new(vec![ends[1] - ends[0]]),
+        };
+        let (mut once, mut settled) = (Vec::new(), Vec::new());
+        fill(&file(), 0, bytes.len(), &mut once).unwrap();
+        let damage = count(&once);
+        assert!(
+            matches!(damage, (1, Some(Damage::Corrupt { .. }))),
+            "{damage:?}"
+        );
+        fill_settled(&file(), 0, bytes.len(), &mut settled).unwrap();
+        assert_eq!(count(&settled), (2, None));
+    }
+
+    proptest! {
+        #[test]
+        fn however_a_writer_goes_on_only_the_last_record_may_look_torn(
+            lengths in vec(0_usize..400, 1..12),
+            begun in any::<prop::sample::Index>(),
+            steps in vec(prop_oneof![Just(0), 0_usize..600], 0..200),
+        ) {
+            let (mut bytes, ends) = records(&lengths);
+            let begun = begun.index(bytes.len() + 1);
+            bytes.resize(bytes.len() + 5_000, 0);
+            let whole = ends.iter().filter(|&&end| end <= begun).count();
+            let length = bytes.len();
+            let file = Growing { bytes, written: Cell::new(begun), steps: RefCell::new(steps) };
+            let mut read = Vec::new();
+            fill_settled(&file, 0, length, &mut read).unwrap();
+            let (count, damage) = count(&read);
+            prop_assert!(count >= whole);
+            prop_assert!(matches!(damage, None | Some(Damage::Torn)), "{damage:?}");
+        }
+    }
 }

@@ -250,7 +250,10 @@ impl Desk {
     pub(super) fn rest(&mut self) {
         self.handling = Bytes::new();
         self.block.rewind();
-        self.stats.calls.set(self.shard.counts().live);
+        let counts = self.shard.counts();
+        self.stats.calls.set(counts.live);
+        self.stats.up.set(counts.up);
+        self.stats.emergencies.set(counts.emergencies);
         // Last: who sees it also sees the calls that were let in before.
         self.stats.draining.set(usize::from(self.draining));
     }

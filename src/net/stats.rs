@@ -112,8 +112,12 @@ stats! {
     journal_faults "shards without a journal",
     /// INVITEs held back because their calls could not be recorded.
     unrecorded "not sent for want of a record",
-    /// Calls that live now.
+    /// Calls that live now: something is still owed on one of their legs.
     calls "live calls",
+    /// Calls that nobody has ended, those in set-up included.
+    up "calls up",
+    /// Of these, emergency calls.
+    emergencies "emergency calls up",
     /// Shards that were told to let no new call in, and do not.
     draining "shards draining",
     /// Connections that are open now.

@@ -59,11 +59,22 @@ struct Shared {
 /// Every counter of every tenant. Outlives the rule sets compiled against it.
 #[derive(Debug, Default)]
 pub struct Counters {
-    books: Mutex<BTreeMap<Arc<str>, Arc<Book>>>,
+    books: Arc<Books>,
     door: Arc<Door>,
     registrations: Mutex<BTreeMap<Arc<str>, Arc<Registered>>>,
     trunks: Mutex<BTreeMap<Arc<str>, Arc<Trunk>>>,
     shared: Arc<Shared>,
+}
+
+/// The books of all tenants, by name.
+#[derive(Debug, Default)]
+pub(super) struct Books(Mutex<BTreeMap<Arc<str>, Arc<Book>>>);
+
+impl Books {
+    /// The book of a tenant that rules have, or had.
+    pub(super) fn known(&self, tenant: &str) -> Option<Arc<Book>> {
+        lock(&self.0).get(tenant).map(Arc::clone)
+    }
 }
 
 impl Counters {
@@ -75,9 +86,14 @@ impl Counters {
 
     /// The book of a tenant, opened if there is none.
     pub(super) fn book(&self, tenant: &Arc<str>) -> Arc<Book> {
-        let mut books = lock(&self.books);
+        let mut books = lock(&self.books.0);
         let open = || Arc::new(Book::new(Arc::clone(&self.shared), Arc::clone(tenant)));
         Arc::clone(books.entry(Arc::clone(tenant)).or_insert_with(open))
+    }
+
+    /// The books, for a rule set to look into.
+    pub(super) fn books(&self) -> Arc<Books> {
+        Arc::clone(&self.books)
     }
 
     /// Who registers here: one for all rule sets.
@@ -111,7 +127,7 @@ impl Counters {
         drop(trunks);
         at_carriers
             + self.places()
-            + lock(&self.books)
+            + lock(&self.books.0)
                 .values()
                 .map(|book| book.reserving())
                 .sum::<u64>()
@@ -121,7 +137,7 @@ impl Counters {
     /// over while its carrier may yet answer.
     #[must_use]
     pub fn places(&self) -> u64 {
-        lock(&self.books).values().map(|book| book.live()).sum()
+        lock(&self.books.0).values().map(|book| book.live()).sum()
     }
 
     /// Holds that were dropped without being released: each is a fault of the
@@ -151,7 +167,7 @@ impl Counters {
     pub fn sweep(&self, now: Now) {
         // Whoever has a book has a reference to it, and new ones are given out
         // under this lock only.
-        lock(&self.books).retain(|_, book| Arc::strong_count(book) > 1 || !book.is_at_rest(now));
+        lock(&self.books.0).retain(|_, book| Arc::strong_count(book) > 1 || !book.is_at_rest(now));
         lock(&self.registrations).retain(|_, it| Arc::strong_count(it) > 1);
         lock(&self.trunks).retain(|_, trunk| Arc::strong_count(trunk) > 1);
     }

@@ -89,9 +89,7 @@ impl Course {
         }
     }
 
-    /// The same for an INVITE that comes from a carrier, which is told this session
-    /// interval in the answer.
-    #[must_use]
+    /// The same for an INVITE from a carrier, whose answer says this session interval.
     pub fn inbound(now: Now, ring: Duration, interval: Duration) -> Self {
         Self {
             inbound: true,
@@ -143,8 +141,8 @@ impl Course {
             open: told.open,
             inbound,
         };
-        if course.open && !course.answers.is_empty() && !inbound {
-            course.unheard = Some(now.mono);
+        if course.open && !inbound && (course.unheard.is_some() || !course.answers.is_empty()) {
+            course.unheard = Some(course.last_unheard(now));
         }
         // Nobody hangs these up any more, nor hears that they were.
         for beside in course
@@ -162,6 +160,19 @@ impl Course {
             own.parted = own.parted.or(Some(due));
         }
         course
+    }
+
+    /// Until when an answer may have come that nobody was there to see.
+    fn last_unheard(&self, now: Now) -> Mono {
+        let own = self.answers.iter().find(|it| it.dialog == Self::OWN);
+        if own.is_some_and(|own| own.end.is_none()) {
+            return now.mono;
+        }
+        // Of a call that was given up, or is over, no other comes after these.
+        let late = seconds(2 * LATE_ANSWER_S);
+        let answers = self.answers.iter().map(|it| it.from + late);
+        let last = answers.chain(self.unheard.map(|at| at + late)).max();
+        now.mono.min(self.answer_by.max(last.unwrap_or_default()))
     }
 
     /// Whether the answer to the call and the time of now say all that is known.
@@ -254,9 +265,8 @@ impl Course {
     /// A longer one is kept: which of two the carrier goes by may not be known. A
     /// carrier that calls and knew of none in its INVITE keeps none: only Tollgate does.
     pub fn agreed(&mut self, interval: Duration) {
-        let inbound = self.inbound;
-        let own = self.answer(Self::OWN);
-        if let Some(own) = own.filter(|own| !inbound || own.interval > Duration::ZERO) {
+        let silent = self.inbound && self.interval() == Duration::ZERO;
+        if let Some(own) = self.answer(Self::OWN).filter(|_| !silent) {
             own.interval = own.interval.max(interval);
         }
     }

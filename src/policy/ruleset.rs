@@ -11,7 +11,7 @@ use foldhash::fast::FixedState;
 use super::alerting::Alerting;
 use super::cap::Condition;
 use super::carrier::Carrier;
-use super::counters::Zone;
+use super::counters::{Books, Zone};
 use super::diagnostic::{Diagnostic, nearest};
 use super::door::{Account, Door};
 use super::hours::Hours;
@@ -178,6 +178,8 @@ pub struct RuleSet {
     pub(super) named: HashMap<PeerName, Peer, FixedState>,
     /// What phone systems register with, by name.
     pub(super) accounts: HashMap<Box<str>, Account, FixedState>,
+    /// What every tenant's calls have come to, of earlier rules' tenants too.
+    pub(super) books: Arc<Books>,
     pub(super) door: Arc<Door>,
     /// BLAKE3 of who sends from where.
     pub(super) peers_hash: [u8; 32],

@@ -9,7 +9,7 @@ use super::counters::{
 };
 use super::lane::{Cap, Lane};
 use super::lease::{Course, Rate};
-use super::money::{Amount, Money};
+use super::money::{Amount, Currency, Money};
 use super::reason::Reason;
 use super::ruleset::{Mode, RuleId, RuleSet, TenantId};
 use super::tariff::Price;
@@ -83,8 +83,8 @@ pub struct Lease {
 /// What came of booking a call.
 #[derive(Clone, Debug, Default)]
 pub struct Settled {
-    /// What it has cost in all; none where the rules have no price for it: then what
-    /// it held is booked.
+    /// What it has cost in all. Where the rules have no price for it, what it held is
+    /// booked, of no currency; none where it held nothing.
     pub cost: Option<Amount>,
     /// It still holds something.
     pub holds: bool,
@@ -250,10 +250,14 @@ impl RuleSet {
     }
 
     /// Lets a call in again that was let in before a restart, whatever the caps say:
-    /// it lives. None where nothing is known of its tenant any more.
+    /// it lives. Where the rules have its tenant no more, it holds what it held. None
+    /// where nothing is known of it.
     #[must_use]
     pub fn readmit(&self, kept: &Kept, now: Now) -> Option<Hold> {
-        let lane = self.lane(self.tenant_named(&kept.tenant)?)?;
+        let tenant = self.tenant_named(&kept.tenant);
+        let Some(lane) = tenant.and_then(|tenant| self.lane(tenant)) else {
+            return self.readmit_strange(kept, now);
+        };
         let zone = self.zones.get(usize::from(lane.zone))?;
         let subject = kept.subject()?;
         let mut claims = Claims::new();
@@ -276,6 +280,22 @@ impl RuleSet {
         ))
     }
 
+    /// The same for a call of a tenant that only earlier rules had.
+    fn readmit_strange(&self, kept: &Kept, now: Now) -> Option<Hold> {
+        let book = self.books.known(&kept.tenant)?;
+        let call = Admission {
+            subject: kept.subject()?,
+            claims: &[],
+            version: self.version,
+            // No day is counted that would end by it.
+            zone: self.zones.first()?,
+            wall: book.wall(now),
+            asks: None,
+            rigour: Rigour::Regardless,
+        };
+        Some(book.readmit(now, &call, kept, |_, _| {}, |_, _| None))
+    }
+
     /// Books what a call has cost so far, beyond what was `booked` of it before,
     /// and has it hold only what a carrier may yet bill.
     pub fn settle(&self, hold: &Hold, course: &Course, booked: Money, now: Now) -> Settled {
@@ -287,8 +307,12 @@ impl RuleSet {
         let rate = lane.and_then(|lane| self.rate(lane, &call.subject, now));
         let Some(rate) = rate else {
             return Settled {
+                cost: call.held.as_ref().map(|held| Amount {
+                    currency: Currency::NONE,
+                    money: booked.saturating_add(held.money),
+                }),
+                holds: false,
                 statement: hold.book(call.held.as_ref(), None),
-                ..Settled::default()
             };
         };
         let cost = course.cost(&rate, now);

@@ -9,7 +9,7 @@
 mod calls;
 mod counters;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -42,15 +42,19 @@ impl Fold {
     #[must_use]
     pub fn taken_over(self, now: Now, boot: &str) -> (BTreeMap<Box<str>, Tallies>, Vec<Call>) {
         let Self { calls, counters } = self;
-        let tallies = counters.tallies(now, boot);
         let counted = |call: &Call| match call.end {
             None => counters.lived(call.reference, now, boot),
-            Some(_) => None,
+            Some(_) => counters.left(call.reference, now, boot),
         };
-        let calls = calls.into_calls().map(|call| Call {
-            counted: counted(&call),
-            ..call
-        });
-        (tallies, calls.collect())
+        let calls: Vec<_> = calls
+            .into_calls()
+            .map(|call| Call {
+                counted: counted(&call),
+                ..call
+            })
+            .collect();
+        let kept = calls.iter().filter(|call| call.counted.is_some());
+        let kept: BTreeSet<_> = kept.map(|call| call.reference).collect();
+        (counters.tallies(now, boot, &kept), calls)
     }
 }

@@ -53,6 +53,8 @@ pub struct Dealt {
     pub shares: Vec<Share>,
     /// The series that no shard of this life goes on with.
     pub retired: Vec<u16>,
+    /// Calls that are over and hold something, by the series that they have left.
+    moved: BTreeMap<u16, Vec<CallRef>>,
 }
 
 impl Recovered {
@@ -80,13 +82,27 @@ impl Recovered {
         up.count()
     }
 
+    /// What calls that are over still hold, in millionths.
+    #[cfg(test)]
+    pub(crate) fn owed(&self) -> u64 {
+        let over = self.calls.iter().filter(|(_, call)| call.end.is_some());
+        let held = over.filter_map(|(_, call)| call.counted.as_ref()?.held.as_ref());
+        held.map(|held| held.money).sum()
+    }
+
     /// A start that broke off may have written a call anew beside its first place.
     /// Nothing has happened in between, so one is as good as the other.
     fn forget_doubles(&mut self) {
-        let mut seen = BTreeSet::new();
-        self.calls.retain(|(_, call)| {
+        let (mut seen, tag) = (BTreeSet::new(), |call: &Call| {
             let legs = call.legs.as_ref();
-            legs.is_some_and(|legs| seen.insert(legs.callee.local_tag.clone()))
+            legs.map(|legs| legs.callee.local_tag.clone())
+        });
+        // What one of them holds is counted nowhere else.
+        let counted = self.calls.iter().filter(|(_, it)| it.counted.is_some());
+        let counted: BTreeSet<_> = counted.filter_map(|(_, it)| tag(it)).collect();
+        self.calls.retain(|(_, call)| {
+            let tag = tag(call).filter(|tag| call.counted.is_some() || !counted.contains(tag));
+            tag.is_some_and(|tag| seen.insert(tag))
         });
     }
 
@@ -97,6 +113,7 @@ impl Recovered {
         let clock = u64::try_from(wall.as_micros()).unwrap_or(0);
         let mut next = self.highest.0.max(clock);
         let mut shares: Vec<Share> = (0..shards).map(|_| Share::default()).collect();
+        let mut moved = BTreeMap::<u16, Vec<CallRef>>::new();
         for (was_shard, mut call) in self.calls {
             let call_id = call.legs.as_ref().map(|legs| &*legs.caller.call_id);
             let shard = buckets.bucket(call_id.unwrap_or_default()).shard(shards);
@@ -104,6 +121,9 @@ impl Recovered {
             if shard != was_shard {
                 next = next.saturating_add(1);
                 call.reference = CallRef(next);
+                if call.end.is_some() && call.counted.is_some() {
+                    moved.entry(was_shard).or_default().push(was);
+                }
             }
             if let Some(share) = shares.get_mut(usize::from(shard)) {
                 share.calls.push(Taken {
@@ -120,7 +140,28 @@ impl Recovered {
         Dealt {
             shares,
             retired: retired.collect(),
+            moved,
         }
+    }
+}
+
+impl Dealt {
+    /// What a series says last of its earlier lives: which calls hold nothing there any
+    /// more, as they do in another series, and that `calls` are taken over.
+    #[must_use]
+    pub fn resumed(&self, series: u16, wall: Wall, calls: u64) -> Vec<Record<'static>> {
+        let moved = self.moved.get(&series);
+        let moved = moved.into_iter().flatten().map(|&call| Record::Account {
+            call,
+            resets: 0,
+            booked: 0,
+            booked_in: (0, 0),
+            held: 0,
+            held_in: (0, 0),
+            places: b"",
+            billing: b"",
+        });
+        moved.chain([Record::Resumed { wall, calls }]).collect()
     }
 }
 

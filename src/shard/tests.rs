@@ -191,7 +191,7 @@ impl World {
             if let Record::Note { what, detail, .. } = record {
                 self.notes.push(format!("{what}: {detail}"));
             }
-            if let Record::Ended { cost, .. } = record {
+            if let Record::Ended { cost, .. } | Record::Booked { cost, .. } = record {
                 self.cost = cost;
             }
             self.fold.apply(&record);

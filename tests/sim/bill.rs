@@ -91,6 +91,10 @@ struct Call {
     came: Option<inbound::Came>,
     /// What the core says that it has cost, and when it said so.
     booked: Option<(u64, Nanos)>,
+    /// When it said so first: the call was over.
+    ended: Option<Nanos>,
+    /// It was, when the core died, and goes on to hold what it held.
+    held: bool,
     /// The most that was booked of it besides, since the core died when it had ended.
     lost: u64,
     /// How often the core died before it had.
@@ -117,6 +121,9 @@ pub struct Bill {
 
 /// So long after its end the core still holds money for a call.
 const LATELY: Nanos = 80 * SEC;
+
+/// So long after its end a call is still known after a restart.
+const CLOSING: Nanos = 32 * SEC;
 
 const HOUR: i64 = 3_600_000_000_000;
 
@@ -170,6 +177,8 @@ impl Bill {
             answers: Vec::new(),
             came: None,
             booked: None,
+            ended: None,
+            held: false,
             lost: 0,
             crashes: 0,
             excused: false,
@@ -193,29 +202,35 @@ impl Bill {
 
     /// A send of the core's failed.
     pub fn failed(&mut self, wire: &Wire) {
-        for to_core in [false, true] {
-            if let Some((call, _)) = self.inbound(wire, to_core) {
-                call.excused = true;
-            }
-        }
+        self.failed_back(wire);
         if let Some(call) = self.call(wire) {
             call.excused = true;
         }
     }
 
-    /// The core is dead. Nobody sees what a carrier may still bill of calls that have
-    /// ended lately: what is held of them is booked.
+    /// The core is dead. What calls hold that have ended lately they go on to hold, and
+    /// what others do that nobody remembers is booked.
     pub fn crash(&mut self, now: Nanos) {
         let mut calls = std::mem::take(&mut self.calls);
         for call in calls.values_mut() {
-            let over = |(_, at)| now > at + LATELY;
-            match call.booked.map(over) {
+            call.held = call.ended.is_some_and(|at| now <= at + CLOSING);
+            match call.booked {
                 None => call.crashes += 1,
-                Some(false) => call.lost = self.most(call, now),
-                Some(true) => {}
+                Some(_) if call.held => call.crashes += 1,
+                Some((_, at)) if now <= at + LATELY => call.lost = self.most(call, now),
+                Some(_) => {}
             }
         }
         self.calls = calls;
+    }
+
+    /// The core lives again.
+    pub fn restarted(&mut self, now: Nanos) {
+        for call in self.calls.values_mut().filter(|call| call.held) {
+            if let Some((_, at)) = &mut call.booked {
+                *at = now.max(*at);
+            }
+        }
     }
 
     /// A packet of the core's reaches a carrier, which is there or `silent`.
@@ -319,6 +334,7 @@ impl Bill {
         let key = self.numbers.get(&(shard, call));
         if let Some(call) = key.and_then(|key| self.calls.get_mut(key)) {
             call.booked = Some((cost, now));
+            call.ended.get_or_insert(now);
         }
     }
 

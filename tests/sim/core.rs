@@ -170,6 +170,10 @@ impl Core {
         self.begin(count, at, &rules);
         self.open(count, at);
         let mut shares = Vec::new();
+        let series = (0..).zip(&self.series);
+        let resumed: Vec<_> = series
+            .map(|(shard, _)| dealt.resumed(shard, now.wall, 0))
+            .collect();
         for (share, series) in dealt.shares.into_iter().zip(&mut self.series) {
             for taken in &share.calls {
                 let state = taken.call.state();
@@ -178,9 +182,8 @@ impl Core {
             self.next.push(share.next);
             shares.push(share.calls.into_iter().map(|taken| taken.call).collect());
         }
-        for series in &mut self.series {
-            let wall = now.wall;
-            series.apply(&Record::Resumed { wall, calls: 0 });
+        for (series, records) in self.series.iter_mut().zip(resumed) {
+            records.iter().for_each(|record| series.apply(record));
         }
         shares
     }

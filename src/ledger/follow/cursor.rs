@@ -2,8 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io;
-use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -36,6 +34,9 @@ pub(in crate::ledger) struct Cursor {
     /// What is left of this segment up to here is no record: a torn one, which was
     /// told, or room for more.
     no_more_to: Option<u64>,
+    /// The last segment that there was before anything was read, where nobody leaves a
+    /// mark: only those before it are certainly whole.
+    last: u64,
 }
 
 impl Cursor {
@@ -49,6 +50,7 @@ impl Cursor {
             file: None,
             bytes: Vec::new(),
             no_more_to: None,
+            last: 0,
         }
     }
 
@@ -109,6 +111,11 @@ impl Cursor {
         self.mark.as_ref().map(|mark| mark.read())
     }
 
+    /// The segment behind which there is none to be read yet.
+    fn last(&self) -> u64 {
+        self.written().map_or(self.last, |(segment, _)| segment)
+    }
+
     /// Hands over what comes next, some `budget` bytes of it. Whether there is
     /// nothing more.
     pub(in crate::ledger) fn read(
@@ -116,6 +123,9 @@ impl Cursor {
         budget: u64,
         sinks: &mut [Box<dyn Sink + '_>],
     ) -> Result<bool, Fault> {
+        if self.mark.is_none() {
+            self.last = self.sequences()?.pop().unwrap_or_default();
+        }
         let mut left = budget;
         while left > 0 {
             let before = self.at;
@@ -125,7 +135,7 @@ impl Cursor {
             let end = self.end()?;
             if self.at.offset < end && self.no_more_to != Some(end) {
                 self.read_window(end, sinks)?;
-            } else if !self.leave()? {
+            } else if !self.leave() {
                 return Ok(true);
             }
             left = left.saturating_sub(self.at.offset.saturating_sub(before.offset).max(1));
@@ -149,7 +159,7 @@ impl Cursor {
     /// Opens the segment reached, or the next one that there is. Whether there is
     /// one.
     fn open(&mut self, sinks: &mut [Box<dyn Sink + '_>]) -> Result<bool, Fault> {
-        let limit = self.written().map_or(u64::MAX, |(segment, _)| segment);
+        let limit = self.last();
         let mut there = self.sequences()?.into_iter();
         let Some(sequence) = there.find(|it| (self.at.segment..=limit).contains(it)) else {
             return Ok(false);
@@ -183,7 +193,8 @@ impl Cursor {
         sinks: &mut [Box<dyn Sink + '_>],
     ) -> Result<(), Fault> {
         let mut bytes = std::mem::take(&mut self.bytes);
-        fill(file, 0, HEADER, &mut bytes).map_err(Fault::io("read", path))?;
+        let length = usize::try_from(HEADER).unwrap_or(usize::MAX);
+        segment::fill(file, 0, length, &mut bytes).map_err(Fault::io("read", path))?;
         let good = Header::decode(&bytes)
             .is_some_and(|it| it.shard == self.shard && it.sequence == self.at.segment);
         let after = Place {
@@ -200,13 +211,9 @@ impl Cursor {
     }
 
     /// Goes on to the next segment. False if there is none yet.
-    fn leave(&mut self) -> Result<bool, Fault> {
-        let last = match self.written() {
-            Some((segment, _)) => Some(segment),
-            None => self.sequences()?.pop(),
-        };
-        if last.is_none_or(|last| self.at.segment >= last) {
-            return Ok(false);
+    fn leave(&mut self) -> bool {
+        if self.at.segment >= self.last() {
+            return false;
         }
         self.file = None;
         self.no_more_to = None;
@@ -215,7 +222,7 @@ impl Cursor {
             offset: 0,
             count: self.at.count,
         };
-        Ok(true)
+        true
     }
 
     /// Hands over the frames that lie in one window.
@@ -224,9 +231,11 @@ impl Cursor {
         let mut size = WINDOW;
         loop {
             let left = end.saturating_sub(self.at.offset);
-            self.fill(left.min(size), &mut bytes)?;
             let whole = left <= size;
+            self.fill(left.min(size), whole, &mut bytes)?;
             if self.hand_over(&bytes, whole, sinks) {
+                // Its writer may come back and fill the room.
+                self.no_more_to = whole.then_some(end);
                 break;
             }
             // A longer frame, or damage: that is believed of the whole rest only.
@@ -239,14 +248,20 @@ impl Cursor {
         Ok(())
     }
 
-    fn fill(&self, length: u64, bytes: &mut Vec<u8>) -> Result<(), Fault> {
+    /// Reads so many bytes from the place reached on; `whole` says that nothing is
+    /// written behind them.
+    fn fill(&self, length: u64, whole: bool, bytes: &mut Vec<u8>) -> Result<(), Fault> {
         let path = segment::path(&self.folder, self.at.segment);
-        match &self.file {
-            Some(file) => {
-                fill(file, self.at.offset, length, bytes).map_err(Fault::io("read", &path))
-            }
-            None => Ok(()),
-        }
+        let Some(file) = &self.file else {
+            return Ok(());
+        };
+        let length = usize::try_from(length).unwrap_or(usize::MAX);
+        // Up to a mark all is written. Otherwise another process may be at it.
+        let read = match whole && self.mark.is_none() {
+            true => segment::fill_settled(file, self.at.offset, length, bytes),
+            false => segment::fill(file, self.at.offset, length, bytes),
+        };
+        read.map_err(Fault::io("read", &path))
     }
 
     /// Hands over the frames that these bytes begin with; `whole` says that
@@ -262,14 +277,9 @@ impl Cursor {
                 }
                 // Damage and the end are believed of the whole rest only.
                 _ if !whole => return rest.len() < bytes.len(),
-                Ok(None) => {
-                    // Its writer may come back and fill the room.
-                    self.no_more_to = Some(self.at.offset.saturating_add(length(rest)));
-                    return true;
-                }
+                Ok(None) => return true,
                 Err(damage @ Damage::Corrupt { skip }) => (skip, Content::Damage(damage)),
                 Err(damage) => {
-                    self.no_more_to = Some(self.at.offset.saturating_add(length(rest)));
                     self.tell(self.at, rest, Content::Damage(damage), sinks);
                     return true;
                 }
@@ -324,21 +334,4 @@ fn content<'a>(found: &frame::Frame<'_>, record: Option<&'a Record<'a>>) -> Cont
 
 fn length(bytes: &[u8]) -> u64 {
     u64::try_from(bytes.len()).unwrap_or(u64::MAX)
-}
-
-/// Reads so many bytes, or those that there are.
-fn fill(file: &File, at: u64, length: u64, bytes: &mut Vec<u8>) -> io::Result<()> {
-    bytes.resize(usize::try_from(length).unwrap_or(usize::MAX), 0);
-    let mut read = 0;
-    while let Some(room) = bytes.get_mut(read..).filter(|room| !room.is_empty()) {
-        let place = at.saturating_add(u64::try_from(read).unwrap_or(u64::MAX));
-        match file.read_at(room, place) {
-            Ok(0) => break,
-            Ok(count) => read += count,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-    bytes.truncate(read);
-    Ok(())
 }

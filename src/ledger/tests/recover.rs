@@ -4,9 +4,10 @@ use std::collections::BTreeSet;
 use std::net::SocketAddr;
 
 use super::*;
-use crate::base::time::Now;
+use crate::base::tally::{Billing, Marks, Place};
+use crate::base::time::{Mono, Now};
 use crate::base::token::Buckets;
-use crate::record::Share;
+use crate::record::{Recovered, Share, write_billing, write_places};
 
 const PEER: &str = "192.0.2.1:5060";
 const KEY: u128 = 5;
@@ -245,4 +246,94 @@ fn a_snapshot_spares_reading_and_one_that_is_damaged_costs_only_that() {
         std::fs::write(&path, b"").unwrap();
         assert_eq!(found(), all);
     }
+}
+
+/// Ends such a call, of whose budget seven are still held.
+fn ended(journals: &mut [Journal], at_micros: i64, name: &str) {
+    let shard = shard_of(name, journals.len());
+    let (call, wall) = (CallRef(u64::try_from(at_micros).unwrap()), at(at_micros));
+    let place = Place {
+        scope: 3,
+        day: true,
+        ..Place::default()
+    };
+    let mut places = Vec::new();
+    write_places(&[place], &mut places);
+    let billing = write_billing(&Billing::default());
+    let records = [
+        Record::Scope {
+            number: 3,
+            tenant: "acme",
+            inbound: false,
+            each: None,
+            to: [0; 2],
+            hours: "",
+            outside: false,
+        },
+        Record::Counted {
+            call,
+            tenant: "acme",
+            mono: Mono::from_nanos(1),
+            wall,
+            day_end: at(86_400_000_000),
+            resets: 0,
+            marks: Marks::default(),
+            places: &places,
+        },
+        Record::Ended {
+            call,
+            wall,
+            answered: true,
+            duration_ms: 1,
+            by: Party::Caller,
+            cause: "bye",
+            status: 200,
+            cost: 0,
+            currency: "JPY",
+        },
+        Record::Account {
+            call,
+            resets: 0,
+            booked: 0,
+            booked_in: (0, 0),
+            held: 7,
+            held_in: (0, 0),
+            places: &places,
+            billing: &billing,
+        },
+    ];
+    // As a shard does: the account first, then the end.
+    let [scope, counted, end, account] = records;
+    let journal = &mut journals[usize::from(shard)];
+    journal.begin(&[scope, counted, account, end]).unwrap();
+}
+
+/// What is booked, and what calls that are over hold.
+fn money(recovered: &Recovered) -> (u64, u64) {
+    let tallies = recovered.tallies.get("acme").into_iter();
+    let counters = tallies.flat_map(|it| it.counters.values());
+    let booked = counters.flat_map(|it| it.days.values()).sum();
+    (booked, recovered.owed())
+}
+
+#[test]
+fn what_calls_hold_that_are_over_is_neither_booked_nor_held_twice_in_whatever_series() {
+    let folder = Temporary::new();
+    let (mut journals, _) = life(&folder, 2, 1_000);
+    for index in 0..20 {
+        let name = format!("call{index}");
+        call(&mut journals, 1_001 + index, &name);
+        ended(&mut journals, 1_001 + index, &name);
+    }
+    drop(journals);
+    for (round, shards) in [3_u16, 1, 4, 4, 2].into_iter().enumerate() {
+        let wall = 2_000 + 1_000 * i64::try_from(round).unwrap();
+        let recovered = small(&folder).recover(Now::default(), "").unwrap();
+        assert_eq!(money(&recovered), (0, 140), "before {shards} shards");
+        drop(life(&folder, shards, wall));
+    }
+    // Half a minute later nobody knows of them, and what they held is gone.
+    drop(life(&folder, 2, 60_000_000));
+    let recovered = small(&folder).recover(Now::default(), "").unwrap();
+    assert_eq!(money(&recovered), (140, 0));
 }

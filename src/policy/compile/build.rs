@@ -384,6 +384,7 @@ impl<'z> Build<'z> {
                 .into_iter()
                 .map(|(name, it)| (name, it.0))
                 .collect(),
+            books: self.counters.books(),
             door: self.counters.door(),
             numbering: self.numbering,
             plans: self.plans,

@@ -184,7 +184,7 @@ impl Counters {
     /// this tenant; none if it has no counters.
     #[must_use]
     pub fn reset(&self, tenant: &str) -> Option<u64> {
-        let book = lock(&self.books).get(tenant).map(Arc::clone)?;
+        let book = self.books.known(tenant)?;
         let mut pages = lock(&book.pages);
         pages.resets = pages.resets.saturating_add(1);
         pages.meters.iter_mut().for_each(Meter::reset);

@@ -60,7 +60,8 @@ pub struct Call {
     pub ending: Option<Ending>,
     /// Set once it is over on the carrier's side.
     pub end: Option<End>,
-    /// How it is counted; put in by whoever takes it over, out of the counters.
+    /// How it is counted, if it is up or still holds money; put in by whoever takes it
+    /// over, out of the counters.
     pub counted: Option<Lived>,
 }
 
@@ -234,7 +235,6 @@ impl Calls {
             return;
         };
         call.end = Some(end);
-        call.lease = None;
         self.closing.push_back(call);
         while self.closing.len() > CLOSING_CALLS
             || self

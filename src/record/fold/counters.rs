@@ -1,16 +1,18 @@
 //! What was counted and spent, as the records of one series say.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+mod counter;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::mem;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use super::Call;
-use crate::base::limits::NUMBERS_PER_DAY;
-use crate::base::tally::{Billing, Marks, Place, Scope, Tallies, Tally, Which, month_of};
+use crate::base::tally::{Billing, Marks, Place, Scope, Tallies, Which};
 use crate::base::time::{Mono, Now, Wall};
 use crate::record::{CallRef, Record, encode, read_billing, read_places};
+use counter::Counter;
 
 /// One series' part of every counter; the parts of all series add up.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -47,19 +49,6 @@ struct Time {
 struct Book {
     resets: u64,
     counters: BTreeMap<(Scope, Which), Counter>,
-}
-
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-struct Counter {
-    times: VecDeque<Time>,
-    today: u32,
-    #[serde(with = "encode::wall")]
-    day_end: Wall,
-    numbers: BTreeSet<u64>,
-    #[serde(with = "encode::wall")]
-    numbers_end: Wall,
-    days: BTreeMap<i32, u64>,
-    months: BTreeMap<i32, u64>,
 }
 
 /// A call that is counted among the live, or holds money.
@@ -107,9 +96,6 @@ pub struct Lived {
 /// matters.
 const COUNTERS: usize = 1 << 14;
 
-/// Periods behind the latest of which money is kept.
-const PERIODS: i32 = 2;
-
 impl Counters {
     /// Takes the next record of the series into account.
     pub fn apply(&mut self, record: &Record<'_>) {
@@ -134,7 +120,9 @@ impl Counters {
                 };
                 self.named.insert(number, (tenant.into(), scope));
             }
-            Record::Restored { call, state, .. } => self.restored(call, state),
+            Record::Restored {
+                call, was, state, ..
+            } => self.restored((call, was), state),
             Record::Counted { .. } => self.counted(record),
             Record::Reset { tenant, resets, .. } => {
                 let book = self.books.entry(tenant.into()).or_default();
@@ -166,8 +154,12 @@ impl Counters {
     }
 
     /// A call that this life took over from an earlier one.
-    fn restored(&mut self, call: CallRef, state: &[u8]) {
-        let Some(lived) = Call::read(state).and_then(|call| call.counted) else {
+    fn restored(&mut self, (call, was): (CallRef, CallRef), state: &[u8]) {
+        let Some(kept) = Call::read(state) else {
+            return;
+        };
+        let ended = kept.end.is_some();
+        let Some(lived) = kept.counted else {
             return;
         };
         let since = Time {
@@ -180,9 +172,13 @@ impl Counters {
             marks: lived.marks,
             since,
             held: lived.held,
-            ended: false,
+            ended,
         };
         self.open.insert(call, open);
+        if was == call {
+            // It is of this series: one that has moved here got a number of its own.
+            self.earlier.remove(&was);
+        }
     }
 
     /// Calls of earlier lives that live on are written anew. What carriers might
@@ -197,10 +193,12 @@ impl Counters {
         let Some(held) = open.held.filter(|_| open.ended) else {
             return;
         };
-        let Some(book) = self.books.get_mut(&open.tenant) else {
-            return;
-        };
-        if held.resets >= book.resets {
+        // Nothing else may have been counted of its tenant in this series.
+        let book = self.books.entry(open.tenant).or_default();
+        if held.resets > book.resets {
+            book.reset(held.resets);
+        }
+        if held.resets == book.resets {
             for (scope, which, day, month) in held.places {
                 let counter = book.counters.entry((scope, which)).or_default();
                 counter.book((day, month), held.days, held.money);
@@ -267,7 +265,10 @@ impl Counters {
             let (_, scope) = named.get(&place.scope)?;
             Some((scope.clone(), place.which, place.day, place.month))
         };
-        let Some(open) = self.open.get_mut(&call) else {
+        // Of an earlier life, one says so that has moved to another series.
+        let earlier = &mut self.earlier;
+        let open = self.open.get_mut(&call);
+        let Some(open) = open.or_else(|| earlier.get_mut(&call)) else {
             return;
         };
         let told = held > 0 || !billing.is_empty();
@@ -280,6 +281,7 @@ impl Counters {
         });
         if open.ended && !open.holds() {
             self.open.remove(&call);
+            self.earlier.remove(&call);
         }
     }
 
@@ -321,15 +323,20 @@ impl Counters {
     }
 
     /// What every counter has come to, for a life that begins `now`, in this boot of
-    /// the host.
+    /// the host, and goes on with these calls.
     #[must_use]
-    pub fn tallies(&self, now: Now, boot: &str) -> BTreeMap<Box<str>, Tallies> {
+    pub fn tallies(
+        &self,
+        now: Now,
+        boot: &str,
+        kept: &BTreeSet<CallRef>,
+    ) -> BTreeMap<Box<str>, Tallies> {
         let mut all = self.clone();
-        for open in mem::take(&mut all.earlier).into_values() {
-            all.give_up(open);
-        }
-        for open in mem::take(&mut all.open).into_values() {
-            all.give_up(open);
+        let (earlier, open) = (mem::take(&mut all.earlier), mem::take(&mut all.open));
+        for (call, open) in earlier.into_iter().chain(open) {
+            if !kept.contains(&call) {
+                all.give_up(open);
+            }
         }
         let translate = all.clock(now, boot);
         let books = all.books.into_iter().map(|(tenant, book)| {
@@ -376,6 +383,16 @@ impl Counters {
         })
     }
 
+    /// What is known of a call that was over when its life ended, if it still held what
+    /// a carrier may bill.
+    #[must_use]
+    pub fn left(&self, call: CallRef, now: Now, boot: &str) -> Option<Lived> {
+        let lived = self.lived(call, now, boot)?;
+        let held = lived.held.as_ref();
+        let owed = held.is_some_and(|it| it.money > 0 && it.billing.is_some());
+        owed.then_some(lived)
+    }
+
     /// Tells a time by the monotonic clock of a boot. Between boots only the wall
     /// clock knows how much time passed.
     fn clock(&self, now: Now, boot: &str) -> impl Fn(Time) -> Mono + use<> {
@@ -404,79 +421,5 @@ impl Book {
     fn reset(&mut self, resets: u64) {
         self.resets = resets;
         self.counters.clear();
-    }
-}
-
-impl Counter {
-    /// Counts a call as the counters themselves do.
-    fn count(&mut self, place: &Place, at: Time, day_end: Wall, called: u64) {
-        if at.wall >= self.day_end {
-            self.today = 0;
-        }
-        self.day_end = self.day_end.max(day_end);
-        self.today = self.today.saturating_add(1);
-        if place.keep > 0 {
-            while self.times.len() >= place.keep as usize {
-                self.times.pop_front();
-            }
-            self.times.push_back(at);
-        }
-        if place.numbers {
-            if at.wall >= self.numbers_end {
-                self.numbers.clear();
-            }
-            self.numbers_end = self.numbers_end.max(day_end);
-            if self.numbers.len() < NUMBERS_PER_DAY as usize {
-                self.numbers.insert(called);
-            }
-        }
-    }
-
-    fn book(&mut self, (day, month): (bool, bool), (first, last): (i32, i32), money: u64) {
-        let days = (day, &mut self.days, first, last);
-        let months = (month, &mut self.months, month_of(first), month_of(last));
-        for (counts, periods, first, last) in [days, months] {
-            // Of a long call the last periods matter, in which it still counts.
-            for period in first.max(last.saturating_sub(PERIODS))..=last {
-                if counts {
-                    let sum = periods.entry(period).or_default();
-                    *sum = sum.saturating_add(money);
-                }
-            }
-            if let Some((&latest, _)) = periods.last_key_value() {
-                *periods = periods.split_off(&(latest - PERIODS));
-            }
-        }
-    }
-
-    fn is_at_rest(&self, now: Time) -> bool {
-        const HOUR: i64 = 3_600_000_000;
-        let since = |wall: Wall| now.wall.as_micros().saturating_sub(wall.as_micros());
-        let day = i32::try_from(now.wall.as_micros() / (24 * HOUR)).unwrap_or(i32::MAX);
-        let day = day.saturating_sub(PERIODS);
-        let counts = |periods: &BTreeMap<i32, u64>, from: i32| {
-            periods.last_key_value().is_some_and(|(&it, _)| it >= from)
-        };
-        self.times.back().is_none_or(|it| since(it.wall) > 2 * HOUR)
-            && since(self.day_end) > HOUR
-            && since(self.numbers_end) > HOUR
-            && !counts(&self.days, day)
-            && !counts(&self.months, month_of(day))
-    }
-
-    fn tally(self, now: Mono, clock: &impl Fn(Time) -> Mono) -> Tally {
-        // A wall clock that was set back would have calls let in later than now.
-        let past = |time| clock(time).min(now);
-        let mut times: Vec<_> = self.times.into_iter().map(past).collect();
-        times.sort_unstable();
-        Tally {
-            times,
-            today: self.today,
-            day_end: self.day_end,
-            numbers: self.numbers.into_iter().collect(),
-            numbers_end: self.numbers_end,
-            days: self.days,
-            months: self.months,
-        }
     }
 }

@@ -1,6 +1,7 @@
 //! A life ends without warning, and another one goes on with its calls.
 
 mod ends;
+mod held;
 
 use super::*;
 
@@ -22,9 +23,8 @@ impl World {
     pub(super) fn crash(&mut self, seconds: u64) -> Vec<(String, String)> {
         self.now = self.now + Duration::from_secs(seconds);
         self.counters = Counters::new();
-        let fold = std::mem::take(&mut self.fold);
-        let next = CallRef(fold.calls.highest().0 + 1);
-        let (tallies, calls) = fold.taken_over(self.now, "");
+        let next = CallRef(self.fold.calls.highest().0 + 1);
+        let (tallies, calls) = self.fold.clone().taken_over(self.now, "");
         self.counters.restore(tallies);
         let config = Config {
             id: 0,
@@ -35,6 +35,14 @@ impl World {
             rules: compiled(&self.main, &self.tenant, &self.counters),
         };
         self.shard = Shard::new(config, self.now);
+        let wall = self.now.wall;
+        self.fold.apply(&Record::Started {
+            wall,
+            shard: 0,
+            shards: 1,
+            program: "",
+            boot: "",
+        });
         for call in &calls {
             self.fold.apply(&Record::Restored {
                 call: call.reference,
@@ -46,6 +54,7 @@ impl World {
                 state: &call.state(),
             });
         }
+        self.fold.apply(&Record::Resumed { wall, calls: 0 });
         self.shard.restore(self.now, calls, next, &mut self.out);
         self.taken()
     }

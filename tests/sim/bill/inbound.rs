@@ -47,6 +47,8 @@ impl Bill {
                     timer: came.supported & TIMER != 0,
                 }),
                 booked: None,
+                ended: None,
+                held: false,
                 lost: 0,
                 crashes: 0,
                 excused: false,
@@ -67,6 +69,15 @@ impl Bill {
         let opening = opened.filter(|_| wire.method == Method::Invite);
         let key = *dialog.or(opening)?;
         Some((self.calls.get_mut(&key)?, tag))
+    }
+
+    /// A send of the core's failed, or what it waits for may be lost.
+    pub(super) fn failed_back(&mut self, wire: &Wire) {
+        for to_core in [false, true] {
+            if let Some((call, _)) = self.inbound(wire, to_core) {
+                call.excused = true;
+            }
+        }
     }
 
     /// The core sends something to a carrier that called.

@@ -114,6 +114,7 @@ impl Tap {
     /// The core lives again, and its shards have calls of other shards. Refreshes of
     /// peers' may have been lost meanwhile, and come again.
     pub fn restarted(&mut self, now: Nanos, shard_of: impl Fn(&[u8]) -> u8) {
+        self.bill.restarted(now);
         for leg in &mut self.legs {
             if let Some((seconds, last)) = &mut leg.timer {
                 let session = u64::from(*seconds) * SEC;

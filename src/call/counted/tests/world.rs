@@ -1,6 +1,6 @@
 //! Shards that share counters, and the journals that they leave.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use jiff::tz::TimeZoneDatabase;
@@ -9,8 +9,8 @@ use crate::base::tally::Tallies;
 use crate::base::time::{Mono, Now, Wall};
 use crate::call::counted::*;
 use crate::policy::{
-    Blocks, Counters, Course, Facts, Inbound, InboundFacts, Money, Options, Quantity, Renewal,
-    RuleSet, Source, Sources, TenantId, Verdict, compile,
+    Blocks, Counters, Course, Currency, Facts, Inbound, InboundFacts, Money, Options, Quantity,
+    Renewal, RuleSet, Source, Sources, TenantId, Verdict, compile,
 };
 use crate::record::{Decision, Direction, Party, fold, frame};
 use crate::sip::name_addr::NameAddr;
@@ -237,7 +237,7 @@ impl World {
         let pen = &mut self.pens[shard];
         let (named, out) = (&mut pen.named, &mut pen.out);
         named.journal_counted(reference, &allowed.hold, &counted, out);
-        let account = Account::resumed(&Billing::default(), now, false);
+        let account = Account::resumed(&Billing::default(), Currency::NONE, now, false);
         named.journal_held(reference, &allowed.hold, &account, out);
         pen.fold();
         self.calls.push(Call {
@@ -291,7 +291,7 @@ impl World {
         let call = &mut self.calls[at];
         let renewed = self.rules.renew(&call.hold, &call.course, now);
         let pen = &mut self.pens[call.shard];
-        let account = Account::resumed(&Billing::default(), now, false);
+        let account = Account::resumed(&Billing::default(), Currency::NONE, now, false);
         pen.named
             .journal_held(call.reference, &call.hold, &account, &mut pen.out);
         pen.fold();
@@ -381,7 +381,7 @@ impl World {
     pub(super) fn crash(self, now: Now, boot: &'static str) -> Self {
         let mut all: BTreeMap<Box<str>, Tallies> = BTreeMap::new();
         for pen in &self.pens {
-            for (tenant, tallies) in pen.fold.tallies(now, boot) {
+            for (tenant, tallies) in pen.fold.tallies(now, boot, &BTreeSet::new()) {
                 all.entry(tenant).or_default().add(tallies);
             }
         }

@@ -1,0 +1,107 @@
+//! One counter of one series.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use serde::{Deserialize, Serialize};
+
+use super::Time;
+use crate::base::limits::NUMBERS_PER_DAY;
+use crate::base::tally::{Place, Tally, month_of};
+use crate::base::time::{Mono, Wall};
+use crate::record::encode;
+
+/// Periods behind the latest of which money is kept.
+const PERIODS: i32 = 2;
+
+/// What one counter has come to.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Counter {
+    times: VecDeque<Time>,
+    today: u32,
+    #[serde(with = "encode::wall")]
+    day_end: Wall,
+    numbers: BTreeSet<u64>,
+    #[serde(with = "encode::wall")]
+    numbers_end: Wall,
+    days: BTreeMap<i32, u64>,
+    months: BTreeMap<i32, u64>,
+}
+
+impl Counter {
+    /// Counts a call as the counters themselves do.
+    pub(super) fn count(&mut self, place: &Place, at: Time, day_end: Wall, called: u64) {
+        if at.wall >= self.day_end {
+            self.today = 0;
+        }
+        self.day_end = self.day_end.max(day_end);
+        self.today = self.today.saturating_add(1);
+        if place.keep > 0 {
+            while self.times.len() >= place.keep as usize {
+                self.times.pop_front();
+            }
+            self.times.push_back(at);
+        }
+        if place.numbers {
+            if at.wall >= self.numbers_end {
+                self.numbers.clear();
+            }
+            self.numbers_end = self.numbers_end.max(day_end);
+            if self.numbers.len() < NUMBERS_PER_DAY as usize {
+                self.numbers.insert(called);
+            }
+        }
+    }
+
+    pub(super) fn book(
+        &mut self,
+        (day, month): (bool, bool),
+        (first, last): (i32, i32),
+        money: u64,
+    ) {
+        let days = (day, &mut self.days, first, last);
+        let months = (month, &mut self.months, month_of(first), month_of(last));
+        for (counts, periods, first, last) in [days, months] {
+            // Of a long call the last periods matter, in which it still counts.
+            for period in first.max(last.saturating_sub(PERIODS))..=last {
+                if counts {
+                    let sum = periods.entry(period).or_default();
+                    *sum = sum.saturating_add(money);
+                }
+            }
+            if let Some((&latest, _)) = periods.last_key_value() {
+                *periods = periods.split_off(&(latest - PERIODS));
+            }
+        }
+    }
+
+    pub(super) fn is_at_rest(&self, now: Time) -> bool {
+        const HOUR: i64 = 3_600_000_000;
+        let since = |wall: Wall| now.wall.as_micros().saturating_sub(wall.as_micros());
+        let day = i32::try_from(now.wall.as_micros() / (24 * HOUR)).unwrap_or(i32::MAX);
+        let day = day.saturating_sub(PERIODS);
+        let counts = |periods: &BTreeMap<i32, u64>, from: i32| {
+            periods.last_key_value().is_some_and(|(&it, _)| it >= from)
+        };
+        self.times.back().is_none_or(|it| since(it.wall) > 2 * HOUR)
+            && since(self.day_end) > HOUR
+            && since(self.numbers_end) > HOUR
+            && !counts(&self.days, day)
+            && !counts(&self.months, month_of(day))
+    }
+
+    pub(super) fn tally(self, now: Mono, clock: &impl Fn(Time) -> Mono) -> Tally {
+        // A wall clock that was set back would have calls let in later than now.
+        let past = |time| clock(time).min(now);
+        let mut times: Vec<_> = self.times.into_iter().map(past).collect();
+        times.sort_unstable();
+        Tally {
+            times,
+            today: self.today,
+            day_end: self.day_end,
+            numbers: self.numbers.into_iter().collect(),
+            numbers_end: self.numbers_end,
+            days: self.days,
+            months: self.months,
+        }
+    }
+}
