@@ -20,7 +20,7 @@ const HOLES: [&str; 6] = [
     "a carrier without session timers: if Tollgate dies, its live calls go on until someone hangs up",
     "calls that go to the carrier round Tollgate",
     "emergency calls, which are never counted or priced",
-    "what the carrier charges for calls that come in",
+    "what the carrier charges for calls that come in, where no row of a tariff under [inbound] says so",
 ];
 
 /// `tollgate exposure`.
@@ -113,6 +113,9 @@ fn why(unbounded: Unbounded) -> &'static str {
         Unbounded::NoTariff => "it has no tariff, so that nobody knows what a call costs",
         Unbounded::Observed => "it is only observed: nothing is refused or hung up",
         Unbounded::NoLimit => "it has no budget, and its caps leave room for any number of calls",
+        Unbounded::Inbound => {
+            "calls to its own numbers cost it something, and neither [budget] nor [inbound] bounds them"
+        }
     }
 }
 

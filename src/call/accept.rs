@@ -75,7 +75,8 @@ impl Turn<'_> {
         self.session_granted(Side::Caller, offer);
         let first = *self.call.answered.get_or_insert(self.now);
         self.journal_answered(first, self.call.longest);
-        self.answer_billed(Course::OWN, interval_of(arrived.message));
+        let keeps = self.carrier_keeps(arrived.message, offer);
+        self.answer_billed(Course::OWN, keeps);
         self.out.events.push(Event::Answered {
             call: self.call.reference,
         });
@@ -209,7 +210,7 @@ impl Turn<'_> {
             self.confirm_callee(arrived);
             // Its BYE may be lost, and a restart come before the next one.
             self.journal_answered(self.now, Duration::ZERO);
-            self.answer_billed(Course::OWN, interval_of(arrived.message));
+            self.stray_billed(Course::OWN, interval_of(arrived.message));
         }
         self.acknowledge(side);
         if opening {

@@ -11,7 +11,7 @@ use crate::record::{CallRef, Record, Side, write_billing};
 use crate::sip::message::Message;
 
 use super::call::{Alarm, Call};
-use super::refresh;
+use super::refresh::{self, Offer};
 use super::table::Tools;
 use super::{Calls, Outbox, Turn};
 
@@ -36,14 +36,21 @@ pub(super) struct Account {
 
 impl Account {
     pub(super) fn new(now: Now, ring: Duration, granted: Option<Lease>) -> Box<Self> {
-        let interval = Duration::from_secs(refresh::wanted(true).into());
-        let interval = granted.map_or(interval, |lease| lease.interval);
+        Self::begun(Course::new(now, ring, interval_with(granted)), granted)
+    }
+
+    /// The same of a call that comes from a carrier.
+    pub(super) fn inbound(now: Now, ring: Duration, granted: Option<Lease>) -> Box<Self> {
+        Self::begun(Course::inbound(now, ring, interval_with(granted)), granted)
+    }
+
+    fn begun(course: Course, granted: Option<Lease>) -> Box<Self> {
         let currency = granted.map_or(Currency::NONE, |lease| lease.reserved.currency);
         Box::new(Self {
-            course: Course::new(now, ring, interval),
+            covers: course.interval(),
+            course,
             granted,
             due: None,
-            covers: interval,
             booked: Money::ZERO,
             currency,
             settled: false,
@@ -52,8 +59,13 @@ impl Account {
 
     /// An account of an earlier life, as far as the journal knows it. Its lease runs
     /// again once [`Turn::run_lease`] says so.
-    pub(super) fn resumed(told: &Billing, currency: Currency, now: Now) -> Box<Self> {
-        let course = Course::resumed(told, now);
+    pub(super) fn resumed(
+        told: &Billing,
+        currency: Currency,
+        now: Now,
+        inbound: bool,
+    ) -> Box<Self> {
+        let course = Course::resumed(told, now, inbound);
         let answered = told.answers.iter().any(|it| it.dialog == Course::OWN);
         let granted = (told.lasts_s > 0 && !answered).then(|| Lease {
             lasts: Duration::from_secs(told.lasts_s.into()),
@@ -95,13 +107,32 @@ impl Account {
     }
 }
 
+/// The session interval to begin with.
+fn interval_with(granted: Option<Lease>) -> Duration {
+    let interval = Duration::from_secs(refresh::wanted(true).into());
+    granted.map_or(interval, |lease| lease.interval)
+}
+
 impl Call {
     /// The session interval that the callee is asked for, in seconds.
     pub(super) fn wanted_interval(&self) -> u32 {
-        let account = self.account.as_ref();
-        let leased = account.map(|account| account.course.interval().as_secs());
-        let leased = leased.and_then(|seconds| u32::try_from(seconds).ok());
-        leased.unwrap_or_else(|| refresh::wanted(self.carrier_side() == Side::Callee))
+        let carrier = self.carrier_side() == Side::Callee;
+        let leased = self.leased_interval().filter(|_| carrier);
+        leased.unwrap_or_else(|| refresh::wanted(carrier))
+    }
+
+    /// The longest session interval that the carrier gets who asks for one, in seconds:
+    /// of a call from it, no more than is reserved.
+    pub(super) fn longest_interval(&self) -> u32 {
+        let wanted = refresh::wanted(true);
+        let inbound = self.carrier_side() == Side::Caller;
+        let leased = self.leased_interval().filter(|it| inbound && *it > 0);
+        leased.map_or(wanted, |leased| leased.min(wanted))
+    }
+
+    fn leased_interval(&self) -> Option<u32> {
+        let account = self.account.as_ref()?;
+        u32::try_from(account.course.interval().as_secs()).ok()
     }
 
     /// What the carrier's leg of a call is known by in its account.
@@ -177,7 +208,26 @@ impl Turn<'_> {
         }
     }
 
-    /// A carrier's 200 makes this dialog.
+    /// The session timer that the carrier keeps of a call that `answer` makes, if it
+    /// keeps one: who calls has what it is told, if its INVITE knew of such.
+    pub(super) fn carrier_keeps(&self, answer: &Message, offer: Option<Offer>) -> Option<Duration> {
+        match self.call.carrier_side() {
+            Side::Callee => interval_of(answer),
+            Side::Caller => {
+                let known = offer.filter(|offer| offer.is_supported());
+                known.and(self.call.caller.session.map(|session| session.interval))
+            }
+        }
+    }
+
+    /// The callee made this dialog beside the call, which is billed if it is the carrier.
+    pub(super) fn stray_billed(&mut self, dialog: u8, interval: Option<Duration>) {
+        if self.call.carrier_side() == Side::Callee {
+            self.answer_billed(dialog, interval);
+        }
+    }
+
+    /// A carrier's 200 makes this dialog, or the one that it gets.
     pub(super) fn answer_billed(&mut self, dialog: u8, interval: Option<Duration>) {
         let now = self.now;
         let Some(account) = &mut self.call.account else {
@@ -195,10 +245,12 @@ impl Turn<'_> {
         self.journal_held();
     }
 
-    /// A BYE of the carrier's overtook the 200 that made this dialog.
+    /// A BYE of the callee's overtook the 200 that made this dialog, which is billed if
+    /// it is the carrier.
     pub(super) fn overtaken_billed(&mut self, dialog: u8) {
         let now = self.now;
-        if let Some(account) = &mut self.call.account {
+        let carrier = self.call.carrier_side() == Side::Callee;
+        if let Some(account) = self.call.account.as_mut().filter(|_| carrier) {
             account.course.overtaken(dialog, now);
             account.settled = false;
             self.journal_held();
@@ -297,9 +349,10 @@ impl Turn<'_> {
     }
 
     /// Whether the INVITE may be sent once more, asking for this interval: what
-    /// is reserved must cover that, too.
+    /// is reserved must cover that, too, if it is the carrier who is asked.
     pub(super) fn afford_interval(&mut self, interval: Duration) -> bool {
-        let Some(account) = &mut self.call.account else {
+        let carrier = self.call.carrier_side() == Side::Callee;
+        let Some(account) = self.call.account.as_mut().filter(|_| carrier) else {
             return true;
         };
         account.course.invited_again(interval);
@@ -317,12 +370,18 @@ impl Turn<'_> {
         }
     }
 
-    /// Notes that no further answer can come, if so.
+    /// Notes that no further answer can come, if so: the carrier's, or the one that a
+    /// carrier gets.
     fn note_closed(&mut self) {
         let mut exchanges = self.call.exchanges.iter();
-        let awaited = exchanges.any(|it| it.opening && it.client.is_some());
-        let lingers = self.call.linger.is_some();
-        if let (false, false, Some(course)) = (awaited, lingers, self.call.course()) {
+        let open = match self.call.carrier_side() {
+            Side::Callee => {
+                let awaited = exchanges.any(|it| it.opening && it.client.is_some());
+                awaited || self.call.linger.is_some()
+            }
+            Side::Caller => self.call.caller.progress.pending,
+        };
+        if let (false, Some(course)) = (open, self.call.course()) {
             course.close();
         }
     }
@@ -403,10 +462,11 @@ impl Turn<'_> {
         self.dialog_ends(side, dialog, |gone| gone.map_or(now, |gone| now.min(gone)));
     }
 
-    /// The INVITE to the carrier got no final response.
+    /// The INVITE to the callee got no final response.
     pub(super) fn never_answered(&mut self) {
         let now = self.now.mono;
-        if let Some(course) = self.call.course() {
+        let carrier = self.call.carrier_side() == Side::Callee;
+        if let Some(course) = self.call.course().filter(|_| carrier) {
             course.unheard(now);
         }
     }

@@ -197,7 +197,7 @@ pub(crate) struct Call {
     pub(super) onward: Option<Box<Onward>>,
     /// Its callee has said something to the INVITE.
     pub(super) heard: bool,
-    /// What it may cost. None for inbound calls and emergency calls.
+    /// What it may cost. None for emergency calls.
     pub(super) account: Option<Box<Account>>,
     /// Ring, later the longest call.
     pub(super) limit: Option<TimerId>,

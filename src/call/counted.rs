@@ -169,35 +169,41 @@ impl Calls {
         let lease = call.lease.as_ref();
         let currency = lease.and_then(|lease| Currency::parse(&lease.currency));
         let currency = currency.unwrap_or(Currency::NONE);
-        let outbound = call.direction == Direction::Outbound;
-        let account = outbound.then(|| {
-            let held = lived.held.as_ref();
-            match held.and_then(|held| held.billing.as_ref()) {
-                Some(billing) => Account::resumed(billing, currency, now),
-                None => Account::resumed(&unleased(call, lived), currency, now),
-            }
-        });
-        (hold, account)
+        let inbound = call.direction == Direction::Inbound;
+        let held = lived.held.as_ref();
+        let account = match held.and_then(|held| held.billing.as_ref()) {
+            Some(billing) => Account::resumed(billing, currency, now, inbound),
+            None => Account::resumed(&unleased(call, lived), currency, now, inbound),
+        };
+        (hold, Some(account))
     }
 }
 
 /// What is known of the cost of a call that no budget covered.
 fn unleased(call: &fold::Call, lived: &Lived) -> Billing {
+    let inbound = call.direction == Direction::Inbound;
     let legs = call.legs.as_ref();
-    let late = Duration::from_secs(LATE_ANSWER_S.into());
+    // What a phone system answers too late, its caller never hears.
+    let legs = legs.filter(|legs| !inbound || !legs.is_late());
+    let late = if inbound { 0 } else { LATE_ANSWER_S };
+    let late = Duration::from_secs(late.into());
     let answer = legs.and_then(|legs| Some((legs, legs.answer.as_ref()?)));
     let answer = answer.map(|(legs, answer)| Answer {
         dialog: Course::OWN,
         // As early as it may have been given: see `Course::answered`.
         from: lived.since + answer.at.saturating_since(call.began).saturating_sub(late),
-        interval_s: legs.callee.session.seconds,
+        // Whether a carrier that called keeps a session timer is not known here.
+        interval_s: match inbound {
+            false => legs.callee.session.seconds,
+            true => 0,
+        },
         ..Answer::default()
     });
     Billing {
         invited: lived.since,
         answer_by: lived.since,
         // Our first INVITE has CSeq 1, and each further one counts on.
-        attempts: legs.map_or(1, |legs| legs.cseq.max(1)),
+        attempts: legs.filter(|_| !inbound).map_or(1, |legs| legs.cseq.max(1)),
         // How long after its answer that life ended is not known.
         open: true,
         answers: answer.into_iter().collect(),

@@ -2,6 +2,7 @@
 //! number is called.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::base::flow::Flow;
 use crate::base::time::Now;
@@ -15,9 +16,11 @@ use crate::sip::name_addr::NameAddr;
 use crate::sip::uri::Uri;
 use crate::transaction::ServerKey;
 
+use super::account::{Account, journal_lease};
 use super::judged::Judged;
 use super::open::Opening;
 use super::outbound::Asker;
+use super::refresh::Offer;
 use super::{Arrived, Calls, Event, Outbox, topology};
 
 /// The user part for a caller who has no number, or none that may be shown.
@@ -62,8 +65,7 @@ impl Calls {
             call_id: &call_id,
         };
         through.announce(now, &rules, arrived, out);
-        let named = &mut self.tools.named;
-        named.journal_counted(reference, &call.hold, &call.counted, out);
+        let account = self.account_of(now, reference, &call, out);
         let scheme = topology::onward_scheme(arrived, to.transport);
         let called = format!("{scheme}{}@{}", number.as_str(), to.address);
         let (flow, target, path) = way_of(&call);
@@ -78,7 +80,7 @@ impl Calls {
             hold: Some(call.hold),
             seat: None,
             onward: None,
-            account: None,
+            account: Some(account),
             call_id,
             flow,
             uri: called.as_bytes(),
@@ -92,6 +94,24 @@ impl Calls {
             longest: call.longest_call,
         };
         self.open(now, server, arrived, opening, out);
+    }
+
+    /// Its account, with what it is counted in and holds of budgets on record.
+    fn account_of(
+        &mut self,
+        now: Now,
+        reference: CallRef,
+        call: &Delivered,
+        out: &mut Outbox,
+    ) -> Box<Account> {
+        let account = Account::inbound(now, call.longest_ring, call.lease);
+        let named = &mut self.tools.named;
+        named.journal_counted(reference, &call.hold, &call.counted, out);
+        if let Some(lease) = &call.lease {
+            journal_lease(reference, now, lease, out);
+            named.journal_held(reference, &call.hold, &account, out);
+        }
+        account
     }
 
     fn judge_inbound(&self, now: Now, carrier: CarrierId, arrived: &Arrived<'_>) -> Inbound {
@@ -120,6 +140,7 @@ impl Calls {
                     request_uri,
                     pai: asserted(arrived),
                     from: arrived.essentials.from,
+                    least_interval: least_interval(arrived),
                 };
                 let facts = self.meant(carrier, facts, arrived);
                 self.tools.rules.judge_inbound(&facts, &self.blocks, now)
@@ -229,6 +250,12 @@ fn callers(arrived: &Arrived<'_>, here: &str) -> (String, Option<String>) {
         .and_then(caller)
         .map_or_else(|| written(UNKNOWN), written);
     (from, asserted.as_ref().and_then(caller).map(written))
+}
+
+/// The shortest session that the carrier takes.
+fn least_interval(arrived: &Arrived<'_>) -> Duration {
+    let offer = Offer::of(arrived.message);
+    Duration::from_secs(offer.map_or(0, Offer::least).into())
 }
 
 /// Who the carrier says is calling.

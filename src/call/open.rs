@@ -46,7 +46,7 @@ pub(super) struct Opening<'a> {
     pub(super) seat: Option<Seat>,
     /// Where it may go on if that one does not answer.
     pub(super) onward: Option<Box<Onward>>,
-    /// What it may cost; none for what costs nothing.
+    /// What it may cost; none for an emergency call.
     pub(super) account: Option<Box<Account>>,
     /// The callee leg's Call-ID.
     pub(super) call_id: [u8; Buckets::AIMED_LEN],

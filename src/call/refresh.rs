@@ -67,6 +67,17 @@ impl Offer {
         })
     }
 
+    /// Whether the requester keeps a session timer: else it was asked for on its way
+    /// (RFC 4028 §8).
+    pub(super) fn is_supported(self) -> bool {
+        self.supported
+    }
+
+    /// The shortest interval that the requester takes, in seconds.
+    pub(super) fn least(self) -> u32 {
+        self.least.min(MOST)
+    }
+
     /// Whether a request asks for less than anyone may (RFC 4028 §9).
     pub(super) fn asks_too_little(message: &Message) -> bool {
         let asked = SessionExpires::of(message).ok().flatten();
@@ -146,13 +157,14 @@ impl Turn<'_> {
         let carrier = side == self.call.carrier_side();
         let agreed = match offer {
             Some(offer) if carrier => {
-                let interval = offer.interval.unwrap_or(CARRIER).min(CARRIER);
-                let interval = interval.max(offer.least).min(MOST);
+                let longest = self.call.longest_interval();
+                let interval = offer.interval.unwrap_or(longest).min(longest);
+                let interval = interval.max(offer.least());
                 let ours = !offer.supported || offer.refresher != Some(Refresher::Uac);
                 Some((interval, ours))
             }
             // RFC 4028 §9: the UAS may refresh even if the UAC cannot.
-            None if carrier => Some((CARRIER, true)),
+            None if carrier => Some((self.call.longest_interval(), true)),
             Some(Offer {
                 interval: Some(interval),
                 least,

@@ -364,7 +364,7 @@ impl Turn<'_> {
         }
         let room = self.call.strays.len() < STRAYS_PER_CALL;
         let dialog = self.note_stray(Far::new(tag, b"", b""));
-        self.answer_billed(dialog, interval_of(arrived.message));
+        self.stray_billed(dialog, interval_of(arrived.message));
         if room {
             self.bye_to((side, dialog), &far, None);
             if let Some(noted) = self.call.strays.last_mut() {

@@ -30,6 +30,7 @@ use super::table::Table;
 use super::target::Packed;
 use super::tariff::Price;
 use crate::base::time::Wall;
+use inbound::Inbound;
 
 /// For how long the carrier may bill a call that Tollgate has ended: an answer
 /// that came late, and a BYE that is repeated (64 x T1, twice).
@@ -72,6 +73,9 @@ pub enum Unbounded {
     Observed,
     /// There is neither a budget nor a cap on how many calls there are.
     NoLimit,
+    /// The same is true of calls from carriers to the tenant's own numbers, which cost
+    /// it something, and of no others.
+    Inbound,
 }
 
 /// What calls under one narrower cap, or under none, can cost in a day.
@@ -291,12 +295,16 @@ impl RuleSet {
             exposure.shares.push(Share { most, by, on });
         }
         exposure.together(&wide, day, &all);
+        let inbound = self.inbound_share(tenant, lane, day);
+        let spent = Inbound::spent(inbound.as_ref(), wide.spent(&all), wide.overshoots);
+        let only_inbound = inbound.is_some_and(|it| it.join(&mut exposure));
         let shares = exposure.shares.iter().flat_map(|it| it.by.iter().copied());
         let by_caps = exposure.by_caps.map(|sum| (sum, shares.collect()));
-        let all = by_caps.into_iter().chain(wide.spent(&all));
+        let all = by_caps.into_iter().chain(spent);
         let least: Option<(Money, Vec<RuleId>)> = all.min_by_key(|(money, _)| *money);
         exposure.most = match least {
             _ if lane.mode == Mode::Observe => Most::Unbounded(Unbounded::Observed),
+            None if only_inbound => Most::Unbounded(Unbounded::Inbound),
             None => Most::Unbounded(Unbounded::NoLimit),
             Some((money, by)) => {
                 exposure.by = by;
@@ -450,6 +458,8 @@ fn longest_day(zone: &Zone, at: Wall) -> u64 {
         LONG_DAY
     }
 }
+
+mod inbound;
 
 #[cfg(test)]
 mod tests;

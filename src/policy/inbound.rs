@@ -6,10 +6,13 @@ use std::time::Duration;
 use super::blocks::Blocks;
 use super::counters::{Counted, Hold, Minute, Subject};
 use super::door::Binding;
+use super::lane::Lane;
 use super::number::Number;
 use super::reason::Reason;
 use super::ruleset::{Delivery, RuleSet, TenantId};
+use super::spending::Lease;
 use super::target::Destination;
+use super::tariff::Price;
 use super::verdict::{Admitted, Refused, seconds};
 use crate::base::time::Now;
 use crate::sip::name_addr::NameAddr;
@@ -24,6 +27,9 @@ pub struct InboundFacts<'a> {
     pub pai: Option<NameAddr<'a>>,
     /// From.
     pub from: NameAddr<'a>,
+    /// The shortest session that the carrier takes (Min-SE, RFC 4028 §5); zero if it
+    /// does not say.
+    pub least_interval: Duration,
 }
 
 /// What becomes of a call from a carrier.
@@ -58,6 +64,8 @@ pub struct Delivered {
     pub counted: Counted,
     /// Why it would have been refused, where that is only observed.
     pub observed: Option<Refused>,
+    /// What it holds of budgets, if it costs anything and any covers it.
+    pub lease: Option<Lease>,
     /// The longest that it may last once it is answered.
     pub longest_call: Duration,
     /// The longest that it may ring.
@@ -74,6 +82,14 @@ struct Called {
 }
 
 impl RuleSet {
+    /// What a call from a carrier to one of the tenant's numbers costs the tenant; none
+    /// for most, which cost nothing.
+    pub(super) fn inbound_price(&self, lane: &Lane, to: &Destination) -> Option<Price<'_>> {
+        let tenant = self.tenant(self.tenant_named(lane.book.name())?)?;
+        let tariff = self.tariffs.get(usize::from(tenant.inbound_tariff))?;
+        tariff.price(to, self.home(lane))
+    }
+
     /// Where a tenant's calls go: to the address in its rules, or to where it has
     /// registered.
     fn way_to(&self, tenant: TenantId) -> Option<(Delivery, Option<Arc<Binding>>)> {
@@ -92,8 +108,8 @@ impl RuleSet {
     }
 
     /// Judges a call that comes from a carrier: whose number is called, where
-    /// that tenant's calls go, and whether the tenant's caps on inbound calls have
-    /// room. The number may be in any tenant's own national form.
+    /// that tenant's calls go, whether the tenant's caps on inbound calls have room,
+    /// and its budgets, if calls to that number cost it anything. The number may be in any tenant's own national form.
     #[must_use]
     pub fn judge_inbound(&self, facts: &InboundFacts<'_>, blocks: &Blocks, now: Now) -> Inbound {
         let called = match self.called(facts) {
@@ -172,12 +188,11 @@ impl RuleSet {
             minute: Minute::default(),
             inbound: true,
         };
-        match self.admit(&tenancy, &subject, now) {
-            // No budget is on calls from carriers.
+        match self.admit(&tenancy, &subject, facts.least_interval, now) {
             Ok(Admitted {
                 entry,
                 longest,
-                lease: _,
+                lease,
             }) => Inbound::Deliver(Delivered {
                 tenant,
                 number,
@@ -186,6 +201,7 @@ impl RuleSet {
                 hold: entry.hold,
                 counted: entry.counted,
                 observed: entry.over.map(|it| self.used_up(it, number)),
+                lease,
                 longest_call: seconds(longest.call),
                 longest_ring: seconds(longest.ring),
             }),

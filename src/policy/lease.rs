@@ -64,6 +64,8 @@ pub struct Course {
     unheard: Option<Mono>,
     /// Answers may still come.
     open: bool,
+    /// It comes from a carrier: the one answer there is, is Tollgate's own.
+    inbound: bool,
 }
 
 impl Course {
@@ -83,6 +85,17 @@ impl Course {
             answers: SmallVec::new(),
             unheard: None,
             open: true,
+            inbound: false,
+        }
+    }
+
+    /// The same for an INVITE that comes from a carrier, which is told this session
+    /// interval in the answer.
+    #[must_use]
+    pub fn inbound(now: Now, ring: Duration, interval: Duration) -> Self {
+        Self {
+            inbound: true,
+            ..Self::new(now, ring, interval)
         }
     }
 
@@ -109,9 +122,9 @@ impl Course {
     /// happened in between, with nobody there to see, counts as if it did: another
     /// answer came, and was repeated until its carrier gave up. A call that has
     /// outlived its lease was hung up by its carrier as reserved, if that keeps a
-    /// session timer.
+    /// session timer. An answer of Tollgate's own was written down before it left.
     #[must_use]
-    pub fn resumed(told: &Billing, now: Now) -> Self {
+    pub fn resumed(told: &Billing, now: Now, inbound: bool) -> Self {
         let answers = told.answers.iter().map(|it| Answer {
             dialog: it.dialog,
             from: it.from,
@@ -128,8 +141,9 @@ impl Course {
             answers: answers.collect(),
             unheard: told.unheard,
             open: told.open,
+            inbound,
         };
-        if course.open && (course.unheard.is_some() || !course.answers.is_empty()) {
+        if course.open && !inbound && (course.unheard.is_some() || !course.answers.is_empty()) {
             course.unheard = Some(course.last_unheard(now));
         }
         // Nobody hangs these up any more, nor hears that they were.
@@ -183,9 +197,10 @@ impl Course {
     }
 
     /// A 200 was seen that makes this dialog, in which the carrier agreed to this
-    /// session interval; none if it keeps no session timer.
+    /// session interval; none if it keeps no session timer. One to a carrier leaves now.
     pub fn answered(&mut self, dialog: u8, now: Now, interval: Option<Duration>) {
-        self.answered_before(dialog, now, seconds(LATE_ANSWER_S), interval);
+        let late = if self.inbound { 0 } else { LATE_ANSWER_S };
+        self.answered_before(dialog, now, seconds(late), interval);
     }
 
     /// A BYE came in a dialog whose 200 was not seen: that may have been repeated
@@ -249,9 +264,12 @@ impl Course {
     }
 
     /// The carrier agreed to another session interval in the call's own dialog.
-    /// A longer one is kept: which of two the carrier goes by may not be known.
+    /// A longer one is kept: which of two the carrier goes by may not be known. A
+    /// carrier that calls and knew of none in its INVITE keeps none: only Tollgate does.
     pub fn agreed(&mut self, interval: Duration) {
-        if let Some(own) = self.answer(Self::OWN) {
+        let inbound = self.inbound;
+        let own = self.answer(Self::OWN);
+        if let Some(own) = own.filter(|own| !inbound || own.interval > Duration::ZERO) {
             own.interval = own.interval.max(interval);
         }
     }
@@ -294,6 +312,8 @@ impl Course {
         for answer in &self.answers {
             let from = self.start(rate, answer.from);
             let hung_up = match answer.dialog {
+                // No BYE goes to who called before his ACK, or so long without one.
+                Self::OWN if self.inbound => ends.max(answer.from + seconds(LATE_ANSWER_S)),
                 Self::OWN => ends,
                 // These are hung up as soon as they are seen.
                 _ => now.mono,
@@ -302,7 +322,8 @@ impl Course {
             bill.add(from, end);
         }
         let beside = u32::try_from(self.answers.len()).unwrap_or(u32::MAX);
-        let mut may_come = (1 + ANSWERS_BESIDE).saturating_sub(beside);
+        let all = if self.inbound { 1 } else { 1 + ANSWERS_BESIDE };
+        let mut may_come = all.saturating_sub(beside);
         if self.rings() {
             let late = seconds(LATE_ANSWER_S);
             let talk = late + lease + seconds(TEARDOWN_S) + self.interval;

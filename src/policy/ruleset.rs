@@ -114,6 +114,9 @@ pub struct Tenant {
     pub(super) patterns: Part,
     /// The rule that names its tariff.
     pub(super) tariff_rule: Option<RuleId>,
+    /// What calls to its own numbers cost it: a place in [`RuleSet::tariffs`], or
+    /// `NO_TARIFF`.
+    pub(super) inbound_tariff: u16,
 }
 
 /// How the program itself runs.

@@ -106,9 +106,13 @@ pub enum Renewal {
 }
 
 impl RuleSet {
-    /// What a call to `subject` costs, if the tenant's tariff says.
+    /// What a call to `subject` costs, if the tenant's tariff says, or that of its
+    /// `[inbound]` for a call from a carrier.
     pub(super) fn rate<'r>(&'r self, lane: &Lane, subject: &Subject, now: Now) -> Option<Rate<'r>> {
-        let price: Price<'r> = self.price_to(lane, &subject.to)?;
+        let price: Price<'r> = match subject.inbound {
+            false => self.price_to(lane, &subject.to)?,
+            true => self.inbound_price(lane, &subject.to)?,
+        };
         let zone: &'r Zone = self.zones.get(usize::from(lane.zone))?;
         Some(Rate {
             price,
@@ -117,20 +121,22 @@ impl RuleSet {
         })
     }
 
-    /// Lets a call in with the longest lease that its budgets have room for.
+    /// Lets a call in with the longest lease that its budgets have room for. It
+    /// begins as `begin` says, given a session interval.
     pub(super) fn lease(
         &self,
         rate: &Rate<'_>,
-        ring: Duration,
+        begin: impl Fn(Duration) -> Course,
         now: Now,
         observes: bool,
         admit: impl Fn(Option<Sum>, Rigour) -> Result<Entry, UsedUp>,
     ) -> Result<(Entry, Lease), UsedUp> {
         let try_for = |(lasts, interval), rigour| {
-            let asks = Course::new(now, ring, interval).reserve(rate, now, lasts);
+            let course = begin(interval);
+            let asks = course.reserve(rate, now, lasts);
             let lease = Lease {
                 lasts,
-                interval,
+                interval: course.interval(),
                 from_invite: rate.price.bills_ringing(),
                 reserved: rate.amount(&asks),
             };
@@ -171,7 +177,11 @@ impl RuleSet {
         let rate = self.rate(lane, subject, now)?;
         let [(lasts, interval), ..] = LEASES_S.map(durations);
         let begun = Now { mono: since, ..now };
-        let mut course = Course::new(begun, Duration::ZERO, interval);
+        let begin = match subject.inbound {
+            false => Course::new,
+            true => Course::inbound,
+        };
+        let mut course = begin(begun, Duration::ZERO, interval);
         course.answered(Course::OWN, begun, Some(interval));
         Some(course.reserve(&rate, now, lasts))
     }
@@ -197,7 +207,9 @@ impl RuleSet {
             return Renewal::Free;
         }
         let Some(rate) = self.rate(lane, &call.subject, now) else {
-            return match lane.overshoots() || observed_only(&claims) {
+            // Most calls from carriers have no price, and cost nothing.
+            let free = call.subject.inbound && call.held.is_none();
+            return match free || lane.overshoots() || observed_only(&claims) {
                 true => Renewal::Free,
                 false => Renewal::Refused(Refused::because(Reason::NoPrice)),
             };

@@ -15,8 +15,8 @@ pub struct Standing {
     pub tenant: Arc<str>,
     /// Its calls that live. Emergency calls are not counted.
     pub calls: u64,
-    /// What of its budgets is used: of its own, and of those of a `[[cap]]` that is
-    /// of all its calls or of those to some destinations. Budgets that each caller or
+    /// What of its budgets is used: of its own, of those of a `[[cap]]` that is of all
+    /// its calls or of those to some destinations, and of those of `[inbound]`. Budgets that each caller or
     /// each called number has are not among them.
     pub spent: Vec<Spent>,
 }
@@ -53,7 +53,8 @@ impl RuleSet {
     pub fn standing(&self, id: TenantId, now: Now) -> Option<Standing> {
         let (tenant, lane) = (self.tenant(id)?, self.lane(id)?);
         let zone = self.zones.get(usize::from(lane.zone))?;
-        let tariff = self.tariff_of(lane);
+        let inbound = self.tariffs.get(usize::from(tenant.inbound_tariff));
+        let tariff = self.tariff_of(lane).or(inbound);
         let currency = tariff.map_or(Currency::NONE, |it| it.currency());
         let mut spent: Vec<Spent> = Vec::new();
         for cap in self.caps_of(lane) {
@@ -86,9 +87,11 @@ impl RuleSet {
         })
     }
 
-    /// The caps of a tenant: those on all its calls, then those on destinations.
+    /// The caps of a tenant: those on all its calls, those on calls from carriers, then
+    /// those on destinations.
     fn caps_of<'a>(&'a self, lane: &'a Lane) -> impl Iterator<Item = &'a Cap> {
-        let wide = (lane.wide_caps..).take(lane.wide_count.into());
+        let count = usize::from(lane.wide_count) + usize::from(lane.inbound_count);
+        let wide = (lane.wide_caps..).take(count);
         let wide = wide.filter_map(|at| self.caps.get(at as usize));
         let targets = lane.cap_targets().of(&self.entries).iter();
         wide.chain(targets.flat_map(|entry| self.caps_from(entry.value)))

@@ -90,6 +90,12 @@ impl Tariff {
         self.currency
     }
 
+    /// Whether it charges for anything that comes before an answer.
+    pub(super) fn bills_attempts(&self) -> bool {
+        let mut rates = self.rates.iter();
+        rates.any(|rate| rate.setup_on_attempt || rate.from_invite)
+    }
+
     /// Every prefix that has a price of its own.
     pub(super) fn prefixes(&self) -> impl Iterator<Item = Packed> {
         Table::new(&self.entries, self.kinds).all_prefixes()

@@ -7,6 +7,7 @@ use super::counters::{
 };
 use super::facts::{Caller, Facts, Identity, Presentation};
 use super::lane::{Lane, Longest, NO_TARIFF};
+use super::lease::Course;
 use super::matcher::{self, Decision as Matched};
 use super::number::{Kind, NotANumber, NotANumberKind, Number, Reading};
 use super::numbering::{Class, Country};
@@ -230,7 +231,7 @@ impl RuleSet {
                 },
             longest,
             lease,
-        } = match self.admit(&tenancy, subject, now) {
+        } = match self.admit(&tenancy, subject, Duration::ZERO, now) {
             Ok(admitted) => admitted,
             Err(used_up) => {
                 let stage = Stage::RefusedByCap;
@@ -328,11 +329,12 @@ impl RuleSet {
     }
 
     /// Takes the call's places under all caps that cover it, and of their budgets
-    /// what it may cost.
+    /// what it may cost, where the carrier takes no shorter session than `least`.
     pub(super) fn admit(
         &self,
         tenancy: &Tenancy<'_>,
         subject: &Subject,
+        least: Duration,
         now: Now,
     ) -> Result<Admitted, UsedUp> {
         let lane = tenancy.lane;
@@ -373,7 +375,11 @@ impl RuleSet {
             });
         };
         let ring = seconds(longest.ring);
-        self.lease(&rate, ring, now, observes, admit)
+        let begin = |interval: Duration| match subject.inbound {
+            false => Course::new(now, ring, interval),
+            true => Course::inbound(now, ring, interval.max(least)),
+        };
+        self.lease(&rate, begin, now, observes, admit)
             .map(|(entry, lease)| Admitted {
                 entry,
                 longest,

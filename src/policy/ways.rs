@@ -1,5 +1,7 @@
 //! Which carriers a call is sent to, and in which order.
 
+use std::time::Duration;
+
 use smallvec::SmallVec;
 
 use super::counters::{Hold, Service};
@@ -86,7 +88,9 @@ impl RuleSet {
             entry,
             longest,
             lease,
-        } = self.admit(&tenancy, &call.subject, now).ok()?;
+        } = self
+            .admit(&tenancy, &call.subject, Duration::ZERO, now)
+            .ok()?;
         Some(Allowed {
             permit,
             hold: entry.hold,

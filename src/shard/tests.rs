@@ -5,6 +5,7 @@ mod carriers;
 mod emergency;
 mod faults;
 mod floods;
+mod inbound;
 mod onward;
 mod registering;
 mod registrar;
@@ -57,6 +58,9 @@ deliver_to = "udp:127.0.0.3:5080"
 const TARIFF: &str = "destination,setup,per_minute,first_pulse,next_pulse,currency,setup_on\n\
                       jp,0,6,60,60,JPY,answer\ngb,3,20,6,6,JPY,attempt\n";
 
+const INBOUND_TARIFF: &str = "destination,setup,per_minute,first_pulse,next_pulse,currency\n\
+                              jp,0,6,60,60,JPY\n";
+
 const PBX: &str = "127.0.0.3:5080";
 const CARRIER: &str = "127.0.0.2:5070";
 
@@ -91,7 +95,10 @@ fn compiled(main: &str, tenant: &str, counters: &Counters) -> Arc<RuleSet> {
             include_str!("../../policies/plans/jp.toml"),
         )],
         numbering: None,
-        tariffs: vec![source("tariffs/carrier.csv", TARIFF)],
+        tariffs: vec![
+            source("tariffs/carrier.csv", TARIFF),
+            source("tariffs/inbound.csv", INBOUND_TARIFF),
+        ],
     };
     let zones = TimeZoneDatabase::bundled();
     let mut rules = compile(&sources, Options::default(), &zones, counters).unwrap();

@@ -12,6 +12,8 @@ use crate::prices::{Price, Prices};
 use crate::rng::Rng;
 use crate::wire::{Method, Wire, hash};
 
+mod inbound;
+
 /// How a carrier bills.
 #[derive(Clone, Copy, Debug)]
 struct Habits {
@@ -85,6 +87,8 @@ struct Call {
     sent: Nanos,
     attempts: Vec<Attempt>,
     answers: Vec<Answer>,
+    /// What it began with, where the carrier called.
+    came: Option<inbound::Came>,
     /// What the core says that it has cost, and when it said so.
     booked: Option<(u64, Nanos)>,
     /// When it said so first: the call was over.
@@ -104,6 +108,9 @@ pub struct Bill {
     calls: Map<u64, Call>,
     /// Call-IDs of the calls, by the number in a shard's journal.
     numbers: Map<(u8, u64), u64>,
+    /// Of calls of carriers, by Call-ID and CSeq of the INVITE, and by the core's tag.
+    opened: Map<(u64, u32), u64>,
+    tags: Map<u64, u64>,
     prices: Prices,
     /// The dearest of all tariffs that the core is given.
     dearest: Prices,
@@ -138,6 +145,8 @@ impl Bill {
             habits: (0..carriers).map(|_| habits()).collect(),
             calls: Map::default(),
             numbers: Map::default(),
+            opened: Map::default(),
+            tags: Map::default(),
             prices,
             dearest,
             wall: wall_micros * 1_000 + 9 * HOUR,
@@ -166,6 +175,7 @@ impl Bill {
             sent: now,
             attempts: Vec::new(),
             answers: Vec::new(),
+            came: None,
             booked: None,
             ended: None,
             held: false,
@@ -177,6 +187,7 @@ impl Bill {
 
     /// The core sends something to a carrier; it may get lost.
     pub fn sent(&mut self, now: Nanos, wire: &Wire) {
+        self.sent_back(now, wire);
         let to = hash(wire.at(wire.to_tag));
         if wire.is_request()
             && let Some(call) = self.call(wire)
@@ -191,6 +202,11 @@ impl Bill {
 
     /// A send of the core's failed.
     pub fn failed(&mut self, wire: &Wire) {
+        for to_core in [false, true] {
+            if let Some((call, _)) = self.inbound(wire, to_core) {
+                call.excused = true;
+            }
+        }
         if let Some(call) = self.call(wire) {
             call.excused = true;
         }
@@ -223,6 +239,7 @@ impl Bill {
 
     /// A packet of the core's reaches a carrier, which is there or `silent`.
     pub fn reached(&mut self, now: Nanos, wire: &Wire, silent: bool) {
+        self.reached_back(now, wire, silent);
         let (to, branch) = (hash(wire.at(wire.to_tag)), hash(wire.at(wire.branch)));
         let Some(call) = self.call(wire) else { return };
         if wire.is_request() && wire.method == Method::Invite && wire.to_tag.is_empty() {
@@ -257,6 +274,7 @@ impl Bill {
 
     /// A carrier sends something; it may get lost.
     pub fn said(&mut self, now: Nanos, wire: &Wire) {
+        self.said_back(now, wire);
         let (from, to) = (hash(wire.at(wire.from_tag)), hash(wire.at(wire.to_tag)));
         let branch = hash(wire.at(wire.branch));
         let Some(call) = self.call(wire) else { return };

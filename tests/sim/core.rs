@@ -228,10 +228,7 @@ impl Core {
                 "policies/plans/jp.toml".into(),
                 Rules::PLAN.into(),
             ))],
-            tariffs: vec![source((
-                "policies/tariffs/carrier.csv".into(),
-                rules.prices.text(),
-            ))],
+            tariffs: rules.tariff_texts().into_iter().map(source).collect(),
             numbering: None,
         };
         match compile(

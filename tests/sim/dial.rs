@@ -19,6 +19,8 @@ pub enum Group {
     Emergency,
     /// Digits without a single meaning.
     Nothing,
+    /// A tenant's own number, which a carrier's caller dials.
+    Own,
 }
 
 impl Group {
@@ -59,7 +61,9 @@ fn number(rng: &mut Rng, group: Group) -> String {
         Group::SierraLeone => format!("23276{:02}{four:04}", rng.below(100)),
         Group::Premium => format!("1900555{four:04}"),
         Group::Forwarding => "142".into(),
-        Group::Emergency | Group::Nothing => (*rng.pick(&["110", "118", "119"])).into(),
+        Group::Emergency | Group::Nothing | Group::Own => {
+            (*rng.pick(&["110", "118", "119"])).into()
+        }
     }
 }
 

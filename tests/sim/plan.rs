@@ -275,7 +275,7 @@ fn called(rng: &mut Rng, tenant: u8, own: bool) -> Dialled {
     Dialled {
         uri: format!("sip:{number}@{HOST}"),
         canonical: number,
-        group: Group::JpFixed,
+        group: if own { Group::Own } else { Group::JpFixed },
         withheld: false,
     }
 }

@@ -33,9 +33,13 @@ pub struct Price {
     pub from_invite: bool,
 }
 
-/// All of a carrier's prices.
+/// All of a carrier's prices, and what calls to a tenant's own numbers cost it, if they
+/// cost anything.
 #[derive(Clone, Copy, Debug)]
-pub struct Prices(pub [Price; PRICED.len()]);
+pub struct Prices(pub [Price; PRICED.len()], pub Option<Price>);
+
+/// The columns of a tariff.
+const COLUMNS: &str = "destination,setup,per_minute,first_pulse,next_pulse,currency,from,to,days,setup_on,bill_from\n";
 
 impl Rate {
     fn draw(rng: &mut Rng) -> Self {
@@ -156,56 +160,78 @@ impl Price {
 impl Prices {
     /// What the carriers charge in this run.
     pub fn draw(rng: &mut Rng) -> Self {
-        Self(std::array::from_fn(|_| Price::draw(rng)))
+        let all: [Price; PRICED.len()] = std::array::from_fn(|_| Price::draw(rng));
+        // Drawn by itself: all else in a run is what it would be without.
+        let of = all.map(|it| it.usual.minute + it.usual.first);
+        let mut rng = Rng::new(!of.into_iter().fold(0, |sum, it| sum * 31 + it));
+        let own = Price {
+            setup_on_attempt: false,
+            from_invite: false,
+            ..Price::draw(&mut rng)
+        };
+        Self(all, rng.permille(700).then_some(own))
     }
 
     /// A tariff that states more than is charged.
     pub fn raised(self, rng: &mut Rng) -> Self {
         let percent = rng.range(100, 140);
-        Self(self.0.map(|price| price.raised(percent)))
+        let raised = |price: Price| price.raised(percent);
+        Self(self.0.map(raised), self.1.map(raised))
     }
 
     /// The dearer of both, which differ in nothing but sums.
     pub fn max(self, other: Self) -> Self {
-        Self(std::array::from_fn(|at| self.0[at].max(other.0[at])))
+        let own = self.1.zip(other.1).map(|(one, other)| one.max(other));
+        Self(std::array::from_fn(|at| self.0[at].max(other.0[at])), own)
     }
 
     /// A group's price.
     pub fn of(&self, group: Group) -> Option<&Price> {
+        if group == Group::Own {
+            return self.1.as_ref();
+        }
         let at = PRICED.iter().position(|(it, _)| *it == group)?;
         Some(&self.0[at])
     }
 
     /// `policies/tariffs/carrier.csv`.
     pub fn text(&self) -> String {
-        let mut text = String::from(
-            "destination,setup,per_minute,first_pulse,next_pulse,currency,from,to,days,setup_on,bill_from\n",
-        );
+        let mut text = String::from(COLUMNS);
         for ((_, name), price) in PRICED.iter().zip(&self.0) {
-            let on = if price.setup_on_attempt {
-                "attempt"
-            } else {
-                "answer"
-            };
-            let from = if price.from_invite {
-                "invite"
-            } else {
-                "answer"
-            };
-            let mut row = |rate: Rate, band: &str| {
-                let (setup, minute) = (yen(rate.setup), yen(rate.minute));
-                text.push_str(&format!(
-                    "{name},{setup},{minute},{},{},JPY,{band},,{on},{from}\n",
-                    rate.first, rate.next
-                ));
-            };
-            row(price.usual, ",");
-            if let Some((start, end, rate)) = price.band {
-                let time = |minutes: u64| format!("{:02}:{:02}", minutes / 60, minutes % 60);
-                row(rate, &format!("{},{}", time(start), time(end)));
-            }
+            price.rows(name, &mut text);
         }
         text
+    }
+
+    /// `policies/tariffs/inbound.csv`.
+    pub fn inbound_text(&self) -> Option<String> {
+        let mut text = String::from(COLUMNS);
+        self.1?.rows("jp.fixed", &mut text);
+        Some(text)
+    }
+}
+
+impl Price {
+    /// Its rows in a tariff.
+    fn rows(&self, name: &str, text: &mut String) {
+        let on = if self.setup_on_attempt {
+            "attempt"
+        } else {
+            "answer"
+        };
+        let from = if self.from_invite { "invite" } else { "answer" };
+        let mut row = |rate: Rate, band: &str| {
+            let (setup, minute) = (yen(rate.setup), yen(rate.minute));
+            text.push_str(&format!(
+                "{name},{setup},{minute},{},{},JPY,{band},,{on},{from}\n",
+                rate.first, rate.next
+            ));
+        };
+        row(self.usual, ",");
+        if let Some((start, end, rate)) = self.band {
+            let time = |minutes: u64| format!("{:02}:{:02}", minutes / 60, minutes % 60);
+            row(rate, &format!("{},{}", time(start), time(end)));
+        }
     }
 }
 

@@ -197,8 +197,23 @@ impl Rules {
     /// `policies/tenants/*.toml`: a name and a text each.
     pub fn tenant_texts(&self, places: Places) -> Vec<(String, String)> {
         let texts = self.tenants.iter().enumerate();
+        let inbound = match self.prices.1 {
+            Some(_) => "tariff = \"inbound\"\n",
+            None => "",
+        };
         texts
-            .map(|(number, tenant)| tenant.text(number as u64, places))
+            .map(|(number, tenant)| tenant.text(number as u64, places, inbound))
+            .collect()
+    }
+
+    /// `policies/tariffs/*.csv`: a name and a text each.
+    pub fn tariff_texts(&self) -> Vec<(String, String)> {
+        let named = |name: &str, text| (format!("policies/tariffs/{name}.csv"), text);
+        let own = self.prices.inbound_text();
+        let own = own.map(|text| named("inbound", text));
+        [named("carrier", self.prices.text())]
+            .into_iter()
+            .chain(own)
             .collect()
     }
 
@@ -240,7 +255,7 @@ impl Tenant {
         }
     }
 
-    fn text(&self, number: u64, places: Places) -> (String, String) {
+    fn text(&self, number: u64, places: Places, inbound: &str) -> (String, String) {
         let groups = [
             (Group::JpFixed, "jp.fixed"),
             (Group::JpMobile, "jp.mobile"),
@@ -270,7 +285,7 @@ allow = [{allow}]
 deny  = ["premium", "satellite"]
 [inbound]
 deliver_to = "{scheme}:10.1.{number}.1:5060"
-[caps]
+{inbound}[caps]
 calls_at_once    = {at_once}
 calls_per_second = {per_second}
 calls_per_minute = {per_minute}

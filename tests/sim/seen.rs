@@ -17,7 +17,7 @@ events! {
     /// Calls of the PBXs, judged.
     Allowed, Refused, RefusedByCap, NoNumber, Emergency, EmergencyOverCap, EmergencyInDrain,
     RefusedInDrain, RefusedByBlock, EmergencyInBlock, CapOnCalls, CapOnSecond, CapOnMinute, CapOnHour, CapOnDay, CapOnNarrow,
-    InboundAllowed, InboundRefused, CallerReplaced, RelPassed, DelayedOffer,
+    InboundAllowed, InboundRefused, InboundPriced, CallerReplaced, RelPassed, DelayedOffer,
     /// What they cost.
     RefusedForMoney, LeaseTaken, LeaseRenewed, HungUpForMoney, BilledOnTwoDays, AnswerNeverHeard,
     /// How calls went.

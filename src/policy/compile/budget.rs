@@ -6,6 +6,16 @@ use crate::policy::diagnostic::{At, Fault, Faults, LineIndex, Place};
 use crate::policy::model::{BudgetTable, CapTable, TenantFile};
 use crate::policy::money::{Amount, Currency, Money};
 use crate::policy::spending::{Allowance, WhenSpent};
+use crate::policy::tariff::Tariff;
+
+/// A tenant's tariffs, as places among the set's.
+#[derive(Clone, Copy)]
+pub(super) struct Tariffs {
+    /// Of calls to carriers.
+    pub outbound: u16,
+    /// Of calls from carriers.
+    pub inbound: u16,
+}
 
 /// What one scope's calls may cost, each limit with its place.
 pub(super) struct Draft {
@@ -14,33 +24,76 @@ pub(super) struct Draft {
     own: bool,
 }
 
-/// What a `[[cap]]` says.
+/// What a `[[cap]]` says, or `[inbound]` and each of its caps of calls from carriers.
 pub(super) fn narrower(
     build: &Build<'_>,
     file: &TenantFile<'_>,
-    tariff: u16,
+    (tariffs, inbound): (Tariffs, bool),
     table: &CapTable<'_>,
     faults: &mut Faults<'_>,
 ) -> Option<Draft> {
-    read(build, file, tariff, (&table.money, false), faults)
+    let named = match inbound {
+        false => file.tariff.is_some(),
+        true => file.inbound.as_ref().is_some_and(|it| it.tariff.is_some()),
+    };
+    if inbound && !named {
+        unpriced(table, faults);
+        return None;
+    }
+    let tariff = match inbound {
+        false => tariffs.outbound,
+        true => tariffs.inbound,
+    };
+    read(build, (tariff, named), (&table.money, false), faults)
 }
 
 /// What `[budget]` says.
 pub(super) fn own(
     build: &Build<'_>,
     file: &TenantFile<'_>,
-    tariff: u16,
+    tariffs: Tariffs,
     table: &BudgetTable<'_>,
     faults: &mut Faults<'_>,
 ) -> Option<Draft> {
-    let caps = || file.narrower.iter();
+    let inbound = file.inbound.iter();
+    let inbound = inbound.flat_map(|it| it.narrower.iter().chain([&it.caps]));
+    let caps = || file.narrower.iter().chain(inbound.clone());
     // Beside other faults it may only follow from them.
     let limits_nothing = table.money.is_empty() && caps().all(|cap| cap.money.is_empty());
     if limits_nothing && !faults.any_errors() {
         let fault = Fault::warning("this budget limits nothing");
         faults.add(table.place, fault.help("add per_day or per_month"));
     }
-    read(build, file, tariff, (&table.money, true), faults)
+    let named = file.tariff.is_some();
+    read(
+        build,
+        (tariffs.outbound, named),
+        (&table.money, true),
+        faults,
+    )
+}
+
+/// What calls from carriers cost counts in `[budget]`, too: a tenant's tariffs are in one
+/// currency.
+pub(super) fn one_currency(
+    build: &Build<'_>,
+    file: &TenantFile<'_>,
+    tariffs: Tariffs,
+    faults: &mut Faults<'_>,
+) {
+    let currency = |at: u16| build.tariffs.get(usize::from(at)).map(Tariff::currency);
+    let both = currency(tariffs.outbound).zip(currency(tariffs.inbound));
+    let name = file.inbound.as_ref().and_then(|table| table.tariff);
+    let both = both.filter(|(one, other)| ![*one, *other].contains(&Currency::NONE));
+    if let (Some((outbound, currency)), Some(name)) = (both, name)
+        && outbound != currency
+    {
+        let fault = Fault::error(format!(
+            "this tariff is in {currency}, that of calls to carriers in {outbound}"
+        ));
+        let help = format!("write it in {outbound}: what these calls cost counts in [budget], too");
+        faults.add(name.place, fault.help(help));
+    }
 }
 
 /// In `[caps]` there is no place for money.
@@ -53,11 +106,15 @@ pub(super) fn misplaced(table: &CapTable<'_>, faults: &mut Faults<'_>) {
     }
 }
 
-/// Nor for calls from carriers, which cost nothing.
-pub(super) fn inbound(table: &CapTable<'_>, faults: &mut Faults<'_>) {
+/// Nor for calls from carriers that cost nothing.
+fn unpriced(table: &CapTable<'_>, faults: &mut Faults<'_>) {
     for (quantity, text) in &table.money {
-        let fault = Fault::error(format!("`{quantity}` is for calls to carriers"));
-        let help = "calls from carriers have no price: limit how many there are";
+        let fault = Fault::error(format!(
+            "`{quantity}` needs a `tariff` under [inbound]: no call from a carrier has a price"
+        ));
+        let help = "add, say, tariff = \"jp-inbound\", and what calls to your own freephone \
+                    numbers cost you to policies/tariffs/jp-inbound.csv; or limit how many calls \
+                    there are";
         faults.add(text.place, fault.help(help));
     }
 }
@@ -95,14 +152,13 @@ fn key(quantity: Quantity, own: bool) -> &'static str {
 
 fn read(
     build: &Build<'_>,
-    file: &TenantFile<'_>,
-    tariff: u16,
+    (tariff, named): (u16, bool),
     (money, own): (&[(Quantity, At<&str>)], bool),
     faults: &mut Faults<'_>,
 ) -> Option<Draft> {
     let limits = money.iter().filter_map(|&(quantity, text)| {
         let amount = amount(text, faults)?;
-        is_usable(build, file, tariff, amount, faults).then_some((quantity, amount))
+        is_usable(build, (tariff, named), amount, faults).then_some((quantity, amount))
     });
     let limits: Vec<_> = limits.collect();
     (!limits.is_empty()).then_some(Draft { limits, own })
@@ -119,11 +175,10 @@ fn amount(text: At<&str>, faults: &mut Faults<'_>) -> Option<At<Amount>> {
     }
 }
 
-/// Whether calls have prices that can be compared with a limit.
+/// Whether calls have prices that can be compared with a limit: a tariff that is named.
 fn is_usable(
     build: &Build<'_>,
-    file: &TenantFile<'_>,
-    tariff: u16,
+    (tariff, named): (u16, bool),
     amount: At<Amount>,
     faults: &mut Faults<'_>,
 ) -> bool {
@@ -134,7 +189,7 @@ fn is_usable(
         return false;
     }
     let Some(tariff) = build.tariffs.get(usize::from(tariff)) else {
-        if file.tariff.is_none() {
+        if !named {
             let fault = Fault::error("a budget needs a `tariff`: no call has a price");
             let help = "add, say, tariff = \"jp-carrier\", and what your carrier charges to \
                         policies/tariffs/jp-carrier.csv";

@@ -42,8 +42,7 @@ struct Draft {
 pub(super) struct Scopes<'a> {
     pub hours: &'a Named<'a>,
     pub book: &'a Arc<Book>,
-    /// Its place among the set's tariffs.
-    pub tariff: u16,
+    pub tariffs: budget::Tariffs,
 }
 
 /// All of a tenant's limits, by what they are on, and those that are only
@@ -62,9 +61,10 @@ pub(super) fn caps(
     let &Scopes {
         hours,
         book,
-        tariff,
+        tariffs,
     } = scopes;
     let mut drafts = Drafts::default();
+    budget::one_currency(build, file, tariffs, faults);
     if let Some(table) = &file.caps {
         warn_of_nothing(table, faults);
         // Their longest call and ring are the tenant's own.
@@ -72,7 +72,7 @@ pub(super) fn caps(
         budget::misplaced(table, faults);
     }
     if let Some(table) = &file.budget
-        && let Some(money) = budget::own(build, file, tariff, table, faults)
+        && let Some(money) = budget::own(build, file, tariffs, table, faults)
     {
         let draft = drafts.on(On::ALL, false, table.place);
         budget::join(&mut draft.budget, money, faults);
@@ -83,9 +83,8 @@ pub(super) fn caps(
             if let Some(on) = on::read(build, hours, all, table, faults) {
                 let longest = longest(table, faults);
                 let draft = drafts.add(on, table, longest, faults);
-                if on.inbound {
-                    budget::inbound(table, faults);
-                } else if let Some(money) = budget::narrower(build, file, tariff, table, faults) {
+                let priced = (tariffs, on.inbound);
+                if let Some(money) = budget::narrower(build, file, priced, table, faults) {
                     budget::join(&mut draft.budget, money, faults);
                 }
             }
@@ -94,13 +93,16 @@ pub(super) fn caps(
     narrower(On::ALL, &file.narrower);
     if let Some(inbound) = &file.inbound {
         narrower(On::INBOUND, &inbound.narrower);
-        budget::inbound(&inbound.caps, faults);
-        let longest = longest(&inbound.caps, faults);
-        if !inbound.caps.limits.is_empty() || !longest.is_none() {
-            drafts.add(On::INBOUND, &inbound.caps, longest, faults);
+        let table = &inbound.caps;
+        let money = budget::narrower(build, file, (tariffs, true), table, faults);
+        let longest = longest(table, faults);
+        if !table.limits.is_empty() || !longest.is_none() || money.is_some() {
+            let draft = drafts.add(On::INBOUND, table, longest, faults);
+            draft.budget = draft.budget.take().or(money);
         }
     }
-    drafts.settle(build, book, lines, faults)
+    let shared = usize::from(tariffs.inbound) < build.tariffs.len();
+    drafts.settle(build, (book, shared), lines, faults)
 }
 
 fn warn_of_nothing(table: &CapTable<'_>, faults: &mut Faults<'_>) {
@@ -161,11 +163,12 @@ impl Drafts {
         self.0.entry((on.order(), observe)).or_insert_with(fresh)
     }
 
-    /// Makes caps of them.
+    /// Makes caps of them. Calls from carriers share the budget of all calls, where they
+    /// have prices.
     fn settle(
         self,
         build: &mut Build<'_>,
-        book: &Arc<Book>,
+        (book, shared): (&Arc<Book>, bool),
         lines: &LineIndex,
         faults: &mut Faults<'_>,
     ) -> TenantCaps {
@@ -173,7 +176,13 @@ impl Drafts {
         let (mut wide_count, mut inbound_count) = (0_u8, 0_u8);
         let start = build.entries.len();
         let mut last: Option<On> = None;
+        let mut budget: Option<Cap> = None;
         for draft in self.0.into_values() {
+            // Behind those on all calls come those on inbound ones.
+            if let Some(cap) = budget.take_if(|_| draft.on.inbound || draft.on.to.is_some()) {
+                build.caps.push(cap);
+                inbound_count = 1;
+            }
             let at = u32::try_from(build.caps.len()).unwrap_or(u32::MAX);
             let on = draft.on;
             let Some(mut cap) = cap(build, &draft, book, lines, faults) else {
@@ -201,8 +210,15 @@ impl Drafts {
                 Some(_) if sibling => {}
                 Some(to) => build.entries.push(Entry::new(to, Flags::NONE, at)),
             }
+            if shared && on.order() == On::ALL.order() && !draft.observe {
+                budget = of_money(&cap);
+            }
             last = Some(on);
             build.caps.push(cap);
+        }
+        if let Some(cap) = budget {
+            build.caps.push(cap);
+            inbound_count = 1;
         }
         TenantCaps {
             wide,
@@ -254,6 +270,7 @@ fn cap(
             meter: Meters::Fixed(u32::MAX),
             limits: Limits::NONE,
             twin: false,
+            money_only: false,
             observe: draft.observe,
         },
         first_rule: u32::MAX,
@@ -285,6 +302,21 @@ fn cap(
     }
     faults.add(draft.place, too_many_scopes());
     None
+}
+
+/// The budget of a cap, without anything else; none if it has no budget.
+fn of_money(cap: &Cap) -> Option<Cap> {
+    let measure = Measure {
+        limits: Limits::NONE,
+        money_only: true,
+        ..cap.measure
+    };
+    let money = Cap {
+        measure,
+        longest: Longest::NONE,
+        ..*cap
+    };
+    (cap.allowance != NO_ALLOWANCE).then_some(money)
 }
 
 /// The number of a cap's condition; 0 if it has none.

@@ -38,7 +38,7 @@ pub(super) fn tenant(
         return;
     };
     let plan = plan(build, file, faults);
-    let (tariff, tariff_rule) = tariff(build, file, lines, faults);
+    let (tariffs, tariff_rule) = tariffs(build, file, lines, faults);
     let carriers = choices::choices(build, file, faults);
     let zone = file.time_zone.and_then(|zone| build.zone(zone, faults));
     let mode = tenant_mode(file, faults);
@@ -47,15 +47,14 @@ pub(super) fn tenant(
     let callers = callers(build, file, lines, faults);
     let destinations = destinations::destinations(build, file, lines, faults);
     let inbound = delivery(build, file, &callers, id, faults);
-    let longest = file.caps.as_ref().map(|caps| longest(caps, faults));
-    let longest = longest.unwrap_or(Longest::NONE).or(USUAL);
+    let longest = own_longest(file, faults);
     let name_shared: std::sync::Arc<str> = name.value.into();
     let book = build.counters.book(&name_shared);
     let hours = hours::hours(build, file, faults);
     let scopes = caps::Scopes {
         hours: &hours,
         book: &book,
-        tariff,
+        tariffs,
     };
     let caps = caps::caps(build, file, &scopes, lines, faults);
     let patterns = patterns::patterns(build, &file.patterns, &hours, &book, lines, faults);
@@ -70,6 +69,7 @@ pub(super) fn tenant(
         mode,
         patterns,
         tariff_rule,
+        inbound_tariff: tariffs.inbound,
     });
     build.lanes.push(Lane {
         book,
@@ -79,7 +79,7 @@ pub(super) fn tenant(
         cap_targets: caps.targets.part.start,
         cap_kinds: caps.targets.kinds,
         end: caps.targets.part.end,
-        tariff,
+        tariff: tariffs.outbound,
         unpriced,
         default: callers.default,
         wide_caps: caps.wide,
@@ -96,6 +96,12 @@ pub(super) fn tenant(
         longest_call: longest.call,
         longest_ring: u16::try_from(longest.ring).unwrap_or(u16::MAX),
     });
+}
+
+/// How long its calls may take.
+fn own_longest(file: &TenantFile<'_>, faults: &mut Faults<'_>) -> Longest {
+    let longest = file.caps.as_ref().map(|caps| longest(caps, faults));
+    longest.unwrap_or(Longest::NONE).or(USUAL)
 }
 
 /// Where calls to the tenant's numbers go; whose these are is noted.
@@ -181,23 +187,54 @@ fn plan(build: &Build<'_>, file: &TenantFile<'_>, faults: &mut Faults<'_>) -> Op
     }
 }
 
-/// The tariff's place, and the rule that names it.
-fn tariff(
+/// Its tariffs' places, and the rule that names that of calls to carriers.
+fn tariffs(
     build: &mut Build<'_>,
     file: &TenantFile<'_>,
     lines: &LineIndex,
     faults: &mut Faults<'_>,
-) -> (u16, Option<RuleId>) {
-    let Some(name) = file.tariff else {
-        return (NO_TARIFF, None);
+) -> (budget::Tariffs, Option<RuleId>) {
+    let mut tariffs = budget::Tariffs {
+        outbound: NO_TARIFF,
+        inbound: inbound_tariff(build, file, faults),
     };
-    let Some(&at) = build.tariff_names.get(name.value) else {
+    let found = file.tariff.and_then(|name| {
+        let at = tariff_named(build, name, faults)?;
+        Some((name, at))
+    });
+    let Some((name, at)) = found else {
+        return (tariffs, None);
+    };
+    tariffs.outbound = at;
+    let rule = build.rule(name.place, lines, format!("tariff = \"{}\"", name.value));
+    (tariffs, Some(rule))
+}
+
+fn tariff_named(build: &Build<'_>, name: At<&str>, faults: &mut Faults<'_>) -> Option<u16> {
+    let found = build.tariff_names.get(name.value).copied();
+    if found.is_none() {
         let known = build.tariff_names.keys().map(String::as_str);
         no_such(name, "tariff", known, faults);
-        return (NO_TARIFF, None);
+    }
+    found
+}
+
+/// The tariff of calls to the tenant's own numbers. Of a call that is refused, or never
+/// answered, nothing can be held back: it must cost nothing.
+fn inbound_tariff(build: &Build<'_>, file: &TenantFile<'_>, faults: &mut Faults<'_>) -> u16 {
+    let name = file.inbound.as_ref().and_then(|table| table.tariff);
+    let Some((name, at)) = name.and_then(|name| Some((name, tariff_named(build, name, faults)?)))
+    else {
+        return NO_TARIFF;
     };
-    let rule = build.rule(name.place, lines, format!("tariff = \"{}\"", name.value));
-    (at, Some(rule))
+    let tariff = build.tariffs.get(usize::from(at));
+    if tariff.is_some_and(|it| it.bills_attempts()) {
+        let fault = Fault::error("calls from carriers can be billed from their answer on alone")
+            .label("this tariff has `setup_on` attempt or `bill_from` invite")
+            .help("name another tariff: what is billed before an answer, no budget can bound");
+        faults.add(name.place, fault);
+    }
+    at
 }
 
 /// The tenant's mode. That nothing is refused is easily forgotten, so it is said at

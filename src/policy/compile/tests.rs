@@ -3,6 +3,7 @@ use crate::policy::diagnostic::Severity;
 
 mod accounts;
 mod choices;
+mod inbound;
 mod listeners;
 mod numbering;
 mod registration;
@@ -203,7 +204,7 @@ fn a_budget_is_in_the_currency_of_the_tariff() {
     for on in ["", "[[inbound.cap]]\non = \"caller\"\n"] {
         let inbound = "[inbound]\ndeliver_to = \"udp:127.0.0.3:5080\"\n";
         let found = with(&format!("{inbound}{on}money_per_day = \"JPY 5\"\n"), true);
-        assert_has(&found.concat(), &["for calls to carriers"]);
+        assert_has(&found.concat(), &["needs a `tariff` under [inbound]"]);
     }
 }
 

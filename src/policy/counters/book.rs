@@ -36,6 +36,8 @@ pub(in crate::policy) struct Measure {
     pub limits: Limits,
     /// Another measure of the same meter comes before it, and counts.
     pub twin: bool,
+    /// Calls have no place there: only what they cost is counted.
+    pub money_only: bool,
     /// What is over it is let in.
     pub observe: bool,
 }

@@ -228,7 +228,7 @@ impl Book {
         let moment = pages.moment(now.mono, call.wall, day_end);
         pages.catch_up(&moment, call.version, covers, &asks);
         let at = pages.record(kept.since, call);
-        for claim in call.claims {
+        for claim in call.claims.iter().filter(|it| !it.measure.money_only) {
             let meter = claim.measure.meter;
             if let Some(place) = pages.find_or_open(meter, &call.subject, &moment) {
                 pages.join(at, place);

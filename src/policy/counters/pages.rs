@@ -211,6 +211,9 @@ impl Pages {
         let mut counted = Counted::new(moment, subject, self.resets);
         for claim in call.claims {
             let measure = claim.measure;
+            if measure.money_only {
+                continue;
+            }
             let place = self.find_or_open(measure.meter, subject, moment);
             let meter = place.and_then(|at| self.meters.get_mut(at as usize));
             let (Some(place), Some(meter)) = (place, meter) else {
@@ -370,7 +373,7 @@ impl Pages {
             };
             claims.clear();
             covers(&subject, &mut claims);
-            for claim in &claims {
+            for claim in claims.iter().filter(|it| !it.measure.money_only) {
                 if let Some(place) = self.find_or_open(claim.measure.meter, &subject, moment) {
                     self.join(at, place);
                 }

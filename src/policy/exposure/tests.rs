@@ -73,6 +73,33 @@ fn units(exposure: &Exposure) -> Result<u64, Unbounded> {
 
 const US: &str = "allow = [\"us\"]";
 
+/// Calls to the tenant's own numbers are priced, too.
+#[test]
+fn calls_to_own_numbers_are_bounded_too() {
+    let inbound = |more: &str| {
+        let inbound = "[inbound]\ndeliver_to = \"udp:127.0.0.3:5080\"\ntariff = \"t\"\n";
+        of(
+            US,
+            &format!("[caps]\ncalls_per_day = 1\nlongest_call = \"1s\"\n{inbound}{more}"),
+            &["us,5,0,1,1,JPY", "jp,7,0,1,1,JPY"],
+        )
+    };
+    let it = inbound("");
+    assert_eq!(units(&it), Err(Unbounded::Inbound));
+    let share = it.shares.last().unwrap();
+    let on = share.on.as_deref().unwrap();
+    assert!(on.starts_with("its own numbers, as +81"), "{on}");
+    assert_eq!(units(&inbound("calls_per_day = 10\n")), Ok(5 + 10 * 7));
+    assert_eq!(units(&inbound("money_per_day = \"JPY 50\"\n")), Ok(5 + 50));
+    let called = "[[inbound.cap]]\non = \"caller\"\ncalls_per_day = 2\n";
+    assert_eq!(units(&inbound(called)), Err(Unbounded::Inbound));
+    let budget = "[budget]\nper_day = \"JPY 60\"\n";
+    assert_eq!(units(&inbound(budget)), Ok(60));
+    // Live calls overshoot, and nothing says how many there are.
+    let over = format!("{budget}when_spent = \"refuse_new\"\n");
+    assert_eq!(units(&inbound(&over)), Err(Unbounded::Inbound));
+}
+
 #[test]
 fn a_day_costs_what_the_caps_leave_room_for() {
     // So many calls, each the longest.

@@ -167,6 +167,8 @@ pub(in crate::policy) struct InboundTable<'t> {
     pub large_over_tcp: Option<At<bool>>,
     /// `tls_name` and the like
     pub tls: TlsTable<'t>,
+    /// `tariff`
+    pub tariff: Option<At<&'t str>>,
     /// Its own caps.
     pub caps: CapTable<'t>,
     /// `[[inbound.cap]]`
@@ -429,6 +431,7 @@ fn inbound<'t>(mut fields: Fields<'t>, faults: &mut Faults<'_>) -> InboundTable<
         listener: fields.text("listener", faults),
         large_over_tcp: fields.flag("large_over_tcp", faults),
         tls: TlsTable::client(&mut fields, faults),
+        tariff: fields.text("tariff", faults),
         caps: limits(&mut fields, faults),
         narrower: fields
             .tables("cap", "[[inbound.cap]]", faults)

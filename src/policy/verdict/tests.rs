@@ -12,6 +12,7 @@ use crate::sip::uri::Uri;
 
 mod budgets;
 mod caps;
+mod inbound;
 mod patterns;
 
 const MAIN: &str = r#"
@@ -143,6 +144,7 @@ fn inbound<'a>(uri: &'a str, from: &'a str) -> InboundFacts<'a> {
         request_uri: Uri::parse(uri.as_bytes()).unwrap(),
         pai: None,
         from: NameAddr::parse(from.as_bytes()).unwrap(),
+        least_interval: Duration::ZERO,
     }
 }
 

@@ -88,7 +88,7 @@ impl Tap {
                 Ok(())
             }
             (Ok(Verdict::Pass), None, Some(482)) if self.is_old(id) => Ok(()),
-            (Ok(Verdict::Pass), None, Some(603)) if self.is_for_money(id) => {
+            (Ok(Verdict::Pass), None, Some(603 | 486)) if self.is_for_money(id) => {
                 self.refused_for_money(turn, &planned)
             }
             (Ok(Verdict::Pass), None, code) => {
@@ -416,6 +416,8 @@ impl Tap {
         let leg = client.leg;
         if plan.inbound {
             turn.seen.note(Met::InboundAllowed);
+            let (came, went) = (Rc::clone(came), Rc::clone(went));
+            self.called_billed(turn, plan, (&came, &went));
             return Ok(());
         }
         let caller = caller(turn, plan, went)?;

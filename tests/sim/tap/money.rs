@@ -13,7 +13,10 @@ impl Tap {
     pub(super) fn is_limited(turn: &Turn<'_>, plan: &CallPlan) -> bool {
         let budget = turn.rules.tenants[usize::from(plan.tenant)].budget;
         let abroad = plan.dial.group.is_international();
-        let costs = !plan.inbound && plan.dial.group != Group::Emergency;
+        let costs = match plan.dial.group {
+            Group::Emergency => false,
+            group => !plan.inbound || turn.rules.prices.of(group).is_some() && plan.own,
+        };
         costs && budget.limits(abroad).next().is_some()
     }
 
@@ -32,6 +35,23 @@ impl Tap {
         let number = number.copied().unwrap_or_default();
         let whose = (number, plan.tenant, carrier);
         self.bill.invited(turn.now, whose, plan.dial.group, went);
+    }
+
+    /// A call comes from a carrier, which will bill it if the number has a price.
+    pub(super) fn called_billed(
+        &mut self,
+        turn: &mut Turn<'_>,
+        plan: &CallPlan,
+        (came, went): (&Wire, &Wire),
+    ) {
+        if turn.rules.prices.of(plan.dial.group).is_none() {
+            return;
+        }
+        turn.seen.note(Met::InboundPriced);
+        let number = turn.peers.expected.get(&hash2(b"", went.at(went.call_id)));
+        let number = number.copied().or(self.plan).unwrap_or_default();
+        let whose = (number, plan.tenant, plan.carrier);
+        self.bill.came(turn.now, whose, (came, went));
     }
 
     /// Whether the core says that a budget is spent.

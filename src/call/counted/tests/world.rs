@@ -237,7 +237,7 @@ impl World {
         let pen = &mut self.pens[shard];
         let (named, out) = (&mut pen.named, &mut pen.out);
         named.journal_counted(reference, &allowed.hold, &counted, out);
-        let account = Account::resumed(&Billing::default(), Currency::NONE, now);
+        let account = Account::resumed(&Billing::default(), Currency::NONE, now, false);
         named.journal_held(reference, &allowed.hold, &account, out);
         pen.fold();
         self.calls.push(Call {
@@ -255,6 +255,7 @@ impl World {
             request_uri: Uri::parse(b"sip:0335570012@gw").unwrap(),
             pai: None,
             from: NameAddr::parse(CALLERS[0].as_bytes()).unwrap(),
+            least_interval: Duration::ZERO,
         };
         let call = match self.rules.judge_inbound(&facts, &Blocks::default(), now) {
             Inbound::Refuse(it, _) => return it.reason.to_string(),
@@ -269,7 +270,7 @@ impl World {
             reference,
             shard,
             hold: call.hold,
-            course: Course::new(now, Duration::ZERO, Duration::ZERO),
+            course: Course::inbound(now, Duration::ZERO, Duration::ZERO),
             over: false,
         });
         "inbound".to_owned()
@@ -290,7 +291,7 @@ impl World {
         let call = &mut self.calls[at];
         let renewed = self.rules.renew(&call.hold, &call.course, now);
         let pen = &mut self.pens[call.shard];
-        let account = Account::resumed(&Billing::default(), Currency::NONE, now);
+        let account = Account::resumed(&Billing::default(), Currency::NONE, now, false);
         pen.named
             .journal_held(call.reference, &call.hold, &account, &mut pen.out);
         pen.fold();

@@ -51,6 +51,7 @@ impl Rules {
             meter: book.meter(scope).unwrap(),
             limits,
             twin: false,
+            money_only: false,
             observe: false,
         };
         Self {
@@ -197,6 +198,7 @@ fn numbers_beyond_the_limit_share_one_counter() {
         meter: book.meter(&each(Who::Called)).unwrap(),
         limits: limits(&[(Quantity::PerHour, 2)]),
         twin: false,
+        money_only: false,
         observe: false,
     };
     let admit = |now: Now, called: u32| {

@@ -1,0 +1,137 @@
+//! What calls from carriers to a tenant's own numbers can cost it in a day.
+
+use super::{Costs, Exposure, MARGIN, Scope, Share};
+use crate::policy::counters::{Meters, Who};
+use crate::policy::lane::{Cap, Lane};
+use crate::policy::money::Money;
+use crate::policy::number::Number;
+use crate::policy::ruleset::{RuleId, RuleSet, TenantId};
+use crate::policy::target::Packed;
+use crate::policy::tariff::{Price, Tariff};
+use crate::policy::values::NumberRange;
+
+/// The calls to a tenant's own numbers that cost it anything.
+pub(super) struct Inbound {
+    share: Share,
+    /// What those that live can overshoot a budget by, if anything bounds that.
+    over: Option<Money>,
+}
+
+impl Inbound {
+    /// What a budget of all calls comes to in a day, which calls of these may overshoot
+    /// where others may.
+    pub(super) fn spent(
+        this: Option<&Self>,
+        spent: Option<(Money, Vec<RuleId>)>,
+        overshoots: bool,
+    ) -> Option<(Money, Vec<RuleId>)> {
+        let (money, by) = spent?;
+        let over = match this {
+            Some(inbound) if overshoots => inbound.over?,
+            _ => Money::ZERO,
+        };
+        Some((money.saturating_add(over), by))
+    }
+
+    /// Adds its share. Says whether nothing but caps on these calls is missing.
+    pub(super) fn join(self, exposure: &mut Exposure) -> bool {
+        let before = exposure.by_caps;
+        let both = before.zip(self.share.most);
+        exposure.by_caps = both.map(|(one, other)| one.saturating_add(other));
+        exposure.shares.push(self.share);
+        before.is_some() && exposure.by_caps.is_none()
+    }
+}
+
+impl RuleSet {
+    /// What calls from carriers can cost in a day of so many seconds; none where all of
+    /// them are free.
+    pub(super) fn inbound_share(&self, tenant: TenantId, lane: &Lane, day: u64) -> Option<Inbound> {
+        let mut scope = Scope {
+            at_once: None,
+            calls: None,
+            money: None,
+            overshoots: lane.overshoots(),
+            longest: lane.longest(),
+        };
+        let caps = (lane.wide_caps..).skip(lane.wide_count.into());
+        for at in caps.take(lane.inbound_count.into()) {
+            if let Some(cap) = self.caps.get(at as usize) {
+                self.add_inbound(&mut scope, cap, lane, day);
+            }
+        }
+        let seconds = scope.longest.call.saturating_add(MARGIN);
+        let mut costs = Costs::default();
+        let mut dearest: Option<(Money, Number)> = None;
+        for (number, price) in self.priced_numbers(tenant, lane) {
+            costs.add(&price, seconds);
+            let call = price.dearest(seconds);
+            if dearest.is_none_or(|(most, _)| most < call) {
+                dearest = Some((call, number));
+            }
+        }
+        let (_, number) = dearest?;
+        let (most, by) = scope.most(&costs, day);
+        let at_once = scope.at_once.map(|(at_once, _)| at_once);
+        Some(Inbound {
+            share: Share {
+                most,
+                by,
+                on: Some(format!("its own numbers, as {number}")),
+            },
+            over: at_once.map(|at_once| costs.call.saturating_mul(at_once)),
+        })
+    }
+
+    fn add_inbound(&self, scope: &mut Scope, cap: &Cap, lane: &Lane, day: u64) {
+        if cap.measure.observe || cap.measure.money_only || cap.condition != 0 {
+            return;
+        }
+        match cap.measure.meter {
+            Meters::Fixed(_) => scope.add(cap, 1, day, self.money_of(cap)),
+            Meters::Each(_, Who::Called) => {
+                let own = lane.own().of(&self.entries).iter();
+                let called = own.fold(0_u64, |sum, entry| {
+                    sum.saturating_add(entry.as_range().count())
+                });
+                scope.add(cap, called, day, self.money_of(cap));
+            }
+            // There is no end of callers.
+            Meters::Each(_, Who::Caller | Who::Pair) => {
+                scope.longest = scope.longest.min(cap.longest);
+            }
+        }
+    }
+
+    /// Of the tenant's own numbers at which prices can differ those that have one.
+    fn priced_numbers<'r>(
+        &'r self,
+        tenant: TenantId,
+        lane: &'r Lane,
+    ) -> impl Iterator<Item = (Number, Price<'r>)> {
+        let tenant = self.tenant(tenant);
+        let tariff = tenant.and_then(|it| self.tariffs.get(usize::from(it.inbound_tariff)));
+        let ranges = lane.own().of(&self.entries).iter();
+        let ranges = ranges.map(|entry| entry.as_range());
+        let all = tariff.into_iter().flat_map(move |tariff| {
+            let ranges = ranges.clone();
+            ranges.flat_map(move |range| corners(tariff, range).map(move |it| (tariff, it)))
+        });
+        all.filter_map(move |(tariff, number)| {
+            let to = self.destination(lane, &number)?;
+            Some((number, tariff.price(&to, self.home(lane))?))
+        })
+    }
+}
+
+/// The numbers of a range from which on another row may be for them, and its ends.
+fn corners(tariff: &Tariff, range: NumberRange) -> impl Iterator<Item = Number> {
+    let begun = tariff.prefixes().filter_map(move |prefix| {
+        let number = prefix.number()?;
+        let mut digits = number.international_digits()?.to_vec();
+        digits.resize(range.first.length() as usize, b'0');
+        Packed::international(&digits).filter(|it| range.contains(*it))
+    });
+    let ends = [range.first, range.last].into_iter();
+    ends.chain(begun).filter_map(Packed::number)
+}
