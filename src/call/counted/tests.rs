@@ -85,7 +85,7 @@ proptest! {
                     continue;
                 }
                 Step::Reload => {
-                    [&mut one, &mut other].into_iter().for_each(World::reload);
+                    [&mut one, &mut other].into_iter().for_each(|it| it.reload(now));
                     continue;
                 }
                 Step::Reset(shard) => {

@@ -210,9 +210,16 @@ impl World {
         }
     }
 
-    pub(super) fn reload(&mut self) {
+    /// Newer rules count the calls that are up from the next call on that is judged or
+    /// asks for more: here at once, as a start does.
+    pub(super) fn reload(&mut self, now: Now) {
         self.newer = !self.newer;
         self.rules = set(&self.counters, self.newer);
+        for at in 0..self.calls.len() {
+            if !self.calls[at].over {
+                self.renew(at, now);
+            }
+        }
     }
 
     pub(super) fn judge(&mut self, shard: usize, called: usize, caller: usize, now: Now) -> String {
