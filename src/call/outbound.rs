@@ -349,8 +349,8 @@ fn facts<'m>(
     }
 }
 
-/// Who forwarded the call, the last one first. What is no address counts as none:
-/// the phone system only says who it acts for.
+/// Who forwarded the call, the last one first, or transferred it. What is no address
+/// counts as none: the phone system only says who it acts for.
 fn forwarded_by<'m>(arrived: &Arrived<'m>) -> SmallVec<[NameAddr<'m>; 2]> {
     let all = |id| fields::addresses(arrived.message, id).flatten();
     let mut forwarded: SmallVec<[NameAddr<'m>; 2]> =
@@ -361,6 +361,8 @@ fn forwarded_by<'m>(arrived: &Arrived<'m>) -> SmallVec<[NameAddr<'m>; 2]> {
     if let Some(history) = forwarded.get_mut(from..) {
         history.reverse();
     }
+    // RFC 3892 §2.1: at most one.
+    forwarded.extend(all(HeaderId::ReferredBy).take(1));
     forwarded
 }
 

@@ -28,7 +28,7 @@ pub struct Facts<'a> {
     /// From.
     pub from: NameAddr<'a>,
     /// Who forwarded it, the last one first: Diversion (RFC 5806), History-Info
-    /// (RFC 7044).
+    /// (RFC 7044); or transferred it: Referred-By (RFC 3892).
     pub forwarded_by: &'a [NameAddr<'a>],
     /// Whether a Privacy field (RFC 3323) asks that the caller be hidden.
     pub privacy: bool,

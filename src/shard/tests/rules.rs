@@ -108,6 +108,8 @@ fn a_forwarded_call_that_keeps_its_caller_says_who_forwards_it() {
     for field in [
         "Diversion: <sip:+81335570042@127.0.0.3>;reason=unconditional",
         "History-Info: <sip:0335570042@127.0.0.3>;index=1, <sip:+442071838750@h>;index=1.1",
+        "Referred-By: <sip:0335570042@127.0.0.3>;cid=\"1@h\"",
+        "b: <sip:+81335570042@127.0.0.3>",
     ] {
         let mut world = World::of(&keep);
         let text = invite("+442071838750", "d1").replace("sip:+81335570001", "sip:+442081119999");
@@ -123,6 +125,10 @@ fn a_forwarded_call_that_keeps_its_caller_says_who_forwards_it() {
             "{out}"
         );
         assert!(!out.contains("History-Info"), "{out}");
+        assert!(
+            !out.contains("Referred-By") && !out.contains("\nb:"),
+            "{out}"
+        );
     }
 }
 
