@@ -288,7 +288,7 @@ impl RuleSet {
             // The budget is for all of them together.
             scope.money = None;
             for cap in self.caps_from(cap) {
-                self.add(&mut scope, cap, lane, day);
+                self.add(&mut scope, cap, Who::Caller, lane, day);
             }
             let (most, by) = scope.most(&costs, day);
             let on = self.name_of(lane, cap);
@@ -318,6 +318,12 @@ impl RuleSet {
 
     /// What bounds all calls of a tenant.
     fn wide_scope(&self, lane: &Lane, day: u64) -> Scope {
+        self.scope_of((lane.wide_caps, lane.wide_count), Who::Caller, lane, day)
+    }
+
+    /// What so many caps from the first one on bound, whose calls have the tenant's own
+    /// numbers at this end.
+    fn scope_of(&self, (first, count): (u32, u8), own: Who, lane: &Lane, day: u64) -> Scope {
         let mut scope = Scope {
             at_once: None,
             calls: None,
@@ -325,35 +331,33 @@ impl RuleSet {
             overshoots: lane.overshoots(),
             longest: lane.longest(),
         };
-        for at in (lane.wide_caps..).take(lane.wide_count.into()) {
+        for at in (first..).take(count.into()) {
             if let Some(cap) = self.caps.get(at as usize) {
-                self.add(&mut scope, cap, lane, day);
+                self.add(&mut scope, cap, own, lane, day);
             }
         }
         scope
     }
 
     /// Adds what a cap bounds to a scope whose calls all go where the cap is on.
-    fn add(&self, scope: &mut Scope, cap: &Cap, lane: &Lane, day: u64) {
+    fn add(&self, scope: &mut Scope, cap: &Cap, own: Who, lane: &Lane, day: u64) {
         // What is observed refuses nothing, and the others let some calls by: those
-        // of other hours, or to where else the cap is not on.
-        if cap.measure.observe || cap.condition != 0 {
+        // of other hours, or to where else the cap is not on. A budget that calls share
+        // with others is looked at by itself.
+        if cap.measure.observe || cap.measure.money_only || cap.condition != 0 {
             return;
         }
         match cap.measure.meter {
             Meters::Fixed(_) => scope.add(cap, 1, day, self.money_of(cap)),
-            Meters::Each(_, Who::Caller) => {
-                // Each caller is one of the tenant's numbers.
+            Meters::Each(_, who) if who == own => {
                 let own = lane.own().of(&self.entries).iter();
-                let callers = own.fold(0_u64, |sum, entry| {
+                let numbers = own.fold(0_u64, |sum, entry| {
                     sum.saturating_add(entry.as_range().count())
                 });
-                scope.add(cap, callers, day, self.money_of(cap));
+                scope.add(cap, numbers, day, self.money_of(cap));
             }
-            // There is no end of numbers to call.
-            Meters::Each(_, Who::Called | Who::Pair) => {
-                scope.longest = scope.longest.min(cap.longest);
-            }
+            // There is no end of numbers at the other end.
+            Meters::Each(..) => scope.longest = scope.longest.min(cap.longest),
         }
     }
 

@@ -1,8 +1,8 @@
 //! What calls from carriers to a tenant's own numbers can cost it in a day.
 
-use super::{Costs, Exposure, MARGIN, Scope, Share};
-use crate::policy::counters::{Meters, Who};
-use crate::policy::lane::{Cap, Lane};
+use super::{Costs, Exposure, MARGIN, Share};
+use crate::policy::counters::Who;
+use crate::policy::lane::Lane;
 use crate::policy::money::Money;
 use crate::policy::number::Number;
 use crate::policy::ruleset::{RuleId, RuleSet, TenantId};
@@ -47,19 +47,8 @@ impl RuleSet {
     /// What calls from carriers can cost in a day of so many seconds; none where all of
     /// them are free.
     pub(super) fn inbound_share(&self, tenant: TenantId, lane: &Lane, day: u64) -> Option<Inbound> {
-        let mut scope = Scope {
-            at_once: None,
-            calls: None,
-            money: None,
-            overshoots: lane.overshoots(),
-            longest: lane.longest(),
-        };
-        let caps = (lane.wide_caps..).skip(lane.wide_count.into());
-        for at in caps.take(lane.inbound_count.into()) {
-            if let Some(cap) = self.caps.get(at as usize) {
-                self.add_inbound(&mut scope, cap, lane, day);
-            }
-        }
+        let first = lane.wide_caps.saturating_add(lane.wide_count.into());
+        let scope = self.scope_of((first, lane.inbound_count), Who::Called, lane, day);
         let seconds = scope.longest.call.saturating_add(MARGIN);
         let mut costs = Costs::default();
         let mut dearest: Option<(Money, Number)> = None;
@@ -81,26 +70,6 @@ impl RuleSet {
             },
             over: at_once.map(|at_once| costs.call.saturating_mul(at_once)),
         })
-    }
-
-    fn add_inbound(&self, scope: &mut Scope, cap: &Cap, lane: &Lane, day: u64) {
-        if cap.measure.observe || cap.measure.money_only || cap.condition != 0 {
-            return;
-        }
-        match cap.measure.meter {
-            Meters::Fixed(_) => scope.add(cap, 1, day, self.money_of(cap)),
-            Meters::Each(_, Who::Called) => {
-                let own = lane.own().of(&self.entries).iter();
-                let called = own.fold(0_u64, |sum, entry| {
-                    sum.saturating_add(entry.as_range().count())
-                });
-                scope.add(cap, called, day, self.money_of(cap));
-            }
-            // There is no end of callers.
-            Meters::Each(_, Who::Caller | Who::Pair) => {
-                scope.longest = scope.longest.min(cap.longest);
-            }
-        }
     }
 
     /// Of the tenant's own numbers at which prices can differ those that have one.
