@@ -9,7 +9,7 @@ REALM, USERNAME, SECRET = "sip.example", "acme-trunk", "only-tollgate-knows"
 CONFIG = """\
 debug=1
 log_stderror=yes
-children=2
+children=1
 listen=udp:{net}.2:5070
 mpath="{modules}"
 loadmodule "tm.so"
