@@ -325,7 +325,11 @@ impl net::Journal for Journal {
     }
 
     fn syncer(&self) -> Option<Box<dyn net::Syncer>> {
-        self.is_durable().then(|| Box::new(self.syncing()) as _)
+        Some(Box::new(self.syncing()))
+    }
+
+    fn is_durable(&self) -> bool {
+        Journal::is_durable(self)
     }
 }
 

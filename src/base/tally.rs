@@ -80,6 +80,10 @@ pub struct Place {
     pub day: bool,
     /// Its money counts in the month.
     pub month: bool,
+    /// How far ahead of it is drawn: a part of the least limit on calls of a day there,
+    /// or on money. Zero where no such calls are limited. It is not written down.
+    #[serde(skip)]
+    pub part: u64,
 }
 
 /// What is known of a call as far as a carrier may bill it.
@@ -207,22 +211,34 @@ pub struct Tallies {
     pub resets: u64,
     /// Each that may still matter.
     pub counters: BTreeMap<(Scope, Which), Tally>,
+    /// What they may have come to besides when the power failed, and nobody knows.
+    pub lost: BTreeMap<(Scope, Which), Tally>,
 }
 
 impl Tallies {
     /// Adds what another shard counted. What it counted before the last reset, or
     /// this one did, is forgotten.
     pub fn add(&mut self, other: Self) {
+        for (counter, tally) in other.lost {
+            self.lost.entry(counter).or_default().add(tally);
+        }
         if other.resets > self.resets {
-            *self = other;
-            return;
+            (self.resets, self.counters) = (other.resets, other.counters);
+        } else if other.resets == self.resets {
+            for (counter, tally) in other.counters {
+                self.counters.entry(counter).or_default().add(tally);
+            }
         }
-        if other.resets < self.resets {
-            return;
+    }
+
+    /// All that counts.
+    #[must_use]
+    pub fn whole(self) -> BTreeMap<(Scope, Which), Tally> {
+        let mut whole = self.counters;
+        for (counter, lost) in self.lost {
+            whole.entry(counter).or_default().add(lost);
         }
-        for (counter, tally) in other.counters {
-            self.counters.entry(counter).or_default().add(tally);
-        }
+        whole
     }
 }
 
@@ -280,6 +296,7 @@ mod tests {
         let of = |resets, today| Tallies {
             resets,
             counters: [((Scope::default(), Which::Whole), at(5, today))].into(),
+            lost: BTreeMap::new(),
         };
         let mut sum = of(1, 2);
         sum.add(of(0, 7));

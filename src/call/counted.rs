@@ -8,7 +8,7 @@ use crate::base::tally::{Answer, Billing, Place};
 use crate::base::time::{Mono, Now};
 use crate::policy::{Counted, Course, Currency, Hold, Kept, Money, Owed, Statement};
 use crate::record::fold::{self, Held, Lived};
-use crate::record::{CallRef, Direction, Record, write_billing, write_places};
+use crate::record::{Ahead, CallRef, Direction, Record, write_billing, write_places};
 
 use super::account::Account;
 use super::{Calls, Outbox};
@@ -20,12 +20,14 @@ pub(super) struct Named {
     known: Vec<bool>,
     /// Where places are written.
     places: Vec<u8>,
+    ahead: Ahead,
 }
 
 impl Named {
     /// Records were lost: what they named is named again.
     pub(super) fn forget(&mut self) {
         self.known.clear();
+        self.ahead.forget();
     }
 
     /// Says where a call was counted that was let in.
@@ -38,7 +40,7 @@ impl Named {
     ) {
         let tenant = hold.tenant();
         self.name(hold, &counted.places, out);
-        out.journal(&Record::Counted {
+        let record = Record::Counted {
             call,
             tenant,
             mono: counted.at,
@@ -47,7 +49,9 @@ impl Named {
             resets: counted.resets,
             marks: counted.marks,
             places: &self.places,
-        });
+        };
+        draw(&mut self.ahead, &record, &counted.places, out);
+        out.journal(&record);
     }
 
     /// Says what a call holds of budgets now, if any covers it, and what is known of
@@ -78,7 +82,7 @@ impl Named {
         out: &mut Outbox,
     ) {
         self.name(hold, &statement.places, out);
-        out.journal(&Record::Account {
+        let record = Record::Account {
             call,
             resets: statement.resets,
             booked: statement.booked.millionths(),
@@ -87,7 +91,9 @@ impl Named {
             held_in: statement.held_in,
             places: &self.places,
             billing,
-        });
+        };
+        draw(&mut self.ahead, &record, &statement.places, out);
+        out.journal(&record);
     }
 
     /// Names what the journal does not know yet, and writes the places down.
@@ -123,6 +129,11 @@ impl Named {
         self.places.clear();
         write_places(places, &mut self.places);
     }
+}
+
+/// Draws what these counters need ahead of a record.
+fn draw(ahead: &mut Ahead, record: &Record<'_>, places: &[Place], out: &mut Outbox) {
+    out.drawn |= ahead.draw(record, places, |drawn| out.journal(drawn));
 }
 
 /// What it holds of budgets, if any covers it.

@@ -27,6 +27,9 @@ pub struct Outbox {
     /// that open calls, but not emergency calls. Each that is not sent is told
     /// with `Input::Unrecorded`.
     pub openings: Vec<Origin>,
+    /// The records have more drawn ahead ([`record::Ahead`]): nothing is sent before they
+    /// are on the disk.
+    pub drawn: bool,
     /// What is worth a line in the log.
     pub events: Vec<Event>,
     /// Rule sets no longer in use, to be freed elsewhere: freeing a large one
@@ -63,6 +66,7 @@ impl Outbox {
         self.records.clear();
         trim::clear(&mut self.transmits);
         trim::clear(&mut self.openings);
+        self.drawn = false;
         trim::clear(&mut self.events);
         self.retired.clear();
     }

@@ -288,6 +288,7 @@ impl Journal {
         Syncing {
             folder: self.folder.clone(),
             mark: Arc::clone(&self.mark),
+            first: self.sequence,
             open: None,
         }
     }

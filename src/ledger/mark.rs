@@ -35,6 +35,8 @@ impl Mark {
 pub struct Syncing {
     pub(super) folder: PathBuf,
     pub(super) mark: Arc<Mark>,
+    /// The first segment that is to be synced.
+    pub(super) first: u64,
     /// The segment that was synced last, and its number.
     pub(super) open: Option<(u64, File)>,
 }
@@ -51,7 +53,7 @@ impl Syncing {
                 file.sync_data()?;
                 open.saturating_add(1)
             }
-            None => segment,
+            None => self.first,
         };
         for sequence in from..=segment {
             let file = File::open(super::segment::path(&self.folder, sequence))?;

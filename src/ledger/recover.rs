@@ -106,6 +106,10 @@ impl Dealt {
         for (shard, (journal, share)) in (0..).zip(journals.iter_mut().zip(&self.shares)) {
             let calls = u64::try_from(share.calls.len()).unwrap_or(u64::MAX);
             journal.begin(&self.resumed(shard, wall, calls))?;
+            // Of what this life draws ahead, only it knows; of the rest, only this.
+            journal
+                .sync()
+                .map_err(Fault::io("sync", &ledger.directory))?;
         }
         for &shard in &self.retired {
             let mut ends = self.resumed(shard, wall, 0);

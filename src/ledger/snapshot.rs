@@ -6,7 +6,7 @@
 //! nothing else: the series itself is read then.
 //!
 //! ```text
-//! CRC-32 u32 LE of what follows | record version u8 | postcard: place, fold
+//! CRC-32 u32 LE of what follows | version u8 | postcard: place, fold
 //! ```
 
 use std::collections::BTreeMap;
@@ -14,10 +14,12 @@ use std::fs::File;
 
 use crate::base::time::{Mono, Now};
 use crate::record::Fold;
-use crate::record::frame::VERSION;
 
 use super::follow::{Content, Found, Place, Sink};
 use super::{Fault, Ledger, segment};
+
+/// Of the encoding: raised when what a [`Fold`] is made of changes.
+const VERSION: u8 = 4;
 
 /// A snapshot is taken after so many records, but not more often than
 /// [`SOONEST_S`]; and after [`LATEST_S`], if there were any.

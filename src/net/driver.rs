@@ -261,9 +261,7 @@ impl Driver {
                 self.unrecorded.append(&mut outbox.openings);
             }
             if let Some(hold) = &mut self.hold {
-                let recorded = written && !outbox.records.is_empty();
-                let (transmits, openings) = (&mut outbox.transmits, &mut outbox.openings);
-                hold.take(now.mono, recorded, transmits, openings);
+                hold.take(now.mono, written, outbox);
             }
             self.wire.send(&outbox.transmits, &mut self.failed);
             // What breaks from here on, no message did.

@@ -1,6 +1,7 @@
 //! Messages that wait until their records are on the disk, where being written is
-//! not enough (`durability = "disk"`). The shard goes on meanwhile; one thread beside
-//! it syncs, and what came during one sync shares the next.
+//! not enough: those of a turn that has drawn ahead, and behind them the others; with
+//! `durability = "disk"`, those of every turn. The shard goes on meanwhile; one thread
+//! beside it syncs, and what came during one sync shares the next.
 
 use std::collections::VecDeque;
 use std::io;
@@ -9,6 +10,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use crate::base::time::Mono;
+use crate::shard::Outbox;
 use crate::transaction::{Origin, Transmit};
 
 use super::desk::Letter;
@@ -49,6 +51,8 @@ pub(super) struct Released {
 /// The messages of one shard that wait.
 #[derive(Debug)]
 pub(super) struct Hold {
+    /// Every turn waits that has records.
+    every: bool,
     order: Arc<Order>,
     thread: Option<JoinHandle<()>>,
     queue: VecDeque<Turn>,
@@ -64,6 +68,7 @@ impl Hold {
     /// Starts the thread. It posts [`Letter::Synced`] when a sync is done.
     pub(super) fn start(
         shard: u16,
+        every: bool,
         mut syncer: Box<dyn Syncer>,
         mailbox: Mailbox<Letter>,
     ) -> io::Result<Self> {
@@ -80,6 +85,7 @@ impl Hold {
                 }
             })?;
         Ok(Self {
+            every,
             order,
             thread: Some(thread),
             queue: VecDeque::new(),
@@ -94,15 +100,11 @@ impl Hold {
         self.failed.is_none()
     }
 
-    /// Takes a turn's messages; `written` says that it has records, and that they
-    /// were appended. What of it need not wait is left where it is.
-    pub(super) fn take(
-        &mut self,
-        now: Mono,
-        written: bool,
-        transmits: &mut Vec<Transmit>,
-        openings: &mut Vec<Origin>,
-    ) {
+    /// Takes the messages of a turn whose records were appended, if `written`. What of
+    /// it need not wait is left where it is.
+    pub(super) fn take(&mut self, now: Mono, written: bool, turn: &mut Outbox) {
+        let (transmits, openings) = (&mut turn.transmits, &mut turn.openings);
+        let written = written && (turn.drawn || self.every && !turn.records.is_empty());
         if written {
             self.ticket += 1;
             self.order.give(self.ticket);
@@ -239,6 +241,7 @@ impl Order {
 mod tests {
     use super::*;
     use crate::base::flow::{Flow, ListenerId, Transport};
+    use crate::record::{CallRef, Record};
     use crate::sip::Draft;
 
     /// A disk whose syncs are told by the test alone.
@@ -250,8 +253,16 @@ mod tests {
         }
     }
 
-    fn hold() -> Hold {
-        Hold::start(0, Box::new(Silent), Mailbox::new()).unwrap()
+    fn hold(every: bool) -> Hold {
+        Hold::start(0, every, Box::new(Silent), Mailbox::new()).unwrap()
+    }
+
+    /// A turn with one message, perhaps with what must be on the disk before it leaves.
+    fn turn(drawn: bool) -> Outbox {
+        let mut turn = Outbox::default();
+        turn.transmits.push(message(Origin::Stateless));
+        turn.drawn = drawn;
+        turn
     }
 
     /// A message, by whose it is.
@@ -271,19 +282,20 @@ mod tests {
         }
     }
 
-    /// A turn that is recorded, with one message and perhaps what it opens.
+    /// A turn that draws ahead and, the first time, opens something.
     fn take_opening(hold: &mut Hold, now: Mono, openings: &mut Vec<Origin>) {
-        hold.take(now, true, &mut vec![message(Origin::Stateless)], openings);
+        let mut turn = turn(true);
+        turn.openings.append(openings);
+        hold.take(now, true, &mut turn);
     }
 
     #[test]
     fn messages_leave_in_their_order_once_their_records_are_on_the_disk() {
-        let (mut hold, now) = (hold(), Mono::ZERO);
-        let mut none = Vec::new();
-        let mut take = |hold: &mut Hold, written| {
-            let mut transmits = vec![message(Origin::Stateless)];
-            hold.take(now, written, &mut transmits, &mut none);
-            transmits.len()
+        let (mut hold, now) = (hold(false), Mono::ZERO);
+        let take = |hold: &mut Hold, drawn| {
+            let mut turn = turn(drawn);
+            hold.take(now, true, &mut turn);
+            turn.transmits.len()
         };
         assert_eq!(take(&mut hold, false), 1, "nothing to wait for");
         assert_eq!(take(&mut hold, true), 0);
@@ -299,7 +311,7 @@ mod tests {
     /// Whose they are does not matter here.
     #[test]
     fn what_repeats_an_opening_that_was_kept_back_never_leaves() {
-        let (mut hold, now) = (hold(), Mono::ZERO);
+        let (mut hold, now) = (hold(false), Mono::ZERO);
         let mut openings = vec![Origin::Stateless];
         take_opening(&mut hold, now, &mut openings);
         take_opening(&mut hold, now, &mut openings);
@@ -312,15 +324,31 @@ mod tests {
 
     #[test]
     fn a_disk_that_says_nothing_is_waited_for_no_longer_than_a_second() {
-        let (mut hold, now) = (hold(), Mono::ZERO);
+        let (mut hold, now) = (hold(false), Mono::ZERO);
         let mut openings = vec![Origin::Stateless];
         take_opening(&mut hold, now, &mut openings);
         assert_eq!(hold.deadline(), Some(now + PATIENCE));
         let released = hold.tend(now + PATIENCE).unwrap();
         assert_eq!((released.transmits.len(), released.kept_back.len()), (0, 1));
         // What opens nothing does not wait for it.
-        let mut transmits = vec![message(Origin::Stateless)];
-        hold.take(now + PATIENCE, true, &mut transmits, &mut Vec::new());
-        assert_eq!(transmits.len(), 1);
+        let mut turn = turn(true);
+        hold.take(now + PATIENCE, true, &mut turn);
+        assert_eq!(turn.transmits.len(), 1);
+    }
+
+    #[test]
+    fn only_where_every_record_is_to_be_on_the_disk_turns_wait_that_draw_nothing() {
+        for every in [false, true] {
+            let mut hold = hold(every);
+            for (recorded, written) in [(false, true), (true, false), (true, true)] {
+                let mut turn = turn(false);
+                if recorded {
+                    turn.journal(&Record::Acked { call: CallRef(1) });
+                }
+                hold.take(Mono::ZERO, written, &mut turn);
+                let waits = every && recorded && written;
+                assert_eq!(turn.transmits.is_empty(), waits);
+            }
+        }
     }
 }

@@ -41,10 +41,16 @@ pub trait Journal: Send {
     /// It may be lost if the power fails.
     fn sync(&mut self) -> io::Result<()>;
 
-    /// What does so from another thread, if no message may leave before its records
-    /// are on the disk; None if it is enough that they outlive the process.
+    /// What does so from another thread. None if no message waits for that, not even
+    /// one of a turn that has drawn ahead.
     fn syncer(&self) -> Option<Box<dyn Syncer>> {
         None
+    }
+
+    /// Whether no message may leave before its records are on the disk; otherwise it is
+    /// enough that they outlive the process.
+    fn is_durable(&self) -> bool {
+        false
     }
 }
 

@@ -430,7 +430,8 @@ impl Seat {
             rules: Arc::clone(&self.rules),
         };
         let hold = self.journal.syncer();
-        let hold = hold.map(|it| Hold::start(self.id, it, self.mailbox.clone()));
+        let every = self.journal.is_durable();
+        let hold = hold.map(|it| Hold::start(self.id, every, it, self.mailbox.clone()));
         let mut desk = Desk::new(
             Shard::new(config, now),
             self.id,

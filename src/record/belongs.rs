@@ -36,6 +36,7 @@ impl Record<'_> {
             | Self::Retried { .. }
             | Self::Parted { .. }
             | Self::Scope { .. }
+            | Self::Drawn { .. }
             | Self::Account { .. } => None,
         }
     }
@@ -70,6 +71,7 @@ impl Record<'_> {
             | Self::Ordered { .. }
             | Self::Resumed { .. }
             | Self::Scope { .. }
+            | Self::Drawn { .. }
             | Self::Reset { .. } => None,
         }
     }

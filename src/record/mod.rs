@@ -17,6 +17,7 @@
 
 #![forbid(unsafe_code)]
 
+mod ahead;
 mod belongs;
 mod buffer;
 mod encode;
@@ -27,10 +28,11 @@ mod parts;
 mod places;
 mod recovered;
 
+pub use ahead::Ahead;
 pub use buffer::{Buffer, TooLong};
 pub use fold::Fold;
 pub use model::Record;
-pub use parts::{CallRef, Decision, Direction, Leg, Party, Session, Side};
+pub use parts::{CallRef, Decision, Direction, Leg, Party, Session, Side, Stock};
 
 pub use places::{read_billing, read_places, write_billing, write_places};
 pub use recovered::{Dealt, Recovered, Share, Taken};

@@ -8,11 +8,11 @@ use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::base::tally::{Marks, Who};
+use crate::base::tally::{Marks, Which, Who};
 use crate::base::time::{Mono, Wall};
 
 use super::encode;
-use super::parts::{CallRef, Decision, Direction, Leg, Party, Session, Side};
+use super::parts::{CallRef, Decision, Direction, Leg, Party, Session, Side, Stock};
 
 /// What the journal holds. Invariant 4: each is in the journal before the
 /// message it belongs to leaves.
@@ -474,5 +474,19 @@ pub enum Record<'a> {
         /// Its tag in place of the one that the caller knows.
         #[serde(serialize_with = "encode::bytes")]
         tag: &'a [u8],
+    },
+    /// So much the calls that this shard has counted in this life may come to: on the
+    /// disk before they do. *Restart*: after a loss of power, so much they have come to.
+    Drawn {
+        /// The scope's number.
+        scope: u32,
+        /// Which of the scope's counters.
+        which: Which,
+        /// What is counted, and when.
+        stock: Stock,
+        /// How often the tenant's counters had been reset.
+        resets: u64,
+        /// How much.
+        upto: u64,
     },
 }

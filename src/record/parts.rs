@@ -3,6 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::base::flow::Flow;
+use crate::base::tally::{Place, month_of};
+use crate::base::time::Wall;
 
 use super::encode;
 
@@ -135,4 +137,48 @@ impl Session {
         seconds: 0,
         ours: false,
     };
+}
+
+/// What of a counter is drawn ahead, so that a loss of power forgets none of it: see
+/// [`super::Ahead`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Stock {
+    /// Calls let in on the day that ends then.
+    Calls(#[serde(with = "encode::wall")] Wall),
+    /// Money of a day, counted from 1970-01-01, in millionths of the currency's unit.
+    Day(i32),
+    /// Money of a month, counted from the year 0.
+    Month(i32),
+}
+
+/// Days and months that still matter when a later one has begun.
+pub(super) const PERIODS: i32 = 2;
+
+impl Stock {
+    /// Where money of these days counts in a place.
+    pub(super) fn of(place: &Place, (first, last): (i32, i32)) -> impl Iterator<Item = Self> {
+        // Of a long call the last periods matter, in which it still counts.
+        let periods = |counts: bool, first: i32, last: i32| {
+            let first = first.max(last.saturating_sub(PERIODS));
+            (first..=last).filter(move |_| counts)
+        };
+        let days = periods(place.day, first, last).map(Self::Day);
+        let months = periods(place.month, month_of(first), month_of(last));
+        days.chain(months.map(Self::Month))
+    }
+
+    /// Whether nobody asks for it any more where there is this later one.
+    pub(super) const fn is_past(self, later: Self) -> bool {
+        const DAY: i64 = 86_400_000_000;
+        match (self, later) {
+            (Self::Calls(it), Self::Calls(later)) => {
+                it.as_micros().saturating_add(2 * DAY) < later.as_micros()
+            }
+            (Self::Day(it), Self::Day(later)) | (Self::Month(it), Self::Month(later)) => {
+                it.saturating_add(PERIODS) < later
+            }
+            _ => false,
+        }
+    }
 }

@@ -52,6 +52,7 @@ mod tests {
             numbers: true,
             day: true,
             month: true,
+            part: 0,
         };
         let places = [most, Place::default(), most];
         let mut bytes = Vec::new();

@@ -21,6 +21,7 @@ use jiff::tz::TimeZoneDatabase;
 
 use super::*;
 use crate::base::flow::{Flow, ListenerId, Transport};
+use crate::base::time::Wall;
 use crate::policy::{Counters, Options, Source, Sources, compile};
 use crate::record::Fold;
 use crate::sip::scan;
@@ -107,6 +108,19 @@ fn compiled(main: &str, tenant: &str, counters: &Counters) -> Arc<RuleSet> {
     Arc::new(rules)
 }
 
+/// The host's boot: it never goes down.
+const BOOT: &str = "boot";
+
+fn started(wall: Wall) -> Record<'static> {
+    Record::Started {
+        wall,
+        shard: 0,
+        shards: 1,
+        program: "",
+        boot: BOOT,
+    }
+}
+
 impl World {
     fn new() -> Self {
         Self::of(TENANT)
@@ -128,8 +142,10 @@ impl World {
         };
         let now = Now {
             mono: Mono::from_nanos(1),
-            wall: crate::base::time::Wall::from_micros(1),
+            wall: Wall::from_micros(1),
         };
+        let mut fold = Fold::default();
+        fold.apply(&started(now.wall));
         Self {
             shard: Shard::new(config, now),
             counters,
@@ -138,7 +154,7 @@ impl World {
             alerts: Vec::new(),
             notes: Vec::new(),
             recorded: false,
-            fold: Fold::default(),
+            fold,
             cost: 0,
             main: main.to_owned(),
             tenant: tenant.to_owned(),

@@ -91,7 +91,11 @@ impl net::Journal for Pages {
     fn syncer(&self) -> Option<Box<dyn net::Syncer>> {
         let (journal, disk) = (self.journal.syncing(), Arc::clone(&self.disk));
         let pages = Syncing { journal, disk };
-        self.journal.is_durable().then(|| Box::new(pages) as _)
+        Some(Box::new(pages))
+    }
+
+    fn is_durable(&self) -> bool {
+        self.journal.is_durable()
     }
 }
 

@@ -1,12 +1,15 @@
 //! A life that is taken up again from its journal answers every question as one
 //! that never ended.
 
+mod power;
 mod world;
 
 use proptest::prelude::*;
 
+use crate::base::tally::Which;
 use crate::base::time::{Mono, Now};
 use crate::policy::{Money, Quantity, TenantId};
+use power::matters;
 use world::{CALLED, CALLERS, SHARDS, World, at};
 
 #[derive(Clone, Debug)]
@@ -18,7 +21,7 @@ enum Step {
     End(usize, bool),
     Close,
     Reload,
-    Reset(usize),
+    Reset,
     Crash,
 }
 
@@ -32,7 +35,7 @@ fn step() -> impl Strategy<Value = (u64, Step)> {
         6 => (any::<usize>(), any::<bool>()).prop_map(|(call, lingers)| Step::End(call, lingers)),
         2 => Just(Step::Close),
         1 => Just(Step::Reload),
-        1 => (0..SHARDS).prop_map(Step::Reset),
+        1 => Just(Step::Reset),
         2 => Just(Step::Crash),
     ];
     const SECOND: u64 = 1_000_000_000;
@@ -88,8 +91,8 @@ proptest! {
                     [&mut one, &mut other].into_iter().for_each(|it| it.reload(now));
                     continue;
                 }
-                Step::Reset(shard) => {
-                    [&mut one, &mut other].into_iter().for_each(|it| it.reset(shard, now));
+                Step::Reset => {
+                    [&mut one, &mut other].into_iter().for_each(|it| it.reset(now));
                     continue;
                 }
                 Step::Crash => {
@@ -106,6 +109,70 @@ proptest! {
         }
         one.finish(at(time));
         other.finish(at(time));
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    #[test]
+    fn what_a_loss_of_power_takes_counts_as_used(
+        steps in proptest::collection::vec((step(), 0..=1_000_usize, 0..=1_000_usize), 1..120),
+    ) {
+        let (mut world, mut time) = (World::new(), 0);
+        for ((wait, step), one, other) in steps {
+            time += wait;
+            let now = at(time);
+            let pick = |of: usize, world: &World| match world.calls.len() {
+                0 => None,
+                count => Some(of % count).filter(|&at| !world.calls[at].over),
+            };
+            match step {
+                Step::Judge(shard, called, caller) => _ = world.judge(shard, called, caller, now),
+                Step::Inbound(shard) => _ = world.inbound(shard, now),
+                Step::Answer(call) => {
+                    if let Some(at) = pick(call, &world) {
+                        world.answer(at, now);
+                    }
+                }
+                Step::Renew(call) => {
+                    if let Some(at) = pick(call, &world) {
+                        world.renew(at, now);
+                    }
+                }
+                Step::End(call, lingers) => {
+                    if let Some(at) = pick(call, &world) {
+                        world.end(at, lingers, now);
+                    }
+                }
+                Step::Close => world.close(now),
+                Step::Reload => world.reload(now),
+                Step::Reset => world.reset(now),
+                Step::Crash => {
+                    let boot = if world.boot == "a" { "b" } else { "a" };
+                    let truth = world.come_to(now, world.boot);
+                    // Where nothing is lost, not much more than that counts.
+                    for ((scope, _, (what, period)), amount) in world.come_to(now, boot) {
+                        let part = match (scope.to, what) {
+                            ([0, 0], "day") => 180_000_000,
+                            ([0, 0], "month") => 400_000_000,
+                            ([0, 0], "calls") if scope.when.is_none() => 1,
+                            _ => continue,
+                        };
+                        let total = (scope, Which::Whole, (what, period));
+                        let known = truth.get(&total).copied().unwrap_or_default();
+                        prop_assert!(amount <= known + SHARDS as u64 * 3 * part, "{total:?}");
+                    }
+                    world = world.fail([one, other], now, boot);
+                    let after = world.come_to(now, boot);
+                    for (total, amount) in truth.into_iter().filter(|(it, _)| matters(it, now)) {
+                        let counted = after.get(&total).copied().unwrap_or_default();
+                        prop_assert!(counted >= amount, "{total:?}: {counted} of {amount}");
+                    }
+                }
+            }
+        }
+        world.finish(at(time));
     }
 }
 

@@ -109,6 +109,11 @@ impl Counted {
             Some(known) => {
                 known.numbers |= place.numbers;
                 known.keep = known.keep.max(place.keep);
+                // The least of those that there are.
+                known.part = match (known.part, place.part) {
+                    (0, part) | (part, 0) => part,
+                    (one, other) => one.min(other),
+                };
             }
             None => self.places.push(place),
         }
@@ -247,7 +252,7 @@ impl Book {
 impl Pages {
     fn restore(&mut self, past: Tallies, scopes: &AtomicU32) {
         self.resets = past.resets;
-        for ((scope, which), tally) in past.counters {
+        for ((scope, which), tally) in past.whole() {
             let Some(place) = self.place_of(&scope, which, scopes) else {
                 continue;
             };

@@ -162,10 +162,23 @@ impl Limits {
         self.keep
     }
 
+    /// How far ahead of the day's calls is drawn; 0 if none of a day's are limited.
+    pub(super) fn part(&self) -> u64 {
+        match self.per_day.min(self.numbers) {
+            UNLIMITED => 0,
+            limit => part_of(limit.into()),
+        }
+    }
+
     /// How many different numbers may be called a day, if that is limited.
     pub(super) fn numbers(&self) -> Option<u32> {
         (self.numbers != UNLIMITED).then_some(self.numbers)
     }
+}
+
+/// How far ahead of what is used up of a limit is drawn: see `record::Ahead`.
+pub(super) fn part_of(limit: u64) -> u64 {
+    (limit / 50).max(1)
 }
 
 /// A limit that is used up.

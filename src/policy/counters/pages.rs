@@ -234,6 +234,7 @@ impl Pages {
                 which,
                 keep: limits.keep(),
                 numbers,
+                part: limits.part(),
                 ..Counter::default()
             });
             if !measure.twin {

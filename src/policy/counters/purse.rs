@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use smallvec::SmallVec;
 
 use super::day::Dates;
-use super::meter::{Over, Quantity};
+use super::meter::{Over, Quantity, part_of};
 use crate::base::tally::{Place, Tally as Past, Which, month_of};
 use crate::policy::money::Money;
 
@@ -91,6 +91,8 @@ struct Purse {
     /// Whose: a scope by its number, and which of its meters.
     of: (u32, Which),
     window: Window,
+    /// How far ahead of what is used is drawn.
+    part: u64,
     tallies: SmallVec<[Tally; 2]>,
 }
 
@@ -202,6 +204,7 @@ impl Purses {
             let fresh = Purse {
                 of,
                 window,
+                part: 0,
                 tallies: SmallVec::new(),
             };
             if let Some(at) = spare.pop()
@@ -293,12 +296,13 @@ impl Purses {
     /// Has `call` hold what it holds in this budget of a meter, too, if it does
     /// not yet.
     pub(super) fn join(&mut self, call: u32, (meter, of): (u32, (u32, Which)), budget: &Budget) {
-        for (window, _) in Window::of(budget) {
+        for (window, limit) in Window::of(budget) {
             let at = self.find_or_open(meter, of, window);
             let lease = self.leases.get_mut(call as usize).and_then(Option::as_mut);
             let (Some(lease), Some(purse)) = (lease, self.all.get_mut(at as usize)) else {
                 continue;
             };
+            purse.part = part_of(limit.millionths());
             if !lease.purses.contains(&at) {
                 purse.hold(&lease.sum);
                 lease.purses.push(at);
@@ -316,6 +320,7 @@ impl Purses {
             which: purse.of.1,
             day: purse.window == Window::Day,
             month: purse.window == Window::Month,
+            part: purse.part,
             ..Place::default()
         };
         purses.map(place).collect()

@@ -1,6 +1,7 @@
 //! What was counted and spent, as the records of one series say.
 
 mod counter;
+mod lost;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::mem;
@@ -27,6 +28,10 @@ pub struct Counters {
     /// The host's boot in which records are written now, and how many came before.
     boot: Box<str>,
     boots: u32,
+    /// Which series this is.
+    series: u16,
+    /// The life that writes has ended in order.
+    stopped: bool,
     /// The last time told.
     latest: Time,
     /// How many counters there are, and were when they were last searched for what no
@@ -49,6 +54,9 @@ struct Time {
 struct Book {
     resets: u64,
     counters: BTreeMap<(Scope, Which), Counter>,
+    /// What was drawn when the power failed, since the last reset that this series tells
+    /// of: whichever of it came before another one is not known.
+    lost: BTreeMap<(Scope, Which), Counter>,
 }
 
 /// A call that is counted among the live, or holds money.
@@ -58,6 +66,8 @@ struct Open {
     marks: Marks,
     since: Time,
     held: Option<Held>,
+    /// That was said in this life.
+    told: bool,
     ended: bool,
 }
 
@@ -100,7 +110,7 @@ impl Counters {
     /// Takes the next record of the series into account.
     pub fn apply(&mut self, record: &Record<'_>) {
         match *record {
-            Record::Started { boot, .. } => self.started(boot),
+            Record::Started { boot, shard, .. } => self.started(boot, shard),
             Record::Resumed { .. } => self.resumed(),
             Record::Scope {
                 number,
@@ -126,11 +136,29 @@ impl Counters {
             Record::Counted { .. } => self.counted(record),
             Record::Reset { tenant, resets, .. } => {
                 let book = self.books.entry(tenant.into()).or_default();
+                book.lost.clear();
                 if resets > book.resets {
                     book.reset(resets);
                 }
             }
             Record::Account { .. } => self.account(record),
+            Record::Drawn {
+                scope,
+                which,
+                stock,
+                resets,
+                upto,
+            } => {
+                let place = Place {
+                    scope,
+                    which,
+                    ..Place::default()
+                };
+                if let Some(counter) = self.counter(&place, resets) {
+                    counter.draw(stock, upto);
+                }
+            }
+            Record::Stopped { .. } => self.stopped = true,
             Record::Ended { call, .. } => {
                 if let Some(open) = self.open.get_mut(&call) {
                     open.ended = true;
@@ -143,14 +171,22 @@ impl Counters {
         }
     }
 
-    fn started(&mut self, boot: &str) {
+    fn started(&mut self, boot: &str, series: u16) {
         self.named.clear();
-        // A host that does not tell may have gone down in between.
-        if boot.is_empty() || *boot != *self.boot {
+        self.end(boot);
+        self.series = series;
+        self.stopped = false;
+        if !self.is_up(boot) {
             self.boot = boot.into();
             self.boots = self.boots.saturating_add(1);
         }
         self.earlier.append(&mut self.open);
+    }
+
+    /// Whether the host has not gone down since the last life. One that does not tell may
+    /// have.
+    fn is_up(&self, boot: &str) -> bool {
+        !boot.is_empty() && *boot == *self.boot
     }
 
     /// A call that this life took over from an earlier one.
@@ -172,6 +208,7 @@ impl Counters {
             marks: lived.marks,
             since,
             held: lived.held,
+            told: false,
             ended,
         };
         self.open.insert(call, open);
@@ -230,6 +267,7 @@ impl Counters {
             marks,
             since: time,
             held: None,
+            told: false,
             ended: false,
         };
         self.open.insert(call, open);
@@ -279,6 +317,7 @@ impl Counters {
             places: read_places(places).filter_map(place).collect(),
             billing: read_billing(billing),
         });
+        open.told = true;
         if open.ended && !open.holds() {
             self.open.remove(&call);
             self.earlier.remove(&call);
@@ -315,9 +354,11 @@ impl Counters {
         let latest = self.latest;
         for book in self.books.values_mut() {
             book.counters.retain(|_, it| !it.is_at_rest(latest));
+            book.lost.retain(|_, it| !it.is_at_rest(latest));
         }
-        self.books
-            .retain(|_, book| book.resets > 0 || !book.counters.is_empty());
+        self.books.retain(|_, book| {
+            book.resets > 0 || !(book.counters.is_empty() && book.lost.is_empty())
+        });
         self.count = self.books.values().map(|book| book.counters.len()).sum();
         self.searched = self.count;
     }
@@ -332,6 +373,7 @@ impl Counters {
         kept: &BTreeSet<CallRef>,
     ) -> BTreeMap<Box<str>, Tallies> {
         let mut all = self.clone();
+        all.end(boot);
         let (earlier, open) = (mem::take(&mut all.earlier), mem::take(&mut all.open));
         for (call, open) in earlier.into_iter().chain(open) {
             if !kept.contains(&call) {
@@ -340,11 +382,15 @@ impl Counters {
         }
         let translate = all.clock(now, boot);
         let books = all.books.into_iter().map(|(tenant, book)| {
-            let counters = book.counters.into_iter();
-            let counters = counters.map(|(key, it)| (key, it.tally(now.mono, &translate)));
+            let tallies = |counters: BTreeMap<_, Counter>| {
+                let counters = counters.into_iter();
+                let tally = |it: Counter| it.tally(now.mono, &translate);
+                counters.map(|(key, it)| (key, tally(it))).collect()
+            };
             let tallies = Tallies {
                 resets: book.resets,
-                counters: counters.collect(),
+                counters: tallies(book.counters),
+                lost: tallies(book.lost),
             };
             (tenant, tallies)
         });
@@ -396,7 +442,7 @@ impl Counters {
     /// Tells a time by the monotonic clock of a boot. Between boots only the wall
     /// clock knows how much time passed.
     fn clock(&self, now: Now, boot: &str) -> impl Fn(Time) -> Mono + use<> {
-        let same = (!boot.is_empty() && *boot == *self.boot).then_some(self.boots);
+        let same = self.is_up(boot).then_some(self.boots);
         move |time| {
             if same == Some(time.boot) {
                 return time.mono;

@@ -6,7 +6,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 
 use crate::base::flow::{Flow, ListenerId, PeerName, Transport};
-use crate::base::tally::{Marks, Who};
+use crate::base::tally::{Marks, Which, Who};
 use crate::base::time::{Mono, Wall};
 use crate::record::*;
 
@@ -23,7 +23,7 @@ pub(super) struct Pool {
     pub(super) kind: usize,
 }
 
-pub(super) const KINDS: usize = 27;
+pub(super) const KINDS: usize = 28;
 
 pub(super) fn pool() -> impl Strategy<Value = Pool> {
     let address = prop_oneof![
@@ -316,6 +316,17 @@ impl Pool {
                 count: self.longs[1],
                 source: self.address,
                 number: &self.texts[2],
+            },
+            26 => Record::Drawn {
+                scope: u32::from(self.shorts[0]) << 16,
+                which: Which::Own(self.longs[0], self.longs[1]),
+                stock: [
+                    Stock::Calls(wall),
+                    Stock::Day(-i32::from(self.shorts[1])),
+                    Stock::Month(i32::from(self.shorts[1]) << 15),
+                ][usize::from(self.shorts[0] % 3)],
+                resets: self.longs[2],
+                upto: self.longs[3],
             },
             25 => Record::Parted {
                 call,

@@ -24,7 +24,7 @@ impl World {
         self.now = self.now + Duration::from_secs(seconds);
         self.counters = Counters::new();
         let next = CallRef(self.fold.calls.highest().0 + 1);
-        let (tallies, calls) = self.fold.clone().taken_over(self.now, "");
+        let (tallies, calls) = self.fold.clone().taken_over(self.now, BOOT);
         self.counters.restore(tallies);
         let config = Config {
             id: 0,
@@ -36,13 +36,7 @@ impl World {
         };
         self.shard = Shard::new(config, self.now);
         let wall = self.now.wall;
-        self.fold.apply(&Record::Started {
-            wall,
-            shard: 0,
-            shards: 1,
-            program: "",
-            boot: "",
-        });
+        self.fold.apply(&started(wall));
         for call in &calls {
             self.fold.apply(&Record::Restored {
                 call: call.reference,

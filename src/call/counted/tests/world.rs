@@ -127,15 +127,19 @@ pub(super) struct Pen {
     pub(super) named: Named,
     pub(super) out: Outbox,
     pub(super) fold: fold::Counters,
+    /// All that was written, and how much of it is on the disk for certain.
+    pub(super) written: Vec<u8>,
+    pub(super) synced: usize,
 }
 
 impl Pen {
     /// Reads back what was written.
     pub(super) fn fold(&mut self) {
-        let mut rest = self.out.records.bytes();
-        while let Some((record, after)) = frame::next(rest).unwrap() {
-            self.fold.apply(&record);
-            rest = after;
+        let records = self.out.records.bytes();
+        apply(&mut self.fold, records);
+        self.written.extend_from_slice(records);
+        if self.out.drawn {
+            self.synced = self.written.len();
         }
         self.out.clear();
     }
@@ -150,6 +154,14 @@ impl Pen {
             boot,
         });
         self.fold();
+        self.synced = self.written.len();
+    }
+}
+
+pub(super) fn apply(fold: &mut fold::Counters, mut records: &[u8]) {
+    while let Some((record, rest)) = frame::next(records).unwrap() {
+        fold.apply(&record);
+        records = rest;
     }
 }
 
@@ -346,20 +358,21 @@ impl World {
         format!("{:?} {}", settled.cost, settled.holds)
     }
 
-    /// The counters are reset, which one shard writes down.
-    pub(super) fn reset(&mut self, shard: usize, now: Now) {
+    /// The counters are reset, which every shard writes down.
+    pub(super) fn reset(&mut self, now: Now) {
         let Some(resets) = self.counters.reset("acme") else {
             return;
         };
-        let pen = &mut self.pens[shard];
-        pen.out.journal(&Record::Reset {
-            wall: now.wall,
-            tenant: "acme",
-            resets,
-            by: "",
-            why: "",
-        });
-        pen.fold();
+        for pen in &mut self.pens {
+            pen.out.journal(&Record::Reset {
+                wall: now.wall,
+                tenant: "acme",
+                resets,
+                by: "",
+                why: "",
+            });
+            pen.fold();
+        }
     }
 
     /// What lingers is over.

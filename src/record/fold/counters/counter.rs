@@ -1,6 +1,7 @@
 //! One counter of one series.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::mem;
 
 use serde::{Deserialize, Serialize};
 
@@ -8,10 +9,8 @@ use super::Time;
 use crate::base::limits::NUMBERS_PER_DAY;
 use crate::base::tally::{Place, Tally, month_of};
 use crate::base::time::{Mono, Wall};
-use crate::record::encode;
-
-/// Periods behind the latest of which money is kept.
-const PERIODS: i32 = 2;
+use crate::record::parts::PERIODS;
+use crate::record::{Stock, encode};
 
 /// What one counter has come to.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,6 +24,16 @@ pub(super) struct Counter {
     numbers_end: Wall,
     days: BTreeMap<i32, u64>,
     months: BTreeMap<i32, u64>,
+    /// What the life that writes now has drawn.
+    drawn: BTreeMap<Stock, Drawn>,
+}
+
+/// What was drawn of one stock.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+struct Drawn {
+    upto: u64,
+    /// What calls have come to since, without what they hold.
+    used: u64,
 }
 
 impl Counter {
@@ -35,6 +44,7 @@ impl Counter {
         }
         self.day_end = self.day_end.max(day_end);
         self.today = self.today.saturating_add(1);
+        self.use_up(Stock::Calls(day_end), 1);
         if place.keep > 0 {
             while self.times.len() >= place.keep as usize {
                 self.times.pop_front();
@@ -72,6 +82,65 @@ impl Counter {
                 *periods = periods.split_off(&(latest - PERIODS));
             }
         }
+        let place = Place {
+            day,
+            month,
+            ..Place::default()
+        };
+        for stock in Stock::of(&place, (first, last)) {
+            self.use_up(stock, money);
+        }
+    }
+
+    fn use_up(&mut self, stock: Stock, amount: u64) {
+        if let Some(drawn) = self.drawn.get_mut(&stock) {
+            drawn.used = drawn.used.saturating_add(amount);
+        }
+    }
+
+    pub(super) fn draw(&mut self, stock: Stock, upto: u64) {
+        if !self.drawn.contains_key(&stock) {
+            self.drawn.retain(|it, _| !it.is_past(stock));
+        }
+        self.drawn.entry(stock).or_default().upto = upto;
+    }
+
+    /// A life is over: what it had drawn, and did not say that it was used, where its
+    /// calls hold what `held` says.
+    pub(super) fn undrawn(&mut self, held: impl Fn(Stock) -> u64) -> BTreeMap<Stock, u64> {
+        let drawn = mem::take(&mut self.drawn).into_iter();
+        let undrawn = drawn.map(|(stock, drawn)| {
+            let known = drawn.used.saturating_add(held(stock));
+            (stock, drawn.upto.saturating_sub(known))
+        });
+        undrawn.filter(|(_, amount)| *amount > 0).collect()
+    }
+
+    /// Counts what may have come to pass, in this series, and nobody knows.
+    pub(super) fn lose(&mut self, series: u16, stock: Stock, amount: u64) {
+        match stock {
+            Stock::Day(day) => self.book((true, false), (day, day), amount),
+            Stock::Month(month) => {
+                let sum = self.months.entry(month).or_default();
+                *sum = sum.saturating_add(amount);
+            }
+            Stock::Calls(end) => {
+                if end > self.day_end {
+                    (self.today, self.day_end) = (0, end);
+                    (self.numbers_end, self.numbers) = (end, BTreeSet::new());
+                }
+                if end < self.day_end {
+                    return;
+                }
+                // Each call perhaps to a number of its own. Nobody calls the largest.
+                let first = u64::MAX - (u64::from(series) << 32) - u64::from(self.today);
+                let numbers = NUMBERS_PER_DAY.saturating_sub(self.today);
+                let numbers = amount.min(numbers.into());
+                self.numbers.extend((0..numbers).map(|it| first - it));
+                let calls = u32::try_from(amount).unwrap_or(u32::MAX);
+                self.today = self.today.saturating_add(calls);
+            }
+        }
     }
 
     pub(super) fn is_at_rest(&self, now: Time) -> bool {
@@ -87,6 +156,11 @@ impl Counter {
             && since(self.numbers_end) > HOUR
             && !counts(&self.days, day)
             && !counts(&self.months, month_of(day))
+            && self.drawn.keys().all(|it| match *it {
+                Stock::Calls(end) => since(end) > HOUR,
+                Stock::Day(it) => it < day,
+                Stock::Month(it) => it < month_of(day),
+            })
     }
 
     pub(super) fn tally(self, now: Mono, clock: &impl Fn(Time) -> Mono) -> Tally {

@@ -26,7 +26,7 @@ impl World {
             used.unwrap_or(none)
         };
         let kept = Counters::new();
-        kept.restore(self.fold.clone().taken_over(self.now, "").0);
+        kept.restore(self.fold.clone().taken_over(self.now, BOOT).0);
         [of(&self.counters), of(&kept)]
     }
 
