@@ -28,6 +28,8 @@ otherwise = "replace"
 default = "+81335570000"
 [destinations]
 allow = ["jp.fixed", "+44 20"]
+[caps]
+calls_per_day = 100000
 "#;
 
 const SHARDS: u16 = 2;
