@@ -20,6 +20,8 @@ use tollgate::transaction::Timers;
 
 use crate::block::Block;
 use crate::link::Nanos;
+use crate::power::Disk;
+use crate::rng::Rng;
 use crate::rules::{Places, Rules};
 
 pub use tollgate::transaction::Origin;
@@ -89,6 +91,10 @@ pub struct Core {
     /// What each shard's journal says, of this life and of those before; nothing where
     /// none is kept.
     series: Vec<Fold>,
+    /// The same as far as it is on the disk, where the host may go down.
+    disks: Option<Vec<Disk>>,
+    /// How often it has.
+    boots: u8,
     zones: jiff::tz::TimeZoneDatabase,
     places: Places,
     outbox: Outbox,
@@ -104,9 +110,6 @@ pub struct Core {
 /// The virtual clock starts here, so that time zero is nothing special.
 const ORIGIN: Nanos = 77_000_000_000;
 
-/// The host never goes down.
-const BOOT: &str = "boot";
-
 impl Core {
     /// `count` shards under `rules`, seeded.
     pub fn new(count: u8, seed: u64, wall: i64, rules: &Rules, places: Places) -> Self {
@@ -116,6 +119,8 @@ impl Core {
             buckets: Buckets::new(!key),
             counters: Counters::new(),
             series: Vec::new(),
+            disks: None,
+            boots: 0,
             zones: jiff::tz::TimeZoneDatabase::bundled(),
             places,
             outbox: Outbox::default(),
@@ -129,9 +134,31 @@ impl Core {
         core
     }
 
-    /// What its shards write is kept from now on, so that they may die.
-    pub fn keep_journal(&mut self) {
+    /// What its shards write is kept from now on, so that they may die; the host with
+    /// them, if its power may fail.
+    pub fn keep_journal(&mut self, power: bool) {
+        self.disks = power.then(Vec::new);
         self.open(self.count(), 0);
+    }
+
+    /// The host goes down under its shards.
+    pub fn fail(&mut self, power: &mut Rng) {
+        self.boots += 1;
+        for (series, disk) in self.series.iter_mut().zip(self.disks.iter_mut().flatten()) {
+            *series = disk.fail(power);
+        }
+    }
+
+    fn boot(&self) -> String {
+        format!("boot {}", self.boots)
+    }
+
+    /// What stands in a series at a start.
+    fn write(&mut self, series: usize, record: &Record<'_>) {
+        self.series[series].apply(record);
+        if let Some(disks) = &mut self.disks {
+            disks[series].begin(record);
+        }
     }
 
     /// New shards, with nothing going on.
@@ -161,7 +188,7 @@ impl Core {
     pub fn restart(&mut self, count: u8, at: Nanos, rules: &Rules) -> Vec<Vec<fold::Call>> {
         let now = self.now(at);
         let series = (0..).zip(self.series.iter().cloned());
-        let mut recovered = Recovered::of(series, now, BOOT);
+        let mut recovered = Recovered::of(series, now, &self.boot());
         self.counters = Counters::new();
         self.counters
             .restore(std::mem::take(&mut recovered.tallies));
@@ -174,16 +201,17 @@ impl Core {
         let resumed: Vec<_> = series
             .map(|(shard, _)| dealt.resumed(shard, now.wall, 0))
             .collect();
-        for (share, series) in dealt.shares.into_iter().zip(&mut self.series) {
+        for (series, share) in dealt.shares.into_iter().enumerate() {
             for taken in &share.calls {
                 let state = taken.call.state();
-                series.apply(&taken.restored(now.wall, &state));
+                self.write(series, &taken.restored(now.wall, &state));
             }
             self.next.push(share.next);
             shares.push(share.calls.into_iter().map(|taken| taken.call).collect());
         }
-        for (series, records) in self.series.iter_mut().zip(resumed) {
-            records.iter().for_each(|record| series.apply(record));
+        for (series, records) in resumed.into_iter().enumerate() {
+            let records = records.iter();
+            records.for_each(|record| self.write(series, record));
         }
         shares
     }
@@ -193,14 +221,19 @@ impl Core {
         let wall = self.now(at).wall;
         let series = usize::from(count).max(self.series.len());
         self.series.resize_with(series, Fold::default);
-        for (shard, series) in (0..).zip(&mut self.series) {
-            series.apply(&Record::Started {
+        if let Some(disks) = &mut self.disks {
+            disks.resize_with(series, Disk::default);
+        }
+        let boot = self.boot();
+        for shard in 0..self.series.len() {
+            let started = Record::Started {
                 wall,
-                shard,
+                shard: shard as u16,
                 shards: count.into(),
                 program: "",
-                boot: BOOT,
-            });
+                boot: &boot,
+            };
+            self.write(shard, &started);
         }
     }
 
@@ -355,6 +388,10 @@ impl Core {
                 series.apply(&record);
                 records = rest;
             }
+        }
+        let disk = self.disks.as_mut();
+        if let Some(disk) = disk.and_then(|it| it.get_mut(usize::from(shard))) {
+            disk.write(self.outbox.records.bytes(), self.outbox.drawn);
         }
         self.out.clear();
         for transmit in &self.outbox.transmits {

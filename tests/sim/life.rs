@@ -18,6 +18,18 @@ pub fn is_mortal(seed: u64) -> bool {
     Rng::new(!seed).permille(permille)
 }
 
+/// The host goes down in runs of seeds from [`MORTAL`] on and below this, if `SIM_POWER`
+/// says nothing else.
+const POWERED: u64 = 360;
+
+/// Whether it may in the run of this seed, and what is left is drawn from.
+pub fn power(seed: u64) -> Option<Rng> {
+    let powered = (MORTAL..POWERED).contains(&seed);
+    let permille = number("SIM_POWER").unwrap_or(if powered { 1_000 } else { 0 });
+    let mut rng = Rng::new(seed.rotate_left(32));
+    rng.permille(permille).then_some(rng)
+}
+
 /// More shards than this the core never has.
 const MOST_SHARDS: u64 = 4;
 
@@ -66,6 +78,12 @@ impl World {
         let now = self.net.now;
         self.net.seen.note(Met::Crashed);
         self.tap.crash(now, &mut self.net.seen);
+        if let Some(power) = &mut self.power {
+            self.net.seen.note(Met::PowerFailed);
+            self.tap.forgetful = true;
+            self.tap.bill.forgetful = true;
+            self.core.fail(power);
+        }
         self.core.crash();
         for peer in 0..self.net.links.streams.len() as u8 {
             self.cut(peer);

@@ -10,7 +10,7 @@
 //! `SIM_TRACE=2` shows every call, not only the one that went wrong;
 //! `SIM_FROM=n` begins at seed n, `SIM_ENOUGH=n` ends when n have failed. In
 //! `SIM_MORTAL=n` of a thousand runs the core may die and live again; without it, in
-//! some runs of low seeds. A seed that once failed stands in `seeds.txt`.
+//! some runs of low seeds. In `SIM_POWER=n` of a thousand the host goes down with it. A seed that once failed stands in `seeds.txt`.
 
 #![allow(
     unreachable_pub,
@@ -34,6 +34,7 @@ mod money;
 mod net;
 mod peer;
 mod plan;
+mod power;
 mod prices;
 mod rng;
 mod rules;

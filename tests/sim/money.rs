@@ -56,7 +56,7 @@ impl World {
                 ));
             }
             if let Some(wrong) = wrong {
-                self.tap.fail(now, wrong);
+                self.tap.overrun(now, wrong);
             }
         }
         for _ in 0..self.tap.bill.unheard() {

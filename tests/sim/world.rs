@@ -9,7 +9,7 @@ use crate::bill::Bill;
 use crate::block::{Block, Gate};
 use crate::calendar::{day, wall};
 use crate::core::{Core, Origin, Out};
-use crate::life::is_mortal;
+use crate::life::{is_mortal, power};
 use crate::link::{Links, MS, Nanos, SEC};
 use crate::net::{Event, Fault, Net};
 use crate::peer::Peers;
@@ -71,6 +71,8 @@ pub struct World {
     pub compiled: Vec<Option<Arc<RuleSet>>>,
     /// The core may die.
     pub mortal: bool,
+    /// The host goes down when it does.
+    pub power: Option<Rng>,
     /// The core's life, counted.
     pub life: u8,
     /// It is dead.
@@ -129,9 +131,10 @@ impl World {
         let dearest = dearest.unwrap_or(charged);
         let bill = Bill::new(&mut rng, places.carriers, wall, charged, dearest);
         let mut core = Core::new(shards, rng.any(), wall, &rules[0], places);
-        let mortal = is_mortal(seed);
+        let power = power(seed);
+        let mortal = power.is_some() || is_mortal(seed);
         if mortal {
-            core.keep_journal();
+            core.keep_journal(power.is_some());
         }
         let late = *rng.pick(&[0, MS, 15 * MS]);
         let failing = if rng.permille(250) {
@@ -150,6 +153,7 @@ impl World {
             compiled: vec![None; rules.len()],
             rules,
             mortal,
+            power,
             life: 0,
             down: false,
             doomed: None,

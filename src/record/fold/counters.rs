@@ -66,8 +66,6 @@ struct Open {
     marks: Marks,
     since: Time,
     held: Option<Held>,
-    /// That was said in this life.
-    told: bool,
     ended: bool,
 }
 
@@ -208,7 +206,6 @@ impl Counters {
             marks: lived.marks,
             since,
             held: lived.held,
-            told: false,
             ended,
         };
         self.open.insert(call, open);
@@ -267,7 +264,6 @@ impl Counters {
             marks,
             since: time,
             held: None,
-            told: false,
             ended: false,
         };
         self.open.insert(call, open);
@@ -317,7 +313,6 @@ impl Counters {
             places: read_places(places).filter_map(place).collect(),
             billing: read_billing(billing),
         });
-        open.told = true;
         if open.ended && !open.holds() {
             self.open.remove(&call);
             self.earlier.remove(&call);

@@ -97,6 +97,8 @@ pub struct Tap {
     pub reviving: bool,
     /// It has died in this run.
     crashed: bool,
+    /// The host has gone down: only bills count any more.
+    pub forgetful: bool,
     /// The leases of calls, by shard and number: how long each lasts, and until when it
     /// does, once the call was answered.
     leases: Map<(u8, u64), (Nanos, Option<Nanos>)>,
@@ -134,6 +136,7 @@ impl Tap {
             slack: 0,
             reviving: false,
             crashed: false,
+            forgetful: false,
             leases: Map::default(),
             by_branch_in: Map::default(),
             by_branch_out: Map::default(),
@@ -266,6 +269,13 @@ impl Tap {
 
     /// Notes the first breach.
     pub fn fail(&mut self, at: Nanos, what: String) {
+        if !self.forgetful {
+            self.overrun(at, what);
+        }
+    }
+
+    /// The same of a budget, which nothing excuses.
+    pub fn overrun(&mut self, at: Nanos, what: String) {
         if self.breach.is_none() {
             self.breach = Some(Breach {
                 at,

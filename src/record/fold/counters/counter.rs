@@ -105,15 +105,11 @@ impl Counter {
         self.drawn.entry(stock).or_default().upto = upto;
     }
 
-    /// A life is over: what it had drawn, and did not say that it was used, where its
-    /// calls hold what `held` says.
-    pub(super) fn undrawn(&mut self, held: impl Fn(Stock) -> u64) -> BTreeMap<Stock, u64> {
+    /// A life is over: what it had drawn, and did not say that it was used.
+    pub(super) fn undrawn(&mut self) -> impl Iterator<Item = (Stock, u64)> + use<> {
         let drawn = mem::take(&mut self.drawn).into_iter();
-        let undrawn = drawn.map(|(stock, drawn)| {
-            let known = drawn.used.saturating_add(held(stock));
-            (stock, drawn.upto.saturating_sub(known))
-        });
-        undrawn.filter(|(_, amount)| *amount > 0).collect()
+        let undrawn = drawn.map(|(stock, it)| (stock, it.upto.saturating_sub(it.used)));
+        undrawn.filter(|(_, amount)| *amount > 0)
     }
 
     /// Counts what may have come to pass, in this series, and nobody knows.
