@@ -56,17 +56,7 @@ impl Turn<'_> {
             up: true,
             byes: 0,
         };
-        if let Some(ring) = self.call.limit.take() {
-            self.tools.wheel.cancel(ring);
-        }
-        // After a restart it may be the answer's second copy.
-        let talked = self.call.talked(self.now).unwrap_or_default();
-        let longest = self.call.longest.saturating_sub(talked);
-        let limit = self
-            .tools
-            .schedule(self.key, Alarm::Longest, self.now.mono, longest);
-        self.call.limit = Some(limit);
-
+        self.run_longest();
         self.session_agreed(Side::Callee, arrived.message);
         let Some(exchange) = self.call.exchange_by_client(client) else {
             return;
@@ -243,7 +233,9 @@ impl Turn<'_> {
         let found = self.call.exchanges.iter().position(|exchange| {
             exchange.from == side && exchange.server_cseq == cseq && exchange.is_unacked()
         });
-        let Some(at) = found else { return };
+        let Some(at) = found else {
+            return self.acknowledged_since(side, arrived);
+        };
         if let Some(timer) = self.call.stop_resending(at) {
             self.tools.wheel.cancel(timer);
         }
@@ -268,6 +260,51 @@ impl Turn<'_> {
         if opening && std::mem::take(&mut self.call.bye_after_ack) {
             self.send_bye(side, None);
         }
+    }
+
+    /// The caller's ACK to a 2xx that it was sent before a restart, and that has not come
+    /// again since: who knows of it need not be told again, and the call is up.
+    fn acknowledged_since(&mut self, side: Side, arrived: &Arrived<'_>) {
+        let cseq = arrived.essentials.cseq.number;
+        let answered = self.call.answered.is_some();
+        let Some(at) = self.call.exchanges.iter().position(|exchange| {
+            let open = exchange.opening && matches!(exchange.stage, Stage::Open);
+            open && answered && exchange.from == side && exchange.server_cseq == cseq
+        }) else {
+            return;
+        };
+        let exchange = self.call.exchanges.swap_remove(at);
+        if let Some(server) = exchange.server {
+            let transactions = &mut self.tools.transactions;
+            transactions.accepted_before(self.now.mono, server);
+        }
+        // What the callee repeats all the same gets its ACK as a stray.
+        if let Some(client) = exchange.client {
+            self.tools.transactions.forget(client);
+        }
+        self.call.caller.progress.pending = false;
+        self.call.callee.progress.pending = false;
+        self.run_longest();
+        let call = self.call.reference;
+        self.out.journal(&Record::Acked { call });
+        let there = exchange.client_cseq;
+        let packet = self.fitting(Side::Callee, |turn| {
+            turn.ack_packet(Side::Callee, there, Some(arrived))
+        });
+        self.remember_description(Side::Callee, arrived.message.body());
+        self.send_ack(Side::Callee, packet);
+    }
+
+    /// From now on the call ends when it has lasted the longest.
+    fn run_longest(&mut self) {
+        if let Some(limit) = self.call.limit.take() {
+            self.tools.wheel.cancel(limit);
+        }
+        // After a restart it has lasted for a while.
+        let talked = self.call.talked(self.now).unwrap_or_default();
+        let left = self.call.longest.saturating_sub(talked);
+        let now = self.now.mono;
+        self.call.limit = Some(self.tools.schedule(self.key, Alarm::Longest, now, left));
     }
 
     /// Acknowledges on our own account what the peer on `side` answered and has

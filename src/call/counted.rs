@@ -203,10 +203,11 @@ fn unleased(call: &fold::Call, lived: &Lived) -> Billing {
         dialog: Course::OWN,
         // As early as it may have been given: see `Course::answered`.
         from: lived.since + answer.at.saturating_since(call.began).saturating_sub(late),
-        // Whether a carrier that called keeps a session timer is not known here.
+        // A carrier that called may keep no session timer, and then waits for a BYE: that
+        // is repeated for longer where one is believed in.
         interval_s: match inbound {
             false => legs.callee.session.seconds,
-            true => 0,
+            true => legs.caller.session.seconds,
         },
         ..Answer::default()
     });

@@ -261,11 +261,19 @@ impl Turn<'_> {
         if let Some(due) = due {
             self.run_lease(due.saturating_since(self.now.mono));
         }
-        if acked {
-            self.resume_timers(legs, nth);
+        let now = self.now.mono;
+        // By then it is acknowledged, or over.
+        let (alarm, wait, least) = if acked {
+            let talked = self.call.talked(self.now).unwrap_or_default();
+            let left = self.call.longest.saturating_sub(talked);
+            (Alarm::Longest, left, Duration::ZERO)
         } else {
-            let (now, wait) = (self.now.mono, self.tools.timers.t1 * 64);
-            self.call.limit = Some(self.tools.schedule(self.key, Alarm::Ring, now, wait));
+            let ring = self.tools.timers.t1 * 64;
+            (Alarm::Ring, ring, ring)
+        };
+        self.call.limit = Some(self.tools.schedule(self.key, alarm, now, wait));
+        for side in [Side::Caller, Side::Callee] {
+            self.resume_session(side, legs.leg(side), nth, least);
         }
     }
 
@@ -401,18 +409,8 @@ impl Turn<'_> {
         transactions.resume_invite(flow, branch, packet, owner)
     }
 
-    /// The timers of a call that is up.
-    fn resume_timers(&mut self, legs: &Legs, nth: u64) {
-        let (now, talked) = (self.now.mono, self.call.talked(self.now));
-        let left = self.call.longest.saturating_sub(talked.unwrap_or_default());
-        let limit = self.tools.schedule(self.key, Alarm::Longest, now, left);
-        self.call.limit = Some(limit);
-        for side in [Side::Caller, Side::Callee] {
-            self.resume_session(side, legs.leg(side), nth);
-        }
-    }
-
-    fn resume_session(&mut self, side: Side, kept: &fold::Leg, nth: u64) {
+    /// A leg's session timer, which does nothing before `least` is over.
+    fn resume_session(&mut self, side: Side, kept: &fold::Leg, nth: u64, least: Duration) {
         if kept.session.seconds == 0 {
             return;
         }
@@ -432,7 +430,7 @@ impl Turn<'_> {
             false => due.max(GRACE),
         };
         let (now, alarm) = (self.now.mono, Alarm::Session(side));
-        let timer = self.tools.schedule(self.key, alarm, now, wait);
+        let timer = self.tools.schedule(self.key, alarm, now, wait.max(least));
         self.call.leg_mut(side).session = Some(Session {
             interval,
             ours,

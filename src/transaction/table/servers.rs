@@ -269,6 +269,15 @@ impl<U: Copy> Table<U> {
         self.weigh(key);
     }
 
+    /// Takes an INVITE for one that got a 2xx, which nobody keeps, and its ACK: nothing is
+    /// sent, and what is repeated of it is absorbed.
+    pub fn accepted_before(&mut self, now: Mono, key: ServerKey) {
+        if let Some(server) = self.servers.get_mut(key) {
+            (server.packet, server.echo) = (None, None);
+        }
+        self.step_server(now, key, Event::Response(200), &mut Vec::new());
+    }
+
     fn weigh(&mut self, key: ServerKey) {
         if let Some(server) = self.servers.get_mut(key) {
             let echo = server.echo.as_ref().map_or(0, Echo::len);
