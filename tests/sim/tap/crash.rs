@@ -47,7 +47,9 @@ impl Tap {
             let opens = client.method == Method::Invite && client.request.to_tag.is_empty();
             // Nobody is there any more to acknowledge a refusal again.
             let refused = client.answer.is_some_and(|answer| answer.0 >= 300);
-            client.excused |= !opens && client.answer.is_none() || refused;
+            // Nor of one that was given up: its call may be over, and is not taken up again.
+            let given_up = opens && client.cancel.is_some();
+            client.excused |= !opens && client.answer.is_none() || refused || given_up;
             client.resumed = client.method == Method::Invite;
         }
         self.crashed = true;
