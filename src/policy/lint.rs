@@ -22,6 +22,8 @@ use crate::base::time::Wall;
 /// How many destinations a warning names.
 const NAMED: usize = 4;
 
+mod inbound;
+
 /// What became of everything that a tenant could dial.
 #[derive(Default)]
 struct Survey {
@@ -58,6 +60,7 @@ impl RuleSet {
             }
             self.missing_budget(tenant, lane, at, &mut found);
             self.small_budgets(lane, &survey, &mut found);
+            self.inbound_costs(tenant, lane, at, &mut found);
         }
         let mut found: Vec<Diagnostic> = found
             .into_iter()
@@ -357,7 +360,7 @@ mod tests {
                         address = \"udp:127.0.0.2:5070\"\n";
 
     /// The warnings, each "line:column title".
-    fn lint_all(destinations: &str, rows: &str) -> Vec<String> {
+    pub(super) fn lint_all(destinations: &str, rows: &str) -> Vec<String> {
         let source = |name: &str, text: &str| Source {
             name: name.to_owned(),
             text: text.to_owned(),
@@ -394,7 +397,7 @@ mod tests {
         found
     }
 
-    const ALL: &str = "any,0,1,1,1,JPY\npremium,0,1,1,1,JPY\nuan,0,1,1,1,JPY";
+    pub(super) const ALL: &str = "any,0,1,1,1,JPY\npremium,0,1,1,1,JPY\nuan,0,1,1,1,JPY";
 
     #[test]
     fn rules_that_never_decide_are_shown() {

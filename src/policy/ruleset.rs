@@ -117,6 +117,8 @@ pub struct Tenant {
     /// What calls to its own numbers cost it: a place in [`RuleSet::tariffs`], or
     /// `NO_TARIFF`.
     pub(super) inbound_tariff: u16,
+    /// The rule that names that one.
+    pub(super) inbound_tariff_rule: Option<RuleId>,
 }
 
 /// How the program itself runs.

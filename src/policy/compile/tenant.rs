@@ -38,7 +38,7 @@ pub(super) fn tenant(
         return;
     };
     let plan = plan(build, file, faults);
-    let (tariffs, tariff_rule) = tariffs(build, file, lines, faults);
+    let (tariffs, [tariff_rule, inbound_tariff_rule]) = tariffs(build, file, lines, faults);
     let carriers = choices::choices(build, file, faults);
     let zone = file.time_zone.and_then(|zone| build.zone(zone, faults));
     let mode = tenant_mode(file, faults);
@@ -70,6 +70,7 @@ pub(super) fn tenant(
         patterns,
         tariff_rule,
         inbound_tariff: tariffs.inbound,
+        inbound_tariff_rule,
     });
     build.lanes.push(Lane {
         book,
@@ -187,27 +188,33 @@ fn plan(build: &Build<'_>, file: &TenantFile<'_>, faults: &mut Faults<'_>) -> Op
     }
 }
 
-/// Its tariffs' places, and the rule that names that of calls to carriers.
+/// Its tariffs' places, and the rules that name that of calls to carriers and the other.
 fn tariffs(
     build: &mut Build<'_>,
     file: &TenantFile<'_>,
     lines: &LineIndex,
     faults: &mut Faults<'_>,
-) -> (budget::Tariffs, Option<RuleId>) {
-    let mut tariffs = budget::Tariffs {
-        outbound: NO_TARIFF,
-        inbound: inbound_tariff(build, file, faults),
+) -> (budget::Tariffs, [Option<RuleId>; 2]) {
+    let outbound = file.tariff;
+    let inbound = file.inbound.as_ref().and_then(|table| table.tariff);
+    let tariffs = budget::Tariffs {
+        outbound: outbound
+            .and_then(|name| tariff_named(build, name, faults))
+            .unwrap_or(NO_TARIFF),
+        inbound: inbound
+            .and_then(|name| inbound_tariff(build, name, faults))
+            .unwrap_or(NO_TARIFF),
     };
-    let found = file.tariff.and_then(|name| {
-        let at = tariff_named(build, name, faults)?;
-        Some((name, at))
-    });
-    let Some((name, at)) = found else {
-        return (tariffs, None);
+    let mut rule = |name: Option<At<&str>>, at: u16| {
+        let name = name.filter(|_| at != NO_TARIFF)?;
+        let text = format!("tariff = \"{}\"", name.value);
+        Some(build.rule(name.place, lines, text))
     };
-    tariffs.outbound = at;
-    let rule = build.rule(name.place, lines, format!("tariff = \"{}\"", name.value));
-    (tariffs, Some(rule))
+    let rules = [
+        rule(outbound, tariffs.outbound),
+        rule(inbound, tariffs.inbound),
+    ];
+    (tariffs, rules)
 }
 
 fn tariff_named(build: &Build<'_>, name: At<&str>, faults: &mut Faults<'_>) -> Option<u16> {
@@ -221,12 +228,8 @@ fn tariff_named(build: &Build<'_>, name: At<&str>, faults: &mut Faults<'_>) -> O
 
 /// The tariff of calls to the tenant's own numbers. Of a call that is refused, or never
 /// answered, nothing can be held back: it must cost nothing.
-fn inbound_tariff(build: &Build<'_>, file: &TenantFile<'_>, faults: &mut Faults<'_>) -> u16 {
-    let name = file.inbound.as_ref().and_then(|table| table.tariff);
-    let Some((name, at)) = name.and_then(|name| Some((name, tariff_named(build, name, faults)?)))
-    else {
-        return NO_TARIFF;
-    };
+fn inbound_tariff(build: &Build<'_>, name: At<&str>, faults: &mut Faults<'_>) -> Option<u16> {
+    let at = tariff_named(build, name, faults)?;
     let tariff = build.tariffs.get(usize::from(at));
     if tariff.is_some_and(|it| it.bills_attempts()) {
         let fault = Fault::error("calls from carriers can be billed from their answer on alone")
@@ -234,7 +237,7 @@ fn inbound_tariff(build: &Build<'_>, file: &TenantFile<'_>, faults: &mut Faults<
             .help("name another tariff: what is billed before an answer, no budget can bound");
         faults.add(name.place, fault);
     }
-    at
+    Some(at)
 }
 
 /// The tenant's mode. That nothing is refused is easily forgotten, so it is said at

@@ -1,6 +1,7 @@
 //! What calls from carriers to a tenant's own numbers can cost it in a day.
 
-use super::{Costs, Exposure, MARGIN, Share};
+use super::{Costs, Exposure, LONG_DAY, MARGIN, Share};
+use crate::base::time::Wall;
 use crate::policy::counters::Who;
 use crate::policy::lane::Lane;
 use crate::policy::money::Money;
@@ -70,6 +71,19 @@ impl RuleSet {
             },
             over: at_once.map(|at_once| costs.call.saturating_mul(at_once)),
         })
+    }
+
+    /// Whether a budget bounds what calls from carriers cost; none where all are free.
+    pub(in crate::policy) fn inbound_bounded(
+        &self,
+        tenant: TenantId,
+        lane: &Lane,
+        at: Wall,
+    ) -> Option<bool> {
+        self.priced_numbers(tenant, lane).next()?;
+        let first = lane.wide_caps.saturating_add(lane.wide_count.into());
+        let own = self.scope_of((first, lane.inbound_count), Who::Called, lane, LONG_DAY);
+        Some(own.money.is_some() || self.has_budget(lane, at))
     }
 
     /// Of the tenant's own numbers at which prices can differ those that have one.
