@@ -1,5 +1,6 @@
 //! A tenant's file: who it is, whom it may show, where its calls go.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::build::{Build, duration, name_is_good, named_twice, no_such};
@@ -48,7 +49,7 @@ pub(super) fn tenant(
     let destinations = destinations::destinations(build, file, lines, faults);
     let inbound = delivery(build, file, &callers, id, faults);
     let longest = own_longest(file, faults);
-    let name_shared: std::sync::Arc<str> = name.value.into();
+    let name_shared: Arc<str> = name.value.into();
     let book = build.counters.book(&name_shared);
     let hours = hours::hours(build, file, faults);
     let scopes = caps::Scopes {
@@ -58,7 +59,6 @@ pub(super) fn tenant(
     };
     let caps = caps::caps(build, file, &scopes, lines, faults);
     let patterns = patterns::patterns(build, &file.patterns, &hours, &book, lines, faults);
-    let (otherwise, forwarded) = callers.manners;
     build.tenant_names.insert(name_shared.clone(), name.place);
     build.tenants.push(Tenant {
         name: name_shared,
@@ -86,8 +86,8 @@ pub(super) fn tenant(
         wide_caps: caps.wide,
         wide_count: caps.wide_count,
         inbound_count: caps.inbound_count,
-        otherwise,
-        forwarded,
+        otherwise: callers.manners.0,
+        forwarded: callers.manners.1,
         watched: !file.patterns.is_empty(),
         mode,
         when_spent: budget::when_spent(file, faults),
