@@ -2,9 +2,9 @@
 //! peers that misbehave, over links that fail, from one seed a run.
 //!
 //! ```text
-//! cargo test --profile planted --test sim                      some dozen seeds
-//! SIM_SEEDS=10000 cargo test --profile planted --test sim      as many as that
-//! SIM_SEED=123 SIM_TRACE=1 cargo test --profile planted --test sim replay -- --nocapture
+//! cargo test --profile planted -p simulation                      some dozen seeds
+//! SIM_SEEDS=10000 cargo test --profile planted -p simulation      as many as that
+//! SIM_SEED=123 SIM_TRACE=1 cargo test --profile planted -p simulation replay -- --nocapture
 //! ```
 //!
 //! `SIM_TRACE=2` shows every call, not only the one that went wrong;
@@ -12,6 +12,7 @@
 //! `SIM_MORTAL=n` of a thousand runs the core may die and live again; without it, in
 //! some runs of low seeds. In `SIM_POWER=n` of a thousand the host goes down with it. A seed that once failed stands in `seeds.txt`.
 
+#![cfg(test)]
 #![allow(
     unreachable_pub,
     clippy::unwrap_used,
