@@ -40,6 +40,7 @@ use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use memory::megabytes;
+use tollgate::base::limits::BATCH;
 use tollgate::policy::{Counters, Hold, RuleSet};
 use world::{Law, More, Phones, compiled, drawn, sources};
 
@@ -57,10 +58,46 @@ struct Times {
     all: time::Cost,
 }
 
-/// The times of verdicts by these rules.
-fn times(rules: &RuleSet, law: Law, tenants: u32) -> Times {
-    let drawn = drawn(law, tenants, DRAWS);
-    let mut phones = Phones::new();
+/// The time of verdicts as a shard gives them: the sources of a whole received batch, and
+/// then each of its calls judged. All are up at once, which is few for many tenants.
+fn batched(rules: &RuleSet, drawn: &[u32], phones: &mut Phones) -> time::Cost {
+    let mut received = drawn.chunks_exact(BATCH).cycle();
+    time::batches(LONG, || {
+        let mut took = Duration::ZERO;
+        const ROUNDS: usize = 32;
+        for calls in received.by_ref().take(ROUNDS) {
+            let mut held: [Option<Hold>; BATCH] = [const { None }; BATCH];
+            let start = Instant::now();
+            phones.received(rules, calls);
+            for (place, tenant) in held.iter_mut().zip(calls) {
+                *place = phones.call(rules, *tenant);
+            }
+            took += start.elapsed();
+            for hold in held.into_iter().flatten() {
+                hold.release(phones.now());
+            }
+        }
+        (took, ROUNDS * BATCH)
+    })
+}
+
+/// How often 10,000 verdicts allocate that were given before: by then every window has
+/// held as many calls at once.
+fn allocations(rules: &RuleSet, tenants: u32, phones: &mut Phones) -> usize {
+    let drawn = drawn(Law::Zipf, tenants, 10_000);
+    let [_, again] = [(); 2].map(|()| {
+        phones.pause();
+        let before = memory::allocations();
+        for tenant in &drawn {
+            phones.call_and_end(rules, *tenant);
+        }
+        memory::allocations() - before
+    });
+    again
+}
+
+/// The times of verdicts by these rules, one by one.
+fn times(rules: &RuleSet, drawn: &[u32], phones: &mut Phones) -> Times {
     let mut next = drawn.iter().cycle();
     let mut batch = |with_end: bool| {
         let mut took = Duration::ZERO;
@@ -104,15 +141,20 @@ fn verdicts() {
         let empty = memory::bytes();
         let counters = Counters::new();
         let rules = compiled(&sources(tenants, more), &counters);
-        Phones::new().warm(&rules, tenants);
+        let mut phones = Phones::new();
+        phones.warm(&rules, tenants);
         let footprint = memory::bytes() - empty;
         for law in [Law::Zipf, Law::Uniform] {
             let name = format!("{tenants} tenants{with}, {}", law.name());
-            let times = times(&rules, law, tenants);
-            show(&format!("{name}: verdict"), times.judged);
-            show(&format!("{name}: verdict and end"), times.all);
+            let drawn = drawn(law, tenants, DRAWS);
+            if tenants == MANY {
+                let batched = batched(&rules, &drawn, &mut phones);
+                show(&format!("{name}: verdict, {BATCH} received"), batched);
+            }
+            let times = times(&rules, &drawn, &mut phones);
+            show(&format!("{name}: verdict alone"), times.judged);
+            show(&format!("{name}: verdict alone and end"), times.all);
             if more == More::Nothing && tenants == MANY {
-                let drawn = drawn(law, tenants, DRAWS);
                 let line = time::cold_line(footprint, tenants, &drawn, LONG / 2);
                 show(
                     &format!("one line of {:.0} MB, {}", megabytes(footprint), law.name()),
@@ -120,17 +162,12 @@ fn verdicts() {
                 );
             }
         }
-        let mut phones = Phones::new();
-        let before = memory::allocations();
-        for tenant in drawn(Law::Zipf, tenants, 10_000) {
-            phones.call_and_end(&rules, tenant);
-        }
-        // The list of tenants drawn is one.
-        let allocations = memory::allocations() - before - 1;
+        let allocations = allocations(&rules, tenants, &mut phones);
         show(
             &format!("{tenants} tenants{with}: allocations in 10,000"),
             allocations,
         );
+        assert_eq!(allocations, 0, "a verdict allocates");
         assert_eq!((counters.live(), counters.leaked()), (0, 0));
     }
 }

@@ -3,12 +3,13 @@
 use std::fmt::Write;
 use std::hint::black_box;
 use std::net::{IpAddr, Ipv4Addr};
+use std::time::Duration;
 
 use jiff::tz::TimeZoneDatabase;
 use tollgate::base::flow::ListenerId;
 use tollgate::base::time::{Mono, Now, Wall};
 use tollgate::policy::{
-    Counters, Facts, Hold, Options, Peer, RuleSet, Source, Sources, Verdict, compile,
+    Allowed, Counters, Facts, Hold, Options, Peer, RuleSet, Source, Sources, Verdict, compile,
 };
 use tollgate::sip::name_addr::NameAddr;
 use tollgate::sip::uri::Uri;
@@ -143,11 +144,16 @@ const DIALLED: [&str; 8] = [
     "sip:05031234567@gw",
 ];
 
+/// So many calls are judged in a second of the clock that is shown to the rules: more
+/// than any host takes, and so few that windows of a second hold what they do in life.
+const A_SECOND: u64 = 10_000;
+
 pub fn now(at: u64) -> Now {
-    Now {
-        mono: Mono::from_nanos(1_000_000_000 + at * 1_000),
+    let start = Now {
+        mono: Mono::from_nanos(1_000_000_000),
         wall: Wall::from_micros(1_772_334_000_000_000),
-    }
+    };
+    start + Duration::from_nanos(at * 1_000_000_000 / A_SECOND)
 }
 
 /// Writes a tenant's own number, as its phone system gives it, into a From.
@@ -179,6 +185,17 @@ impl Phones {
         now(self.at)
     }
 
+    /// Nobody calls for so long that no call is in any window of a second any more.
+    pub fn pause(&mut self) {
+        self.at += A_SECOND;
+    }
+
+    /// What a shard does first with a received batch.
+    pub fn received(&self, rules: &RuleSet, tenants: &[u32]) {
+        let sources = tenants.iter().map(|it| IpAddr::V4(address(*it)));
+        rules.warm(black_box(sources));
+    }
+
     /// A call of this tenant's, found by its source and judged: what it holds if it
     /// goes out.
     pub fn call(&mut self, rules: &RuleSet, tenant: u32) -> Option<Hold> {
@@ -204,9 +221,10 @@ impl Phones {
             privacy: false,
         };
         match rules.judge(&facts, self.now()) {
-            Verdict::Allow(allowed) | Verdict::Emergency(allowed) => {
-                black_box(&allowed.permit);
-                Some(allowed.hold)
+            Verdict::Allow(Allowed { permit, hold, .. })
+            | Verdict::Emergency(Allowed { permit, hold, .. }) => {
+                black_box(&permit);
+                Some(hold)
             }
             Verdict::Refuse(refused) => {
                 black_box(&refused);

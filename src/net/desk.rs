@@ -24,7 +24,7 @@ use super::quarantine::Quarantine;
 use super::reins::Receipt;
 use super::run::Restored;
 use super::stats::Stats;
-use super::udp::Datagram;
+use super::udp::{Batch, Datagram};
 use super::wire::Unsent;
 
 /// What one shard's thread sends another's, or the main thread any.
@@ -55,6 +55,9 @@ pub(super) enum Letter {
     /// the disk for that.
     Cede,
 }
+
+/// How the requests begin that rules may have to judge.
+const INVITE: &[u8] = b"INVITE ";
 
 /// A shard with its way in.
 pub(super) struct Desk {
@@ -114,8 +117,17 @@ impl Desk {
         self.shard.restore(now, calls, next, &mut self.outbox);
     }
 
+    /// Datagrams that came to `listener`.
+    pub(super) fn batch(&mut self, now: Now, listener: ListenerId, batch: Batch<'_>) {
+        let calls = batch.clone().filter(|it| it.bytes.starts_with(INVITE));
+        self.rules.warm(calls.map(|it| it.source.ip()));
+        for datagram in batch {
+            self.datagram(now, listener, &datagram);
+        }
+    }
+
     /// A datagram that came to `listener`.
-    pub(super) fn datagram(&mut self, now: Now, listener: ListenerId, datagram: &Datagram<'_>) {
+    fn datagram(&mut self, now: Now, listener: ListenerId, datagram: &Datagram<'_>) {
         let Some(message) = admit(
             &self.rules,
             &self.quarantine,
@@ -144,6 +156,16 @@ impl Desk {
             }
             _ => self.message(now, flow, message),
         }
+    }
+
+    /// Letters that come next, for the rules to be ready for the calls among them.
+    pub(super) fn expect<'l>(&self, letters: impl Iterator<Item = &'l Letter>) {
+        self.rules.warm(letters.filter_map(|letter| match letter {
+            Letter::Message { flow, message } if message.method() == Some(Method::Invite) => {
+                Some(flow.remote.ip())
+            }
+            _ => None,
+        }));
     }
 
     /// Notes for the log who was dropped, if it was nobody known.

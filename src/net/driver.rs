@@ -140,8 +140,8 @@ impl Driver {
             self.probed = now.mono;
         }
         let desk = &mut self.desk;
-        let more = self.wire.receive(probe, |listener, datagram| {
-            desk.datagram(now, listener, &datagram);
+        let more = self.wire.receive(probe, |listener, batch| {
+            desk.batch(now, listener, batch);
         });
         if let Some((listener, errno)) = self.wire.take_trouble() {
             self.logger.unreceived(now.mono, listener, errno);
@@ -184,6 +184,7 @@ impl Driver {
             self.mailbox.collect(&mut self.inbox);
         }
         let count = self.inbox.len().min(BATCH);
+        self.desk.expect(self.inbox.iter().take(count));
         for _ in 0..count {
             let Some(letter) = self.inbox.pop_front() else {
                 return;

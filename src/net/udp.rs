@@ -87,9 +87,39 @@ pub(super) struct Datagram<'a> {
     pub(super) truncated: bool,
 }
 
-/// Receives what `socket` holds, a batch at most, and shows each datagram to
-/// `each`, in order of arrival. Returns how many there were; fewer than
-/// [`BATCH`] means that the socket was found empty.
+/// What is known of a datagram before its bytes are looked at.
+type Head = Option<(Option<SocketAddr>, Option<IpAddr>, usize, bool)>;
+
+/// Received datagrams, in order of arrival.
+#[derive(Clone)]
+pub(super) struct Batch<'a> {
+    heads: std::slice::Iter<'a, Head>,
+    slots: std::slice::ChunksExact<'a, u8>,
+}
+
+impl<'a> Iterator for Batch<'a> {
+    type Item = Datagram<'a>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            let (head, slot) = (self.heads.next()?, self.slots.next()?);
+            let (source, local, length, truncated) = (*head)?;
+            let (Some(source), Some(bytes)) = (source, slot.get(..length)) else {
+                continue;
+            };
+            return Some(Datagram {
+                source,
+                local,
+                bytes,
+                truncated,
+            });
+        }
+    }
+}
+
+/// Receives what `socket` holds, a batch at most, and shows it to `each`. Returns how
+/// many datagrams there were; fewer than [`BATCH`] means that the socket was found
+/// empty.
 ///
 /// # Errors
 /// `EAGAIN` when nothing is there; anything else is the socket's.
@@ -97,9 +127,9 @@ pub(super) fn receive(
     socket: impl AsFd,
     headers: &mut Headers,
     slots: &mut Slots,
-    mut each: impl FnMut(Datagram<'_>),
+    each: impl FnOnce(Batch<'_>),
 ) -> Result<usize, Errno> {
-    let mut heads = [None; BATCH];
+    let mut heads: [Head; BATCH] = [None; BATCH];
     let mut count = 0;
     headers.renew();
     {
@@ -120,20 +150,10 @@ pub(super) fn receive(
             count += 1;
         }
     }
-    for (head, slot) in heads.iter().zip(slots.0.chunks_exact(STRIDE)) {
-        let Some((source, local, length, truncated)) = *head else {
-            break;
-        };
-        let (Some(source), Some(bytes)) = (source, slot.get(..length)) else {
-            continue;
-        };
-        each(Datagram {
-            source,
-            local,
-            bytes,
-            truncated,
-        });
-    }
+    each(Batch {
+        heads: heads.iter(),
+        slots: slots.0.chunks_exact(STRIDE),
+    });
     Ok(count)
 }
 
@@ -267,10 +287,12 @@ mod tests {
         let (mut slots, mut headers, mut got) = (Slots::new(), Headers::new(), Vec::new());
         let mut sizes = Vec::new();
         loop {
-            let result = receive(&two, &mut headers, &mut slots, |d| {
-                assert_eq!(d.source, from);
-                assert!(!d.truncated);
-                got.push(d.bytes.to_vec());
+            let result = receive(&two, &mut headers, &mut slots, |batch| {
+                for d in batch {
+                    assert_eq!(d.source, from);
+                    assert!(!d.truncated);
+                    got.push(d.bytes.to_vec());
+                }
             });
             match result {
                 Ok(count) => sizes.push(count),
@@ -301,9 +323,11 @@ mod tests {
         let packet = std::iter::once((to, longest.as_slice()));
         assert_eq!(send(&one, &mut Headers::new(), packet), Ok(1));
         let mut seen = 0;
-        let count = receive(&two, &mut Headers::new(), &mut Slots::new(), |d| {
+        let count = receive(&two, &mut Headers::new(), &mut Slots::new(), |mut batch| {
+            let d = batch.next().unwrap();
             assert!(!d.truncated);
             seen = d.bytes.len();
+            assert!(batch.next().is_none());
         });
         assert_eq!((count, seen), (Ok(1), longest.len()));
     }
@@ -322,7 +346,7 @@ mod tests {
         assert_eq!(from(1), Err(Errno::EMSGSIZE));
         assert_eq!(from(2), Ok(1));
         let (mut slots, mut lengths) = (Slots::new(), Vec::new());
-        let each = |d: Datagram<'_>| lengths.push(d.bytes.len());
+        let each = |batch: Batch<'_>| lengths.extend(batch.map(|d| d.bytes.len()));
         assert_eq!(receive(&two, &mut Headers::new(), &mut slots, each), Ok(2));
         assert_eq!(lengths, [10, 10]);
     }

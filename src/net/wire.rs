@@ -28,7 +28,7 @@ use super::mailbox::Mailbox;
 use super::socket::{self, Opened};
 use super::stats::Stats;
 use super::streams::Errand;
-use super::udp::{self, Datagram, Headers, Slots};
+use super::udp::{self, Batch, Headers, Slots};
 
 /// The sockets of a shard, in the order of the listeners.
 pub(super) struct Wire {
@@ -118,7 +118,7 @@ impl Wire {
     pub(super) fn receive(
         &mut self,
         probe: bool,
-        mut each: impl FnMut(ListenerId, Datagram<'_>),
+        mut each: impl FnMut(ListenerId, Batch<'_>),
     ) -> bool {
         let mut more = false;
         if self.deaf {
@@ -130,7 +130,7 @@ impl Wire {
             };
             let mut read = |socket: &Arc<Socket>| {
                 let stats = &self.stats;
-                let each = |datagram: Datagram<'_>| each(ListenerId(id), datagram);
+                let each = |batch: Batch<'_>| each(ListenerId(id), batch);
                 match udp::receive(socket, headers, &mut self.slots, each) {
                     Ok(count) => {
                         stats.received.add_len(count);

@@ -49,6 +49,7 @@ mod tariff;
 mod tls;
 mod values;
 mod verdict;
+mod warm;
 mod ways;
 
 pub use alerting::{Alerting, Mail, SecretIn, Syslog, Webhook};

@@ -49,6 +49,28 @@ impl Number {
         }
     }
 
+    /// The number of so many ASCII digits, which begin `text`, with zeros behind them.
+    pub(super) fn of_digits(plus: bool, text: [u8; 16], count: usize) -> Option<Self> {
+        let (mut all, at) = ([0; Self::LONGEST], usize::from(plus));
+        *all.first_mut()? = b'+';
+        all.get_mut(at..at + text.len())?.copy_from_slice(&text);
+        (1..=Numbering::MOST_DIGITS)
+            .contains(&count)
+            .then_some(Self {
+                text: all,
+                length: u8::try_from(at + count).ok()?,
+            })
+    }
+
+    /// Whether there is a `+`, the first bytes behind it, and how many there are of all.
+    pub(super) fn digits(&self) -> (bool, [u8; 16], usize) {
+        let plus = self.text.first() == Some(&b'+');
+        let at = usize::from(plus);
+        let text = self.text.get(at..).and_then(|it| it.first_chunk());
+        let count = usize::from(self.length).saturating_sub(at);
+        (plus, text.copied().unwrap_or_default(), count)
+    }
+
     /// The parts one behind the other, if they fit.
     pub(super) fn join(parts: &[&[u8]]) -> Option<Self> {
         let mut text = [0; Self::LONGEST];

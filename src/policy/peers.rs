@@ -2,6 +2,7 @@
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap};
+use std::hint::black_box;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -65,6 +66,17 @@ impl Peers {
                 let bits = ip.to_bits();
                 let mut tables = self.v6.iter();
                 tables.find_map(|(mask, claims)| claims.get(&(bits & mask)).copied())
+            }
+        }
+    }
+}
+
+impl Peers {
+    /// Has the processor fetch where most searches for this address begin.
+    pub(super) fn warm(&self, source: IpAddr) {
+        if let IpAddr::V4(ip) = source.to_canonical() {
+            for (mask, claims) in &self.v4 {
+                black_box(claims.all.get(claims.place(ip.to_bits() & mask)).copied());
             }
         }
     }

@@ -1,7 +1,6 @@
 //! The compiled rules: one immutable set, shared by all shards and swapped whole.
 
 use std::collections::HashMap;
-use std::hint::black_box;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -335,26 +334,6 @@ impl RuleSet {
         let behind = own.partition_point(|entry| entry.as_range().order() <= key);
         let entry = behind.checked_sub(1).and_then(|at| own.get(at));
         entry.is_some_and(|entry| entry.as_range().contains(number))
-    }
-
-    /// Has the processor fetch all that judging a call of this tenant will read,
-    /// at once and while the number is read: with very many tenants most of it
-    /// is in no cache, and fetching it bit by bit would take longer than all
-    /// else together.
-    pub(super) fn warm(&self, lane: &Lane) {
-        /// Entries on a cache line.
-        const STEP: usize = 64 / size_of::<Entry>();
-        lane.book.warm();
-        let all = Part {
-            start: lane.own,
-            end: lane.end,
-        };
-        for entry in all.of(&self.entries).iter().step_by(STEP).take(8) {
-            black_box(entry.value);
-        }
-        for cap in (lane.wide_caps..).take(2) {
-            black_box(self.caps.get(cap as usize).map(|it| it.first_rule));
-        }
     }
 
     /// The country of the tenant's plan.

@@ -26,46 +26,45 @@ impl Packed {
 
     /// The same, of a calling code and what is behind it.
     pub(super) fn joined(code: &[u8], behind: &[u8]) -> Option<Self> {
-        let length = code.len() + behind.len();
-        if !(1..=Numbering::MOST_DIGITS).contains(&length) {
-            return None;
-        }
-        let mut word = 0_u64;
-        let mut wrong = false;
-        for part in [code, behind] {
-            for digit in part {
-                let value = digit.wrapping_sub(b'0');
-                wrong |= value > 9;
-                word = word << 4 | u64::from(value.wrapping_add(1));
-            }
-        }
-        (!wrong).then_some(Self(word << (4 * (16 - length))))
+        let (length, mut text) = (code.len() + behind.len(), [0; 16]);
+        text.get_mut(..code.len())?.copy_from_slice(code);
+        text.get_mut(code.len()..length)?.copy_from_slice(behind);
+        Self::of_text(text, length)
     }
 
     /// A canonical number; `None` for a URN.
     pub(super) fn of(number: &Number) -> Option<Self> {
-        match number.international_digits() {
-            Some(digits) => Self::international(digits),
-            None => Self::international(number.as_bytes()).map(|it| Self(it.0 | Self::SHORT)),
+        let (plus, text, length) = number.digits();
+        let sort = if plus { 0 } else { Self::SHORT };
+        Self::of_text(text, length).map(|it| Self(it.0 | sort))
+    }
+
+    /// So many ASCII digits, which begin a text.
+    fn of_text(text: [u8; 16], length: usize) -> Option<Self> {
+        if !(1..=Numbering::MOST_DIGITS).contains(&length) {
+            return None;
         }
+        let values = digits(u128::from_be_bytes(text), length)?;
+        let mut word = values.wrapping_add(each(1)) & first(length);
+        word = (word | word >> 4) & BYTES;
+        word = (word | word >> 8) & PAIRS;
+        word = (word | word >> 16) & FOURS;
+        word = (word | word >> 32) & u128::from(u64::MAX);
+        u64::try_from(word).ok().map(Self)
     }
 
     /// The number that these digits are of.
     pub(super) fn number(self) -> Option<Number> {
-        let mut digits = [0_u8; 16];
-        for (pair, byte) in digits.chunks_exact_mut(2).zip(self.0.to_be_bytes()) {
-            if let [first, second] = pair {
-                // One more than the digit.
-                *first = (byte >> 4).wrapping_add(b'0' - 1);
-                *second = (byte & 0xF).wrapping_add(b'0' - 1);
-            }
-        }
-        let digits = digits.get(..self.length() as usize)?;
-        if self.is_short() {
-            Number::short(digits)
-        } else {
-            Number::international(digits)
-        }
+        let length = self.length() as usize;
+        let mut text = u128::from(self.word());
+        text = (text | text << 32) & FOURS;
+        text = (text | text << 16) & PAIRS;
+        text = (text | text << 8) & BYTES;
+        text = (text | text << 4) & each(0xF);
+        // One more than the digit.
+        text = text.wrapping_add(each(b'0' - 1)) & first(length);
+        digits(text, length)?;
+        Number::of_digits(!self.is_short(), text.to_be_bytes(), length)
     }
 
     /// Whether it is a short code of the trunk.
@@ -116,6 +115,31 @@ impl Packed {
         let mask = u64::MAX.checked_shl(rest).unwrap_or(0);
         self.0 & mask == word
     }
+}
+
+/// Every other byte, pair of bytes, four bytes of sixteen.
+const BYTES: u128 = u128::MAX / 0xFFFF * 0xFF;
+const PAIRS: u128 = u128::MAX / 0xFFFF_FFFF * 0xFFFF;
+const FOURS: u128 = u128::MAX / 0xFFFF_FFFF_FFFF_FFFF * 0xFFFF_FFFF;
+
+/// Sixteen times this byte.
+const fn each(byte: u8) -> u128 {
+    u128::from_be_bytes([byte; 16])
+}
+
+/// All bits of so many first bytes, 16 at the most.
+fn first(bytes: usize) -> u128 {
+    let behind = u32::try_from(16_usize.saturating_sub(bytes)).unwrap_or_default();
+    u128::MAX.checked_shl(8 * behind).unwrap_or_default()
+}
+
+/// The values of so many ASCII digits, which are the first bytes of a text; `None` if
+/// one is no digit.
+fn digits(text: u128, count: usize) -> Option<u128> {
+    let values = (text ^ each(b'0')) & first(count);
+    // Above 9 a byte has one of the upper bits, or gets one from six more.
+    let wrong = (values | values.wrapping_add(each(6))) & each(0xF0);
+    (wrong == 0).then_some(values)
 }
 
 impl fmt::Debug for Packed {

@@ -195,7 +195,7 @@ impl RuleSet {
             return Verdict::Refuse(Refused::new(Reason::NoTenant, None, None));
         };
         let lane = tenancy.lane;
-        self.warm(lane);
+        self.warm_lane(lane);
         let considered = match self.consider(&tenancy, facts) {
             Ok(considered) => considered,
             Err(unread) => {

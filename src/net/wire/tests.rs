@@ -64,7 +64,7 @@ fn transmit(user: &str, to: SocketAddr, local: Option<&str>, body: &[u8]) -> Tra
 fn called(wire: &mut Wire, count: usize) -> Vec<Option<IpAddr>> {
     let mut called = Vec::new();
     while called.len() < count {
-        wire.receive(true, |_, datagram| called.push(datagram.local));
+        wire.receive(true, |_, batch| called.extend(batch.map(|it| it.local)));
     }
     called
 }
@@ -78,7 +78,7 @@ async fn what_comes_to_a_deaf_one_waits_for_its_successor() {
     before.read(false);
     peer.send(b"two").unwrap();
     let mut heard = 0;
-    assert!(!before.receive(true, |_, _| heard += 1));
+    assert!(!before.receive(true, |_, batch| heard += batch.count()));
     assert_eq!(heard, 0);
     let socket = before.ends[0].opened.socket.try_clone().unwrap();
     drop(before);
@@ -86,7 +86,9 @@ async fn what_comes_to_a_deaf_one_waits_for_its_successor() {
     let mut after = Wire::new(&[opened], 0, 1, Mailbox::new(), Arc::default()).unwrap();
     let mut heard = Vec::new();
     while heard.is_empty() {
-        after.receive(true, |_, datagram| heard.extend_from_slice(datagram.bytes));
+        after.receive(true, |_, batch| {
+            batch.for_each(|it| heard.extend_from_slice(it.bytes));
+        });
     }
     assert_eq!(heard, b"two");
 }

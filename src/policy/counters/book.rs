@@ -2,7 +2,7 @@
 
 use std::hint::black_box;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::time::Duration;
 
 use smallvec::SmallVec;
@@ -14,6 +14,7 @@ use super::pages::Pages;
 use super::purse::{Budget, Sum};
 use super::watch::{PatternKey, Seen, Sight, Watch};
 use super::{Shared, lock};
+use crate::base::limits::BATCH;
 use crate::base::tally::{Scope, Who};
 use crate::base::time::{Mono, Now, Wall};
 use crate::policy::target::{Destination, Packed};
@@ -225,8 +226,23 @@ impl Book {
     }
 
     /// Has the processor fetch the book's memory, while there is other work to do.
-    pub(in crate::policy) fn warm(&self) {
-        black_box((Arc::as_ptr(&self.shared), self.end));
+    pub(in crate::policy) fn warm(self: &Arc<Self>) {
+        black_box((Arc::strong_count(self), Arc::as_ptr(&self.shared), self.end));
+    }
+
+    /// The same of what is in the middle of these books, once [`Book::warm`] was called
+    /// for each: of [`BATCH`] at the most.
+    pub(in crate::policy) fn warm_insides<'b>(books: impl Iterator<Item = &'b Self>) {
+        // Taking a lock, and giving it back, waits for what was asked for before. So all
+        // are taken, then all is asked for. Who has one keeps it: nobody waits here.
+        let free = books.take(BATCH).filter_map(|it| it.pages.try_lock().ok());
+        let all: SmallVec<[MutexGuard<'_, Pages>; BATCH]> = free.collect();
+        for pages in &all {
+            pages.warm();
+        }
+        for pages in &all {
+            pages.warm_times();
+        }
     }
 
     /// What the wall clock shows, as far as it can be believed.

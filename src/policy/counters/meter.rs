@@ -337,6 +337,11 @@ impl Meter {
         self.money_until = self.money_until.max(wall);
     }
 
+    /// When the last call was let in, as far as that is remembered.
+    pub(super) fn last(&self) -> Option<u64> {
+        self.times.back().copied()
+    }
+
     /// Calls that hold a place here.
     pub(super) fn live(&self) -> u32 {
         self.live
@@ -345,8 +350,9 @@ impl Meter {
     /// Whether nothing that was counted matters any more, so that forgetting
     /// the meter changes no answer.
     pub(super) fn is_at_rest(&self, now: Mono, wall: Wall) -> bool {
-        let last = self.times.back();
-        let counts = last.is_some_and(|&time| is_within(time, now, LONGEST));
+        let counts = self
+            .last()
+            .is_some_and(|time| is_within(time, now, LONGEST));
         self.live == 0 && wall >= self.day_end.max(self.money_until) && !counts
     }
 }

@@ -126,6 +126,9 @@ const CONTEXT: &[u8] = b"phone-context";
 /// Judges the parameters of a number, `;name=value;name`, which begin at this offset.
 fn parameters(plan: &Plan, params: &[u8], start: usize) -> Result<Context, NotANumber> {
     let mut context = Context::None;
+    if params.is_empty() {
+        return Ok(context);
+    }
     let mut at = start;
     for param in params.split(|byte| *byte == b';').skip(1) {
         at += 1;

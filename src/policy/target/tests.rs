@@ -1,3 +1,5 @@
+use proptest::prelude::*;
+
 use super::*;
 
 fn packed(digits: &str) -> Packed {
@@ -72,6 +74,41 @@ fn packing_keeps_the_digits_and_their_order() {
     assert_eq!(Packed::international(b""), None);
     assert_eq!(Packed::international(b"1234567890123456"), None);
     assert_eq!(Packed::international(b"12a"), None);
+}
+
+proptest! {
+    #[test]
+    fn packing_takes_digits_and_nothing_else(
+        code in "[0-9]{0,3}",
+        behind in proptest::collection::vec(prop_oneof![8 => b'0'..=b'9', 1 => any::<u8>()], 0..18),
+    ) {
+        let all = [code.as_bytes(), &behind].concat();
+        let number = Number::international(&all);
+        let joined = Packed::joined(code.as_bytes(), &behind);
+        prop_assert_eq!(joined.is_some(), number.is_some());
+        prop_assert_eq!(joined.and_then(Packed::number), number);
+        prop_assert_eq!(number.as_ref().and_then(Packed::of), joined);
+    }
+
+    #[test]
+    fn a_word_is_a_number_s_if_all_of_it_is_digits(
+        digits in proptest::collection::vec(0_u64..16, 0..16),
+        short in 0_u64..2,
+    ) {
+        let shifted = (0..).zip(&digits).map(|(at, digit)| digit << (60 - 4 * at));
+        let word = shifted.fold(0, |word, digit| word | digit) & !0xF | short;
+        let last = digits.iter().take(15).rposition(|it| *it != 0);
+        let there = digits.get(..last.map_or(0, |it| it + 1)).unwrap();
+        let text: Option<Vec<u8>> = there
+            .iter()
+            .map(|it| it.checked_sub(1).filter(|it| *it < 10).map(|it| b"0123456789"[usize::try_from(it).unwrap()]))
+            .collect();
+        let number = text.and_then(|text| match short {
+            0 => Number::international(&text),
+            _ => Number::short(&text),
+        });
+        prop_assert_eq!(Packed::from_bits(word).number(), number);
+    }
 }
 
 #[test]
