@@ -51,7 +51,7 @@ mod values;
 mod verdict;
 mod ways;
 
-pub use alerting::{Alerting, Mail, SecretIn, Syslog, Webhook};
+pub use alerting::{Alerting, Mail, Relay, SecretIn, Security, Syslog, Webhook};
 pub use blocks::{Block, Blocks, Order, Scope, Switch};
 pub use carrier::Carrier;
 pub use compile::{Options, Outline, Sources, compile, outline};

@@ -281,6 +281,33 @@ fn a_trial_goes_to_every_place() {
 }
 
 #[test]
+fn whom_nobody_vouches_for_is_said_before_anything_happens() {
+    let files = folder();
+    let main = std::fs::read_to_string(files.path("tollgate.toml")).unwrap();
+    files.write("empty.pem", "nothing\n");
+    let alerts = "[[alerts.webhook]]\nurl = \"https://192.0.2.1/\"\nsecret_file = \"empty.pem\"\n\
+                  ca = \"empty.pem\"\n\
+                  [[alerts.mail]]\nrelay = \"192.0.2.1\"\nca = \"nowhere.pem\"\n\
+                  from = \"a@b\"\nto = \"c@d\"\n\
+                  [[alerts.mail]]\nrelay = \"mail.example.net:465\"\nfrom = \"a@b\"\nto = \"c@d\"\n";
+    files.write("tollgate.toml", &format!("{main}{alerts}"));
+    // As in an image without certificates.
+    let nobody = [("SSL_CERT_FILE", "/nowhere/ca.crt")];
+    let said = files.tollgate_with(&["check", "-c", "tollgate.toml"], &nobody);
+    assert_eq!(said.code, Some(0), "{said:?}");
+    for fault in [
+        "`empty.pem` vouches for nobody: there is no certificate in it",
+        "no alerts can go to mail c@d by 192.0.2.1:25: ",
+        "nowhere.pem",
+        "no alerts can go to mail c@d by mail.example.net:465: nobody vouches for it: ",
+        "/nowhere/ca.crt",
+        "name a file of certificates (PEM) with `ca`",
+    ] {
+        assert!(said.err.contains(fault), "{fault}: {}", said.err);
+    }
+}
+
+#[test]
 fn a_place_that_makes_no_sense_is_shown() {
     let files = folder();
     let main = std::fs::read_to_string(files.path("tollgate.toml")).unwrap();
