@@ -1,6 +1,7 @@
 //! One day's file.
 
-use std::os::unix::fs::MetadataExt;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, OptionalExtension as _, params};
@@ -9,6 +10,7 @@ use crate::base::time::Wall;
 use crate::record::{Decision, Direction, Party, Record};
 
 use super::super::Place;
+use super::super::folder::private;
 
 /// A row for each call. It lies by tenant and time, since that is how it is asked
 /// for; a call that was let in is found by its number when it ends.
@@ -70,6 +72,14 @@ pub(super) struct Day {
 
 impl Day {
     pub(super) fn open(path: &Path) -> rusqlite::Result<Self> {
+        // Nobody else's business, like the journal: SQLite gives the files beside it this
+        // one's mode. Where it cannot be made, SQLite says why.
+        let _made = private().open(path);
+        for beside in ["", "-wal", "-shm"] {
+            // Of an earlier version; or there is none.
+            let older = format!("{}{beside}", path.display());
+            let _private = fs::set_permissions(older, Permissions::from_mode(0o600));
+        }
         let sqlite = Connection::open(path)?;
         sqlite.execute_batch(SCHEMA)?;
         sqlite.set_prepared_statement_cache_capacity(16);
