@@ -113,10 +113,11 @@ pub(super) fn test(wanted: &cli::Configuration) -> Result<(), String> {
     for Place { name, made } in places {
         let sent = made.and_then(|mut it| {
             let sent = it.send(&voice.trial(now), "");
-            sent.map_err(|Unsent(why)| why)
+            sent.map(|()| it.answers()).map_err(|Unsent(why)| why)
         });
         let line = match sent {
-            Ok(()) => format!("{name}: taken\n"),
+            Ok(true) => format!("{name}: taken\n"),
+            Ok(false) => format!("{name}: sent; whether it arrived nobody says over UDP\n"),
             Err(why) => {
                 failed += 1;
                 format!("{name}: NOT TAKEN: {why}\n")

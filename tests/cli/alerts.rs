@@ -260,7 +260,7 @@ fn a_trial_goes_to_every_place() {
         "{said:?}"
     );
     assert!(
-        said.out.contains(&format!("syslog udp:{address}: taken")),
+        said.out.contains(&format!("syslog udp:{address}: sent; ")),
         "{said:?}"
     );
     let mut buffer = [0; 2_048];
