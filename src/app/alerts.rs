@@ -105,7 +105,7 @@ pub(super) fn test(wanted: &cli::Configuration) -> Result<(), String> {
     }
     let now = clock::now().wall;
     let mut voice = Voice {
-        configuration: wanted.config.display().to_string(),
+        configuration: from_anywhere(&wanted.config),
         run: format!("{:x}", now.as_micros()),
         count: 0,
     };
@@ -128,6 +128,17 @@ pub(super) fn test(wanted: &cli::Configuration) -> Result<(), String> {
     match failed {
         0 => Ok(()),
         _ => Err(format!("{failed} of {count} places took no alert")),
+    }
+}
+
+/// A path as a shell takes it, in whichever folder it is typed.
+pub(super) fn from_anywhere(path: &Path) -> String {
+    let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let text = path.display().to_string();
+    let plain = |c: char| c.is_alphanumeric() || "/._-+@%:,=".contains(c);
+    match text.chars().all(plain) {
+        true => text,
+        false => format!("'{}'", text.replace('\'', r"'\''")),
     }
 }
 
@@ -240,4 +251,25 @@ fn anchors(ca: Option<&str>, config: &Path) -> Result<Anchors, String> {
 /// Seconds since the epoch.
 fn seconds() -> u64 {
     u64::try_from(clock::now().wall.as_micros() / 1_000_000).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_can_be_typed_as_it_is_told() {
+        let told = |path: &str| from_anywhere(Path::new(path));
+        assert_eq!(
+            told("/etc/tollgate/tollgate.toml"),
+            "/etc/tollgate/tollgate.toml"
+        );
+        assert_eq!(
+            told("/srv/it's a gate/t.toml"),
+            r"'/srv/it'\''s a gate/t.toml'"
+        );
+        assert_eq!(told("/srv/$(date)"), "'/srv/$(date)'");
+        let here = std::env::current_dir().unwrap().join("t.toml");
+        assert_eq!(told("t.toml"), told(&here.display().to_string()));
+    }
 }
