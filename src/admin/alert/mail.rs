@@ -253,7 +253,7 @@ impl Mailbox {
             }
             Error::MissingStartTls => {
                 "the relay offers no STARTTLS: write tls = \"implicit\" if it \
-                                       speaks TLS at once"
+                                       speaks TLS at once, or \"none\" if mail may be read on its way"
                     .to_owned()
             }
             Error::UnparseableReply => "the relay does not speak SMTP".to_owned(),
