@@ -4,7 +4,7 @@
 //!
 //! ```text
 //! cargo bench --bench e2e                        everything, a quarter of an hour
-//! cargo bench --bench e2e -- cost refused        only these: cost refused limit memory shards
+//! cargo bench --bench e2e -- cost refused        only these: cost journal refused limit memory shards
 //! cargo bench --bench e2e -- cost --runs 5       medians of so many runs
 //! cargo bench --bench e2e -- --without-kamailio  where that is not installed
 //! ```
@@ -25,11 +25,13 @@
 )]
 
 mod batch;
+mod driver;
 mod load;
 mod relay;
 mod sip;
 mod subject;
 
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -61,12 +63,16 @@ struct Wanted {
     kinds: Vec<Kind>,
 }
 
-const ALL: [&str; 5] = ["cost", "refused", "limit", "memory", "shards"];
+const ALL: [&str; 6] = ["cost", "journal", "refused", "limit", "memory", "shards"];
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     if arguments.first().is_some_and(|it| it == "relay") {
         return done(relay::run());
+    }
+    if let [which @ ("journalled" | "unjournalled"), directory] = &words[..] {
+        return done(driver::run(Path::new(directory), *which == "journalled"));
     }
     done(wanted(&arguments).and_then(|wanted| measure(&wanted)))
 }
@@ -113,6 +119,7 @@ fn measure(wanted: &Wanted) -> Result<(), String> {
     for what in &wanted.what {
         match what.as_str() {
             "cost" => cost(wanted)?,
+            "journal" => journal(wanted)?,
             "refused" => refused(wanted)?,
             "limit" => limit(wanted)?,
             "memory" => memory(wanted)?,
@@ -173,6 +180,72 @@ fn cost(wanted: &Wanted) -> Result<(), String> {
         }
     }
     Ok(())
+}
+
+/// The threads of Tollgate that a call's records cost something.
+const THREADS: [(&str, &str); 3] = [
+    ("shard-0", "written"),
+    ("follower", "chained, signed, and summed up for a start"),
+    ("index", "indexed"),
+];
+
+/// What the journal, its chain, its snapshots and its index take of a call: the same
+/// driver with them and without, in turns.
+fn journal(wanted: &Wanted) -> Result<(), String> {
+    let with = Kind::Driver { journalled: true };
+    let without = Kind::Driver { journalled: false };
+    let kinds = [Kind::Relay, with, without];
+    let mut all = kinds.map(|_| Vec::new());
+    for _ in 0..wanted.runs {
+        for (kind, costs) in kinds.iter().zip(&mut all) {
+            costs.push(parts(*kind)?);
+        }
+    }
+    let at = |runs: &[[f64; 4]], part: usize| median(runs.iter().map(|it| it[part]));
+    let [relay, with, without] = &all;
+    let relay = at(relay, 0);
+    let say = |what: &str, of: &str, cost: f64| {
+        println!("| {what} | {of} | {cost:.1} µs | {:.2} |", cost / relay);
+    };
+    for (kind, costs) in kinds.iter().zip(&all) {
+        say(
+            "processor time of a call, 1,000/s",
+            kind.name(),
+            at(costs, 0),
+        );
+    }
+    for (part, (_, what)) in THREADS.iter().enumerate() {
+        let cost = at(with, part + 1) - at(without, part + 1);
+        say(&format!("its records are {what}"), "Tollgate", cost);
+    }
+    say(
+        "all that the journal takes of it",
+        "Tollgate",
+        at(with, 0) - at(without, 0),
+    );
+    Ok(())
+}
+
+/// The processor time of a call, and what each of [`THREADS`] has of it.
+fn parts(kind: Kind) -> Result<[f64; 4], String> {
+    let plan = per_second(1_000, 20, LONDON);
+    let subject = Subject::start(kind, 1)?;
+    let times = || {
+        let [shard, follower, index] = THREADS.map(|(name, _)| subject.time_of(name));
+        [subject.processor_time(), shard, follower, index]
+    };
+    let mut load = Load::new(plan)?;
+    let mut before = [Duration::ZERO; 4];
+    let outcome = load.run(|| before = times());
+    let calls = f64::from(plan.rate) * f64::from(plan.seconds);
+    let mut spent = times().into_iter().zip(before);
+    says(kind, "call at 1,000/s", &outcome);
+    Ok([(); 4].map(|()| {
+        let spent = spent
+            .next()
+            .map(|(after, before)| after.saturating_sub(before));
+        spent.unwrap_or_default().as_secs_f64() * 1e6 / calls
+    }))
 }
 
 /// Median and p99 of both ways, in microseconds.

@@ -14,6 +14,10 @@ pub enum Kind {
     Relay,
     Kamailio,
     Tollgate,
+    /// Tollgate as a library, with its ledger or without.
+    Driver {
+        journalled: bool,
+    },
 }
 
 impl Kind {
@@ -22,6 +26,8 @@ impl Kind {
             Self::Relay => "relay",
             Self::Kamailio => "Kamailio",
             Self::Tollgate => "Tollgate",
+            Self::Driver { journalled: true } => "with the journal",
+            Self::Driver { journalled: false } => "without",
         }
     }
 }
@@ -48,6 +54,16 @@ impl Subject {
             }
             Kind::Kamailio => kamailio(&directory)?,
             Kind::Tollgate => tollgate(&directory, shards)?,
+            Kind::Driver { journalled } => {
+                let mut command = Command::new(std::env::current_exe().map_err(text)?);
+                let which = if journalled {
+                    "journalled"
+                } else {
+                    "unjournalled"
+                };
+                command.arg(which).arg(&directory);
+                command
+            }
         };
         fs::create_dir_all(&directory).map_err(text)?;
         let said = directory.join("stderr");
@@ -97,6 +113,18 @@ impl Subject {
             }
         }
         all
+    }
+
+    /// The processor time that its threads of this name have had.
+    pub fn time_of(&self, name: &str) -> Duration {
+        let tasks = fs::read_dir(format!("/proc/{}/task", self.child.id()));
+        let times = tasks.into_iter().flatten().flatten().filter_map(|task| {
+            let comm = fs::read_to_string(task.path().join("comm")).ok()?;
+            let stat = fs::read_to_string(task.path().join("schedstat")).ok()?;
+            let time = stat.split(' ').next()?.parse::<u64>().ok()?;
+            (comm.trim() == name).then_some(time)
+        });
+        Duration::from_nanos(times.sum())
     }
 
     /// The processor time that all its threads have had.
@@ -211,7 +239,8 @@ fn tollgate(directory: &Path, shards: u16) -> Result<Command, String> {
     Ok(command)
 }
 
-const MAIN: &str = r#"
+/// The program's files.
+pub const MAIN: &str = r#"
 [[listen]]
 address = "udp:127.0.0.1:5060"
 
@@ -229,7 +258,7 @@ directory = "ledger"
 
 "#;
 
-const TENANT: &str = r#"
+pub const TENANT: &str = r#"
 name      = "acme"
 plan      = "jp"
 tariff    = "jp-carrier"

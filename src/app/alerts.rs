@@ -5,12 +5,13 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use crate::admin::alert::{
-    Collector, Destination, Mailbox, Outbox, Sending, Unsent, Voice, Webhook,
+    Account, Anchors, Collector, Destination, Mailbox, Outbox, RelayTls, Sending, Unsent, Voice,
+    Webhook,
 };
 use crate::base::limits::CA_BYTES;
 use crate::ledger::{Ledger, Sink};
 use crate::net::{Reins, clock};
-use crate::policy::{self, Alerting, Counters, Syslog};
+use crate::policy::{self, Alerting, Counters, Security, Syslog};
 
 use super::rules::{self, Broken, Files};
 use super::secrets::secret_in;
@@ -104,7 +105,7 @@ pub(super) fn test(wanted: &cli::Configuration) -> Result<(), String> {
     }
     let now = clock::now().wall;
     let mut voice = Voice {
-        configuration: wanted.config.display().to_string(),
+        configuration: from_anywhere(&wanted.config),
         run: format!("{:x}", now.as_micros()),
         count: 0,
     };
@@ -112,10 +113,11 @@ pub(super) fn test(wanted: &cli::Configuration) -> Result<(), String> {
     for Place { name, made } in places {
         let sent = made.and_then(|mut it| {
             let sent = it.send(&voice.trial(now), "");
-            sent.map_err(|Unsent(why)| why)
+            sent.map(|()| it.answers()).map_err(|Unsent(why)| why)
         });
         let line = match sent {
-            Ok(()) => format!("{name}: taken\n"),
+            Ok(true) => format!("{name}: taken\n"),
+            Ok(false) => format!("{name}: sent; whether it arrived nobody says over UDP\n"),
             Err(why) => {
                 failed += 1;
                 format!("{name}: NOT TAKEN: {why}\n")
@@ -126,6 +128,17 @@ pub(super) fn test(wanted: &cli::Configuration) -> Result<(), String> {
     match failed {
         0 => Ok(()),
         _ => Err(format!("{failed} of {count} places took no alert")),
+    }
+}
+
+/// A path as a shell takes it, in whichever folder it is typed.
+pub(super) fn from_anywhere(path: &Path) -> String {
+    let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let text = path.display().to_string();
+    let plain = |c: char| c.is_alphanumeric() || "/._-+@%:,=".contains(c);
+    match text.chars().all(plain) {
+        true => text,
+        false => format!("'{}'", text.replace('\'', r"'\''")),
     }
 }
 
@@ -158,15 +171,8 @@ fn places(alerting: &Alerting, config: &Path) -> Vec<Place> {
         Syslog::Udp(address) => Collector::Udp(*address),
         Syslog::Unix(path) => Collector::Unix(beside(config, path)),
     });
-    let mails = alerting.mails.iter().map(|it| Mailbox {
-        relay: it.relay,
-        from: it.from.clone(),
-        to: it.to.clone(),
-    });
-    webhooks
-        .chain(syslogs.map(place))
-        .chain(mails.map(place))
-        .collect()
+    let mails = alerting.mails.iter().map(|it| mailbox(it, config));
+    webhooks.chain(syslogs.map(place)).chain(mails).collect()
 }
 
 fn place(destination: impl Destination + 'static) -> Place {
@@ -179,16 +185,91 @@ fn place(destination: impl Destination + 'static) -> Place {
 fn web_server(webhook: &policy::Webhook, config: &Path) -> Result<Webhook, String> {
     let secret = webhook.secret.as_ref();
     let secret = secret.map(|it| secret_in(it, config)).transpose()?;
-    let ca = match &webhook.ca {
-        Some(path) => read_whole(&beside(config, path), CA_BYTES)?,
-        None => tls::of_the_system().unwrap_or_default(),
+    let anchors = match webhook.url.starts_with("https:") {
+        true => anchors(webhook.ca.as_deref(), config)?,
+        false => Anchors::default(),
     };
-    Webhook::new(&webhook.url, secret.as_deref(), &ca, seconds).map_err(|fault| {
-        format!("{fault}: name a file of certificates with `ca` in [[alerts.webhook]]")
-    })
+    Webhook::new(&webhook.url, secret.as_deref(), &anchors, seconds)
+        .map_err(|fault| format!("{fault}: {NAME_SOME}"))
+}
+
+/// A mailbox, if all of its relay's TLS and account is there.
+fn mailbox(mail: &policy::Mail, config: &Path) -> Place {
+    let mut mailbox = Mailbox {
+        relay: (mail.relay.host.clone(), mail.relay.port),
+        tls: None,
+        account: None,
+        from: mail.from.clone(),
+        to: mail.to.clone(),
+    };
+    let name = mailbox.name();
+    let made = relay_tls(mail, config).and_then(|tls| {
+        mailbox.tls = tls;
+        mailbox.account = account(mail, config)?;
+        Ok(Box::new(mailbox) as _)
+    });
+    Place { name, made }
+}
+
+fn relay_tls(mail: &policy::Mail, config: &Path) -> Result<Option<RelayTls>, String> {
+    if mail.security == Security::None {
+        return Ok(None);
+    }
+    let anchors = anchors(mail.ca.as_deref(), config)?;
+    let name = mail.tls_name.as_ref().unwrap_or(&mail.relay.host);
+    RelayTls::new(name, mail.security == Security::Implicit, &anchors)
+        .map(Some)
+        .map_err(|fault| format!("{fault}: {NAME_SOME}"))
+}
+
+fn account(mail: &policy::Mail, config: &Path) -> Result<Option<Account>, String> {
+    let Some((username, secret)) = &mail.account else {
+        return Ok(None);
+    };
+    let password = String::from_utf8(secret_in(secret, config)?)
+        .map_err(|_| "its password is no text".to_owned())?;
+    Ok(Some(Account {
+        username: username.clone(),
+        password,
+    }))
+}
+
+const NAME_SOME: &str = "name a file of certificates (PEM) with `ca`";
+
+/// Who vouches for a place: the certificates in this file, or those that the system
+/// trusts.
+fn anchors(ca: Option<&str>, config: &Path) -> Result<Anchors, String> {
+    match ca {
+        Some(path) => Anchors::read(&read_whole(&beside(config, path), CA_BYTES)?)
+            .map_err(|fault| format!("`{path}` vouches for nobody: {fault}")),
+        None => tls::of_the_system()
+            .and_then(|pem| Anchors::read(&pem).map_err(|fault| fault.to_string()))
+            .map_err(|why| format!("nobody vouches for it: {why}: {NAME_SOME}")),
+    }
 }
 
 /// Seconds since the epoch.
 fn seconds() -> u64 {
     u64::try_from(clock::now().wall.as_micros() / 1_000_000).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_can_be_typed_as_it_is_told() {
+        let told = |path: &str| from_anywhere(Path::new(path));
+        assert_eq!(
+            told("/etc/tollgate/tollgate.toml"),
+            "/etc/tollgate/tollgate.toml"
+        );
+        assert_eq!(
+            told("/srv/it's a gate/t.toml"),
+            r"'/srv/it'\''s a gate/t.toml'"
+        );
+        assert_eq!(told("/srv/$(date)"), "'/srv/$(date)'");
+        let here = std::env::current_dir().unwrap().join("t.toml");
+        assert_eq!(told("t.toml"), told(&here.display().to_string()));
+    }
 }

@@ -269,10 +269,11 @@ fn sound(wanted: &Block, rules: &RuleSet) -> Result<(), Fault> {
     {
         let near = match rules.tenant_nearest(name) {
             Some(near) => format!("did you mean {near}?"),
-            None => format!(
-                "it has {}",
-                super::render::count(rules.tenants().len(), "other", "others")
-            ),
+            None => {
+                let names = rules.tenants().iter().take(20);
+                let names: Vec<&str> = names.map(|it| &*it.name).collect();
+                format!("it has {}", names.join(", "))
+            }
         };
         let text = format!("the configuration has no tenant {name:?}: {near}");
         return Err(Fault::new(FaultKind::Unknown, text));

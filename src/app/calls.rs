@@ -42,9 +42,23 @@ pub(super) fn run(asked: cli::Calls) -> Result<(), String> {
     if found.more {
         say("tollgate: there are more: narrow it down, or raise --limit");
     } else if found.calls.is_empty() && found.beside.is_empty() {
-        say("tollgate: the index has no such call");
+        say(&format!(
+            "tollgate: the index has no such call{}",
+            hint(wanted.number.as_deref())
+        ));
     }
     Ok(())
+}
+
+/// What to do where nothing was found and a number was asked for without its plus.
+pub(super) fn hint(number: Option<&str>) -> String {
+    match number {
+        Some(digits) if digits.starts_with(|c: char| c.is_ascii_digit()) => format!(
+            ": numbers are kept as they were judged, with + and the country's code: --number \
+             +{digits}"
+        ),
+        _ => String::new(),
+    }
 }
 
 /// A line of JSON for each call.

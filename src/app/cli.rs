@@ -144,9 +144,9 @@ Example:
 
 Every fault is shown with its file, line and a caret, not only the first; exit
 code 1 if there is one. Warnings are no faults: rules that never decide, what is
-allowed without a price, a tenant without a budget. If all is well, the summary ends with the hash of the
-rules, by which the ledger names them. Next: tollgate run -c FILE, or, if it is
-running, SIGHUP.")]
+allowed without a price, a tenant without a budget. If all is well, the summary
+ends with the hash of the rules, by which the ledger names them. Next: tollgate
+run -c FILE, or, if it is running, tollgate reload -c FILE.")]
     Check(Configuration),
     /// Say how a number is read, which rule decides, and what it would cost.
     #[command(after_help = "\
@@ -376,10 +376,35 @@ pub(super) enum Log {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory;
+    use clap::{CommandFactory, Parser};
 
     #[test]
     fn the_commands_agree_with_themselves() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn what_is_written_below_options_fits_a_terminal() {
+        fn look(command: &clap::Command) {
+            let text = command.get_after_help().map(ToString::to_string);
+            for line in text.unwrap_or_default().lines() {
+                let name = command.get_name();
+                assert!(line.chars().count() <= 100, "{name}: {line}");
+            }
+            command.get_subcommands().for_each(look);
+        }
+        look(&Cli::command());
+    }
+
+    #[test]
+    fn times_have_the_same_names_everywhere() {
+        for words in ["ledger report --tenant t", "ledger export", "calls"] {
+            for (from, to) in [("--from", "--to"), ("--since", "--until")] {
+                let more = ["-c", "f", from, "2026-07-01", to, "2026-07-02"];
+                let words = words.split(' ').chain(more);
+                let read = Cli::try_parse_from(["tollgate"].into_iter().chain(words));
+                assert!(read.is_ok(), "{read:?}");
+            }
+        }
     }
 }

@@ -4,6 +4,7 @@ use std::io::{self, BufWriter, Write};
 
 use crate::ledger::{ExportError, Filter, Form, Reader, export};
 
+use super::calls::hint;
 use super::{cli, log, sources};
 
 /// `tollgate ledger export`.
@@ -22,6 +23,7 @@ pub(super) fn run(wanted: cli::Export) -> Result<(), String> {
         return Err(format!("{}: there is no journal here", directory.display()));
     }
     let which = wanted.which;
+    let hint = hint(which.number.as_deref());
     let filter = Filter {
         tenant: which.tenant,
         since: which.since,
@@ -43,7 +45,7 @@ pub(super) fn run(wanted: cli::Export) -> Result<(), String> {
         )),
         Ok(summary) => {
             if summary.records == 0 {
-                log::say("tollgate: the journal has no such record");
+                log::say(&format!("tollgate: the journal has no such record{hint}"));
             }
             Ok(())
         }

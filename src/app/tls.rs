@@ -1,6 +1,6 @@
 //! TLS: the files of certificates and keys that the rules name, read and checked.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::base::limits::CA_BYTES;
 use crate::base::time::Wall;
@@ -11,26 +11,26 @@ use super::render::count;
 use super::rules::{Broken, Files, Rules};
 use super::sources::{beside, read_whole};
 
-/// Where systems keep the certificates that they trust.
-const SYSTEM_CA: [&str; 3] = [
-    "/etc/ssl/certs/ca-certificates.crt",
-    "/etc/pki/tls/certs/ca-bundle.crt",
-    "/etc/ssl/cert.pem",
-];
-
 /// Days before its end from which on a certificate is spoken of.
 pub(super) const SOON_DAYS: i64 = 30;
 
 const DAY: i64 = 86_400_000_000;
 
-/// The certificates that the system trusts.
+/// The certificates that the system trusts: in the file that SSL_CERT_FILE names, or
+/// where systems keep them.
 ///
 /// # Errors
 /// There is no file of them: one line.
 pub(super) fn of_the_system() -> Result<Vec<u8>, String> {
-    let mut files = SYSTEM_CA.iter();
-    let found = files.find_map(|path| read_whole(Path::new(path), CA_BYTES).ok());
-    found.ok_or_else(|| "this system has no file of certificates that it trusts".to_owned())
+    let named = std::env::var_os("SSL_CERT_FILE").map(PathBuf::from);
+    match named.or_else(|| openssl_probe::probe().cert_file) {
+        Some(path) => read_whole(&path, CA_BYTES),
+        None => Err(
+            "this system has no file of certificates that it trusts, and SSL_CERT_FILE \
+                     names none"
+                .to_owned(),
+        ),
+    }
 }
 
 /// How many days of a certificate are left, begun ones included; none or fewer, and it

@@ -18,6 +18,7 @@ use crate::policy::Reason;
 use crate::policy::number::Number;
 use crate::record::{Decision, Direction, Record};
 
+use super::alerts::from_anywhere;
 use super::rules::Files;
 use figures::Figures;
 
@@ -89,7 +90,7 @@ impl Watch {
     ) -> Self {
         let now = clock::now();
         let voice = Voice {
-            configuration: config.display().to_string(),
+            configuration: from_anywhere(config),
             run: format!("{:x}", now.wall.as_micros()),
             count: 0,
         };

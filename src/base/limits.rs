@@ -297,6 +297,13 @@ pub const ALERT_CHECKPOINT_BYTES: usize = 45_000;
 /// Seconds that a place has to take an alert, before it is tried again later.
 pub const ALERT_SEND_S: u64 = 10;
 
+/// Bytes of what a relay of mail says, its certificates included, that are read. At the
+/// limit the mail is tried again later.
+pub const RELAY_BYTES: usize = 65_536;
+
+/// Seconds that a relay of mail has to say goodbye, when it has taken the mail.
+pub const ALERT_QUIT_S: u64 = 1;
+
 /// The longest pause between two tries, in seconds. It doubles from one second on.
 pub const ALERT_PAUSE_S: u64 = 300;
 

@@ -146,6 +146,9 @@ impl Driver {
         if let Some((listener, errno)) = self.wire.take_trouble() {
             self.logger.unreceived(now.mono, listener, errno);
         }
+        if let Some(strangers) = self.desk.strangers {
+            self.stats.last_stranger.set(strangers.last);
+        }
         self.logger.strangers(now.mono, &mut self.desk.strangers);
         self.desk.post();
         self.flush(now);

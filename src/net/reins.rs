@@ -2,6 +2,7 @@
 //! shard, each answered when it is in force, and what there is to see.
 
 use std::future::Future;
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -235,6 +236,13 @@ impl Reins {
             tally.add(stats);
         }
         tally
+    }
+
+    /// Who was dropped last because nobody knows him; of one of the shards.
+    #[must_use]
+    pub fn last_stranger(&self) -> Option<IpAddr> {
+        let mut all = self.stats.iter();
+        all.find_map(|stats| stats.last_stranger.value())
     }
 
     /// Messages that are kept out since this start, because they broke the program

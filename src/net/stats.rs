@@ -1,7 +1,9 @@
 //! What a shard's driver counted since it started.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 /// A number that one thread raises and others read.
 #[derive(Debug, Default)]
@@ -32,12 +34,28 @@ impl Count {
     }
 }
 
+/// An address that one thread sets now and then, and others read.
+#[derive(Debug, Default)]
+pub(super) struct Last(Mutex<Option<IpAddr>>);
+
+impl Last {
+    pub(super) fn set(&self, address: IpAddr) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(address);
+    }
+
+    pub(super) fn value(&self) -> Option<IpAddr> {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 macro_rules! stats {
     ($($(#[doc = $doc:literal])+ $name:ident $label:literal,)+) => {
         /// A shard's counts. Each is raised by its thread alone.
         #[derive(Debug, Default)]
         pub struct Stats {
             $($(#[doc = $doc])+ pub $name: Count,)+
+            /// Who was dropped last as a stranger.
+            pub(super) last_stranger: Last,
         }
 
         /// [`Stats`] at one moment, of one shard or summed.

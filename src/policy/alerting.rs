@@ -1,5 +1,7 @@
 //! Who is told when something is stopped: `[alerts]` of the main file.
 
+use std::fmt;
+
 /// Where alerts go.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Alerting {
@@ -52,11 +54,49 @@ pub enum Syslog {
 /// Mailboxes, and who brings the mail.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mail {
-    /// A relay that takes mail from this machine (RFC 5321), without TLS and without
-    /// a password.
-    pub relay: std::net::SocketAddr,
+    /// The relay (RFC 5321).
+    pub relay: Relay,
+    /// Whether what it is told can be read on the way.
+    pub security: Security,
+    /// Whom its certificate must be for; the name or address in `relay`, unless it says
+    /// otherwise.
+    pub tls_name: Option<String>,
+    /// A file of certificates (PEM) that vouch for it, relative to the main file; none
+    /// for those of the system.
+    pub ca: Option<String>,
+    /// The account that it asks for: a name, and where its password is.
+    pub account: Option<(String, SecretIn)>,
     /// The sender's address.
     pub from: String,
     /// The recipients' addresses.
     pub to: Vec<String>,
+}
+
+/// Where a relay is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Relay {
+    /// A domain name, or an address.
+    pub host: String,
+    /// Its port.
+    pub port: u16,
+}
+
+impl fmt::Display for Relay {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.host.contains(':') {
+            true => write!(f, "[{}]:{}", self.host, self.port),
+            false => write!(f, "{}:{}", self.host, self.port),
+        }
+    }
+}
+
+/// How a relay is spoken to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Security {
+    /// In the clear.
+    None,
+    /// In the clear until TLS is agreed on, and not a letter before that (RFC 3207).
+    StartTls,
+    /// Over TLS from the first byte on (RFC 8314).
+    Implicit,
 }

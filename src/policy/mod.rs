@@ -52,7 +52,7 @@ mod verdict;
 mod warm;
 mod ways;
 
-pub use alerting::{Alerting, Mail, SecretIn, Syslog, Webhook};
+pub use alerting::{Alerting, Mail, Relay, SecretIn, Security, Syslog, Webhook};
 pub use blocks::{Block, Blocks, Order, Scope, Switch};
 pub use carrier::Carrier;
 pub use compile::{Options, Outline, Sources, compile, outline};

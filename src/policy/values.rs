@@ -76,18 +76,29 @@ pub(super) fn signalling(text: &str) -> Result<(Transport, Endpoint<'_>), &'stat
     if let Ok(address) = host_and_port(rest, scheme.default_port()) {
         return Ok((scheme, Endpoint::Address(address)));
     }
-    let name = match rest.rsplit_once(':') {
+    match name_and_port(rest)? {
+        Some(_) => Ok((scheme, Endpoint::Name(rest))),
+        None => Err(EXPECTED),
+    }
+}
+
+/// Reads `sip.example.net` or `sip.example.net:5060`; none if it is no domain name.
+///
+/// # Errors
+///
+/// What is expected instead.
+pub(super) fn name_and_port(text: &str) -> Result<Option<(&str, Option<u16>)>, &'static str> {
+    let (name, port) = match text.rsplit_once(':') {
         Some((_, port)) if is_no_port(port) => return Err(PORTS),
-        Some((name, port)) if port.parse::<u16>().is_ok_and(|port| port > 0) => name,
-        _ => rest,
+        Some((name, port)) => match port.parse::<u16>() {
+            Ok(port) => (name, Some(port)),
+            Err(_) => (text, None),
+        },
+        None => (text, None),
     };
     let letters = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'.';
     let is_name = name.bytes().all(letters) && name.bytes().any(|b| b.is_ascii_alphabetic());
-    if is_name {
-        Ok((scheme, Endpoint::Name(rest)))
-    } else {
-        Err(EXPECTED)
-    }
+    Ok(is_name.then_some((name, port)))
 }
 
 const PORTS: &str = "a port is a number from 1 to 65535";

@@ -104,8 +104,14 @@ impl Folder {
 
     /// Runs in the folder, as one does.
     pub fn tollgate(&self, arguments: &[&str]) -> Said {
+        self.tollgate_with(arguments, &[])
+    }
+
+    /// With this in its environment.
+    pub fn tollgate_with(&self, arguments: &[&str], environment: &[(&str, &str)]) -> Said {
         let output = Command::new(env!("CARGO_BIN_EXE_tollgate"))
             .args(arguments)
+            .envs(environment.iter().copied())
             .current_dir(&self.path)
             .stdin(Stdio::null())
             .output()

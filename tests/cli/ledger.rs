@@ -77,6 +77,24 @@ fn the_ledger_is_exported_as_lines() {
 }
 
 #[test]
+fn who_leaves_out_the_plus_is_told() {
+    let files = Folder::new();
+    fill(&files.path("ledger"));
+    let ledger = Ledger::open(&files.path("ledger")).unwrap();
+    drop(Indexing::start(ledger, Keep::default(), Now::default).unwrap());
+    for command in [&["calls"][..], &["ledger", "export"]] {
+        let asked = |number: &str| {
+            files.tollgate(&[command, &["--dir", "ledger", "--number", number]].concat())
+        };
+        let said = asked("8133");
+        assert_eq!((said.code, said.out.as_str()), (Some(0), ""), "{said:?}");
+        assert!(said.err.contains("--number +8133"), "{said:?}");
+        assert!(!asked("+8133").out.is_empty());
+        assert!(!asked("+8134").err.contains("country"));
+    }
+}
+
+#[test]
 fn a_damaged_ledger_is_a_fault_and_still_exported() {
     let files = Folder::new();
     fill(&files.path("ledger"));

@@ -140,6 +140,7 @@ fn title(kind: Kind, event: &Happened) -> String {
         (Kind::Refused, _) => format!("{whose}{count} calls were refused: {sentence}"),
         (Kind::Pattern, 1) => format!("{whose}a pattern of fraud: {sentence}"),
         (Kind::Pattern, _) => format!("{whose}a pattern of fraud, {count} times: {sentence}"),
+        (Kind::Stranger, 1) => format!("a message was dropped: {sentence}"),
         (Kind::Stranger, _) => format!("{count} messages were dropped: {sentence}"),
         _ => format!("{whose}{sentence}"),
     }

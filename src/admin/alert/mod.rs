@@ -7,6 +7,7 @@
 //! webhook    by HTTP, signed
 //! syslog     RFC 5424
 //! mail       RFC 5321
+//! trust      who vouches for a web server or a relay
 //! ```
 //! Nothing here is on a call's way: whoever follows the journal brings what
 //! happened, and each place has a thread of its own, so that one that hangs delays
@@ -17,14 +18,16 @@ mod mail;
 mod message;
 mod outbox;
 mod syslog;
+mod trust;
 mod webhook;
 
 #[cfg(test)]
 mod tests;
 
 pub use group::{Groups, Happened, Kind, Levels, Told};
-pub use mail::Mailbox;
+pub use mail::{Account, Mailbox, RelayTls};
 pub use message::{Message, Voice};
 pub use outbox::{Destination, Fares, Outbox, Sending, Unsent, Waiting};
 pub use syslog::Collector;
-pub use webhook::{Webhook, WebhookFault};
+pub use trust::{Anchors, TrustFault};
+pub use webhook::Webhook;

@@ -27,6 +27,11 @@ pub trait Destination: Send {
     /// [`Unsent`]: it is to be tried again.
     fn send(&mut self, message: &Message, checkpoint: &str) -> Result<(), Unsent>;
 
+    /// Whether it says that it has taken a message.
+    fn answers(&self) -> bool {
+        true
+    }
+
     /// Whether it is also to have checkpoints when nothing happens.
     fn keeps_checkpoints(&self) -> bool {
         false

@@ -1,5 +1,6 @@
-use std::io::{BufRead, BufReader, Write};
-use std::net::{TcpListener, UdpSocket};
+mod mail;
+
+use std::net::UdpSocket;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 use std::time::Duration;
@@ -162,90 +163,6 @@ fn a_collector_gets_it() {
     );
 }
 
-/// A relay that takes one letter, and says what it was told.
-fn relay(
-    refuse: &'static str,
-    with: &'static str,
-) -> (std::net::SocketAddr, thread::JoinHandle<String>) {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap();
-    let thread = thread::spawn(move || {
-        let (stream, _) = listener.accept().unwrap();
-        let mut reader = BufReader::new(stream);
-        let mut said = String::new();
-        let mut answer = "220-relay\r\n220 ready\r\n".to_owned();
-        let mut data = false;
-        loop {
-            if reader.get_mut().write_all(answer.as_bytes()).is_err() {
-                return said;
-            }
-            let mut line = String::new();
-            loop {
-                line.clear();
-                if reader.read_line(&mut line).unwrap() == 0 {
-                    return said;
-                }
-                said.push_str(&line);
-                if !data || line == ".\r\n" {
-                    break;
-                }
-            }
-            data = line == "DATA\r\n";
-            let word = line.split([' ', '\r']).next().unwrap();
-            answer = match word {
-                _ if !refuse.is_empty() && line.starts_with(refuse) => with,
-                "DATA" => "354 go on\r\n",
-                "EHLO" => "250-relay\r\n250 SIZE 1000\r\n",
-                "QUIT" => "221 bye\r\n",
-                _ => "250 well\r\n",
-            }
-            .to_owned();
-        }
-    });
-    (address, thread)
-}
-
-#[test]
-fn mail_is_handed_to_the_relay_or_kept() {
-    let (address, thread) = relay("", "");
-    let mut mailbox = Mailbox {
-        relay: address,
-        from: "gate@example.net".to_owned(),
-        to: vec!["a@example.net".to_owned(), "b@example.net".to_owned()],
-    };
-    let mut one = message(2);
-    one.text = ".begins with a dot, and 番号".to_owned();
-    mailbox.send(&one, NOTE).unwrap();
-    let said = thread.join().unwrap();
-    for part in [
-        "MAIL FROM:<gate@example.net>\r\n",
-        "RCPT TO:<b@example.net>\r\n",
-        "Date: Sun, 09 Sep 2001 01:46:40 +0000\r\n",
-        "Subject: Tollgate: acme: 2 calls were refused",
-    ] {
-        assert!(said.contains(part), "{part}: {said}");
-    }
-    let body = said.split("\r\n\r\n").nth(1).unwrap();
-    let body: Vec<&str> = body.lines().take_while(|it| *it != ".").collect();
-    assert!(body.iter().all(|it| it.len() <= 76), "{body:?}");
-    let text = BASE64.decode(body.concat()).unwrap();
-    let text = String::from_utf8(text).unwrap();
-    assert!(
-        text.starts_with(".begins with a dot, and 番号\r\n"),
-        "{text}"
-    );
-    assert!(text.ends_with(&NOTE.replace('\n', "\r\n")), "{text}");
-    for refuse in ["RCPT", "DATA", "."] {
-        let (address, thread) = relay(refuse, "451 later\r\n");
-        mailbox.relay = address;
-        assert_eq!(
-            mailbox.send(&one, NOTE),
-            Err(Unsent("the relay answers 451".to_owned()))
-        );
-        thread.join().unwrap();
-    }
-}
-
 /// A place that takes what a test allows.
 struct Fake {
     name: &'static str,
@@ -341,29 +258,15 @@ fn what_waits_is_bounded_and_what_is_left_out_is_said() {
 #[test]
 fn a_web_server_without_certificates_is_a_fault_and_secrets_are_not_shown() {
     let url = "https://alerts.example.net/T00/B00/token?key=k";
-    assert!(Webhook::new(url, None, b"", || 0).is_err());
-    let plain = Webhook::new(&url.replace("https", "http"), Some(b"secret"), b"", || 0).unwrap();
+    let nobody = Anchors::default();
+    assert!(Webhook::new(url, None, &nobody, || 0).is_err());
+    let plain = url.replace("https", "http");
+    let plain = Webhook::new(&plain, Some(b"secret"), &nobody, || 0).unwrap();
     let shown = format!("{plain:?} {}", plain.name());
     assert!(shown.contains("webhook alerts.example.net "), "{shown}");
     for hidden in ["token", "key", "secret"] {
         assert!(!shown.contains(hidden), "{shown}");
     }
-}
-
-#[test]
-fn a_mailbox_that_is_gone_keeps_nothing_from_the_others() {
-    let mailbox = |relay| Mailbox {
-        relay,
-        from: "gate@example.net".to_owned(),
-        to: vec!["gone@example.net".to_owned(), "b@example.net".to_owned()],
-    };
-    let (address, thread) = relay("RCPT TO:<gone@", "550 no such user\r\n");
-    mailbox(address).send(&message(1), NOTE).unwrap();
-    assert!(thread.join().unwrap().contains("\r\n.\r\n"));
-    let (address, thread) = relay("RCPT", "550 no such user\r\n");
-    let sent = mailbox(address).send(&message(1), NOTE);
-    assert_eq!(sent, Err(Unsent("the relay answers 550".to_owned())));
-    thread.join().unwrap();
 }
 
 #[test]

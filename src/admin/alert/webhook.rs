@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use aws_lc_rs::hmac;
 use serde::Serialize;
-use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem};
+use ureq::tls::{Certificate, RootCerts, TlsConfig};
 
 use crate::base::limits::ALERT_SEND_S;
 
+use super::trust::{Anchors, TrustFault};
 use super::{Destination, Message, Unsent};
 
 /// A web server.
@@ -32,18 +33,6 @@ impl std::fmt::Debug for Webhook {
     }
 }
 
-/// Why there can be no alerts to a web server: in a few words, without secrets.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct WebhookFault(pub String);
-
-impl std::fmt::Display for WebhookFault {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl std::error::Error for WebhookFault {}
-
 /// What is posted.
 #[derive(Serialize)]
 struct Body<'m> {
@@ -63,30 +52,23 @@ impl Webhook {
         format!("webhook {host} {a:02x}{b:02x}{c:02x}{d:02x}")
     }
 
-    /// A web server; `ca` are certificates (PEM) that vouch for it, and `clock` says
-    /// the seconds since the epoch.
+    /// A web server; `anchors` vouch for it, and `clock` says the seconds since the epoch.
     ///
     /// # Errors
-    /// [`WebhookFault`]: there is no certificate in `ca`, and TLS needs one.
+    /// [`TrustFault`]: there is nobody who can vouch for it, and TLS needs somebody.
     pub fn new(
         url: &str,
         secret: Option<&[u8]>,
-        ca: &[u8],
+        anchors: &Anchors,
         clock: fn() -> u64,
-    ) -> Result<Self, WebhookFault> {
-        let certificates: Vec<Certificate<'static>> = parse_pem(ca)
-            .filter_map(|item| match item {
-                Ok(PemItem::Certificate(certificate)) => Some(certificate),
-                _ => None,
-            })
-            .collect();
-        if certificates.is_empty() && url.starts_with("https:") {
-            let what = "no certificate vouches for the server";
-            return Err(WebhookFault(what.to_owned()));
+    ) -> Result<Self, TrustFault> {
+        if url.starts_with("https:") {
+            anchors.client()?;
         }
+        let anchors = anchors.all().map(|it| Certificate::from_der(it).to_owned());
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let tls = TlsConfig::builder()
-            .root_certs(RootCerts::Specific(Arc::new(certificates)))
+            .root_certs(RootCerts::Specific(Arc::new(anchors.collect())))
             .unversioned_rustls_crypto_provider(provider)
             .build();
         let config = ureq::Agent::config_builder()

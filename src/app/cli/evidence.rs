@@ -63,10 +63,10 @@ pub(in crate::app) struct Report {
     #[arg(long, value_name = "T")]
     pub(in crate::app) tenant: String,
     /// From this time on, written as for export.
-    #[arg(long, value_name = "TIME", value_parser = time)]
+    #[arg(long, value_name = "TIME", value_parser = time, visible_alias = "since")]
     pub(in crate::app) from: Wall,
     /// Until before this time; without this, until now.
-    #[arg(long, value_name = "TIME", value_parser = time)]
+    #[arg(long, value_name = "TIME", value_parser = time, visible_alias = "until")]
     pub(in crate::app) to: Option<Wall>,
     /// The language of the page.
     #[arg(long, value_name = "LANGUAGE", default_value = "en")]
@@ -140,10 +140,10 @@ pub(in crate::app) struct Which {
     pub(in crate::app) tenant: Option<String>,
     /// Only from this time on: 2026-07-01, 2026-07-01T09:00:00Z or
     /// 2026-07-01T18:00:00+09:00. A bare date begins at midnight UTC.
-    #[arg(long, value_name = "TIME", value_parser = time)]
+    #[arg(long, value_name = "TIME", value_parser = time, visible_alias = "from")]
     pub(in crate::app) since: Option<Wall>,
     /// Only before this time.
-    #[arg(long, value_name = "TIME", value_parser = time)]
+    #[arg(long, value_name = "TIME", value_parser = time, visible_alias = "to")]
     pub(in crate::app) until: Option<Wall>,
     /// Only calls judged like this.
     #[arg(long, value_name = "VERDICT")]

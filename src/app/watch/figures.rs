@@ -1,6 +1,7 @@
 //! What the figures say, some times a second.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -51,7 +52,8 @@ impl Figures {
         }
     }
 
-    fn look(&mut self, tally: &Tally, now: Now) -> Vec<(Kind, Happened)> {
+    /// `stranger` is who was not known last.
+    fn look(&mut self, tally: &Tally, stranger: Option<IpAddr>, now: Now) -> Vec<(Kind, Happened)> {
         let mut events = Vec::new();
         let mut say = |kind, what: &str, sentence: String, count| {
             let event = Happened {
@@ -80,17 +82,6 @@ impl Figures {
             say(Kind::Rules, "broken", sentence.to_owned(), 1);
         }
         self.files_broken = broken;
-        let strangers = tally.strangers.saturating_sub(self.strangers);
-        self.strangers = tally.strangers;
-        if strangers > 0 {
-            let sentence = "no `sources` name who sends them (the log says who)";
-            say(
-                Kind::Stranger,
-                "unknown-peer",
-                sentence.to_owned(),
-                strangers,
-            );
-        }
         let before = std::mem::replace(&mut self.clocks, now);
         let passed = now.mono.saturating_since(before.mono);
         let apart = before.wall + passed;
@@ -105,6 +96,11 @@ impl Figures {
         }
         for (what, sentence) in self.expiring(now.wall) {
             say(Kind::Certificate, &what, sentence, 1);
+        }
+        let strangers = tally.strangers.saturating_sub(self.strangers);
+        self.strangers = tally.strangers;
+        if strangers > 0 {
+            events.push((Kind::Stranger, unknown(strangers, stranger)));
         }
         events
     }
@@ -144,8 +140,8 @@ impl Watch {
         let Some(reins) = self.reins.get() else {
             return;
         };
-        let (rules, tally) = (reins.rules(), reins.tally());
-        for (kind, event) in self.figures.look(&tally, now) {
+        let (rules, tally, stranger) = (reins.rules(), reins.tally(), reins.last_stranger());
+        for (kind, event) in self.figures.look(&tally, stranger, now) {
             self.kept.groups.add(kind, event, now.wall);
         }
         self.budgets(&rules, now);
@@ -196,6 +192,19 @@ impl Watch {
     }
 }
 
+/// Messages of somebody whom no rule knows.
+fn unknown(count: u64, last: Option<IpAddr>) -> Happened {
+    Happened {
+        what: "unknown-peer".to_owned(),
+        sentence: "no `sources` name who sends such: if it is a phone system or a carrier of \
+                   yours, add its address there"
+            .to_owned(),
+        source: last.map(|it| it.to_string()).unwrap_or_default(),
+        count,
+        ..Happened::default()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -222,7 +231,7 @@ mod tests {
             };
             files.show(&[Expiry::sample("own.pem", until)]);
             for _ in 0..3 {
-                let events = figures.look(&Tally::default(), now).into_iter();
+                let events = figures.look(&Tally::default(), None, now).into_iter();
                 let certificates = events.filter(|(kind, _)| *kind == Kind::Certificate);
                 told.extend(certificates.map(|(_, it)| (passed, it.what)));
             }
@@ -247,7 +256,12 @@ mod tests {
         let mut told = |tally: &Tally, set: Duration| {
             now.mono = now.mono + second;
             now.wall = now.wall + second + set;
-            let events = figures.look(tally, now).into_iter();
+            let stranger = Some("192.0.2.9".parse().unwrap());
+            let events = figures.look(tally, stranger, now).into_iter();
+            let events = events.inspect(|(kind, it)| {
+                let named = it.source == "192.0.2.9";
+                assert_eq!(named, *kind == Kind::Stranger, "{it:?}");
+            });
             events.map(|(_, it)| it.what).collect::<Vec<_>>()
         };
         assert!(told(&tally, Duration::ZERO).is_empty());

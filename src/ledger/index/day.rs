@@ -1,14 +1,16 @@
 //! One day's file.
 
-use std::os::unix::fs::MetadataExt;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use rusqlite::{Connection, OptionalExtension as _, params};
+use rusqlite::{Connection, params};
 
 use crate::base::time::Wall;
 use crate::record::{Decision, Direction, Party, Record};
 
 use super::super::Place;
+use super::super::folder::private;
 
 /// A row for each call. It lies by tenant and time, since that is how it is asked
 /// for; a call that was let in is found by its number when it ends.
@@ -70,6 +72,14 @@ pub(super) struct Day {
 
 impl Day {
     pub(super) fn open(path: &Path) -> rusqlite::Result<Self> {
+        // Nobody else's business, like the journal: SQLite gives the files beside it this
+        // one's mode. Where it cannot be made, SQLite says why.
+        let _made = private().open(path);
+        for beside in ["", "-wal", "-shm"] {
+            // Of an earlier version; or there is none.
+            let older = format!("{}{beside}", path.display());
+            let _private = fs::set_permissions(older, Permissions::from_mode(0o600));
+        }
         let sqlite = Connection::open(path)?;
         sqlite.execute_batch(SCHEMA)?;
         sqlite.set_prepared_statement_cache_capacity(16);
@@ -201,34 +211,13 @@ impl Day {
         let Some(call) = record.call() else {
             return Ok(false);
         };
-        let row: Option<(String, i64)> = self
-            .sqlite
-            .prepare_cached(
-                "SELECT tenant, time FROM calls \
-                 WHERE shard = ? AND call = ? AND decision <> 'refuse'",
-            )?
-            .query_row(params![shard, number_of(call.0)], |row| {
-                Ok((row.get(0)?, row.get(1)?))
-            })
-            .optional()?;
-        let Some((tenant, time)) = row else {
-            return Ok(false);
-        };
-        let key = params![tenant, time, shard, number_of(call.0)];
-        self.set(record, key)?;
-        Ok(true)
-    }
-
-    fn set(&self, record: &Record<'_>, key: &[&dyn rusqlite::ToSql]) -> rusqlite::Result<()> {
-        const WHERE: &str = "WHERE tenant = ?1 AND time = ?2 AND shard = ?3 AND call = ?4";
-        let run = |columns: &str, values: &[&dyn rusqlite::ToSql]| -> rusqlite::Result<()> {
-            let text = format!("UPDATE calls SET {columns} {WHERE}");
-            let mut update = self.sqlite.prepare_cached(&text)?;
-            update.execute(&[key, values].concat()[..])?;
-            Ok(())
-        };
+        let call = number_of(call.0);
         match record {
-            Record::Answered { wall, .. } => run("answered = ?5", params![wall.as_micros()]),
+            Record::Answered { wall, .. } => self.set(
+                "UPDATE calls SET answered = ?3 \
+                 WHERE shard = ?1 AND call = ?2 AND decision <> 'refuse'",
+                params![shard, call, wall.as_micros()],
+            ),
             Record::Ended {
                 wall,
                 duration_ms,
@@ -238,10 +227,13 @@ impl Day {
                 cost,
                 currency,
                 ..
-            } => run(
-                "ended = ?5, duration_ms = ?6, ended_by = ?7, cause = ?8, status = ?9, \
-                 cost = ?10, currency = ?11",
+            } => self.set(
+                "UPDATE calls SET ended = ?3, duration_ms = ?4, ended_by = ?5, cause = ?6, \
+                 status = ?7, cost = ?8, currency = ?9 \
+                 WHERE shard = ?1 AND call = ?2 AND decision <> 'refuse'",
                 params![
+                    shard,
+                    call,
                     wall.as_micros(),
                     number_of(*duration_ms),
                     party_word(*by),
@@ -251,12 +243,20 @@ impl Day {
                     currency
                 ],
             ),
-            Record::Booked { cost, currency, .. } => run(
-                "cost = ?5, currency = ?6",
-                params![number_of(*cost), currency],
+            Record::Booked { cost, currency, .. } => self.set(
+                "UPDATE calls SET cost = ?3, currency = ?4 \
+                 WHERE shard = ?1 AND call = ?2 AND decision <> 'refuse'",
+                params![shard, call, number_of(*cost), currency],
             ),
-            _ => Ok(()),
+            _ => Ok(false),
         }
+    }
+
+    /// Whether there is a row that this changes. Its condition is that of `let_in`, word
+    /// for word, or else the whole table would be searched.
+    fn set(&self, update: &str, values: &[&dyn rusqlite::ToSql]) -> rusqlite::Result<bool> {
+        let changed = self.sqlite.prepare_cached(update)?.execute(values)?;
+        Ok(changed > 0)
     }
 }
 
@@ -296,4 +296,27 @@ const fn party_word(party: Party) -> &'static str {
 /// A time, if it is one.
 pub(super) fn wall(micros: Option<i64>) -> Option<Wall> {
     micros.map(Wall::from_micros)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_call_s_row_is_found_without_a_search() {
+        let folder = std::env::temp_dir().join(format!("tollgate-day-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let day = Day::open(&folder.join("day.sqlite")).unwrap();
+        let text = "EXPLAIN QUERY PLAN UPDATE calls SET answered = ?3 \
+                    WHERE shard = ?1 AND call = ?2 AND decision <> 'refuse'";
+        let mut plan = day.sqlite.prepare(text).unwrap();
+        let plan: String = plan
+            .query_row(params![1, 2, 3], |row| row.get("detail"))
+            .unwrap();
+        assert!(
+            plan.contains("USING INDEX let_in") || plan.contains("COVERING INDEX let_in"),
+            "{plan}"
+        );
+        std::fs::remove_dir_all(&folder).unwrap();
+    }
 }

@@ -1,4 +1,6 @@
+use std::fs::Permissions;
 use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
 use super::*;
@@ -186,6 +188,30 @@ fn what_is_missing_of_it_is_made_anew() {
     std::fs::remove_dir_all(&index).unwrap();
     index_once(&ledger);
     assert_eq!(all(&folder), whole);
+}
+
+#[test]
+fn it_is_nobody_elses_business() {
+    let folder = Temporary::new();
+    let ledger = Ledger::open(&folder.ledger()).unwrap();
+    let mut journal = Journal::open(&ledger, 0, at(day(10))).unwrap();
+    two_days(&mut journal);
+    index_once(&ledger);
+    let index = folder.ledger().join("index");
+    // As earlier versions left it.
+    let older = index.join("1970-01-12.sqlite");
+    std::fs::set_permissions(&older, Permissions::from_mode(0o644)).unwrap();
+    place(&mut journal, 5, "acme", day(11) + 30, Decision::Allow);
+    let mode = |path: &Path| path.metadata().unwrap().permissions().mode() & 0o777;
+    let indexing = Indexing::start(ledger.clone(), Keep::default(), clock).unwrap();
+    while mode(&older) != 0o600 || all(&folder).calls.len() < 5 {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    for file in std::fs::read_dir(&index).unwrap() {
+        let path = file.unwrap().path();
+        assert_eq!(mode(&path), 0o600, "{}", path.display());
+    }
+    drop(indexing);
 }
 
 #[test]

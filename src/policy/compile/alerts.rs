@@ -1,12 +1,14 @@
 //! `[alerts]`: who is told when something is stopped.
 
+mod mail;
+
 use std::net::{IpAddr, SocketAddr};
 
 use super::secret::secret;
 use crate::base::limits::ALERT_DESTINATIONS;
-use crate::policy::alerting::{Alerting, Mail, Syslog, Webhook};
+use crate::policy::alerting::{Alerting, Syslog, Webhook};
 use crate::policy::diagnostic::{At, Fault, Faults};
-use crate::policy::model::{AlertsTable, MailTable, WebhookTable};
+use crate::policy::model::{AlertsTable, WebhookTable};
 use crate::policy::values;
 
 /// Reads where alerts go.
@@ -17,7 +19,7 @@ pub(super) fn alerts(table: &AlertsTable<'_>, faults: &mut Faults<'_>) -> Alerti
     let alerting = Alerting {
         webhooks: webhooks.filter_map(|it| webhook(it, faults)).collect(),
         syslogs: syslogs.filter_map(|it| syslog(*it, faults)).collect(),
-        mails: mails.filter_map(|it| mail(it, faults)).collect(),
+        mails: mails.filter_map(|it| mail::mail(it, faults)).collect(),
     };
     let places = table.webhooks.iter().map(|it| it.place);
     let places = places.chain(table.syslogs.iter().map(|it| it.place));
@@ -34,11 +36,12 @@ fn is_plain(text: &str) -> bool {
     !text.is_empty() && text.len() <= 1_024 && text.bytes().all(|it| it.is_ascii_graphic())
 }
 
-/// Whether a URL's host, with a port perhaps, is this machine by its address.
+/// Whether a host, with a port perhaps, is this machine by its address.
 fn is_local(host: &str) -> bool {
     let address = host.parse::<SocketAddr>().map(|it| it.ip());
     let address = address.or_else(|_| host.trim_matches(['[', ']']).parse());
-    address.is_ok_and(|it: IpAddr| it.is_loopback()) || host.starts_with("localhost")
+    let name = host.split(':').next().unwrap_or_default();
+    address.is_ok_and(|it: IpAddr| it.is_loopback()) || name == "localhost"
 }
 
 fn webhook(table: &WebhookTable<'_>, faults: &mut Faults<'_>) -> Option<Webhook> {
@@ -89,36 +92,4 @@ fn syslog(address: At<&str>, faults: &mut Faults<'_>) -> Option<Syslog> {
         faults.add(address.place, fault.help(help));
     }
     read
-}
-
-fn mail(table: &MailTable<'_>, faults: &mut Faults<'_>) -> Option<Mail> {
-    if table.to.is_empty() {
-        let fault = Fault::error("the mail has no recipient");
-        faults.add(table.place, fault.help("add to = [\"owner@example.net\"]"));
-    }
-    let mut good = |text: At<&str>| {
-        let parts = text.value.rsplit_once('@');
-        let plain = is_plain(text.value) && !text.value.contains(['<', '>', '"', '\\']);
-        let good = plain && parts.is_some_and(|(user, host)| !user.is_empty() && !host.is_empty());
-        if !good {
-            let fault = Fault::error(format!("`{}` is no mail address", text.value));
-            faults.add(text.place, fault.help("write, say, \"owner@example.net\""));
-        }
-        good.then(|| text.value.to_owned())
-    };
-    let to: Vec<String> = table.to.iter().filter_map(|it| good(*it)).collect();
-    let from = table.from.and_then(&mut good);
-    let relay = table.relay?;
-    match values::host_and_port(relay.value, 25) {
-        Ok(address) => Some(Mail {
-            relay: address,
-            from: from?,
-            to,
-        }),
-        Err(help) => {
-            let fault = Fault::error(format!("`{}` is no address", relay.value));
-            faults.add(relay.place, fault.help(help));
-            None
-        }
-    }
 }

@@ -2,6 +2,7 @@ use super::*;
 use crate::policy::diagnostic::Severity;
 
 mod accounts;
+mod alerts;
 mod choices;
 mod inbound;
 mod listeners;

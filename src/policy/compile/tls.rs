@@ -152,7 +152,7 @@ pub(super) fn unasked_names(build: &Build<'_>, faults: &mut Faults<'_>) {
 }
 
 /// Whether a certificate can be for it: a domain name without wildcards, or an address.
-fn is_name(name: &str) -> bool {
+pub(super) fn is_name(name: &str) -> bool {
     let label = |it: &str| {
         let plain = it.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
         plain && (1..=63).contains(&it.len()) && !it.starts_with('-') && !it.ends_with('-')

@@ -36,6 +36,18 @@ pub(in crate::policy) struct MailTable<'t> {
     pub place: Place,
     /// `relay`
     pub relay: Option<At<&'t str>>,
+    /// `tls`
+    pub tls: Option<At<&'t str>>,
+    /// `tls_name`
+    pub tls_name: Option<At<&'t str>>,
+    /// `ca`
+    pub ca: Option<At<&'t str>>,
+    /// `username`
+    pub username: Option<At<&'t str>>,
+    /// `secret_file`
+    pub secret_file: Option<At<&'t str>>,
+    /// `secret_env`
+    pub secret_env: Option<At<&'t str>>,
     /// `from`
     pub from: Option<At<&'t str>>,
     /// `to`
@@ -96,6 +108,12 @@ fn mail_table<'t>(mut fields: Fields<'t>, faults: &mut Faults<'_>) -> MailTable<
     let table = MailTable {
         place: fields.place,
         relay,
+        tls: fields.text("tls", faults),
+        tls_name: fields.text("tls_name", faults),
+        ca: fields.text("ca", faults),
+        username: fields.text("username", faults),
+        secret_file: fields.text("secret_file", faults),
+        secret_env: fields.text("secret_env", faults),
         from,
         to: fields.text_or_texts("to", faults),
     };

@@ -44,6 +44,7 @@ pub struct Call {
     /// Which way it goes.
     pub direction: Direction,
     /// Who calls, as judged.
+    #[serde(serialize_with = "encode::bytes")]
     pub caller: Box<[u8]>,
     /// The canonical number.
     pub number: Box<str>,
@@ -73,11 +74,13 @@ pub struct Legs {
     /// The leg towards who is called.
     pub callee: Leg,
     /// The branch of our INVITE, without the magic cookie.
+    #[serde(serialize_with = "encode::bytes")]
     pub branch: Box<[u8]>,
     /// Its CSeq number.
     pub cseq: u32,
     /// Of the caller's INVITE what its response needs, as an INVITE; empty once
     /// its answer was acknowledged.
+    #[serde(serialize_with = "encode::bytes")]
     pub asked: Box<[u8]>,
     /// When our INVITE left.
     #[serde(with = "encode::wall")]
@@ -105,12 +108,19 @@ pub struct Answer {
 pub struct Leg {
     #[serde(with = "encode::flow")]
     pub flow: Flow,
+    #[serde(serialize_with = "encode::bytes")]
     pub call_id: Box<[u8]>,
+    #[serde(serialize_with = "encode::bytes")]
     pub local_uri: Box<[u8]>,
+    #[serde(serialize_with = "encode::bytes")]
     pub local_tag: Box<[u8]>,
+    #[serde(serialize_with = "encode::bytes")]
     pub remote_uri: Box<[u8]>,
+    #[serde(serialize_with = "encode::bytes")]
     pub remote_tag: Box<[u8]>,
+    #[serde(serialize_with = "encode::bytes")]
     pub target: Box<[u8]>,
+    #[serde(serialize_with = "encode::bytes")]
     pub routes: Box<[u8]>,
     pub local_cseq: u32,
     pub remote_cseq: u32,
@@ -120,6 +130,7 @@ pub struct Leg {
     #[serde(with = "encode::wall")]
     pub agreed: Wall,
     /// The session description that a refresh has to repeat; empty if none.
+    #[serde(serialize_with = "encode::bytes")]
     pub description: Box<[u8]>,
 }
 

@@ -1,0 +1,114 @@
+//! Tollgate's shard, driver and sockets as the program has them, with its ledger or
+//! with none: what the journal and all that follows it cost is the difference.
+//!
+//! No such Tollgate can be had outside of this bench. Records are made in both, since
+//! the core knows nothing of where they go.
+
+use std::fs;
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::tz::TimeZoneDatabase;
+use tollgate::ledger::{Chain, Follower, Indexing, Journal, Keep, Ledger, Sink, Snapshots};
+use tollgate::net::{self, Setup, Sockets, clock};
+use tollgate::policy::{Blocks, Counters, Options, RuleSet, Source, Sources, compile};
+
+use crate::subject::{MAIN, TENANT};
+
+/// Takes everything, and keeps nothing.
+struct Nowhere;
+
+impl net::Journal for Nowhere {
+    fn append(&mut self, _frames: &[u8]) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn wants_room(&self) -> bool {
+        false
+    }
+
+    fn prepare(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Runs until it is told to stop, in this directory.
+pub fn run(directory: &Path, journalled: bool) -> Result<(), String> {
+    // Lines are made as in the program, and cost nothing further on.
+    let log = tracing_subscriber::fmt().with_writer(io::sink);
+    log.try_init().map_err(text)?;
+    let counters = Arc::new(Counters::new());
+    let rules = rules(&counters)?;
+    let ledger = Ledger::open(&directory.join("ledger")).map_err(text)?;
+    let journal: Box<dyn net::Journal> = match journalled {
+        true => Box::new(Journal::open(&ledger, 0, clock::now().wall).map_err(text)?),
+        false => Box::new(Nowhere),
+    };
+    let followers = journalled.then(|| followers(&ledger)).transpose()?;
+    let ended = net::run(Setup {
+        sockets: Sockets::open(&rules).map_err(text)?,
+        rules: Arc::new(rules),
+        tls: Arc::default(),
+        blocks: Blocks::default(),
+        counters,
+        journals: vec![journal],
+        restored: Vec::new(),
+        bucket_key: ledger.key().map_err(text)?,
+        directory: directory.to_owned(),
+        stop_after: Duration::ZERO,
+        reload: Box::new(|| Err("nothing changes here".to_owned())),
+        beside: None,
+    });
+    if let Some((following, indexing)) = followers {
+        following.finish();
+        drop(indexing);
+    }
+    ended.map(drop).map_err(text)
+}
+
+/// What follows the journal in the program: snapshots, the chain and the index.
+fn followers(ledger: &Ledger) -> Result<(tollgate::ledger::Following, Indexing), String> {
+    let chain = Chain::open(ledger).map_err(text)?;
+    let sinks: Vec<Box<dyn Sink>> = vec![
+        Box::new(Snapshots::new(ledger.clone())),
+        Box::new(chain.keeping(Keep::default())),
+    ];
+    let following = Follower::new(ledger.clone(), sinks, clock::now).start();
+    let indexing = Indexing::start(ledger.clone(), Keep::default(), clock::now);
+    Ok((following.map_err(text)?, indexing.map_err(text)?))
+}
+
+fn rules(counters: &Counters) -> Result<RuleSet, String> {
+    let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("policies");
+    let read = |name: &str| {
+        let text = fs::read_to_string(shipped.join(name)).map_err(text)?;
+        Ok::<_, String>(source(name, &text))
+    };
+    let sources = Sources {
+        main: source("tollgate.toml", MAIN),
+        tenants: vec![source("tenants/acme.toml", TENANT)],
+        plans: vec![read("plans/jp.toml")?],
+        numbering: None,
+        tariffs: vec![read("tariffs/jp-carrier.csv")?],
+    };
+    let zones = TimeZoneDatabase::bundled();
+    compile(&sources, Options::default(), &zones, counters)
+        .map_err(|faults| faults.iter().map(|it| format!("{it}\n")).collect())
+}
+
+fn source(name: &str, text: &str) -> Source {
+    Source {
+        name: name.to_owned(),
+        text: text.to_owned(),
+    }
+}
+
+fn text(error: impl std::fmt::Display) -> String {
+    error.to_string()
+}
