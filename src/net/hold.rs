@@ -239,14 +239,14 @@ impl Order {
         self.given.notify_one();
     }
 
-    /// Waits for something to sync; None at the end.
+    /// Waits for something to sync; None at the end, when all was.
     fn next(&self) -> Option<u64> {
         let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let mut state = self
             .given
             .wait_while(state, |it| !it.over && it.wanted == it.taken)
             .unwrap_or_else(PoisonError::into_inner);
-        if state.over {
+        if state.wanted == state.taken {
             return None;
         }
         state.taken = state.wanted;
@@ -256,6 +256,8 @@ impl Order {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicU64, Ordering};
+
     use super::*;
     use crate::base::flow::{Flow, ListenerId, Transport};
     use crate::record::{CallRef, Record};
@@ -366,6 +368,32 @@ mod tests {
         hold.synced(now, 2, true);
         assert!(!hold.was_trusted(), "the shard must draw again");
         assert!(hold.was_trusted());
+    }
+
+    /// Keeps what was written when a sync began, and takes its time.
+    struct Slow(Arc<[AtomicU64; 2]>);
+
+    impl Syncer for Slow {
+        fn sync(&mut self) -> io::Result<()> {
+            let written = self.0[0].load(Ordering::SeqCst);
+            thread::sleep(Duration::from_millis(40));
+            self.0[1].store(written, Ordering::SeqCst);
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn at_the_end_all_is_on_the_disk_before_it_leaves() {
+        let disk = Arc::new([const { AtomicU64::new(0) }; 2]);
+        let slow = Box::new(Slow(Arc::clone(&disk)));
+        let mut hold = Hold::start(0, false, slow, Mailbox::new()).unwrap();
+        for written in 1..3 {
+            disk[0].store(written, Ordering::SeqCst);
+            hold.take(Mono::ZERO, true, &mut turn(true));
+            thread::sleep(Duration::from_millis(10));
+        }
+        assert_eq!(hold.finish().transmits.len(), 2);
+        assert_eq!(disk[1].load(Ordering::SeqCst), 2);
     }
 
     /// Whose they are does not matter here.
