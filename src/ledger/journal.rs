@@ -48,6 +48,8 @@ pub struct Journal {
     next: Option<File>,
     /// Whether the current segment's name may not be on the disk yet.
     unsynced_name: bool,
+    /// The segments before this one are on the disk.
+    settled: u64,
     /// The time of the last record that a segment was begun with.
     wall: Wall,
     /// The day on which the segment was begun.
@@ -73,6 +75,9 @@ impl Journal {
         let last = segment::sequences(&folder)
             .map_err(Fault::io("read", &folder))?
             .pop();
+        // What this life says rests on what earlier ones wrote last: above all, that
+        // what they had drawn is known to be used or not.
+        settle(&folder, 0).map_err(Fault::io("sync", &folder))?;
         let (size, mut resumed) = (ledger.segment_size, Resumed::default());
         let series = ledger.public_key().series();
         let going_on = match last {
@@ -112,6 +117,7 @@ impl Journal {
             _lock: Arc::clone(&ledger.lock),
             next: None,
             unsynced_name: true,
+            settled: sequence,
             spoiled: false,
             folder,
             shard,
@@ -268,12 +274,12 @@ impl Journal {
     /// # Errors
     /// What the system said. It may be lost then, if the power fails.
     pub fn sync(&mut self) -> io::Result<()> {
-        self.file.sync_data()?;
         if self.unsynced_name {
-            File::open(&self.folder)?.sync_all()?;
+            settle(&self.folder, self.settled)?;
             self.unsynced_name = false;
+            self.settled = self.sequence;
         }
-        Ok(())
+        self.file.sync_data()
     }
 
     /// Whether messages wait until their records are on the disk.
@@ -331,6 +337,20 @@ impl Journal {
         self.unsynced_name = true;
         Ok(())
     }
+}
+
+/// So many segments may be written before the system has them on the disk by itself.
+const UNSETTLED: usize = 16;
+
+/// Has on the disk what may not be there yet of the segments from this one on, and their
+/// names.
+fn settle(folder: &Path, from: u64) -> io::Result<()> {
+    let sequences = segment::sequences(folder)?;
+    let wanted = sequences.iter().rev().take_while(|it| **it >= from);
+    for &sequence in wanted.take(UNSETTLED) {
+        File::open(segment::path(folder, sequence))?.sync_data()?;
+    }
+    File::open(folder)?.sync_all()
 }
 
 /// The day in UTC, counted from the epoch.

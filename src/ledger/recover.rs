@@ -97,24 +97,30 @@ impl Dealt {
             journal.begin(&opening(shard))?;
             Ok(journal)
         };
+        let sync = |journal: &mut Journal| {
+            let synced = journal.sync();
+            synced.map_err(Fault::io("sync", &ledger.directory))
+        };
         let mut journals = Vec::with_capacity(self.shares.len());
         for (shard, share) in (0..).zip(&self.shares) {
             let mut journal = open(shard)?;
             journal.take_over(share, wall)?;
+            // None is given up in one series before the disk has it in another.
+            sync(&mut journal)?;
             journals.push(journal);
         }
         for (shard, (journal, share)) in (0..).zip(journals.iter_mut().zip(&self.shares)) {
             let calls = u64::try_from(share.calls.len()).unwrap_or(u64::MAX);
             journal.begin(&self.resumed(shard, wall, calls))?;
             // Of what this life draws ahead, only it knows; of the rest, only this.
-            journal
-                .sync()
-                .map_err(Fault::io("sync", &ledger.directory))?;
+            sync(journal)?;
         }
         for &shard in &self.retired {
             let mut ends = self.resumed(shard, wall, 0);
             ends.push(Record::Stopped { wall, live: 0 });
-            open(shard)?.begin(&ends)?;
+            let mut journal = open(shard)?;
+            journal.begin(&ends)?;
+            sync(&mut journal)?;
         }
         Ok(journals)
     }

@@ -191,6 +191,27 @@ fn a_kill_at_any_byte_of_the_last_write_loses_only_that_record() {
     }
 }
 
+/// Of two segments that a killed life left, the disk may have the later one alone.
+#[test]
+fn a_life_goes_on_only_from_what_the_disk_has() {
+    let folder = Temporary::new();
+    let open = || {
+        let ledger = Ledger::open(&folder.ledger())?.with_segment_size(4096);
+        Journal::open(&ledger, 0, at(3))
+    };
+    let mut journal = open().unwrap();
+    journal.append(&note(1, &"x".repeat(3_000))).unwrap();
+    journal.append(&note(2, &"y".repeat(3_000))).unwrap();
+    drop(journal);
+    open().unwrap();
+    let earlier = folder.segment(0, 1);
+    std::fs::remove_file(&earlier).unwrap();
+    // What cannot be synced.
+    std::os::unix::fs::symlink("/dev/null", &earlier).unwrap();
+    let fault = open().unwrap_err().to_string();
+    assert!(fault.contains("sync"), "{fault}");
+}
+
 #[test]
 fn a_damaged_segment_is_left_alone() {
     let folder = Temporary::new();

@@ -172,7 +172,7 @@ impl Driver {
             );
             self.release(released);
         }
-        let held = self.hold.as_ref().is_none_or(Hold::is_trusted);
+        let held = self.hold.as_mut().is_none_or(Hold::was_trusted);
         let trusted = self.pen.is_trusted() && held;
         if trusted == self.closed {
             self.closed = !trusted;

@@ -56,12 +56,16 @@ pub(super) struct Hold {
     order: Arc<Order>,
     thread: Option<JoinHandle<()>>,
     queue: VecDeque<Turn>,
+    /// The last sync that was asked for, and the last that was done.
     ticket: u64,
+    synced: u64,
     /// When the first of the queue began to wait.
     since: Option<Mono>,
     /// When the disk last did not answer in time, or with an error; None while it
     /// is well.
     failed: Option<Mono>,
+    /// It failed since it was last asked whether it did.
+    stumbled: bool,
 }
 
 impl Hold {
@@ -90,14 +94,22 @@ impl Hold {
             thread: Some(thread),
             queue: VecDeque::new(),
             ticket: 0,
+            synced: 0,
             since: None,
             failed: None,
+            stumbled: false,
         })
     }
 
     /// Whether records get to the disk.
     pub(super) const fn is_trusted(&self) -> bool {
         self.failed.is_none()
+    }
+
+    /// The same, and whether all did since this was last asked. What one sync has lost,
+    /// the next one says nothing of.
+    pub(super) const fn was_trusted(&mut self) -> bool {
+        !std::mem::replace(&mut self.stumbled, false) && self.failed.is_none()
     }
 
     /// Takes the messages of a turn whose records were appended, if `written`. What of
@@ -109,8 +121,9 @@ impl Hold {
             self.ticket += 1;
             self.order.give(self.ticket);
         }
-        // Behind a disk that failed nothing waits: what may not leave was not begun.
-        let waits = written || !self.queue.is_empty();
+        // Also where the turn that has drawn said nothing itself. Behind a disk that
+        // failed only that waits which may not leave, until it is given up.
+        let waits = self.ticket > self.synced || !self.queue.is_empty();
         if !waits || (self.failed.is_some() && openings.is_empty() && self.queue.is_empty()) {
             return;
         }
@@ -128,6 +141,10 @@ impl Hold {
     /// A sync is done, or has failed.
     pub(super) fn synced(&mut self, now: Mono, ticket: u64, well: bool) -> Released {
         self.failed = (!well).then_some(now);
+        self.stumbled |= !well;
+        if well {
+            self.synced = ticket;
+        }
         let released = self.release(well, |turn| turn.ticket <= ticket);
         self.since = (!self.queue.is_empty()).then_some(now);
         released
@@ -222,14 +239,14 @@ impl Order {
         self.given.notify_one();
     }
 
-    /// Waits for something to sync; None at the end.
+    /// Waits for something to sync; None at the end, when all was.
     fn next(&self) -> Option<u64> {
         let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let mut state = self
             .given
             .wait_while(state, |it| !it.over && it.wanted == it.taken)
             .unwrap_or_else(PoisonError::into_inner);
-        if state.over {
+        if state.wanted == state.taken {
             return None;
         }
         state.taken = state.wanted;
@@ -239,6 +256,8 @@ impl Order {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicU64, Ordering};
+
     use super::*;
     use crate::base::flow::{Flow, ListenerId, Transport};
     use crate::record::{CallRef, Record};
@@ -306,6 +325,75 @@ mod tests {
         assert_eq!(hold.synced(now, 2, true).transmits.len(), 1);
         assert_eq!(hold.deadline(), None);
         assert!(hold.is_trusted());
+    }
+
+    #[test]
+    fn what_follows_a_turn_that_drew_and_said_nothing_waits_for_it() {
+        let (mut hold, now) = (hold(false), Mono::ZERO);
+        let mut silent = Outbox::default();
+        silent.drawn = true;
+        hold.take(now, true, &mut silent);
+        let mut next = turn(false);
+        hold.take(now, true, &mut next);
+        assert_eq!(next.transmits.len(), 0);
+        assert_eq!(hold.synced(now, 1, true).transmits.len(), 1);
+        let mut last = turn(false);
+        hold.take(now, true, &mut last);
+        assert_eq!(last.transmits.len(), 1, "all is on the disk");
+    }
+
+    /// The shard hears of it only at the end of its turn.
+    #[test]
+    fn nothing_is_opened_after_a_sync_has_failed() {
+        let (mut hold, now) = (hold(false), Mono::ZERO);
+        let mut drawing = turn(true);
+        hold.take(now, true, &mut drawing);
+        hold.synced(now, 1, false);
+        let mut opening = turn(false);
+        opening.openings.push(Origin::Stateless);
+        hold.take(now, true, &mut opening);
+        assert_eq!(opening.transmits.len(), 0);
+        let released = hold.tend(now + PATIENCE).unwrap();
+        assert_eq!((released.transmits.len(), released.kept_back.len()), (0, 1));
+    }
+
+    #[test]
+    fn a_sync_that_has_failed_is_told_also_where_the_next_one_has_not() {
+        let (mut hold, now) = (hold(false), Mono::ZERO);
+        assert!(hold.was_trusted());
+        for _ in 0..2 {
+            hold.take(now, true, &mut turn(true));
+        }
+        hold.synced(now, 1, false);
+        hold.synced(now, 2, true);
+        assert!(!hold.was_trusted(), "the shard must draw again");
+        assert!(hold.was_trusted());
+    }
+
+    /// Keeps what was written when a sync began, and takes its time.
+    struct Slow(Arc<[AtomicU64; 2]>);
+
+    impl Syncer for Slow {
+        fn sync(&mut self) -> io::Result<()> {
+            let written = self.0[0].load(Ordering::SeqCst);
+            thread::sleep(Duration::from_millis(40));
+            self.0[1].store(written, Ordering::SeqCst);
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn at_the_end_all_is_on_the_disk_before_it_leaves() {
+        let disk = Arc::new([const { AtomicU64::new(0) }; 2]);
+        let slow = Box::new(Slow(Arc::clone(&disk)));
+        let mut hold = Hold::start(0, false, slow, Mailbox::new()).unwrap();
+        for written in 1..3 {
+            disk[0].store(written, Ordering::SeqCst);
+            hold.take(Mono::ZERO, true, &mut turn(true));
+            thread::sleep(Duration::from_millis(10));
+        }
+        assert_eq!(hold.finish().transmits.len(), 2);
+        assert_eq!(disk[1].load(Ordering::SeqCst), 2);
     }
 
     /// Whose they are does not matter here.

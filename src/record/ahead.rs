@@ -91,10 +91,16 @@ impl Ahead {
             Record::Counted {
                 day_end, resets, ..
             } => {
-                let stock = Stock::Calls(day_end);
-                for place in places.iter().filter(|it| it.part > 0) {
-                    self.change(place, stock, resets, |used| used.saturating_add(1));
-                    more |= self.settle(place, stock, resets, &mut draw);
+                for place in places {
+                    let drawn = self.drawn_calls(place, resets);
+                    let stock = Stock::Calls(drawn.map_or(day_end, |it| it.max(day_end)));
+                    // Where there is no limit any more there may be one again.
+                    if place.part > 0 || drawn >= Some(day_end) {
+                        self.change(place, stock, resets, |used| used.saturating_add(1));
+                    }
+                    if place.part > 0 {
+                        more |= self.settle(place, stock, resets, &mut draw);
+                    }
                 }
             }
             Record::Account {
@@ -137,6 +143,18 @@ impl Ahead {
     pub fn forget(&mut self) {
         let lines = self.counters.values_mut().flat_map(BTreeMap::values_mut);
         lines.for_each(|line| line.upto = 0);
+    }
+
+    /// When the last day ends of which calls were drawn. A call counts there, as it does
+    /// in the counter, also if by a clock that was set back, or in another time zone, its
+    /// day ends earlier.
+    fn drawn_calls(&self, place: &Place, resets: u64) -> Option<Wall> {
+        let stocks = self.counters.get(&(place.scope, place.which))?;
+        let ends = stocks.iter().filter_map(|(stock, line)| match *stock {
+            Stock::Calls(end) if line.resets == resets => Some(end),
+            _ => None,
+        });
+        ends.max()
     }
 
     fn add(&mut self, sum: &Holding, change: impl Fn(u64) -> u64) {
@@ -210,3 +228,6 @@ impl Ahead {
         self.searched = self.counters.len();
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -148,6 +148,16 @@ proptest! {
                 Step::Close => world.close(now),
                 Step::Reload => world.reload(now),
                 Step::Reset => world.reset(now),
+                // Killed: the host stays up, and nothing is lost.
+                Step::Crash if one % 3 == 0 => {
+                    let (boot, truth) = (world.boot, world.come_to(now, world.boot));
+                    world = world.crash(now, boot);
+                    let after = world.come_to(now, boot);
+                    for (total, amount) in truth.into_iter().filter(|(it, _)| matters(it, now)) {
+                        let counted = after.get(&total).copied().unwrap_or_default();
+                        prop_assert!(counted >= amount, "{total:?}: {counted} of {amount}");
+                    }
+                }
                 Step::Crash => {
                     let boot = if world.boot == "a" { "b" } else { "a" };
                     let truth = world.come_to(now, world.boot);
@@ -194,6 +204,23 @@ fn what_lingered_when_a_life_ended_counts_as_spent() {
         let after = used(&world);
         assert_eq!((after.booked, after.held), (all, Money::ZERO));
     }
+    world.finish(at(0));
+}
+
+#[test]
+fn a_reset_forgets_nothing_of_what_lingers_when_a_life_ends() {
+    let mut world = World::new();
+    world.judge(0, 3, 0, at(0));
+    world.end(0, true, at(0));
+    world.reset(at(0));
+    let used = |world: &World| {
+        let used = world.rules.used(TenantId(0), Quantity::MoneyPerDay, at(0));
+        used.unwrap()
+    };
+    let before = used(&world);
+    assert!(before.held > Money::ZERO);
+    world = world.crash(at(0), "a");
+    assert_eq!(used(&world).booked, before.held);
     world.finish(at(0));
 }
 

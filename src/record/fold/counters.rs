@@ -232,11 +232,10 @@ impl Counters {
         if held.resets > book.resets {
             book.reset(held.resets);
         }
-        if held.resets == book.resets {
-            for (scope, which, day, month) in held.places {
-                let counter = book.counters.entry((scope, which)).or_default();
-                counter.book((day, month), held.days, held.money);
-            }
+        // Also after a reset, which forgets nothing of what is held.
+        for (scope, which, day, month) in held.places {
+            let counter = book.counters.entry((scope, which)).or_default();
+            counter.book((day, month), held.days, held.money);
         }
     }
 

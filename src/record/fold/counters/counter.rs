@@ -44,7 +44,7 @@ impl Counter {
         }
         self.day_end = self.day_end.max(day_end);
         self.today = self.today.saturating_add(1);
-        self.use_up(Stock::Calls(day_end), 1);
+        self.use_up(Stock::Calls(self.day_end), 1);
         if place.keep > 0 {
             while self.times.len() >= place.keep as usize {
                 self.times.pop_front();
