@@ -246,7 +246,7 @@ fn tenant_mode(file: &TenantFile<'_>, faults: &mut Faults<'_>) -> Mode {
     let mode = mode(file.mode, faults);
     if let (Mode::Observe, Some(said)) = (mode, file.mode) {
         let fault = Fault::warning("the tenant is only observed")
-            .label("nothing is refused that can be read")
+            .label("only what cannot be read, or has no price, is refused")
             .help("write \"enforce\" once the log refuses only what it should");
         faults.add(said.place, fault);
     }

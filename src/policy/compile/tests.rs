@@ -473,4 +473,6 @@ fn the_outline_of_a_main_file_never_fails() {
     );
     assert_eq!(at("[[[").policies, "policies");
     assert_eq!(at("").ledger, "var/ledger");
+    assert_eq!(at("[ledger]\nsegment_megabytes = 8").ledger, "var/ledger");
+    assert_eq!(at("[policies]\n").policies, "policies");
 }

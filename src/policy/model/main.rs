@@ -104,12 +104,10 @@ pub(in crate::policy) fn main_file<'t>(
     };
     if let Some(mut policies) = root.table("policies", "[policies]", faults) {
         file.policies = policies.text("directory", faults);
-        policies.required("directory", file.policies, "\"policies\"", faults);
         policies.close(faults);
     }
     if let Some(mut ledger) = root.table("ledger", "[ledger]", faults) {
         file.ledger = ledger.text("directory", faults);
-        ledger.required("directory", file.ledger, "\"var/ledger\"", faults);
         file.segment_megabytes = ledger.count("segment_megabytes", faults);
         file.keep_days = ledger.count("keep_days", faults);
         file.keep_gigabytes = ledger.count("keep_gigabytes", faults);
