@@ -111,7 +111,9 @@ fn amount(currency: Option<Currency>, money: Money) -> String {
 fn why(unbounded: Unbounded) -> &'static str {
     match unbounded {
         Unbounded::NoTariff => "it has no tariff, so that nobody knows what a call costs",
-        Unbounded::Observed => "it is only observed: no rule, cap or budget refuses or hangs up anything",
+        Unbounded::Observed => {
+            "it is only observed: no rule, cap or budget refuses or hangs up anything"
+        }
         Unbounded::NoLimit => "it has no budget, and its caps leave room for any number of calls",
         Unbounded::Inbound => {
             "calls to its own numbers cost it something, and neither [budget] nor [inbound] bounds them"
