@@ -152,6 +152,20 @@ impl Exposure {
     }
 }
 
+/// What the calls cost whose narrowest cap is the same.
+struct Under {
+    costs: Costs,
+    /// The first of the caps on each target that covers all of them.
+    caps: Vec<u32>,
+}
+
+/// Whether a cap refuses whatever it has no room for. What is observed refuses nothing,
+/// and others let some calls by: those of other hours, or to where else the cap is not
+/// on. A budget that calls share with others is looked at by itself.
+const fn is_always(cap: &Cap) -> bool {
+    !(cap.measure.observe || cap.measure.money_only || cap.condition != 0)
+}
+
 /// What bounds the calls of one share.
 #[derive(Clone, Copy)]
 struct Scope {
@@ -281,16 +295,16 @@ impl RuleSet {
         let (costs, dearest) = self.costs(lane, &wide, of_tariff);
         let all = costs
             .values()
-            .fold(Costs::default(), |all, it| all.max(*it));
+            .fold(Costs::default(), |all, it| all.max(it.costs));
         exposure.dearest = dearest;
-        for (cap, costs) in costs {
+        for (cap, under) in costs {
             let mut scope = wide;
             // The budget is for all of them together.
             scope.money = None;
-            for cap in self.caps_from(cap) {
+            for cap in under.caps.iter().flat_map(|first| self.caps_from(*first)) {
                 self.add(&mut scope, cap, Who::Caller, lane, day);
             }
-            let (most, by) = scope.most(&costs, day);
+            let (most, by) = scope.most(&under.costs, day);
             let on = self.name_of(lane, cap);
             exposure.shares.push(Share { most, by, on });
         }
@@ -341,10 +355,7 @@ impl RuleSet {
 
     /// Adds what a cap bounds to a scope whose calls all go where the cap is on.
     fn add(&self, scope: &mut Scope, cap: &Cap, own: Who, lane: &Lane, day: u64) {
-        // What is observed refuses nothing, and the others let some calls by: those
-        // of other hours, or to where else the cap is not on. A budget that calls share
-        // with others is looked at by itself.
-        if cap.measure.observe || cap.measure.money_only || cap.condition != 0 {
+        if !is_always(cap) {
             return;
         }
         match cap.measure.meter {
@@ -368,20 +379,20 @@ impl RuleSet {
         caps.take_while(move |cap| std::mem::replace(&mut more, cap.more))
     }
 
-    /// What calls cost that are allowed, by the narrower cap that they count under
+    /// What calls cost that are allowed, by the narrowest cap that they count under
     /// ([`NO_CAP`] for none), and the dearest of them.
     fn costs(
         &self,
         lane: &Lane,
         wide: &Scope,
         of_tariff: &[Spot],
-    ) -> (BTreeMap<u32, Costs>, Option<Dearest>) {
+    ) -> (BTreeMap<u32, Under>, Option<Dearest>) {
         let home = self.home(lane);
         let rules = self.destinations_of(lane);
         let caps = Table::new(lane.cap_targets().of(&self.entries), lane.cap_kinds);
         let prefixes: Vec<Packed> = rules.all_prefixes().chain(caps.all_prefixes()).collect();
         let own = prefixes.into_iter().flat_map(|prefix| self.spots(prefix));
-        let mut costs: BTreeMap<u32, Costs> = BTreeMap::new();
+        let mut costs: BTreeMap<u32, Under> = BTreeMap::new();
         let mut dearest: Option<Dearest> = None;
         for Spot { to } in of_tariff.iter().copied().chain(own) {
             match matcher::decide(rules, &to, home) {
@@ -391,12 +402,16 @@ impl RuleSet {
             let Some(price) = self.price_to(lane, &to) else {
                 continue;
             };
-            let mut narrower = None;
+            // From the narrowest on.
+            let mut covering = Vec::new();
             caps.covering(&to, home, |entry| {
-                narrower.get_or_insert(entry.value);
+                if self.caps_from(entry.value).any(is_always) {
+                    covering.push(entry.value);
+                }
             });
-            let cap = narrower.unwrap_or(NO_CAP);
-            let always = self.caps_from(cap).filter(|cap| cap.condition == 0);
+            let cap = covering.first().copied().unwrap_or(NO_CAP);
+            let always = covering.iter().flat_map(|first| self.caps_from(*first));
+            let always = always.filter(|cap| is_always(cap));
             let longest = always.fold(wide.longest, |all, cap| all.min(cap.longest));
             let ring = if price.bills_ringing() {
                 longest.ring
@@ -404,7 +419,12 @@ impl RuleSet {
                 0
             };
             let seconds = longest.call.saturating_add(ring).saturating_add(MARGIN);
-            costs.entry(cap).or_default().add(&price, seconds);
+            let under = costs.entry(cap).or_insert_with(|| Under {
+                costs: Costs::default(),
+                caps: covering.clone(),
+            });
+            under.costs.add(&price, seconds);
+            under.caps.retain(|it| covering.contains(it));
             let minute = price.dearest(60);
             if dearest.as_ref().is_none_or(|it| it.minute < minute) {
                 dearest = Some(Dearest {

@@ -213,6 +213,26 @@ fn narrower_caps_bound_their_own_share() {
 }
 
 #[test]
+fn a_further_cap_never_raises_what_can_be_lost() {
+    let wide = "[[cap]]\non = \"jp\"\nmoney_per_day = \"JPY 1000\"\n";
+    for further in [
+        "",
+        "[[cap]]\non = \"jp.fixed\"\ncalls_per_day = 100000\n",
+        "[[cap]]\non = [\"caller\", \"jp.fixed\"]\ncalls_per_hour = 3\n",
+        "[[cap]]\non = \"jp.fixed\"\ncalls_at_once = 5\n",
+        "[[cap]]\non = \"jp.fixed\"\ncalls_per_day = 1\nmode = \"observe\"\n",
+        "[[cap]]\non = [\"called\", \"jp.fixed\"]\ncalls_per_day = 1\n",
+    ] {
+        let found = of(
+            "allow = [\"jp.fixed\"]",
+            &format!("{wide}{further}"),
+            &["jp,5,10,60,60,JPY"],
+        );
+        assert_eq!(units(&found), Ok(1_000), "{further}");
+    }
+}
+
+#[test]
 fn a_budget_bounds_what_the_caps_do_not() {
     let budget = "[caps]\ncalls_at_once = 2\nlongest_call = \"1h\"\n[budget]\nper_day = \"JPY 500\"\n\
                   per_month = \"JPY 400\"\n";
