@@ -476,7 +476,7 @@ impl Answer {
         if price.minute_at_worst != price.minute {
             let _infallible = write!(
                 text,
-                " now, {} at the dearest time",
+                " now, {} at the very most, over a change of rate",
                 shown(price.minute_at_worst)
             );
         }

@@ -169,7 +169,10 @@ fn tenant(rules: &RuleSet, exposure: &Exposure, text: &mut String) {
     if let Some(dearest) = &exposure.dearest {
         let minute = shown(dearest.minute);
         let to = destination(dearest);
-        line("  dearest", &format!("{to}, {minute} for a minute"));
+        line(
+            "  dearest",
+            &format!("{to}, {minute} for a minute at the very most"),
+        );
     }
     if exposure.shares.is_empty() {
         return;

@@ -22,6 +22,7 @@ use crate::base::time::Wall;
 /// How many destinations a warning names.
 const NAMED: usize = 4;
 
+mod denials;
 mod inbound;
 
 /// What became of everything that a tenant could dial.
@@ -55,6 +56,7 @@ impl RuleSet {
         for (tenant, lane) in (0..).map(TenantId).zip(&self.lanes) {
             let survey = self.survey(lane, &everywhere, at);
             self.idle_rules(lane, &survey, &mut found);
+            self.passed_over(lane, &everywhere, &mut found);
             if lane.tariff != NO_TARIFF {
                 self.unpriced_rules(&survey, &mut found);
             }
@@ -391,7 +393,7 @@ mod tests {
         found.into_iter().map(show).collect()
     }
 
-    fn lint(destinations: &str, rows: &str) -> Vec<String> {
+    pub(super) fn lint(destinations: &str, rows: &str) -> Vec<String> {
         let mut found = lint_all(destinations, rows);
         found.retain(|it| !it.contains("no budget"));
         found

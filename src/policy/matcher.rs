@@ -146,6 +146,29 @@ fn wider<'t>(
     wider.into_iter().flatten().next()
 }
 
+/// The denials of a country, of everything abroad or of everything that a destination
+/// would fall under, but for its class, and the rule on that class which allows it.
+pub(super) fn passed_over<'t>(
+    rules: Table<'t>,
+    to: &Destination,
+    home: Option<Country>,
+) -> Option<(&'t Entry, impl Iterator<Item = &'t Entry>)> {
+    let class = rules.exact(Target::Class(to.class))?;
+    let Decision::Allow(rule) = decide(rules, to, home) else {
+        return None;
+    };
+    let abroad = to.country.is_some() && to.is_abroad(home);
+    let wider = [
+        to.country.map(Target::Country),
+        abroad.then_some(Target::International),
+        Some(Target::Any),
+    ];
+    let wider = wider.into_iter().flatten();
+    let denials = wider.filter_map(move |target| rules.exact(target));
+    let denials = denials.filter(|entry| entry.flags().has(DENY));
+    (class.value == rule && !to.class.is_ordinary()).then_some((class, denials))
+}
+
 fn said(entry: &Entry) -> Decision {
     if entry.flags().has(DENY) {
         Decision::Deny(entry.value)

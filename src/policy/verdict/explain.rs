@@ -44,7 +44,8 @@ pub struct Priced {
     pub currency: Currency,
     /// A call of a minute, now.
     pub minute: Money,
-    /// A call of a minute, at the dearest time.
+    /// The most that a call of a minute may ever cost: over a change of rate carriers bill
+    /// differently, and this is what no sane bill exceeds.
     pub minute_at_worst: Money,
     /// A minute of ringing that nobody answers, now.
     pub attempt: Money,
