@@ -3,8 +3,6 @@
 use std::fmt::Write;
 use std::process::ExitCode;
 
-use serde::Serialize;
-
 use crate::net::clock;
 use crate::policy::plan::{Part, Step};
 use crate::policy::{
@@ -14,9 +12,14 @@ use crate::policy::{
 use crate::sip::name_addr::NameAddr;
 use crate::sip::uri::{SipUri, Uri};
 
+use leaving::Leaving;
+
 use super::cli;
 use super::render::{Colour, paint, seconds};
 use super::rules::{self, Broken};
+
+mod json;
+mod leaving;
 
 /// A call that is refused.
 const REFUSED: u8 = 3;
@@ -244,106 +247,12 @@ impl Answer {
     }
 }
 
-#[derive(Serialize)]
-struct Json<'r> {
-    tenant: &'r str,
-    canonical: String,
-    class: Option<String>,
-    country: Option<String>,
-    verdict: &'static str,
-    mode: &'static str,
-    rule: Option<String>,
-    rule_text: Option<&'r str>,
-    reason: Option<&'static str>,
-    /// Why what was dialled is no number.
-    unread: Option<&'static str>,
-    caller: Option<String>,
-    price: Option<JsonPrice>,
-    /// What must be free of its budgets for the call to start.
-    reserve: Option<String>,
-    caps: Vec<JsonRule<'r>>,
-    longest_call: Option<u64>,
-    longest_ring: Option<u64>,
-}
-
-#[derive(Serialize)]
-struct JsonPrice {
-    tariff: Option<String>,
-    currency: String,
-    minute: String,
-    minute_at_worst: String,
-    attempt: String,
-}
-
-#[derive(Serialize)]
-struct JsonRule<'r> {
-    rule: String,
-    text: &'r str,
-}
-
 fn place(rules: &RuleSet, id: RuleId) -> String {
     let rule = rules.rule(id);
     format!("{}:{}", rule.file, rule.line)
 }
 
 impl Answer {
-    fn as_json<'r>(&self, rules: &'r RuleSet) -> Json<'r> {
-        let (class, country) = self.sort();
-        let explanation = self.explanation.as_ref();
-        let shown = self
-            .goes()
-            .map(|(permit, _)| permit.caller.number.to_string());
-        let unread = self.refused().flatten().and_then(|it| it.unread);
-        let has_uri = explanation.is_some();
-        let caps = explanation.map(|it| it.caps.as_slice()).unwrap_or_default();
-        let price = explanation.and_then(|it| it.price);
-        Json {
-            tenant: rules.tenant(self.tenant).map_or("", |it| &it.name),
-            canonical: self.canonical().unwrap_or_else(|| "-".to_owned()),
-            class,
-            country,
-            verdict: self.verdict(),
-            mode: match self.mode {
-                Mode::Enforce => "enforce",
-                Mode::Observe => "observe",
-            },
-            rule: self.rule().map(|id| place(rules, id)),
-            rule_text: self.rule().map(|id| rules.rule(id).text),
-            reason: self.reason().map(|(code, _)| code),
-            unread: match unread {
-                Some(unread) => Some(unread.kind.as_str()),
-                None if has_uri => None,
-                None => Some("no-uri"),
-            },
-            caller: shown,
-            price: price.map(|it| JsonPrice {
-                tariff: self.tariff.clone(),
-                currency: it.currency.to_string(),
-                minute: it.minute.to_string(),
-                minute_at_worst: it.minute_at_worst.to_string(),
-                attempt: it.attempt.to_string(),
-            }),
-            reserve: explanation
-                .and_then(|it| it.reserve)
-                .map(|it| it.money.to_string()),
-            caps: caps
-                .iter()
-                .map(|&id| JsonRule {
-                    rule: place(rules, id),
-                    text: rules.rule(id).text,
-                })
-                .collect(),
-            longest_call: self
-                .goes()
-                .and(explanation)
-                .map(|it| it.longest_call.as_secs()),
-            longest_ring: self
-                .goes()
-                .and(explanation)
-                .map(|it| it.longest_ring.as_secs()),
-        }
-    }
-
     fn as_text(&self, rules: &RuleSet, dialled: &Dialled<'_>) -> String {
         let mut text = format!("  {}\n", dialled.text);
         self.reading(dialled, &mut text);
@@ -410,6 +319,9 @@ impl Answer {
         };
         let caller = format!("{}{replaced}", permit.caller.number);
         line(text, "caller", &caller);
+        if let Some(it) = Leaving::of(rules, self.tenant, permit) {
+            line(text, "sent as", &format!("{} to {}", it.number, it.carrier));
+        }
         if let Decision::Emergency(_) = explanation.decision {
             return;
         }

@@ -105,6 +105,10 @@ fn a_caret_stands_under_what_was_read() {
         "{}",
         said.out
     );
+    let sent = "sent as    +442079460000 to ";
+    assert!(said.out.contains(sent), "{}", said.out);
+    let said = explain(&files, &["--json", "184010442079460000"]);
+    assert_eq!(json(&said)["sent_as"], "+442079460000");
     let said = explain(&files, &["sip:%2A01023279123456@pbx"]);
     let expected = "  sip:%2A01023279123456@pbx\n      ^ a number is made";
     assert!(said.out.starts_with(expected), "{}", said.out);

@@ -175,7 +175,10 @@ impl<'z> Build<'z> {
                 .available()
                 .map(|it| it.to_string())
                 .collect();
-            let help = match nearest(name.value, all.iter().map(String::as_str)) {
+            // The nearest of abbreviations may be hours away: "EST" to "JST".
+            let cities = all.iter().map(String::as_str).filter(|it| it.contains('/'));
+            let near = nearest(name.value, cities).filter(|_| name.value.contains('/'));
+            let help = match near {
                 Some(word) => format!("did you mean \"{word}\"?"),
                 None => "write a zone of the IANA database: \"Asia/Tokyo\", \"Europe/Paris\", \
                          \"UTC\""

@@ -107,7 +107,9 @@ pub(super) fn caps(
 
 fn warn_of_nothing(table: &CapTable<'_>, faults: &mut Faults<'_>) {
     if table.is_empty {
-        let known: Vec<_> = Quantity::COUNTS.into_iter().map(Quantity::key).collect();
+        let money = [Quantity::MoneyPerDay, Quantity::MoneyPerMonth];
+        let all = Quantity::COUNTS.into_iter().chain(money);
+        let known: Vec<_> = all.map(Quantity::key).collect();
         let fault = Fault::warning("this cap limits nothing");
         faults.add(
             table.place,
