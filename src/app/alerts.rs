@@ -196,7 +196,7 @@ fn web_server(webhook: &policy::Webhook, config: &Path) -> Result<Webhook, Strin
 /// A mailbox, if all of its relay's TLS and account is there.
 fn mailbox(mail: &policy::Mail, config: &Path) -> Place {
     let mut mailbox = Mailbox {
-        relay: (mail.relay.host.clone(), mail.relay.port),
+        relay: mail.relay.clone(),
         tls: None,
         account: None,
         from: mail.from.clone(),

@@ -296,7 +296,7 @@ impl Turn<'_> {
     }
 
     /// From now on the call ends when it has lasted the longest.
-    fn run_longest(&mut self) {
+    pub(super) fn run_longest(&mut self) {
         if let Some(limit) = self.call.limit.take() {
             self.tools.wheel.cancel(limit);
         }

@@ -261,17 +261,15 @@ impl Turn<'_> {
         if let Some(due) = due {
             self.run_lease(due.saturating_since(self.now.mono));
         }
-        let now = self.now.mono;
-        // By then it is acknowledged, or over.
-        let (alarm, wait, least) = if acked {
-            let talked = self.call.talked(self.now).unwrap_or_default();
-            let left = self.call.longest.saturating_sub(talked);
-            (Alarm::Longest, left, Duration::ZERO)
+        let least = if acked {
+            self.run_longest();
+            Duration::ZERO
         } else {
-            let ring = self.tools.timers.t1 * 64;
-            (Alarm::Ring, ring, ring)
+            // By then it is acknowledged, or over.
+            let (now, ring) = (self.now.mono, self.tools.timers.t1 * 64);
+            self.call.limit = Some(self.tools.schedule(self.key, Alarm::Ring, now, ring));
+            ring
         };
-        self.call.limit = Some(self.tools.schedule(self.key, alarm, now, wait));
         for side in [Side::Caller, Side::Callee] {
             self.resume_session(side, legs.leg(side), nth, least);
         }

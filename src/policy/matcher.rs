@@ -153,10 +153,13 @@ pub(super) fn passed_over<'t>(
     to: &Destination,
     home: Option<Country>,
 ) -> Option<(&'t Entry, impl Iterator<Item = &'t Entry>)> {
-    let class = rules.exact(Target::Class(to.class))?;
-    let Decision::Allow(rule) = decide(rules, to, home) else {
+    if to.class.is_ordinary() {
         return None;
-    };
+    }
+    let class = rules.exact(Target::Class(to.class))?;
+    if decide(rules, to, home) != Decision::Allow(class.value) {
+        return None;
+    }
     let abroad = to.country.is_some() && to.is_abroad(home);
     let wider = [
         to.country.map(Target::Country),
@@ -165,8 +168,7 @@ pub(super) fn passed_over<'t>(
     ];
     let wider = wider.into_iter().flatten();
     let denials = wider.filter_map(move |target| rules.exact(target));
-    let denials = denials.filter(|entry| entry.flags().has(DENY));
-    (class.value == rule && !to.class.is_ordinary()).then_some((class, denials))
+    Some((class, denials.filter(|entry| entry.flags().has(DENY))))
 }
 
 fn said(entry: &Entry) -> Decision {

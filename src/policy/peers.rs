@@ -69,9 +69,7 @@ impl Peers {
             }
         }
     }
-}
 
-impl Peers {
     /// Has the processor fetch where most searches for this address begin.
     pub(super) fn warm(&self, source: IpAddr) {
         if let IpAddr::V4(ip) = source.to_canonical() {

@@ -4,6 +4,16 @@ use jiff::tz::TimeZoneDatabase;
 
 use super::{Counters, Options, RuleSet, Source, Sources, compile};
 
+/// A main file: one listener, one carrier.
+pub(crate) const MAIN: &str = r#"
+[[listen]]
+address = "udp:127.0.0.1:5060"
+[[carrier]]
+name = "upstream"
+address = "udp:127.0.0.2:5070"
+sources = ["127.0.0.2/32"]
+"#;
+
 /// The rules of this main file and this tenant, with the plan of Japan.
 pub(crate) fn rules(main: &str, tenant: &str) -> RuleSet {
     let source = |name: &str, text: &str| Source {

@@ -61,16 +61,7 @@ impl RuleSet {
 mod tests {
     use super::*;
     use crate::base::flow::ListenerId;
-    use crate::policy::samples::{rules, tenant};
-
-    const MAIN: &str = r#"
-[[listen]]
-address = "udp:127.0.0.1:5060"
-[[carrier]]
-name = "upstream"
-address = "udp:127.0.0.2:5070"
-sources = ["127.0.0.2/32"]
-"#;
+    use crate::policy::samples::{MAIN, rules, tenant};
 
     #[test]
     fn whoever_sends_and_however_many_there_are_every_lock_is_given_back() {

@@ -19,6 +19,7 @@ use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
 use crate::base::limits::{ALERT_QUIT_S, ALERT_SEND_S, RELAY_BYTES};
+use crate::policy::Relay;
 
 use self::bounded::Bounded;
 use super::trust::{Anchors, TrustFault};
@@ -27,8 +28,8 @@ use super::{Destination, Message, Unsent};
 /// Mailboxes, and the relay that brings the mail.
 #[derive(Clone, Debug)]
 pub struct Mailbox {
-    /// The relay's name or address, and its port.
-    pub relay: (String, u16),
+    /// The relay.
+    pub relay: Relay,
     /// TLS with it; none, and everything goes in the clear.
     pub tls: Option<RelayTls>,
     /// The account that it asks for.
@@ -134,12 +135,7 @@ impl From<io::Error> for Failure {
 
 impl Destination for Mailbox {
     fn name(&self) -> String {
-        let (host, port) = &self.relay;
-        let to = self.to.join(",");
-        match host.contains(':') {
-            true => format!("mail {to} by [{host}]:{port}"),
-            false => format!("mail {to} by {host}:{port}"),
-        }
+        format!("mail {} by {}", self.to.join(","), self.relay)
     }
 
     fn send(&mut self, message: &Message, checkpoint: &str) -> Result<(), Unsent> {
@@ -180,7 +176,7 @@ impl Mailbox {
 
     /// Connects, and says who is there; over TLS from then on, or not at all.
     async fn greet(&self) -> Result<(Client, EhloResponse<String>), Failure> {
-        let (host, port) = &self.relay;
+        let Relay { host, port } = &self.relay;
         let stream = TcpStream::connect((host.as_str(), *port)).await?;
         let ehlo = match stream.local_addr()?.ip() {
             IpAddr::V4(ip) => format!("[{ip}]"),

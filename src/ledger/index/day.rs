@@ -70,6 +70,10 @@ pub(super) struct Day {
     changed: bool,
 }
 
+/// Which row is a call's. The last condition is that of `let_in`, word for word, or else
+/// the whole table would be searched.
+const OF_CALL: &str = "WHERE shard = ?1 AND call = ?2 AND decision <> 'refuse'";
+
 impl Day {
     pub(super) fn open(path: &Path) -> rusqlite::Result<Self> {
         // Nobody else's business, like the journal: SQLite gives the files beside it this
@@ -213,11 +217,9 @@ impl Day {
         };
         let call = number_of(call.0);
         match record {
-            Record::Answered { wall, .. } => self.set(
-                "UPDATE calls SET answered = ?3 \
-                 WHERE shard = ?1 AND call = ?2 AND decision <> 'refuse'",
-                params![shard, call, wall.as_micros()],
-            ),
+            Record::Answered { wall, .. } => {
+                self.set("answered = ?3", params![shard, call, wall.as_micros()])
+            }
             Record::Ended {
                 wall,
                 duration_ms,
@@ -228,9 +230,8 @@ impl Day {
                 currency,
                 ..
             } => self.set(
-                "UPDATE calls SET ended = ?3, duration_ms = ?4, ended_by = ?5, cause = ?6, \
-                 status = ?7, cost = ?8, currency = ?9 \
-                 WHERE shard = ?1 AND call = ?2 AND decision <> 'refuse'",
+                "ended = ?3, duration_ms = ?4, ended_by = ?5, cause = ?6, status = ?7, \
+                 cost = ?8, currency = ?9",
                 params![
                     shard,
                     call,
@@ -244,18 +245,18 @@ impl Day {
                 ],
             ),
             Record::Booked { cost, currency, .. } => self.set(
-                "UPDATE calls SET cost = ?3, currency = ?4 \
-                 WHERE shard = ?1 AND call = ?2 AND decision <> 'refuse'",
+                "cost = ?3, currency = ?4",
                 params![shard, call, number_of(*cost), currency],
             ),
             _ => Ok(false),
         }
     }
 
-    /// Whether there is a row that this changes. Its condition is that of `let_in`, word
-    /// for word, or else the whole table would be searched.
-    fn set(&self, update: &str, values: &[&dyn rusqlite::ToSql]) -> rusqlite::Result<bool> {
-        let changed = self.sqlite.prepare_cached(update)?.execute(values)?;
+    /// Whether there is a row of a call, whose shard and number come first among the
+    /// values, that this changes.
+    fn set(&self, columns: &str, values: &[&dyn rusqlite::ToSql]) -> rusqlite::Result<bool> {
+        let update = format!("UPDATE calls SET {columns} {OF_CALL}");
+        let changed = self.sqlite.prepare_cached(&update)?.execute(values)?;
         Ok(changed > 0)
     }
 }
@@ -307,9 +308,8 @@ mod tests {
         let folder = std::env::temp_dir().join(format!("tollgate-day-{}", std::process::id()));
         std::fs::create_dir_all(&folder).unwrap();
         let day = Day::open(&folder.join("day.sqlite")).unwrap();
-        let text = "EXPLAIN QUERY PLAN UPDATE calls SET answered = ?3 \
-                    WHERE shard = ?1 AND call = ?2 AND decision <> 'refuse'";
-        let mut plan = day.sqlite.prepare(text).unwrap();
+        let text = format!("EXPLAIN QUERY PLAN UPDATE calls SET answered = ?3 {OF_CALL}");
+        let mut plan = day.sqlite.prepare(&text).unwrap();
         let plan: String = plan
             .query_row(params![1, 2, 3], |row| row.get("detail"))
             .unwrap();

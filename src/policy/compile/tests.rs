@@ -1,5 +1,6 @@
 use super::*;
 use crate::policy::diagnostic::Severity;
+use crate::policy::samples::MAIN;
 
 mod accounts;
 mod alerts;
@@ -17,15 +18,6 @@ fn source(name: &str, text: &str) -> Source {
         text: text.to_owned(),
     }
 }
-
-const MAIN: &str = r#"
-[[listen]]
-address = "udp:127.0.0.1:5060"
-[[carrier]]
-name = "upstream"
-address = "udp:127.0.0.2:5070"
-sources = ["127.0.0.2/32"]
-"#;
 
 const TENANT: &str = r#"
 name = "acme"

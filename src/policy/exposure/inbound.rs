@@ -1,6 +1,6 @@
 //! What calls from carriers to a tenant's own numbers can cost it in a day.
 
-use super::{Costs, Exposure, LONG_DAY, MARGIN, Share};
+use super::{Costs, Exposure, LONG_DAY, MARGIN, Scope, Share};
 use crate::base::time::Wall;
 use crate::policy::counters::Who;
 use crate::policy::lane::Lane;
@@ -48,8 +48,7 @@ impl RuleSet {
     /// What calls from carriers can cost in a day of so many seconds; none where all of
     /// them are free.
     pub(super) fn inbound_share(&self, tenant: TenantId, lane: &Lane, day: u64) -> Option<Inbound> {
-        let first = lane.wide_caps.saturating_add(lane.wide_count.into());
-        let scope = self.scope_of((first, lane.inbound_count), Who::Called, lane, day);
+        let scope = self.inbound_scope(lane, day);
         let seconds = scope.longest.call.saturating_add(MARGIN);
         let mut costs = Costs::default();
         let mut dearest: Option<(Money, Number)> = None;
@@ -81,9 +80,14 @@ impl RuleSet {
         at: Wall,
     ) -> Option<bool> {
         self.priced_numbers(tenant, lane).next()?;
+        let bounded = self.inbound_scope(lane, LONG_DAY).money.is_some();
+        Some(bounded || self.has_budget(lane, at))
+    }
+
+    /// What bounds all of them, but for what bounds the tenant's other calls, too.
+    fn inbound_scope(&self, lane: &Lane, day: u64) -> Scope {
         let first = lane.wide_caps.saturating_add(lane.wide_count.into());
-        let own = self.scope_of((first, lane.inbound_count), Who::Called, lane, LONG_DAY);
-        Some(own.money.is_some() || self.has_budget(lane, at))
+        self.scope_of((first, lane.inbound_count), Who::Called, lane, day)
     }
 
     /// Of the tenant's own numbers at which prices can differ those that have one.

@@ -2,16 +2,8 @@ use jiff::tz::TimeZoneDatabase;
 use proptest::prelude::*;
 
 use super::*;
+use crate::policy::samples::MAIN;
 use crate::policy::{Counters, Options, Source, Sources, compile};
-
-const MAIN: &str = r#"
-[[listen]]
-address = "udp:127.0.0.1:5060"
-[[carrier]]
-name = "upstream"
-address = "udp:127.0.0.2:5070"
-sources = ["127.0.0.2/32"]
-"#;
 
 const HEAD: &str = r#"
 name = "acme"

@@ -6,6 +6,7 @@ use jiff::tz::TimeZoneDatabase;
 
 use super::*;
 use crate::base::time::{Mono, Wall};
+use crate::policy::samples::MAIN;
 use crate::policy::{Blocks, Counters, Inbound, InboundFacts, Options, Source, Sources, compile};
 use crate::sip::name_addr::NameAddr;
 use crate::sip::uri::Uri;
@@ -14,15 +15,6 @@ mod budgets;
 mod caps;
 mod inbound;
 mod patterns;
-
-const MAIN: &str = r#"
-[[listen]]
-address = "udp:127.0.0.1:5060"
-[[carrier]]
-name = "upstream"
-address = "udp:127.0.0.2:5070"
-sources = ["127.0.0.2/32"]
-"#;
 
 const ACME: &str = r#"
 name = "acme"

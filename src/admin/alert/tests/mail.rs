@@ -146,7 +146,10 @@ fn papers(name: &str) -> (Anchors, Arc<ServerConfig>) {
 
 fn mailbox(address: SocketAddr) -> Mailbox {
     Mailbox {
-        relay: (address.ip().to_string(), address.port()),
+        relay: crate::policy::Relay {
+            host: address.ip().to_string(),
+            port: address.port(),
+        },
         tls: None,
         account: None,
         from: "gate@example.net".to_owned(),
@@ -267,7 +270,7 @@ fn a_letter_and_a_password_go_over_tls_or_not_at_all() {
             RelayTls::new("mail.example.net", implicit, &strange),
         ] {
             let (address, thread) = relay.clone().begin();
-            to.relay.1 = address.port();
+            to.relay.port = address.port();
             to.tls = Some(tls.unwrap());
             let Err(Unsent(why)) = to.send(&message(1), NOTE) else {
                 panic!("it was sent");
@@ -328,7 +331,7 @@ fn whoever_takes_starttls_out_gets_no_letter() {
         ..Relay::default()
     };
     let (address, thread) = relay.begin();
-    to.relay.1 = address.port();
+    to.relay.port = address.port();
     assert_eq!(to.send(&message(1), NOTE), unsent("the relay answers 554"));
     thread.join().unwrap();
 }
@@ -354,7 +357,7 @@ fn a_password_that_is_refused_is_said_and_not_shown() {
     );
     thread.join().unwrap();
     let (address, thread) = Relay::default().begin();
-    to.relay.1 = address.port();
+    to.relay.port = address.port();
     assert_eq!(
         to.send(&message(1), NOTE),
         unsent("the relay takes no password by PLAIN or LOGIN")

@@ -8,6 +8,7 @@ use jiff::tz::TimeZoneDatabase;
 use crate::base::tally::Tallies;
 use crate::base::time::{Mono, Now, Wall};
 use crate::call::counted::*;
+use crate::policy::samples::MAIN;
 use crate::policy::{
     Blocks, Counters, Course, Currency, Facts, Inbound, InboundFacts, Money, Options, Quantity,
     Renewal, RuleSet, Source, Sources, TenantId, Verdict, compile,
@@ -15,15 +16,6 @@ use crate::policy::{
 use crate::record::{Decision, Direction, Party, fold, frame};
 use crate::sip::name_addr::NameAddr;
 use crate::sip::uri::Uri;
-
-pub(super) const MAIN: &str = r#"
-[[listen]]
-address = "udp:127.0.0.1:5060"
-[[carrier]]
-name = "upstream"
-address = "udp:127.0.0.2:5070"
-sources = ["127.0.0.2/32"]
-"#;
 
 pub(super) const ACME: &str = r#"
 name = "acme"

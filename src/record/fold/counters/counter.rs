@@ -62,33 +62,30 @@ impl Counter {
         }
     }
 
-    pub(super) fn book(
-        &mut self,
-        (day, month): (bool, bool),
-        (first, last): (i32, i32),
-        money: u64,
-    ) {
-        let days = (day, &mut self.days, first, last);
-        let months = (month, &mut self.months, month_of(first), month_of(last));
-        for (counts, periods, first, last) in [days, months] {
-            // Of a long call the last periods matter, in which it still counts.
-            for period in first.max(last.saturating_sub(PERIODS))..=last {
-                if counts {
-                    let sum = periods.entry(period).or_default();
-                    *sum = sum.saturating_add(money);
-                }
-            }
-            if let Some((&latest, _)) = periods.last_key_value() {
-                *periods = periods.split_off(&(latest - PERIODS));
-            }
-        }
+    pub(super) fn book(&mut self, (day, month): (bool, bool), days: (i32, i32), money: u64) {
         let place = Place {
             day,
             month,
             ..Place::default()
         };
-        for stock in Stock::of(&place, (first, last)) {
+        for stock in Stock::of(&place, days) {
+            self.add(stock, money);
             self.use_up(stock, money);
+        }
+    }
+
+    /// Adds to what a day or a month has come to. Periods that do not matter any more are
+    /// forgotten.
+    fn add(&mut self, stock: Stock, money: u64) {
+        let (periods, period) = match stock {
+            Stock::Day(day) => (&mut self.days, day),
+            Stock::Month(month) => (&mut self.months, month),
+            Stock::Calls(_) => return,
+        };
+        let sum = periods.entry(period).or_default();
+        *sum = sum.saturating_add(money);
+        if let Some((&latest, _)) = periods.last_key_value() {
+            *periods = periods.split_off(&(latest - PERIODS));
         }
     }
 
@@ -115,11 +112,7 @@ impl Counter {
     /// Counts what may have come to pass, in this series, and nobody knows.
     pub(super) fn lose(&mut self, series: u16, stock: Stock, amount: u64) {
         match stock {
-            Stock::Day(day) => self.book((true, false), (day, day), amount),
-            Stock::Month(month) => {
-                let sum = self.months.entry(month).or_default();
-                *sum = sum.saturating_add(amount);
-            }
+            Stock::Day(_) | Stock::Month(_) => self.add(stock, amount),
             Stock::Calls(end) => {
                 if end > self.day_end {
                     (self.today, self.day_end) = (0, end);
