@@ -1,5 +1,5 @@
-//! Tollgate's shard, driver and sockets as the program has them, with its ledger or
-//! with none: what the journal and all that follows it cost is the difference.
+//! Tollgate's shard, driver and sockets as the program has them, with its ledger, with a
+//! part of it or with none: what each part costs is the difference.
 //!
 //! No such Tollgate can be had outside of this bench. Records are made in both, since
 //! the core knows nothing of where they go.
@@ -11,11 +11,36 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::tz::TimeZoneDatabase;
-use tollgate::ledger::{Chain, Follower, Indexing, Journal, Keep, Ledger, Sink, Snapshots};
+use tollgate::ledger::{
+    Chain, Follower, Following, Indexing, Journal, Keep, Ledger, Sink, Snapshots,
+};
 use tollgate::net::{self, Setup, Sockets, clock};
 use tollgate::policy::{Blocks, Counters, Options, RuleSet, Source, Sources, compile};
 
 use crate::subject::{MAIN, TENANT};
+
+/// How much of its ledger there is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kept {
+    Nothing,
+    /// What is evidence: records are written, chained and signed.
+    Journal,
+    /// And what is made of it: snapshots for a start, and the index.
+    All,
+}
+
+impl Kept {
+    pub const ALL: [Self; 3] = [Self::Nothing, Self::Journal, Self::All];
+
+    /// As it is called on the command line of the process that is measured.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Nothing => "nothing-kept",
+            Self::Journal => "journal-kept",
+            Self::All => "all-kept",
+        }
+    }
+}
 
 /// Takes everything, and keeps nothing.
 struct Nowhere;
@@ -39,18 +64,22 @@ impl net::Journal for Nowhere {
 }
 
 /// Runs until it is told to stop, in this directory.
-pub fn run(directory: &Path, journalled: bool) -> Result<(), String> {
+pub fn run(directory: &Path, kept: Kept) -> Result<(), String> {
     // Lines are made as in the program, and cost nothing further on.
     let log = tracing_subscriber::fmt().with_writer(io::sink);
     log.try_init().map_err(text)?;
     let counters = Arc::new(Counters::new());
     let rules = rules(&counters)?;
     let ledger = Ledger::open(&directory.join("ledger")).map_err(text)?;
-    let journal: Box<dyn net::Journal> = match journalled {
-        true => Box::new(Journal::open(&ledger, 0, clock::now().wall).map_err(text)?),
-        false => Box::new(Nowhere),
+    let journal: Box<dyn net::Journal> = match kept {
+        Kept::Nothing => Box::new(Nowhere),
+        _ => Box::new(Journal::open(&ledger, 0, clock::now().wall).map_err(text)?),
     };
-    let followers = journalled.then(|| followers(&ledger)).transpose()?;
+    let following = follow(&ledger, kept)?;
+    let indexing = (kept == Kept::All)
+        .then(|| Indexing::start(ledger.clone(), Keep::default(), clock::now))
+        .transpose();
+    let indexing = indexing.map_err(text)?;
     let ended = net::run(Setup {
         sockets: Sockets::open(&rules).map_err(text)?,
         rules: Arc::new(rules),
@@ -65,23 +94,25 @@ pub fn run(directory: &Path, journalled: bool) -> Result<(), String> {
         reload: Box::new(|| Err("nothing changes here".to_owned())),
         beside: None,
     });
-    if let Some((following, indexing)) = followers {
-        following.finish();
-        drop(indexing);
-    }
+    drop((following, indexing));
     ended.map(drop).map_err(text)
 }
 
-/// What follows the journal in the program: snapshots, the chain and the index.
-fn followers(ledger: &Ledger) -> Result<(tollgate::ledger::Following, Indexing), String> {
-    let chain = Chain::open(ledger).map_err(text)?;
-    let sinks: Vec<Box<dyn Sink>> = vec![
-        Box::new(Snapshots::new(ledger.clone())),
-        Box::new(chain.keeping(Keep::default())),
-    ];
-    let following = Follower::new(ledger.clone(), sinks, clock::now).start();
-    let indexing = Indexing::start(ledger.clone(), Keep::default(), clock::now);
-    Ok((following.map_err(text)?, indexing.map_err(text)?))
+/// What follows the journal in the program, in one thread.
+fn follow(ledger: &Ledger, kept: Kept) -> Result<Option<Following>, String> {
+    let mut sinks: Vec<Box<dyn Sink>> = Vec::new();
+    if kept == Kept::All {
+        sinks.push(Box::new(Snapshots::new(ledger.clone())));
+    }
+    if kept != Kept::Nothing {
+        let chain = Chain::open(ledger).map_err(text)?;
+        sinks.push(Box::new(chain.keeping(Keep::default())));
+    }
+    if sinks.is_empty() {
+        return Ok(None);
+    }
+    let follower = Follower::new(ledger.clone(), sinks, clock::now);
+    follower.start().map(Some).map_err(text)
 }
 
 fn rules(counters: &Counters) -> Result<RuleSet, String> {

@@ -35,6 +35,7 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use driver::Kept;
 use load::{Load, Outcome, Plan, permille};
 use sip::Looks;
 use subject::{Kind, Subject, pin};
@@ -71,8 +72,10 @@ fn main() -> ExitCode {
     if arguments.first().is_some_and(|it| it == "relay") {
         return done(relay::run());
     }
-    if let [which @ ("journalled" | "unjournalled"), directory] = &words[..] {
-        return done(driver::run(Path::new(directory), *which == "journalled"));
+    if let [which, directory] = &words[..]
+        && let Some(kept) = Kept::ALL.into_iter().find(|it| it.word() == *which)
+    {
+        return done(driver::run(Path::new(directory), kept));
     }
     done(wanted(&arguments).and_then(|wanted| measure(&wanted)))
 }
@@ -183,46 +186,43 @@ fn cost(wanted: &Wanted) -> Result<(), String> {
 }
 
 /// The threads of Tollgate that a call's records cost something.
-const THREADS: [(&str, &str); 3] = [
-    ("shard-0", "written"),
-    ("follower", "chained, signed, and summed up for a start"),
-    ("index", "indexed"),
-];
+const THREADS: [&str; 3] = ["shard-0", "follower", "index"];
 
-/// What the journal, its chain, its snapshots and its index take of a call: the same
-/// driver with them and without, in turns.
+/// What the journal takes of a call, and what is made of it: the same driver without a
+/// ledger, with its journal, and with snapshots and index besides, in turns.
 fn journal(wanted: &Wanted) -> Result<(), String> {
-    let with = Kind::Driver { journalled: true };
-    let without = Kind::Driver { journalled: false };
-    let kinds = [Kind::Relay, with, without];
-    let mut all = kinds.map(|_| Vec::new());
+    let drivers = Kept::ALL.map(Kind::Driver);
+    let kinds: Vec<Kind> = [Kind::Relay].into_iter().chain(drivers).collect();
+    let mut all = vec![Vec::new(); kinds.len()];
     for _ in 0..wanted.runs {
         for (kind, costs) in kinds.iter().zip(&mut all) {
             costs.push(parts(*kind)?);
         }
     }
-    let at = |runs: &[[f64; 4]], part: usize| median(runs.iter().map(|it| it[part]));
-    let [relay, with, without] = &all;
-    let relay = at(relay, 0);
+    let at = |of: usize, part: usize| median(all[of].iter().map(|it: &[f64; 4]| it[part]));
+    let relay = at(0, 0);
     let say = |what: &str, of: &str, cost: f64| {
         println!("| {what} | {of} | {cost:.1} µs | {:.2} |", cost / relay);
     };
-    for (kind, costs) in kinds.iter().zip(&all) {
-        say(
-            "processor time of a call, 1,000/s",
-            kind.name(),
-            at(costs, 0),
-        );
+    for (of, kind) in kinds.iter().enumerate() {
+        say("processor time of a call, 1,000/s", kind.name(), at(of, 0));
     }
-    for (part, (_, what)) in THREADS.iter().enumerate() {
-        let cost = at(with, part + 1) - at(without, part + 1);
-        say(&format!("its records are {what}"), "Tollgate", cost);
+    let [shard, follower, index] = [1, 2, 3];
+    let more = |with: usize, without: usize, part| at(with, part) - at(without, part);
+    let (nothing, journal, everything) = (1, 2, 3);
+    for (what, cost) in [
+        ("its records, written", more(journal, nothing, shard)),
+        ("chained and signed", more(journal, nothing, follower)),
+        (
+            "all that the journal takes of it",
+            more(journal, nothing, 0),
+        ),
+        ("summed up for a start", more(everything, journal, follower)),
+        ("indexed", more(everything, journal, index)),
+        ("and all of the ledger", more(everything, nothing, 0)),
+    ] {
+        say(what, "Tollgate", cost);
     }
-    say(
-        "all that the journal takes of it",
-        "Tollgate",
-        at(with, 0) - at(without, 0),
-    );
     Ok(())
 }
 
@@ -231,7 +231,7 @@ fn parts(kind: Kind) -> Result<[f64; 4], String> {
     let plan = per_second(1_000, 20, LONDON);
     let subject = Subject::start(kind, 1)?;
     let times = || {
-        let [shard, follower, index] = THREADS.map(|(name, _)| subject.time_of(name));
+        let [shard, follower, index] = THREADS.map(|name| subject.time_of(name));
         [subject.processor_time(), shard, follower, index]
     };
     let mut load = Load::new(plan)?;

@@ -7,6 +7,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::GATE;
+use crate::driver::Kept;
 
 /// What stands between the phone system and the carrier.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,10 +15,8 @@ pub enum Kind {
     Relay,
     Kamailio,
     Tollgate,
-    /// Tollgate as a library, with its ledger or without.
-    Driver {
-        journalled: bool,
-    },
+    /// Tollgate as a library, with so much of its ledger.
+    Driver(Kept),
 }
 
 impl Kind {
@@ -26,8 +25,9 @@ impl Kind {
             Self::Relay => "relay",
             Self::Kamailio => "Kamailio",
             Self::Tollgate => "Tollgate",
-            Self::Driver { journalled: true } => "with the journal",
-            Self::Driver { journalled: false } => "without",
+            Self::Driver(Kept::Nothing) => "without a ledger",
+            Self::Driver(Kept::Journal) => "with its journal",
+            Self::Driver(Kept::All) => "and with snapshots and index",
         }
     }
 }
@@ -54,14 +54,9 @@ impl Subject {
             }
             Kind::Kamailio => kamailio(&directory)?,
             Kind::Tollgate => tollgate(&directory, shards)?,
-            Kind::Driver { journalled } => {
+            Kind::Driver(kept) => {
                 let mut command = Command::new(std::env::current_exe().map_err(text)?);
-                let which = if journalled {
-                    "journalled"
-                } else {
-                    "unjournalled"
-                };
-                command.arg(which).arg(&directory);
+                command.arg(kept.word()).arg(&directory);
                 command
             }
         };

@@ -1,4 +1,5 @@
-//! The chain over each shard's records, and the checkpoints that sign it.
+//! The chain over each shard's records, and the checkpoints that sign it: a link from
+//! each checkpoint to the next, and from each segment's beginning.
 //!
 //! It is made behind the shards, which it costs nothing; so what it covers ends
 //! some seconds before now. What a checkpoint names is on the disk before it is.
@@ -13,7 +14,7 @@ use std::time::Duration;
 use crate::base::time::{Mono, Now, Wall};
 use crate::record::frame::Damage;
 
-use super::checkpoint::{Checkpoint, Head, Start, State, extend};
+use super::checkpoint::{Checkpoint, Head, Link, Start, State};
 use super::latest::Latest;
 use super::note::{self, SigningKey};
 use super::notes::{self, Note, Pile};
@@ -35,7 +36,8 @@ pub struct Chain {
     latest: Latest,
     /// How many checkpoints there are, and the last one's hash.
     last: Option<(u64, Head)>,
-    shards: BTreeMap<u16, State>,
+    /// How far each shard has come. Its head is that of where its link begins.
+    shards: BTreeMap<u16, (State, Link)>,
     /// What the next checkpoint has to say besides.
     starts: Vec<Start>,
     anew: Vec<u16>,
@@ -68,7 +70,8 @@ impl Chain {
         let wall = last.as_ref().map(|(checkpoint, _)| checkpoint.wall);
         let last = last.map(|(checkpoint, note)| {
             ledger.latest.set(&note.text);
-            shards.extend(checkpoint.shards.into_iter().map(|it| (it.shard, it)));
+            let states = checkpoint.shards.into_iter();
+            shards.extend(states.map(|it| (it.shard, (it, Link::from(it.head)))));
             (checkpoint.number, note.hash())
         });
         Ok(Self {
@@ -99,27 +102,33 @@ impl Chain {
     /// Retires what is not kept any more: signed first, then removed, so that what
     /// is missing without a word was taken by someone else.
     fn retire(&mut self, now: Now) -> Result<(), Fault> {
-        let mut states: Vec<_> = self.shards.values_mut().collect();
+        let states = self.shards.values_mut();
+        let mut states: Vec<_> = states.map(|(state, _)| state).collect();
         let directory = &self.directory;
         if retire::choose(directory, self.keep, &self.watch, now, &mut states)? {
             self.sign(now)?;
         }
-        let states: Vec<_> = self.shards.values().copied().collect();
+        let states: Vec<_> = self.shards.values().map(|(state, _)| *state).collect();
         retire::remove(&self.directory, &states)
     }
 
     /// Signs how far the shards have come.
     fn sign(&mut self, now: Now) -> Result<(), Fault> {
         for (&shard, &from) in &self.unsigned {
-            let to = self.shards.get(&shard).map_or(from, |it| it.at.segment);
+            let to = self.shards.get(&shard);
+            let to = to.map_or(from, |(state, _)| state.at.segment);
             self.sync(shard, from, to)?;
         }
         let number = self.last.map_or(1, |(number, _)| number.saturating_add(1));
+        let states = self.shards.values_mut().map(|(state, link)| State {
+            head: link.head(),
+            ..*state
+        });
         let checkpoint = Checkpoint {
             number,
             wall: now.wall,
             before: self.last.map(|(_, hash)| hash),
-            shards: self.shards.values().copied().collect(),
+            shards: states.collect(),
             starts: self.starts.clone(),
             anew: self.anew.clone(),
         };
@@ -128,6 +137,10 @@ impl Chain {
         self.latest.set(&note);
         self.last = Some((number, notes::hash(&note)));
         self.wall = Some(now.wall);
+        // Only what was signed ends a link.
+        for (state, link) in self.shards.values_mut() {
+            state.head = link.cut();
+        }
         self.starts.clear();
         self.anew.clear();
         self.unsigned.clear();
@@ -170,7 +183,7 @@ fn last(ledger: &Ledger) -> Result<(Option<(Checkpoint, Note)>, bool), Fault> {
 
 impl Sink for Chain {
     fn place(&mut self, shard: u16) -> Option<Place> {
-        self.shards.get(&shard).map(|it| it.at)
+        self.shards.get(&shard).map(|(state, _)| state.at)
     }
 
     fn reset(&mut self, shard: u16) {
@@ -185,18 +198,21 @@ impl Sink for Chain {
 
     fn take(&mut self, found: &Found<'_>) {
         let shard = found.shard;
-        let state = self.shards.entry(shard).or_insert(State {
-            shard,
-            oldest: found.place.segment,
-            at: found.place,
-            head: Head::default(),
+        let (state, link) = self.shards.entry(shard).or_insert_with(|| {
+            let state = State {
+                shard,
+                oldest: found.place.segment,
+                at: found.place,
+                head: Head::default(),
+            };
+            (state, Link::default())
         });
         match found.content {
             Content::Header(_) => self.starts.push(Start {
                 shard,
                 segment: found.place.segment,
                 count: found.place.count,
-                head: state.head,
+                head: link.cut(),
             }),
             Content::Record(_) | Content::Damage(Damage::Unknown { .. }) => {}
             Content::Damage(damage) => {
@@ -207,7 +223,7 @@ impl Sink for Chain {
             }
         }
         if chained(&found.content) {
-            state.head = extend(&state.head, found.bytes);
+            link.extend(found.bytes);
         }
         if state.at != found.after {
             state.at = found.after;

@@ -1,7 +1,7 @@
 //! Checkpoints: how far each shard's chain had come, signed.
 //!
 //! ```text
-//! tollgate ledger v1
+//! tollgate ledger v2
 //! checkpoint 12
 //! time 2026-11-29T14:00:00.000000Z
 //! before HEX                      the hash of the note before this one; `none` in the first
@@ -9,8 +9,9 @@
 //! start 0 segment 7 count 129000 head HEX
 //! anew 1
 //! ```
-//! A shard's head is BLAKE3 over the head before it and the next thing in its
-//! segments: a whole frame, or a segment's header. It begins with zeros.
+//! A shard's head is BLAKE3 over the head given before it, be it in the checkpoint
+//! before or at a segment's start, and all that its segments hold from there on: their
+//! headers and whole frames. The first is zeros.
 //! `start` gives the head before a segment that has begun since the checkpoint
 //! before, so that older ones can be retired. `anew` says that what was signed of a
 //! shard before was not there any more.
@@ -22,17 +23,70 @@ use crate::base::time::Wall;
 use super::Place;
 use super::note::{hex, unhex};
 
-pub(super) const ORIGIN: &str = "tollgate ledger v1";
+pub(super) const ORIGIN: &str = "tollgate ledger v2";
 
 /// What a chain has come to.
 pub(super) type Head = [u8; 32];
 
-/// The head after one more frame or header.
-pub(super) fn extend(head: &Head, bytes: &[u8]) -> Head {
-    let mut hasher = blake3::Hasher::new();
-    hasher.update(head);
-    hasher.update(bytes);
-    *hasher.finalize().as_bytes()
+/// A chain from one head that is signed to the next.
+///
+/// BLAKE3 takes many kilobytes at a time far faster than each frame by itself, so what
+/// comes is gathered first.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Link {
+    /// The head that it begins with.
+    head: Head,
+    /// Over that head, and what came since; none if nothing did.
+    hasher: Option<Box<blake3::Hasher>>,
+    /// What the hasher has not seen yet.
+    gathered: Vec<u8>,
+}
+
+/// So much is gathered.
+const GATHERED: usize = 64 << 10;
+
+impl Link {
+    /// Goes on from a head.
+    pub(super) fn from(head: Head) -> Self {
+        Self {
+            head,
+            ..Self::default()
+        }
+    }
+
+    /// Takes the next frame or header.
+    pub(super) fn extend(&mut self, bytes: &[u8]) {
+        self.gathered.extend_from_slice(bytes);
+        if self.gathered.len() >= GATHERED {
+            self.settle();
+        }
+    }
+
+    fn settle(&mut self) {
+        let hasher = self.hasher.get_or_insert_with(|| {
+            let mut hasher = Box::new(blake3::Hasher::new());
+            hasher.update(&self.head);
+            hasher
+        });
+        hasher.update(&self.gathered);
+        self.gathered.clear();
+    }
+
+    /// The head here.
+    pub(super) fn head(&mut self) -> Head {
+        if !self.gathered.is_empty() {
+            self.settle();
+        }
+        let hasher = self.hasher.as_ref();
+        hasher.map_or(self.head, |it| *it.finalize().as_bytes())
+    }
+
+    /// The next one begins here, with the head that this one has come to.
+    pub(super) fn cut(&mut self) -> Head {
+        self.head = self.head();
+        self.hasher = None;
+        self.head
+    }
 }
 
 /// How far one shard's chain has come.

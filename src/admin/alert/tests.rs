@@ -29,7 +29,7 @@ fn refusal(tenant: &str) -> Happened {
 }
 
 /// A checkpoint as it is signed.
-const NOTE: &str = "tollgate ledger v1\ncheckpoint 12\ntime 2026-11-29T14:00:00.000000Z\n\
+const NOTE: &str = "tollgate ledger v2\ncheckpoint 12\ntime 2026-11-29T14:00:00.000000Z\n\
                     before none\n\n\u{2014} tollgate AAAA\n";
 
 fn voice() -> Voice {

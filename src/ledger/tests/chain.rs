@@ -334,3 +334,61 @@ fn a_shard_that_is_gone_is_missed() {
     let text = said(&verified(&folder.ledger()));
     assert!(text.contains("nothing here is proved"), "{text}");
 }
+
+#[test]
+fn without_a_checkpoint_nothing_but_what_it_proved_is_told() {
+    let folder = Temporary::new();
+    let ledger = small(&folder);
+    let mut follower = chaining(&ledger);
+    let mut journal = Journal::open(&ledger, 0, at(0)).unwrap();
+    for count in [3, 4, 5, 30] {
+        fill(&mut journal, count);
+        sign(&mut follower);
+    }
+    let pile = notes::files(&folder.ledger()).unwrap().pop().unwrap();
+    let all = notes::read(&pile).unwrap().0;
+    let told = |without: &[usize]| {
+        let kept = all
+            .iter()
+            .enumerate()
+            .filter(|(at, _)| !without.contains(at));
+        let text: String = kept.map(|(_, it)| it.text.as_str()).collect();
+        std::fs::write(&pile, text).unwrap();
+        said(&verified(&folder.ledger()))
+    };
+    assert_eq!(told(&[]), "");
+    for (without, proof) in [
+        (&[1][..], "without checkpoint 2, which is missing"),
+        (&[1, 2], "without the checkpoints 2 to 3, which are missing"),
+        (&[0], "without checkpoint 1, which is missing"),
+    ] {
+        let said = told(without);
+        assert!(said.contains(proof), "{said}");
+        assert!(!said.contains("changed"), "{said}");
+        let stretches = said.lines().filter(|it| it.contains(".tgj"));
+        assert_eq!(stretches.count(), 1, "{said}");
+    }
+}
+
+#[test]
+fn what_could_not_be_signed_is_signed_with_what_follows() {
+    let folder = Temporary::new();
+    let ledger = small(&folder);
+    let mut follower = chaining(&ledger);
+    let mut journal = Journal::open(&ledger, 0, at(0)).unwrap();
+    fill(&mut journal, 3);
+    sign(&mut follower);
+    let checkpoints = folder.ledger().join("checkpoints");
+    let elsewhere = folder.ledger().join("elsewhere");
+    std::fs::rename(&checkpoints, &elsewhere).unwrap();
+    fill(&mut journal, 30);
+    sign(&mut follower);
+    std::fs::rename(&elsewhere, &checkpoints).unwrap();
+    fill(&mut journal, 3);
+    sign(&mut follower);
+    let report = verified(&folder.ledger());
+    assert_eq!(
+        (said(&report).as_str(), report.checkpoints, report.unsigned),
+        ("", 2, 0)
+    );
+}

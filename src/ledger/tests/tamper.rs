@@ -267,8 +267,10 @@ fn tamper(what: &Tampering, copy: &mut Vec<Segment>, notes: &mut Vec<Vec<u8>>) -
             vec![None]
         }
         DropNote { note } => {
-            notes.remove(1 + note.index(before_last - 1));
-            vec![None]
+            let at = note.index(before_last);
+            notes.remove(at);
+            // The first one proves the first records, and no other follows from its absence.
+            vec![if at == 0 { Some((0, 1, 0)) } else { None }]
         }
         RepeatNote { note } => {
             let at = note.index(before_last);

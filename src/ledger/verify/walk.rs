@@ -9,7 +9,7 @@ use crate::record::Record;
 use crate::record::frame::Damage;
 
 use super::super::chain::chained;
-use super::super::checkpoint::{Head, extend, time};
+use super::super::checkpoint::{Head, Link, time};
 use super::super::segment::{self, Header};
 use super::super::{Content, Found, Place, Sink};
 use super::{Finding, Report};
@@ -30,6 +30,16 @@ pub(super) struct Anchor {
     pub(super) number: u64,
 }
 
+/// Why a stretch between two anchors is not proved.
+#[derive(Clone, Copy, Debug)]
+enum Broken {
+    /// It is not what this checkpoint has signed.
+    Signed(u64),
+    /// This checkpoint has the next head, and those before it, from the second number on,
+    /// are not there.
+    Unproved(u64, u64),
+}
+
 /// Goes through one shard's segments.
 pub(super) struct Walk {
     folder: PathBuf,
@@ -39,12 +49,14 @@ pub(super) struct Walk {
     oldest: Option<u64>,
     /// What is still to come.
     anchors: VecDeque<Anchor>,
-    /// The head here; None where it cannot be known until the next anchor.
-    head: Option<Head>,
+    /// Of the last anchor met; 0 before the first.
+    number: u64,
+    /// From the last anchor to here; None where it cannot be known until the next.
+    link: Option<Link>,
     /// The last place where the head was as signed.
     sound: (u64, u64),
-    /// From there to here it is not: what was signed, and by which checkpoint.
-    broken: Option<((u64, u64), u64)>,
+    /// From there to here it is not, or nobody can tell.
+    broken: Option<((u64, u64), Broken)>,
     /// What was found of a record cut short, which may be the journal's end.
     torn: Option<Place>,
     begun: bool,
@@ -73,7 +85,8 @@ impl Walk {
             series,
             oldest,
             anchors: anchors.into(),
-            head: None,
+            number: 0,
+            link: None,
             sound: (0, 0),
             broken: None,
             torn: None,
@@ -93,9 +106,6 @@ impl Walk {
         self.begun = true;
         self.sound = (place.segment, 0);
         let oldest = self.oldest.unwrap_or(1);
-        if place.segment == 1 {
-            self.head = Some(Head::default());
-        }
         if place.segment > oldest {
             let what = match place.segment - oldest {
                 1 => "this segment is missing".to_owned(),
@@ -108,38 +118,49 @@ impl Walk {
     /// Looks at the anchors up to here.
     fn compare(&mut self, at: (u64, u64)) {
         while let Some(anchor) = self.anchors.pop_front_if(|it| it.at <= at) {
+            let before = std::mem::replace(&mut self.number, anchor.number);
             if !self.begun || anchor.at < self.sound {
                 // Of what was retired.
                 continue;
             }
-            let here = self.head.filter(|_| anchor.at == at);
+            let begins = self.link.is_none() && anchor.at == self.sound;
+            let link = self.link.as_mut().filter(|_| anchor.at == at);
+            let here = link.map(Link::head);
+            self.since = 0;
+            self.link = (anchor.at == at).then(|| Link::from(anchor.head));
             if here == Some(anchor.head) {
                 self.close();
                 self.sound = anchor.at;
-                self.since = 0;
-                continue;
+            } else if !begins {
+                // A checkpoint in between would have begun another link.
+                let first = before.saturating_add(1);
+                let why = match anchor.number > first {
+                    true if self.broken.is_none() => Broken::Unproved(anchor.number, first),
+                    _ => Broken::Signed(anchor.number),
+                };
+                self.broken = Some((anchor.at, why));
             }
-            // Where nothing was known yet, nothing is wrong: the chain begins here.
-            let known = self.head.is_some() || anchor.at != at || self.broken.is_some();
-            if known {
-                self.broken = Some((anchor.at, anchor.number));
-            } else {
-                self.sound = anchor.at;
-            }
-            self.since = 0;
-            self.head = (anchor.at == at).then_some(anchor.head);
         }
     }
 
     /// Says what was broken up to here.
     fn close(&mut self) {
-        let Some((to, number)) = self.broken.take() else {
+        let Some((to, why)) = self.broken.take() else {
             return;
         };
-        let what = format!(
-            "this is not what checkpoint {number} has signed: records were changed, moved, \
-             removed or added"
-        );
+        let what = match why {
+            Broken::Signed(number) => format!(
+                "this is not what checkpoint {number} has signed: records were changed, moved, \
+                 removed or added"
+            ),
+            Broken::Unproved(number, first) if number - 1 == first => {
+                format!("nothing proves this without checkpoint {first}, which is missing")
+            }
+            Broken::Unproved(number, first) => format!(
+                "nothing proves this without the checkpoints {first} to {}, which are missing",
+                number - 1
+            ),
+        };
         self.find(self.sound, to, what);
     }
 
@@ -277,7 +298,14 @@ impl Sink for &mut Walk {
             }
         }
         if chained(&found.content) {
-            self.head = self.head.map(|head| extend(&head, found.bytes));
+            if found.place.offset == 0
+                && let Some(link) = &mut self.link
+            {
+                link.cut();
+            }
+            if let Some(link) = &mut self.link {
+                link.extend(found.bytes);
+            }
         }
         self.at = found.after;
         self.compare(spot(found.after));
