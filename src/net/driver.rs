@@ -108,7 +108,8 @@ impl Driver {
             let now = clock::now();
             let more = self.turn(now);
             let held = self.hold.as_ref().and_then(Hold::deadline);
-            let deadline = self.desk.next_deadline().into_iter().chain(held).min();
+            let due = self.desk.next_deadline().into_iter().chain(held);
+            let deadline = due.chain(self.pen.deadline()).min();
             if more || deadline.is_some_and(|at| at <= now.mono) {
                 // The runtime gets to look at the sockets in between.
                 yield_now().await;
@@ -235,7 +236,7 @@ impl Driver {
     /// The last thing: what is written is to be on the disk, and what waits for that
     /// is sent.
     pub(super) fn close(&mut self) {
-        self.pen.close(!self.ceding);
+        self.pen.close(clock::now().mono, !self.ceding);
         if let Some(released) = self.hold.as_mut().map(Hold::finish) {
             self.release(released);
         }
@@ -257,7 +258,17 @@ impl Driver {
             if outbox.is_empty() {
                 return;
             }
-            let written = self.pen.append(now.mono, outbox.records.bytes());
+            let every = self.hold.as_ref().is_some_and(Hold::is_for_every_turn);
+            let leaves = !outbox.transmits.is_empty() || !self.desk.receipts.is_empty();
+            let records = outbox.records.bytes();
+            let written = if leaves || outbox.drawn || every {
+                self.pen.append(now.mono, records)
+            } else {
+                if !records.is_empty() {
+                    self.pen.add(now.mono, records);
+                }
+                true
+            };
             if !written {
                 let held = &outbox.openings;
                 outbox.transmits.retain(|it| !held.contains(&it.origin));

@@ -101,6 +101,11 @@ impl Hold {
         })
     }
 
+    /// Whether every turn's records are to be on the disk.
+    pub(super) const fn is_for_every_turn(&self) -> bool {
+        self.every
+    }
+
     /// Whether records get to the disk.
     pub(super) const fn is_trusted(&self) -> bool {
         self.failed.is_none()

@@ -57,9 +57,19 @@ pub trait Journal: Send {
 /// How long after a failure the journal is tried again.
 const RETRY: Duration = Duration::from_secs(1);
 
-/// A shard's journal, and what could not be written to it yet.
+/// How long records wait for others to be written with. What crosses the network before
+/// a process dies may be lost as well.
+const COMPANY: Duration = Duration::from_millis(50);
+
+/// So many bytes do not wait.
+const ENOUGH: usize = 64 << 10;
+
+/// A shard's journal, and what was not or could not be written to it yet.
 pub(super) struct Pen {
     journal: Box<dyn Journal>,
+    /// What waits for company, and since when.
+    waiting: Vec<u8>,
+    since: Option<Mono>,
     unwritten: Vec<u8>,
     /// When the journal failed last; None while it can be trusted.
     failed: Option<Mono>,
@@ -71,6 +81,8 @@ impl Pen {
     pub(super) fn new(journal: Box<dyn Journal>, shard: u16, stats: Arc<Stats>) -> Self {
         Self {
             journal,
+            waiting: Vec::new(),
+            since: None,
             unwritten: Vec::new(),
             failed: None,
             shard,
@@ -84,9 +96,33 @@ impl Pen {
         self.failed.is_none()
     }
 
-    /// Appends a turn's records with one write. What cannot be written is kept,
-    /// and goes in front of what comes later. Whether they are written.
+    /// Takes the records of a turn in which nothing leaves. Were they lost with the
+    /// process, it would be as if what the turn took in had been: so they need no write
+    /// of their own.
+    pub(super) fn add(&mut self, now: Mono, records: &[u8]) {
+        self.waiting.extend_from_slice(records);
+        self.since.get_or_insert(now);
+        if self.waiting.len() >= ENOUGH {
+            self.append(now, &[]);
+        }
+    }
+
+    /// Appends a turn's records with one write, and those that wait for one before them.
+    /// What cannot be written is kept, and goes in front of what comes later. Whether
+    /// they are written.
     pub(super) fn append(&mut self, now: Mono, records: &[u8]) -> bool {
+        if self.since.take().is_none() {
+            return self.write(now, records);
+        }
+        let mut all = std::mem::take(&mut self.waiting);
+        all.extend_from_slice(records);
+        let written = self.write(now, &all);
+        all.clear();
+        self.waiting = all;
+        written
+    }
+
+    fn write(&mut self, now: Mono, records: &[u8]) -> bool {
         if records.is_empty() {
             return true;
         }
@@ -107,6 +143,11 @@ impl Pen {
         }
     }
 
+    /// When [`Self::tend`] has something to write.
+    pub(super) fn deadline(&self) -> Option<Mono> {
+        self.since.map(|at| at + COMPANY)
+    }
+
     /// Keeps what cannot be written now, as far as there is room for it: what
     /// came first tells the most.
     fn keep(&mut self, records: &[u8]) {
@@ -122,8 +163,12 @@ impl Pen {
         self.stats.journal_lost.add_len(length);
     }
 
-    /// Between turns: makes room in time, and tries again what failed.
+    /// Between turns: writes what has waited long enough, makes room in time, and tries
+    /// again what failed.
     pub(super) fn tend(&mut self, now: Now) {
+        if self.deadline().is_some_and(|at| at <= now.mono) {
+            self.append(now.mono, &[]);
+        }
         if self.failed.is_none()
             && let Err(error) = self.journal.new_day(now.wall)
         {
@@ -146,7 +191,8 @@ impl Pen {
 
     /// Writes all that is left, for the end, and waits until it is on the disk if it
     /// is to be.
-    pub(super) fn close(&mut self, to_disk: bool) {
+    pub(super) fn close(&mut self, now: Mono, to_disk: bool) {
+        self.append(now, &[]);
         let written = self.catch_up().and_then(|()| match to_disk {
             true => self.journal.sync(),
             false => Ok(()),
@@ -250,6 +296,36 @@ mod tests {
         pen.append(now, b"four");
         assert_eq!(disk.text(), b"one two three four");
         assert_eq!(stats.journal_bytes.value(), 18);
+    }
+
+    #[test]
+    fn what_waits_for_company_is_written_in_its_order_and_soon() {
+        let disk = Disk::default();
+        let mut pen = Pen::new(Box::new(disk.clone()), 0, Arc::default());
+        let now = Now {
+            mono: Mono::ZERO,
+            wall: Wall::from_micros(0),
+        };
+        pen.add(now.mono, b"one ");
+        assert_eq!(disk.text(), b"");
+        assert!(pen.append(now.mono, b"two "));
+        assert_eq!((disk.text(), pen.deadline()), (b"one two ".to_vec(), None));
+        pen.add(now.mono, b"three ");
+        pen.tend(now);
+        assert_eq!(disk.text(), b"one two ");
+        assert_eq!(pen.deadline(), Some(now.mono + COMPANY));
+        pen.tend(now + COMPANY);
+        assert_eq!(disk.text(), b"one two three ");
+        pen.add(now.mono, &[b'x'; ENOUGH]);
+        assert_eq!(disk.text().len(), 14 + ENOUGH);
+        // One that cannot be written waits with all others.
+        disk.set_full(true);
+        pen.add(now.mono, b"four ");
+        assert!(!pen.append(now.mono, b"five "));
+        pen.add(now.mono, b"six ");
+        disk.set_full(false);
+        pen.close(now.mono, true);
+        assert!(disk.text().ends_with(b"four five six "));
     }
 
     #[test]

@@ -13,13 +13,14 @@ use tollgate::policy::{
     Counters, Options, Order, Quantity, RuleSet, Scope, Source, Sources, Switch, compile,
 };
 use tollgate::record::{CallRef, Fold, Record, Recovered, fold, frame};
+
 use tollgate::shard::{Command, Config, Counts, Input, Outbox, Shard, shard_of};
 use tollgate::sip::frame::{Frame, Framer};
 use tollgate::sip::{Message, scan};
 use tollgate::transaction::Timers;
 
 use crate::block::Block;
-use crate::link::Nanos;
+use crate::link::{MS, Nanos};
 use crate::power::Disk;
 use crate::rng::Rng;
 use crate::rules::{Places, Rules};
@@ -91,6 +92,9 @@ pub struct Core {
     /// What each shard's journal says, of this life and of those before; nothing where
     /// none is kept.
     series: Vec<Fold>,
+    /// What a shard has not written yet, since when, because nothing left with it: it
+    /// may go when the shard does.
+    unwritten: Vec<(Nanos, Vec<u8>)>,
     /// The same as far as it is on the disk, where the host may go down.
     disks: Option<Vec<Disk>>,
     /// How often it has.
@@ -119,6 +123,7 @@ impl Core {
             buckets: Buckets::new(!key),
             counters: Counters::new(),
             series: Vec::new(),
+            unwritten: Vec::new(),
             disks: None,
             boots: 0,
             zones: jiff::tz::TimeZoneDatabase::bundled(),
@@ -144,6 +149,7 @@ impl Core {
     /// The host goes down under its shards.
     pub fn fail(&mut self, power: &mut Rng) {
         self.boots += 1;
+        self.unwritten.iter_mut().for_each(|(_, it)| it.clear());
         for (series, disk) in self.series.iter_mut().zip(self.disks.iter_mut().flatten()) {
             *series = disk.fail(power);
         }
@@ -177,11 +183,19 @@ impl Core {
         }
     }
 
-    /// All shards are gone.
-    pub fn crash(&mut self) {
+    /// All shards are gone, and what they had not written, if it is `lost`: that.
+    pub fn crash(&mut self, lost: bool) -> Vec<u8> {
+        let mut gone = Vec::new();
+        for shard in 0..self.unwritten.len() {
+            match lost {
+                true => gone.append(&mut self.unwritten[shard].1),
+                false => self.settle(shard),
+            }
+        }
         self.shards.clear();
         self.outbox.clear();
         self.out.clear();
+        gone
     }
 
     /// As many shards as this go on under `rules` with what the journal says.
@@ -221,6 +235,7 @@ impl Core {
         let wall = self.now(at).wall;
         let series = usize::from(count).max(self.series.len());
         self.series.resize_with(series, Fold::default);
+        self.unwritten.resize_with(series, Default::default);
         if let Some(disks) = &mut self.disks {
             disks.resize_with(series, Disk::default);
         }
@@ -244,7 +259,7 @@ impl Core {
         self.outbox.clear();
         let core = &mut self.shards[usize::from(shard)];
         core.restore(now, calls, next, &mut self.outbox);
-        self.turned(shard);
+        self.turned(shard, at);
     }
 
     /// Compiles rules from their texts, as the program would.
@@ -376,17 +391,25 @@ impl Core {
         let now = self.now(at);
         self.outbox.clear();
         self.shards[usize::from(shard)].handle(now, input, &mut self.outbox);
-        self.turned(shard);
+        self.turned(shard, at);
     }
 
-    /// A turn is over: its records are written, its packets are to be sent.
-    fn turned(&mut self, shard: u8) {
-        let series = self.series.get_mut(usize::from(shard));
-        if let Some(series) = series {
-            let mut records = self.outbox.records.bytes();
-            while let Ok(Some((record, rest))) = frame::next(records) {
-                series.apply(&record);
-                records = rest;
+    /// A turn is over: its records are written, its packets are to be sent. If there are
+    /// none its records wait for the next ones, but not for long.
+    fn turned(&mut self, shard: u8, at: Nanos) {
+        for other in 0..self.unwritten.len() {
+            let (since, records) = &self.unwritten[other];
+            if !records.is_empty() && at > since + 50 * MS {
+                self.settle(other);
+            }
+        }
+        if let Some((since, records)) = self.unwritten.get_mut(usize::from(shard)) {
+            if records.is_empty() {
+                *since = at;
+            }
+            records.extend_from_slice(self.outbox.records.bytes());
+            if self.outbox.drawn || !self.outbox.transmits.is_empty() {
+                self.settle(usize::from(shard));
             }
         }
         let disk = self.disks.as_mut();
@@ -405,6 +428,17 @@ impl Core {
                 origin: transmit.origin,
             });
         }
+    }
+
+    /// Writes what has waited for it.
+    fn settle(&mut self, shard: usize) {
+        let (_, bytes) = &mut self.unwritten[shard];
+        let mut records = &bytes[..];
+        while let Ok(Some((record, rest))) = frame::next(records) {
+            self.series[shard].apply(&record);
+            records = rest;
+        }
+        bytes.clear();
     }
 
     /// The journal records of the last turn.

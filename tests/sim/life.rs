@@ -84,7 +84,11 @@ impl World {
             self.tap.bill.forgetful = true;
             self.core.fail(power);
         }
-        self.core.crash();
+        let lost = self.core.crash(now % 2 == 1);
+        if !lost.is_empty() {
+            self.net.seen.note(Met::RecordsLost);
+            self.tap.lost(&lost);
+        }
         for peer in 0..self.net.links.streams.len() as u8 {
             self.cut(peer);
         }

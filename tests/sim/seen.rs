@@ -38,7 +38,7 @@ events! {
     Gone481, Options, Unknown405, TooManyHops, Junk, Stranger, GuessedTags, StolenDialog,
     /// Faults.
     Lost, Doubled, Overtaken, RulesSwapped, SendFailed, Stalled, Drained, HungUpAll, HungUpByBlock, SilentDeath,
-    Crashed, CrashedBeforeSend, PowerFailed, CallSurvived, SetUpCutOff,
+    Crashed, CrashedBeforeSend, RecordsLost, PowerFailed, CallSurvived, SetUpCutOff,
     OverStream, StreamClosed, LostWithStream,
 }
 

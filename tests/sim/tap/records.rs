@@ -126,6 +126,14 @@ impl Tap {
         self.turn_records = records;
     }
 
+    /// What was recorded of turns in which nothing left is gone with the core: it is as
+    /// if what they took in had been lost on the way.
+    pub fn lost(&mut self, records: &[u8]) {
+        if let Ok(records) = Records::read(records) {
+            self.written.ends -= records.ends;
+        }
+    }
+
     /// A call runs only while its lease does: then it has another one, or it ends.
     fn leases(&mut self, now: Nanos, shard: u8, records: &Records) {
         if records.swapped {
