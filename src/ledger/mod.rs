@@ -37,6 +37,7 @@ mod retire;
 mod segment;
 mod snapshot;
 mod verify;
+mod window;
 
 use std::io;
 use std::path::{Path, PathBuf};
