@@ -267,7 +267,7 @@ fn tamper(what: &Tampering, copy: &mut Vec<Segment>, notes: &mut Vec<Vec<u8>>) -
             vec![None]
         }
         DropNote { note } => {
-            notes.remove(1 + note.index(before_last - 1));
+            notes.remove(note.index(before_last));
             vec![None]
         }
         RepeatNote { note } => {
