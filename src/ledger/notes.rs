@@ -129,8 +129,11 @@ impl Pile {
             _ => (today, 0),
         };
         let path = self.folder.join(&name);
-        // Whoever removes it does not keep what comes from being signed.
-        folder::create_folder(&self.folder)?;
+        // Whoever removes it does not keep what comes from being signed. A whole ledger that
+        // is gone is not begun anew beside the one that is written.
+        if self.folder.parent().is_some_and(Path::is_dir) {
+            folder::create_folder(&self.folder)?;
+        }
         let write = || {
             let mut options = OpenOptions::new();
             options.write(true).create(true).truncate(false).mode(0o600);
