@@ -195,7 +195,7 @@ fn earlier(now: Now, wall: Wall) -> Now {
 
 /// Why a call ended, as it was told before.
 fn again(by: Party, cause: &str) -> Ending {
-    const CAUSES: [&str; 13] = [
+    const CAUSES: [&str; 17] = [
         "bye",
         "blocked",
         "cancelled",
@@ -209,6 +209,10 @@ fn again(by: Party, cause: &str) -> Ending {
         "budget-spent",
         "shutdown",
         "no-ack",
+        "no-response",
+        "lease-over",
+        "peer-removed",
+        "dialog-gone",
     ];
     let known = CAUSES.into_iter().find(|known| *known == cause);
     Ending {
@@ -305,7 +309,10 @@ impl Turn<'_> {
             (Party::Caller, _) => 487,
             (Party::Callee, _) if cause == "flow-closed" => 503,
             (Party::Tollgate, _) if cause == "blocked" => 603,
-            (Party::Tollgate, Direction::Outbound) if cause == "restart" => {
+            // Who was answered was hung up.
+            (Party::Tollgate, Direction::Outbound)
+                if cause == "restart" && self.call.answered.is_none() =>
+            {
                 own_failure(self.call.emergency)
             }
             _ => 480,

@@ -56,6 +56,15 @@ fn what_was_told_of_a_set_up_is_told_again() {
 }
 
 #[test]
+fn who_is_hung_up_whose_lease_was_over_is_told_so_again() {
+    let mut world = World::of(&budgeted());
+    world.answered("a1");
+    // Nobody answers the BYE to the carrier, so that the call is not over for long.
+    assert_eq!(told(&world.crash(600)), "480");
+    assert_eq!(told(&world.crash(1)), "480");
+}
+
+#[test]
 fn a_set_up_that_a_restart_ends_is_refused_with_a_reason() {
     let mut world = World::new();
     world.invited("a1");
