@@ -459,13 +459,19 @@ impl Turn<'_> {
             self.call.leg_mut(side).progress.up = true;
             self.hang_up_leg(side);
         }
-        if !legs.asked.is_empty() {
+        let code = match end.status {
+            300.. => self.code_onward(Side::Caller, end.status),
+            _ => self.told(end.by, ""),
+        };
+        let inbound = self.call.direction == Direction::Inbound;
+        if inbound && legs.answer.is_none() && end.by != Party::Callee {
+            // Over on the carrier's side: the phone system may ring on.
+            self.call.callee.progress.pending = true;
+            self.resume_invite(legs);
+            self.give_up_invite(code, None);
+        } else if !legs.asked.is_empty() {
             let Some((server, _)) = self.resume_server(legs) else {
                 return;
-            };
-            let code = match end.status {
-                300.. => self.code_onward(Side::Caller, end.status),
-                _ => self.told(end.by, ""),
             };
             let code = failure(self.call.emergency, code);
             let tag = self.call.caller.local_tag;
