@@ -19,6 +19,9 @@ use super::{Socket, handing};
 /// How long to wait when the system has no room for a connection.
 const BREATH: Duration = Duration::from_millis(100);
 
+/// How often it is looked whether the socket's file is still there.
+const LOOK: Duration = Duration::from_secs(2);
+
 /// Who gives an order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct By {
@@ -78,16 +81,23 @@ impl Replies<'_> {
 ///
 /// # Errors
 /// The socket cannot be waited for.
-pub async fn serve<O: Operator + 'static>(socket: Socket, operator: Rc<O>) -> io::Result<()> {
-    let listener = UnixListener::from_std(socket.listener.try_clone()?)?;
+pub async fn serve<O: Operator + 'static>(mut socket: Socket, operator: Rc<O>) -> io::Result<()> {
+    let mut listener = UnixListener::from_std(socket.listener.try_clone()?)?;
     let here = LocalSet::new();
     // Counts the connections: each has a clone.
     let open = Rc::new(());
     here.run_until(async {
         loop {
-            let stream = match listener.accept().await {
-                Ok((stream, _)) => stream,
-                Err(error) => {
+            let stream = match timeout(LOOK, listener.accept()).await {
+                Ok(Ok((stream, _))) => stream,
+                Err(_) => {
+                    if let Some(anew) = socket.anew() {
+                        listener = UnixListener::from_std(anew.listener.try_clone()?)?;
+                        socket = anew;
+                    }
+                    continue;
+                }
+                Ok(Err(error)) => {
                     tracing::warn!(%error, "a connection to the control socket was not taken");
                     sleep(BREATH).await;
                     continue;

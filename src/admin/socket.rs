@@ -114,6 +114,27 @@ impl Socket {
         })
     }
 
+    /// Another one in the place of this, if its file was removed: nobody could stop a
+    /// call any more.
+    pub(super) fn anew(&self) -> Option<Self> {
+        let there = fs::symlink_metadata(&self.path);
+        if !there.is_err_and(|it| it.kind() == io::ErrorKind::NotFound) {
+            return None;
+        }
+        match Self::open(&self.path) {
+            Ok(socket) => {
+                let path = self.path.display();
+                tracing::warn!("the control socket {path} was removed, and is there again");
+                Some(socket)
+            }
+            // Its folder may come again.
+            Err(fault) => {
+                tracing::debug!("{fault}");
+                None
+            }
+        }
+    }
+
     /// Where it is.
     #[must_use]
     pub fn path(&self) -> &Path {

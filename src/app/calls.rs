@@ -1,6 +1,8 @@
 //! `tollgate calls`: the index, asked.
 
+use std::collections::BTreeSet;
 use std::fmt::Write;
+use std::path::Path;
 
 use crate::base::time::Wall;
 use crate::ledger::{Call, Calls, Wanted, calls};
@@ -19,6 +21,7 @@ pub(super) fn run(asked: cli::Calls) -> Result<(), String> {
         (None, Some(config)) => sources::ledger_of(&config)?,
         (None, None) => return Err("give -c FILE or --dir DIR".to_owned()),
     };
+    in_order(asked.which.since, asked.which.until)?;
     let wanted = Wanted {
         tenant: asked.which.tenant,
         since: asked.which.since,
@@ -42,12 +45,81 @@ pub(super) fn run(asked: cli::Calls) -> Result<(), String> {
     if found.more {
         say("tollgate: there are more: narrow it down, or raise --limit");
     } else if found.calls.is_empty() && found.beside.is_empty() {
-        say(&format!(
-            "tollgate: the index has no such call{}",
-            hint(wanted.number.as_deref())
-        ));
+        let hint = why_none(&directory, &wanted)?;
+        say(&format!("tollgate: the index has no such call{hint}"));
     }
     Ok(())
+}
+
+/// How many of the latest calls are looked at for the names of tenants.
+const LATEST: usize = 1_000;
+
+/// That one time is before the other, if both are given.
+///
+/// # Errors
+/// One line: it is not.
+pub(super) fn in_order(since: Option<Wall>, until: Option<Wall>) -> Result<(), String> {
+    match (since, until) {
+        (Some(since), Some(until)) if since >= until => Err(format!(
+            "--since {} is not before --until {}: nothing lies between them",
+            stamp(since),
+            stamp(until)
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// What may be wrong with what was asked for, where nothing was found.
+fn why_none(directory: &Path, wanted: &Wanted) -> Result<String, String> {
+    let find = |wanted: Wanted| calls(directory, &wanted).map_err(|fault| fault.to_string());
+    if let Some(tenant) = &wanted.tenant {
+        let theirs = find(Wanted {
+            tenant: wanted.tenant.clone(),
+            most: Some(1),
+            ..Wanted::default()
+        })?;
+        if theirs.calls.is_empty() && theirs.beside.is_empty() {
+            let latest = find(Wanted {
+                most: Some(LATEST),
+                ..Wanted::default()
+            })?;
+            let tenants = latest.calls.into_iter().map(|it| it.tenant);
+            let tenants = tenants.filter(|it| !it.is_empty()).collect();
+            return Ok(nobody(tenant, &tenants));
+        }
+    }
+    let days = days(directory);
+    let asked = [wanted.since, wanted.until].into_iter().flatten();
+    let asked = asked.map(|it| stamp(it).chars().take(10).collect::<String>());
+    let asked: Vec<String> = asked.collect();
+    Ok(match (days.first(), days.last()) {
+        (Some(first), Some(last)) if asked.iter().any(|day| day < first || day > last) => {
+            format!(": it has the days {first} to {last} (UTC)")
+        }
+        (Some(_), Some(_)) => hint(wanted.number.as_deref()),
+        _ => ": there was none yet".to_owned(),
+    })
+}
+
+/// The days that the index has files of.
+fn days(directory: &Path) -> BTreeSet<String> {
+    let files = std::fs::read_dir(directory.join("index"));
+    let files = files.into_iter().flatten().flatten();
+    let names = files.map(|it| it.file_name().to_string_lossy().into_owned());
+    let day = |name: String| Some(name.strip_suffix(".sqlite")?.to_owned());
+    names.filter_map(day).collect()
+}
+
+/// That a tenant has no calls, and who has.
+pub(super) fn nobody(tenant: &str, tenants: &BTreeSet<String>) -> String {
+    let names: Vec<String> = tenants.iter().take(20).map(|it| plain(it)).collect();
+    match names.is_empty() {
+        true => format!(", nor any of a tenant `{tenant}`"),
+        false => format!(
+            ", nor any of a tenant `{tenant}`: it has calls of {}",
+            names.join(", ")
+        ),
+    }
 }
 
 /// What to do where nothing was found and a number was asked for without its plus.

@@ -10,7 +10,9 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::policy::{Amount, duration};
 
-pub(super) use evidence::{Calls, Export, Indicators, Json, Language, Ledger, Report, Verify};
+pub(super) use evidence::{
+    Calls, Export, Indicators, Json, Language, Ledger, Moment, Report, Verify,
+};
 
 const STYLES: Styles = Styles::styled()
     .header(AnsiColor::Yellow.on_default().bold())

@@ -4,7 +4,8 @@ use std::io::{self, BufWriter, Write};
 
 use crate::ledger::{ExportError, Filter, Form, Reader, export};
 
-use super::calls::hint;
+use super::calls::{hint, in_order, nobody};
+use super::render::count;
 use super::{cli, log, sources};
 
 /// `tollgate ledger export`.
@@ -23,7 +24,9 @@ pub(super) fn run(wanted: cli::Export) -> Result<(), String> {
         return Err(format!("{}: there is no journal here", directory.display()));
     }
     let which = wanted.which;
+    in_order(which.since, which.until)?;
     let hint = hint(which.number.as_deref());
+    let tenant = which.tenant.clone();
     let filter = Filter {
         tenant: which.tenant,
         since: which.since,
@@ -39,12 +42,18 @@ pub(super) fn run(wanted: cli::Export) -> Result<(), String> {
     });
     match done {
         Ok(summary) if summary.damaged > 0 => Err(format!(
-            "{}: {} damaged places, each with a line of its own above: compare with a backup",
+            "{}: {}, each with a line of its own above: compare with a backup",
             directory.display(),
-            summary.damaged
+            count(
+                usize::try_from(summary.damaged).unwrap_or(usize::MAX),
+                "damaged place",
+                "damaged places"
+            )
         )),
         Ok(summary) => {
             if summary.records == 0 {
+                let unknown = tenant.filter(|it| !summary.tenants.contains(it));
+                let hint = unknown.map_or(hint, |it| nobody(&it, &summary.tenants));
                 log::say(&format!("tollgate: the journal has no such record{hint}"));
             }
             Ok(())

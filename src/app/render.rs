@@ -55,6 +55,19 @@ pub(super) fn seconds(seconds: u64) -> String {
     }
 }
 
+/// `2,450,000`.
+pub(super) fn grouped(value: u64) -> String {
+    let digits = value.to_string();
+    let mut text = String::new();
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
 /// `1 fault`, `2 faults`.
 pub(super) fn count(number: usize, one: &str, many: &str) -> String {
     format!("{number} {}", if number == 1 { one } else { many })
@@ -178,6 +191,19 @@ error: unknown key `calls_at_onec`
                 assert!(out.contains("tenants/acme.toml"), "{start}..{end}: {out}");
                 assert!(out.contains("not known here"), "{start}..{end}: {out}");
             }
+        }
+    }
+
+    #[test]
+    fn numbers_are_grouped() {
+        let cases = [
+            (0, "0"),
+            (999, "999"),
+            (1000, "1,000"),
+            (2_450_000, "2,450,000"),
+        ];
+        for (number, text) in cases {
+            assert_eq!(grouped(number), text);
         }
     }
 }

@@ -1,19 +1,18 @@
 //! `tollgate ledger report`: the page of an incident.
 
 mod indicators;
+mod names;
 mod page;
 mod words;
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
 use jiff::tz::{TimeZone, TimeZoneDatabase};
 
-use crate::ledger::{Incident, Reader, Span, incident, public_key, verify};
+use crate::ledger::{Incident, Reader, Report, Span, incident, public_key, verify};
 use crate::net::clock;
 use crate::policy::number::Number;
-use crate::policy::numbering::Numbering;
-use crate::policy::{Counters, RuleSet};
+use crate::policy::{Counters, RuleSet, TenantId};
 
 use super::cli::Configuration;
 use super::rules::{self, Broken};
@@ -28,10 +27,14 @@ pub(super) fn run(wanted: cli::Report) -> Result<(), String> {
     let zone = TimeZoneDatabase::bundled().get(&wanted.zone);
     let zone = zone.map_err(|_| format!("there is no time zone `{}`", wanted.zone))?;
     let now = clock::now().wall;
+    let within = |moment: cli::Moment| {
+        let at = moment.within(&zone);
+        at.ok_or_else(|| "no calendar has that day".to_owned())
+    };
     let span = Span {
         tenant: wanted.tenant,
-        from: wanted.from,
-        to: wanted.to.unwrap_or(now),
+        from: within(wanted.from)?,
+        to: wanted.to.map_or(Ok(now), within)?,
     };
     if span.from >= span.to {
         return Err("--from is not before --to, or not before now".to_owned());
@@ -52,8 +55,14 @@ pub(super) fn run(wanted: cli::Report) -> Result<(), String> {
     if reader.is_empty() {
         return Err(format!("{}: there is no journal here", directory.display()));
     }
-    let told = incident(&mut reader, &span, &place_of).map_err(fault)?;
+    let told = incident(&mut reader, &span, &|number| {
+        names::place(wanted.language, number)
+    })
+    .map_err(fault)?;
+    let known = rules.as_ref().map(|it| tenant(it, &span.tenant));
     if told.first.is_none() {
+        // Of a tenant that the rules have no more the journal may tell.
+        known.clone().transpose()?;
         log::say("tollgate: the journal has no such call");
     }
     if let Some(form) = wanted.indicators {
@@ -63,17 +72,18 @@ pub(super) fn run(wanted: cli::Report) -> Result<(), String> {
             cli::Indicators::Stix => indicators::stix(&found, now),
         });
     }
-    let saved = match &rules {
-        Some(rules) => saved(rules, &span, &told)?,
-        None => BTreeMap::new(),
+    let saved = match (&rules, known) {
+        (Some(rules), Some(Ok(tenant))) => saved(rules, tenant, &told),
+        _ => BTreeMap::new(),
     };
-    let (key, unsound) = verified(&directory)?;
+    let key = public_key(&directory).map_err(fault)?;
+    let report = verify(&directory, &key, None).map_err(fault)?;
     print(&page(&Facts {
         span: &span,
         told: &told,
         saved: &saved,
-        key: &key,
-        unsound: &unsound,
+        key: &key.to_string(),
+        report: &report,
         zone,
         now,
         language: wanted.language,
@@ -86,7 +96,7 @@ struct Facts<'a> {
     told: &'a Incident,
     saved: &'a BTreeMap<String, u64>,
     key: &'a str,
-    unsound: &'a [String],
+    report: &'a Report,
     zone: TimeZone,
     now: crate::base::time::Wall,
     language: cli::Language,
@@ -98,38 +108,12 @@ fn page(facts: &Facts<'_>) -> String {
     page.timeline(facts.span, facts.told);
     page.tables(facts.told);
     page.events(facts.told);
-    page.evidence(facts.told, facts.key, facts.unsound);
+    page.evidence(facts.told, facts.key, facts.report);
     page.end()
 }
 
-/// The ledger's public key, and what is not as it was signed.
-fn verified(directory: &Path) -> Result<(String, Vec<String>), String> {
-    let fault = |fault: crate::ledger::Fault| fault.to_string();
-    let key = public_key(directory).map_err(fault)?;
-    let report = verify(directory, &key, None).map_err(fault)?;
-    let findings = report.findings.iter().map(ToString::to_string);
-    Ok((key.to_string(), findings.collect()))
-}
-
-/// The country of a number and its calling code, or its class; empty without a number.
-fn place_of(number: &str) -> String {
-    let Some(digits) = Number::parse_international(number) else {
-        return String::new();
-    };
-    let numbering = Numbering::builtin();
-    let range = numbering.lookup(digits.international_digits().unwrap_or_default());
-    match range.country {
-        Some(country) => {
-            let code = numbering.calling_code(country).unwrap_or_default();
-            format!("{} +{code}", country.as_str().to_ascii_uppercase())
-        }
-        None => range.class.as_str().to_owned(),
-    }
-}
-
 /// About what calls that were stopped would have cost, in millionths, by currency.
-fn saved(rules: &RuleSet, span: &Span, told: &Incident) -> Result<BTreeMap<String, u64>, String> {
-    let tenant = tenant(rules, &span.tenant)?;
+fn saved(rules: &RuleSet, tenant: TenantId, told: &Incident) -> BTreeMap<String, u64> {
     let mut sums = BTreeMap::new();
     for (number, pair) in told.numbers.top(usize::MAX).0 {
         let number = Number::parse_international(number);
@@ -141,5 +125,5 @@ fn saved(rules: &RuleSet, span: &Span, told: &Incident) -> Result<BTreeMap<Strin
         let sum: &mut u64 = sums.entry(each.currency.to_string()).or_default();
         *sum = sum.saturating_add(cost);
     }
-    Ok(sums)
+    sums
 }

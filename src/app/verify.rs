@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use crate::base::time::Wall;
 use crate::ledger::{Expected, Report, public_key, verify};
 
+use super::render::count;
 use super::{cli, print, sources};
 
 /// Findings shown at most: the first ones tell the most.
@@ -33,9 +34,12 @@ pub(super) fn run(wanted: &cli::Verify) -> Result<ExitCode, String> {
     match report.findings.len() {
         0 => Ok(ExitCode::SUCCESS),
         count => Err(format!(
-            "{}: {count} {} not as it was signed: compare with a backup",
+            "{}: {}: compare with a backup",
             directory.display(),
-            if count == 1 { "place is" } else { "places are" }
+            match count {
+                1 => "1 place is not as it was signed".to_owned(),
+                _ => format!("{count} places are not as they were signed"),
+            }
         )),
     }
 }
@@ -52,18 +56,23 @@ fn shown(report: &Report) -> String {
     for remark in &report.remarks {
         let _ = writeln!(text, "{remark}");
     }
-    let (records, checkpoints) = (report.records, report.checkpoints);
-    let _ = write!(text, "{records} records, {checkpoints} checkpoints");
+    let amount = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
+    let records = count(amount(report.records), "record", "records");
+    let checkpoints = count(amount(report.checkpoints), "checkpoint", "checkpoints");
+    let _ = write!(text, "{records}, {checkpoints}");
     if let Some((number, wall)) = report.last {
         let _ = write!(text, ", the last one {number} of {}", time(wall));
     }
     match report.unsigned {
         0 => text.push('\n'),
-        count => {
-            let _ = writeln!(
-                text,
-                "; {count} records came after it and are not signed yet"
-            );
+        later => {
+            let records = count(amount(later), "record", "records");
+            let behind = match (report.last, later) {
+                (None, _) => "not signed",
+                (Some(_), 1) => "came after it and is not signed yet",
+                (Some(_), _) => "came after it and are not signed yet",
+            };
+            let _ = writeln!(text, "; {records} {behind}");
         }
     }
     text

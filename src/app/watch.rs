@@ -2,7 +2,7 @@
 
 mod figures;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
@@ -27,6 +27,9 @@ const NAME: &str = "alerts.json";
 
 /// How often the places are kept where nothing else is new.
 const KEEP: Duration = Duration::from_secs(30);
+
+/// How often it is looked whether the journal is still in its folder.
+const LOOK: Duration = Duration::from_secs(2);
 
 /// How long before events are told of a checkpoint is made that covers them.
 const AHEAD: Duration = Duration::from_millis(500);
@@ -77,6 +80,9 @@ pub(super) struct Watch {
     reins: Arc<OnceLock<Reins>>,
     saved: Mono,
     figures: Figures,
+    /// When it was looked for the journal, and the shards whose was not there.
+    looked: Mono,
+    gone: BTreeSet<u16>,
 }
 
 impl Watch {
@@ -103,6 +109,8 @@ impl Watch {
             reins,
             saved: now.mono,
             figures: Figures::new(files, now),
+            looked: now.mono,
+            gone: BTreeSet::new(),
         }
     }
 
@@ -292,6 +300,17 @@ impl Sink for Watch {
         self.kept.places.remove(&shard);
         // What was told of is not told of again.
         self.kept.since = clock::now().wall.as_micros();
+        let sentence = format!(
+            "the journal of shard {shard} lacks records that it had, and with them what they counted \
+             under caps and budgets: tollgate ledger verify shows where; compare with a backup"
+        );
+        let event = Happened {
+            what: "lacks-records".to_owned(),
+            sentence,
+            count: 1,
+            ..Happened::default()
+        };
+        self.add(Kind::Journal, event, clock::now().wall);
     }
 
     fn take(&mut self, found: &Found<'_>) {
@@ -308,6 +327,10 @@ impl Sink for Watch {
 
     fn rest(&mut self, now: Now, caught_up: bool, last: bool) {
         self.look(now);
+        if now.mono >= self.looked + LOOK {
+            self.looked = now.mono;
+            self.look_for_journal(now.wall);
+        }
         if self.kept.groups.are_due_by(now.wall + AHEAD) {
             self.latest.want();
         }
@@ -329,6 +352,30 @@ impl Sink for Watch {
 }
 
 impl Watch {
+    /// Who removes the journal of a Tollgate that runs keeps it from being written no more
+    /// than from being read by it: only its folder tells.
+    fn look_for_journal(&mut self, wall: Wall) {
+        let places = self.kept.places.iter();
+        let gone = places.filter(|(shard, place)| !self.ledger.reaches(**shard, **place));
+        let gone: BTreeSet<u16> = gone.map(|(shard, _)| *shard).collect();
+        let before = std::mem::replace(&mut self.gone, gone.clone());
+        for shard in gone.difference(&before) {
+            let sentence = format!(
+                "the journal of shard {shard} was removed while it is written: what is recorded from \
+                 now on is lost when Tollgate ends. Find out who did it, restore the folder from a \
+                 backup, and start Tollgate again"
+            );
+            tracing::error!("{sentence}");
+            let event = Happened {
+                what: "removed".to_owned(),
+                sentence,
+                count: 1,
+                ..Happened::default()
+            };
+            self.add(Kind::Journal, event, wall);
+        }
+    }
+
     fn damaged(&mut self, shard: u16, what: &str) {
         let event = Happened {
             what: "damaged".to_owned(),

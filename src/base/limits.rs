@@ -313,11 +313,15 @@ pub const SECRET_BYTES: usize = 4_096;
 /// The largest file of certificates, in bytes. A larger one is a fault.
 pub const CA_BYTES: usize = 4 << 20;
 
+/// Tenants that an export remembers the calls of, to name them to whoever asked for another.
+pub const EXPORT_TENANTS: usize = 20;
+
 /// Rows that a report counts of one kind: numbers, sources. Further ones share a row.
 pub const REPORT_KEYS: usize = 10_000;
 
-/// Parts of the time that a report counts calls in.
-pub const REPORT_SLOTS: usize = 96;
+/// Parts of the time that a report counts calls in: enough that an hour in four days can
+/// be looked at.
+pub const REPORT_PARTS: usize = 9_600;
 
 /// Notes and orders that a report tells. Of further ones it says how many there were.
 pub const REPORT_EVENTS: usize = 200;

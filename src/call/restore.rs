@@ -195,7 +195,7 @@ fn earlier(now: Now, wall: Wall) -> Now {
 
 /// Why a call ended, as it was told before.
 fn again(by: Party, cause: &str) -> Ending {
-    const CAUSES: [&str; 13] = [
+    const CAUSES: [&str; 17] = [
         "bye",
         "blocked",
         "cancelled",
@@ -209,6 +209,10 @@ fn again(by: Party, cause: &str) -> Ending {
         "budget-spent",
         "shutdown",
         "no-ack",
+        "no-response",
+        "lease-over",
+        "peer-removed",
+        "dialog-gone",
     ];
     let known = CAUSES.into_iter().find(|known| *known == cause);
     Ending {
@@ -305,7 +309,10 @@ impl Turn<'_> {
             (Party::Caller, _) => 487,
             (Party::Callee, _) if cause == "flow-closed" => 503,
             (Party::Tollgate, _) if cause == "blocked" => 603,
-            (Party::Tollgate, Direction::Outbound) if cause == "restart" => {
+            // Who was answered was hung up.
+            (Party::Tollgate, Direction::Outbound)
+                if cause == "restart" && self.call.answered.is_none() =>
+            {
                 own_failure(self.call.emergency)
             }
             _ => 480,
@@ -452,13 +459,19 @@ impl Turn<'_> {
             self.call.leg_mut(side).progress.up = true;
             self.hang_up_leg(side);
         }
-        if !legs.asked.is_empty() {
+        let code = match end.status {
+            300.. => self.code_onward(Side::Caller, end.status),
+            _ => self.told(end.by, ""),
+        };
+        let inbound = self.call.direction == Direction::Inbound;
+        if inbound && legs.answer.is_none() && end.by != Party::Callee {
+            // Over on the carrier's side: the phone system may ring on.
+            self.call.callee.progress.pending = true;
+            self.resume_invite(legs);
+            self.give_up_invite(code, None);
+        } else if !legs.asked.is_empty() {
             let Some((server, _)) = self.resume_server(legs) else {
                 return;
-            };
-            let code = match end.status {
-                300.. => self.code_onward(Side::Caller, end.status),
-                _ => self.told(end.by, ""),
             };
             let code = failure(self.call.emergency, code);
             let tag = self.call.caller.local_tag;

@@ -2,9 +2,10 @@
 
 mod table;
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::io::{self, Write};
 
+use crate::base::limits::EXPORT_TENANTS;
 use crate::base::time::Wall;
 use crate::record::frame::Damage;
 use crate::record::{CallRef, Decision, Record};
@@ -36,7 +37,7 @@ pub enum Form {
 }
 
 /// What an export came across.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[must_use]
 pub struct Summary {
     /// Records written out.
@@ -46,6 +47,20 @@ pub struct Summary {
     /// Places where records were changed or are missing, or are of a later
     /// version.
     pub damaged: u64,
+    /// Whose calls there are, wanted or not; [`EXPORT_TENANTS`] at the most.
+    pub tenants: BTreeSet<String>,
+}
+
+impl Summary {
+    fn note(&mut self, record: &Record<'_>) {
+        if let Record::Verdict { tenant, .. } | Record::Refusals { tenant, .. } = *record
+            && self.tenants.len() < EXPORT_TENANTS
+            && !tenant.is_empty()
+            && !self.tenants.contains(tenant)
+        {
+            self.tenants.insert(tenant.to_owned());
+        }
+    }
 }
 
 /// Why an export stopped.
@@ -76,6 +91,7 @@ pub fn export(
     while let Some(entry) = reader.next().map_err(ExportError::Ledger)? {
         let text = match &entry.content {
             Ok(record) => {
+                summary.note(record);
                 // Asked first: it keeps the list of the calls that are wanted.
                 let wanted = calls.are_wanted(filter, entry.shard, record)
                     && filter.since.is_none_or(|since| entry.wall >= since)

@@ -6,11 +6,11 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::Fault;
 use super::latest::Latest;
 use super::mark::Marks;
 use super::note::{PublicKey, SigningKey, hex, unhex};
 use super::segment::{HEADER, SEGMENT_SIZE};
+use super::{Fault, Place, segment};
 
 /// A ledger that this process alone may write, for as long as this or a journal
 /// of it lives.
@@ -93,6 +93,15 @@ impl Ledger {
             "calls that are up now then cannot be continued",
         )
         .map(u128::from_be_bytes)
+    }
+
+    /// Whether a segment is there that has this place of a shard, or a later one: what was
+    /// once written of a shard never leaves its folder altogether.
+    #[must_use]
+    pub fn reaches(&self, shard: u16, place: Place) -> bool {
+        let sequences = segment::sequences(&segment::folder(&self.directory, shard));
+        let last = sequences.ok().and_then(|it| it.last().copied());
+        last.is_some_and(|last| last >= place.segment)
     }
 
     /// Keeps a file with the ledger, in the place of one kept before: synced, and

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::Duration;
 
-use crate::base::limits::{REPORT_EVENTS, REPORT_KEYS, REPORT_SLOTS};
+use crate::base::limits::{REPORT_EVENTS, REPORT_KEYS, REPORT_PARTS};
 use crate::base::time::Wall;
 use crate::record::frame::Damage;
 use crate::record::{CallRef, Decision, Direction, Record};
@@ -79,6 +79,32 @@ pub struct Exhibit {
     pub hash: String,
 }
 
+/// What was noted, or ordered.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Event {
+    /// The short name of a note or an order.
+    pub what: String,
+    /// About what.
+    pub detail: String,
+    /// Who ordered it; empty if nobody did.
+    pub by: String,
+    /// Why, as whoever ordered it said.
+    pub why: String,
+}
+
+/// Calls in parts of the time, from the first call to the last.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Timeline {
+    /// When the first part begins.
+    pub from: Wall,
+    /// When the last one ends.
+    pub to: Wall,
+    /// How long each is.
+    pub each: Duration,
+    /// The calls of each.
+    pub parts: Vec<Pair>,
+}
+
 /// What happened: calls that the tenant's phone system asked for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Incident {
@@ -92,8 +118,8 @@ pub struct Incident {
     pub up: Duration,
     /// What they cost at the most, in millionths, by currency.
     pub cost: BTreeMap<String, u64>,
-    /// Calls in each part of the time, all equally long.
-    pub slots: Vec<Pair>,
+    /// Calls in each of [`REPORT_PARTS`] parts of the time, all equally long.
+    pub parts: Vec<Pair>,
     /// By the reason's short name.
     pub reasons: Table,
     /// By what the number is said to belong to.
@@ -105,7 +131,7 @@ pub struct Incident {
     /// By the User-Agent of INVITEs that were recorded.
     pub agents: Table,
     /// What was noted and ordered meanwhile, the first [`REPORT_EVENTS`].
-    pub events: Vec<(Wall, String)>,
+    pub events: Vec<(Wall, Event)>,
     /// How many more there were.
     pub more_events: u64,
     /// The first record of these calls.
@@ -129,7 +155,7 @@ pub fn incident(
         span,
         place_of,
         told: Incident {
-            slots: vec![Pair::default(); REPORT_SLOTS],
+            parts: vec![Pair::default(); REPORT_PARTS],
             ..Incident::default()
         },
         live: HashMap::new(),
@@ -233,9 +259,16 @@ impl Telling<'_> {
             Record::Note {
                 wall, what, detail, ..
             } => {
-                let whose = detail.split_once(": ").map(|it| it.0);
-                if whose == Some(&*self.span.tenant) {
-                    self.event(wall, format!("{what}: {detail}"));
+                if let Some((whose, detail)) = detail.split_once(": ")
+                    && whose == self.span.tenant
+                {
+                    let (what, detail) = (what.to_owned(), detail.to_owned());
+                    let event = Event {
+                        what,
+                        detail,
+                        ..Event::default()
+                    };
+                    self.event(wall, event);
                 }
             }
             // Every shard has it.
@@ -248,8 +281,14 @@ impl Telling<'_> {
                 why,
                 ..
             } if shard == 0 && (tenant.is_empty() || tenant == self.span.tenant) => {
-                let whose = if tenant.is_empty() { "all" } else { tenant };
-                self.event(wall, format!("{order} {whose} {detail}, {by} {why}"));
+                let [what, detail, by, why] = [order, detail, by, why].map(str::to_owned);
+                let event = Event {
+                    what,
+                    detail,
+                    by,
+                    why,
+                };
+                self.event(wall, event);
             }
             _ => {}
         }
@@ -330,8 +369,8 @@ impl Telling<'_> {
     ) {
         let told = &mut self.told;
         add(&mut told.calls, stopped, by);
-        if let Some(slot) = told.slots.get_mut(self.span.slot(wall)) {
-            add(slot, stopped, by);
+        if let Some(part) = told.parts.get_mut(self.span.part(wall)) {
+            add(part, stopped, by);
         }
         if !reason.is_empty() {
             add(told.reasons.row(reason), stopped, by);
@@ -341,9 +380,9 @@ impl Telling<'_> {
         add(told.sources.row(source), stopped, by);
     }
 
-    fn event(&mut self, wall: Wall, text: String) {
+    fn event(&mut self, wall: Wall, event: Event) {
         match self.told.events.len() < REPORT_EVENTS {
-            true => self.told.events.push((wall, text)),
+            true => self.told.events.push((wall, event)),
             false => self.told.more_events += 1,
         }
     }
@@ -366,12 +405,51 @@ impl Telling<'_> {
 }
 
 impl Span {
-    /// Which of the [`REPORT_SLOTS`] parts of it a time is in.
-    fn slot(&self, wall: Wall) -> usize {
+    /// Which of the [`REPORT_PARTS`] parts of it a time is in.
+    fn part(&self, wall: Wall) -> usize {
         let [from, to, at] = [self.from, self.to, wall].map(|it| i128::from(it.as_micros()));
-        let slots = i128::try_from(REPORT_SLOTS).unwrap_or(1);
-        let slot = (at - from) * slots / (to - from).max(1);
-        usize::try_from(slot.clamp(0, slots - 1)).unwrap_or(0)
+        let parts = i128::try_from(REPORT_PARTS).unwrap_or(1);
+        let part = (at - from) * parts / (to - from).max(1);
+        usize::try_from(part.clamp(0, parts - 1)).unwrap_or(0)
+    }
+
+    /// When this part of it begins.
+    fn begin(&self, part: usize) -> Wall {
+        let [from, to] = [self.from, self.to].map(|it| i128::from(it.as_micros()));
+        let [part, parts] = [part, REPORT_PARTS].map(|it| i128::try_from(it).unwrap_or(1));
+        let at = from + (to - from) * part / parts.max(1);
+        Wall::from_micros(i64::try_from(at).unwrap_or(i64::MAX))
+    }
+}
+
+impl Incident {
+    /// The time from the first call to the last, in `most` equal parts or fewer.
+    #[must_use]
+    pub fn timeline(&self, span: &Span, most: usize) -> Timeline {
+        let busy = |pair: &Pair| *pair != Pair::default();
+        let first = self.parts.iter().position(busy);
+        let last = self.parts.iter().rposition(busy);
+        let (Some(first), Some(last)) = (first, last) else {
+            return Timeline::default();
+        };
+        let busy = self.parts.get(first..=last).unwrap_or_default();
+        let together = busy.len().div_ceil(most.max(1)).max(1);
+        let sum = |parts: &[Pair]| {
+            parts.iter().fold(Pair::default(), |mut sum, it| {
+                add(&mut sum, true, it.stopped);
+                add(&mut sum, false, it.passed);
+                sum
+            })
+        };
+        let parts: Vec<Pair> = busy.chunks(together).map(sum).collect();
+        let (from, end) = (span.begin(first), first + parts.len() * together);
+        let micros = span.begin(first + together).as_micros() - from.as_micros();
+        Timeline {
+            from,
+            to: span.begin(end).min(span.to),
+            each: Duration::from_micros(u64::try_from(micros).unwrap_or(0)),
+            parts,
+        }
     }
 }
 

@@ -48,7 +48,7 @@ pub use chain::Chain;
 pub use export::{ExportError, Filter, Form, Summary, export};
 pub use folder::Ledger;
 pub use follow::{Content, Follower, Following, Found, Place, Sink};
-pub use incident::{Exhibit, Incident, Pair, Span, Table, incident};
+pub use incident::{Event, Exhibit, Incident, Pair, Span, Table, Timeline, incident};
 pub use index::{Call, Calls, Indexing, Summed, Wanted, calls};
 pub use journal::{Journal, Resumed};
 pub use latest::Latest;

@@ -129,19 +129,25 @@ impl Pile {
             _ => (today, 0),
         };
         let path = self.folder.join(&name);
+        // Whoever removes it does not keep what comes from being signed. A whole ledger that
+        // is gone is not begun anew beside the one that is written.
+        if self.folder.parent().is_some_and(Path::is_dir) {
+            folder::create_folder(&self.folder)?;
+        }
         let write = || {
             let mut options = OpenOptions::new();
             options.write(true).create(true).truncate(false).mode(0o600);
             let file = options.open(&path)?;
+            let end = end.min(file.metadata()?.len());
             file.set_len(end)?;
             file.write_all_at(note.as_bytes(), end)?;
             file.sync_all()?;
             if end == 0 {
                 File::open(&self.folder)?.sync_all()?;
             }
-            Ok(())
+            Ok(end)
         };
-        write().map_err(Fault::io("write", &path))?;
+        let end = write().map_err(Fault::io("write", &path))?;
         let length = u64::try_from(note.len()).unwrap_or(u64::MAX);
         self.last = Some((name, end.saturating_add(length)));
         Ok(())
@@ -205,5 +211,12 @@ mod tests {
         pile.append(Wall::from_micros(2 * day), &note("five"))
             .unwrap();
         assert_eq!(all()[3], (4, note("five")));
+        // What is taken away while it is written does not keep what comes from being read.
+        std::fs::remove_dir_all(last.parent().unwrap()).unwrap();
+        for text in ["six", "seven"] {
+            pile.append(Wall::from_micros(2 * day), &note(text))
+                .unwrap();
+        }
+        assert_eq!(all(), [(1, note("six")), (4, note("seven"))]);
     }
 }

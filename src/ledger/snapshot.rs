@@ -37,7 +37,8 @@ const TIMES: u64 = 4;
 pub struct Snapshots {
     ledger: Ledger,
     series: BTreeMap<u16, Series>,
-    /// When the last ones were taken.
+    /// When this life began, and when it took the last ones.
+    begun: Option<Mono>,
     taken: Option<Mono>,
     /// That they cannot be was said.
     failing: bool,
@@ -69,6 +70,7 @@ impl Snapshots {
         Self {
             ledger,
             series: BTreeMap::new(),
+            begun: None,
             taken: None,
             failing: false,
         }
@@ -117,10 +119,13 @@ impl Sink for Snapshots {
     }
 
     fn rest(&mut self, now: Now, _caught_up: bool, last: bool) {
-        let taken = *self.taken.get_or_insert(now.mono);
-        let since = now.mono.saturating_since(taken).as_secs();
-        let all = last || since >= LATEST_S;
-        let due = since >= SOONEST_S && self.series.values().any(Series::is_due);
+        let begun = *self.begun.get_or_insert(now.mono);
+        let since = |at: Mono| now.mono.saturating_since(at).as_secs();
+        let all = last || since(self.taken.unwrap_or(begun)) >= LATEST_S;
+        // The first in a life does not wait: lives that all end sooner would leave more and
+        // more to be read at each start.
+        let may = self.taken.is_none_or(|at| since(at) >= SOONEST_S);
+        let due = may && self.series.values().any(Series::is_due);
         if !due && !all {
             return;
         }
@@ -208,7 +213,39 @@ fn read(bytes: &[u8]) -> Option<(Place, Fold)> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
+    use crate::base::time::Wall;
+    use crate::ledger::Journal;
+
+    #[test]
+    fn a_life_that_ends_soon_leaves_the_next_one_no_more_to_read() {
+        let folder = super::super::tests::Temporary::new();
+        let ledger = Ledger::open(&folder.ledger()).unwrap();
+        let _journal = Journal::open(&ledger, 0, Wall::from_micros(0)).unwrap();
+        let mut snapshots = Snapshots::new(ledger.clone());
+        let place = Place {
+            segment: 1,
+            ..Place::default()
+        };
+        let mut now = Now::default();
+        let mut taken = |fresh| {
+            let series = snapshots.series.entry(0).or_default();
+            (series.place, series.fresh, series.fresh_bytes) = (place, fresh, fresh * 100);
+            snapshots.rest(now, true, false);
+            now.mono = now.mono + Duration::from_secs(1);
+            snapshots.series[&0].fresh == 0
+        };
+        assert!(!taken(RECORDS - 1));
+        assert!(taken(RECORDS));
+        assert!(ledger.kept_fold(0).is_some());
+        // The next one is not so soon.
+        for _ in 0..SOONEST_S - 1 {
+            assert!(!taken(RECORDS));
+        }
+        assert!(taken(RECORDS));
+    }
 
     #[test]
     fn a_snapshot_is_worth_what_it_costs() {

@@ -182,6 +182,16 @@ fn read_checkpoints(
         compare(one, next, report);
     }
     signed.sort_by_key(|it| it.checkpoint.number);
+    let (first, last) = (signed.first(), signed.last());
+    if let (Some(first), Some(last)) = (first, last)
+        && first.checkpoint.number > 1
+        && last.checkpoint.shards.iter().all(|it| it.oldest <= 1)
+    {
+        // Checkpoints are retired with the segments that they prove.
+        let missing = missing(1, first.checkpoint.number);
+        let what = format!("{missing}, and nothing was retired");
+        report.findings.push(finding(&first.note, what));
+    }
     if signed.is_empty() {
         let what = "there is no checkpoint that this key has signed: nothing here is proved";
         report.findings.push(Finding {
@@ -232,7 +242,7 @@ fn compare(one: &Signed, next: &Signed, report: &mut Report) {
         let what = format!("checkpoint {after} stands behind checkpoint {number}");
         report.findings.push(finding(&next.note, what));
     } else if number.saturating_add(1) < after {
-        let what = format!("checkpoints {} to {} are missing", number + 1, after - 1);
+        let what = missing(number.saturating_add(1), after);
         report.findings.push(finding(&next.note, what));
     } else if next.checkpoint.before != Some(one.note.hash()) {
         let what =
@@ -247,6 +257,14 @@ fn compare(one: &Signed, next: &Signed, report: &mut Report) {
             time(later)
         );
         report.remarks.push(remark);
+    }
+}
+
+/// That those from one checkpoint to before another are missing.
+fn missing(from: u64, before: u64) -> String {
+    match before.saturating_sub(1) {
+        last if last == from => format!("checkpoint {from} is missing"),
+        last => format!("checkpoints {from} to {last} are missing"),
     }
 }
 

@@ -170,6 +170,38 @@ fn a_refusal_is_told_in_seconds_and_signed_though_the_server_fails_at_first() {
 }
 
 #[test]
+fn a_journal_that_somebody_removes_is_told_of() {
+    let files = folder();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    alert_to(&files, listener.local_addr().unwrap().port());
+    let posted = web_server(listener, &[]);
+    let mut running = Running::start(&files, &[]);
+    running.says("listening on UDP");
+    ask(&files, 0..3);
+    assert_eq!(posted.recv_timeout(PATIENCE).unwrap()["kind"], "refused");
+    running.stop();
+    let ledger = files.path("ledger");
+    for entry in std::fs::read_dir(ledger).unwrap() {
+        let path = entry.unwrap().path();
+        if path.to_string_lossy().contains("/shard-") {
+            std::fs::remove_dir_all(path).unwrap();
+        }
+    }
+    let mut running = Running::start(&files, &[]);
+    running.says("listening on UDP");
+    let message = posted.recv_timeout(PATIENCE).unwrap();
+    assert_eq!(message["kind"], "journal", "{message}");
+    assert_eq!(message["what"], "lacks-records");
+
+    // Who removes it under a Tollgate that runs is not unseen until that ends.
+    std::fs::remove_dir_all(files.path("ledger/shard-000")).unwrap();
+    let message = posted.recv_timeout(PATIENCE).unwrap();
+    assert_eq!(message["kind"], "journal", "{message}");
+    assert_eq!(message["what"], "removed");
+    running.stop();
+}
+
+#[test]
 fn a_flood_is_a_few_messages_and_every_call_is_counted() {
     let files = folder();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -204,7 +236,11 @@ fn a_dead_server_slows_no_call_and_gets_its_alerts_after_a_crash() {
     ask(&files, 3..6);
     let said = files.tollgate(&["status", "-c", "tollgate.toml"]);
     assert!(said.out.contains(", 1 waiting, "), "{said:?}");
-    assert!(said.out.contains("; TAKES NONE NOW: "), "{said:?}");
+    assert!(
+        said.out
+            .contains("; TAKES NONE NOW: nobody listens there: "),
+        "{said:?}"
+    );
     running.kill();
 
     let listener = TcpListener::bind(("127.0.0.1", port)).unwrap();

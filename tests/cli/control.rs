@@ -251,6 +251,19 @@ fn a_block_is_in_force_kept_over_a_restart_and_lifted() {
 }
 
 #[test]
+fn a_socket_that_somebody_removes_comes_again() {
+    let files = folder();
+    let mut running = Running::start(&files, &[]);
+    running.says("listening on UDP");
+    std::fs::remove_file(files.path("ledger/control")).unwrap();
+    running.says("the control socket");
+    let said = files.tollgate(&["block", "kiku", "-c", "tollgate.toml"]);
+    assert_eq!(said.code, Some(0), "{said:?}");
+    running.stop();
+    assert!(!files.path("ledger/control").exists());
+}
+
+#[test]
 fn reset_is_said_and_written_down() {
     let files = folder();
     let mut running = Running::start(&files, &[]);

@@ -77,6 +77,17 @@ fn the_ledger_is_exported_as_lines() {
 }
 
 #[test]
+fn who_asks_for_a_tenant_that_has_no_calls_is_told_who_has() {
+    let files = Folder::new();
+    fill(&files.path("ledger"));
+    let said = files.tollgate(&["ledger", "export", "--dir=ledger", "--tenant=nobody"]);
+    assert_eq!((said.code, said.out.as_str()), (Some(0), ""), "{said:?}");
+    let hint = "the journal has no such record, nor any of a tenant `nobody`: it has calls of \
+                kiku, other\n";
+    assert!(said.err.ends_with(hint), "{said:?}");
+}
+
+#[test]
 fn who_leaves_out_the_plus_is_told() {
     let files = Folder::new();
     fill(&files.path("ledger"));
@@ -131,7 +142,7 @@ fn a_ledger_is_verified_where_it_is_or_as_a_copy() {
     ] {
         let said = files.tollgate(&[&["ledger", "verify"], &arguments[..]].concat());
         assert_eq!((said.code, said.err.as_str()), (Some(0), ""), "{said:?}");
-        let expected = "4 records, 1 checkpoints, the last one 1 of 1970-01-01T00:00:00Z\n";
+        let expected = "4 records, 1 checkpoint, the last one 1 of 1970-01-01T00:00:00Z\n";
         assert_eq!(said.out, expected);
     }
     std::fs::copy(
@@ -148,7 +159,7 @@ fn a_ledger_is_verified_where_it_is_or_as_a_copy() {
     let place = "ledger/shard-000/00000001.tgj, bytes 64 to ";
     assert!(said.out.starts_with(place), "{said:?}");
     assert!(
-        said.err.contains("2 places are not as it was signed"),
+        said.err.contains("2 places are not as they were signed"),
         "{said:?}"
     );
 
@@ -188,8 +199,31 @@ fn calls_are_listed_from_the_index() {
         (&call["number"], &call["status"]),
         (&"+81335571234".into(), &486.into())
     );
-    let said = files.tollgate(&["calls", "--dir=ledger", "--number=+44"]);
-    assert!(said.err.contains("no such call"), "{said:?}");
+    for (wanted, hint) in [
+        ("--number=+44", "tollgate: the index has no such call\n"),
+        (
+            "--tenant=nobody",
+            "the index has no such call, nor any of a tenant `nobody`: it has calls of kiku, other\n",
+        ),
+        (
+            "--since=2031-01-01",
+            "the index has no such call: it has the days 1970-01-02 to 1970-01-03 (UTC)\n",
+        ),
+        (
+            "--until=1970-01-01",
+            "the index has no such call: it has the days 1970-01-02 to 1970-01-03 (UTC)\n",
+        ),
+    ] {
+        let said = files.tollgate(&["calls", "--dir=ledger", wanted]);
+        assert_eq!((said.code, said.out.as_str()), (Some(0), ""), "{said:?}");
+        assert!(said.err.ends_with(hint), "{said:?}");
+    }
+    for command in [&["calls"][..], &["ledger", "export"]] {
+        let turned = ["--dir=ledger", "--since=1970-01-03", "--until=1970-01-02"];
+        files
+            .tollgate(&[command, &turned].concat())
+            .is_one_line("nothing lies between them");
+    }
     let said = files.tollgate(&["calls", "--dir=ledger", "--limit=1"]);
     assert_eq!(said.out.lines().count(), 1);
     assert!(said.err.contains("there are more"), "{said:?}");
@@ -213,10 +247,13 @@ fn an_incident_is_reported_on_one_page() {
     assert_eq!((said.code, said.err.as_str()), (Some(0), ""), "{said:?}");
     for part in [
         "<html lang=\"en\">",
-        "<tr><th>passed</th><td>1</td></tr>",
-        "<td>JP +81</td>",
+        "<tr><th>Let through</th><td>1</td></tr>",
+        "<td>Japan (+81)</td>",
         "<td>1970-01-02 00:00:00 +00:00</td>",
-        "shard-000/00000001.tgj, 64 + ",
+        "<td>shard-000/00000001.tgj</td>",
+        "<td>64 – ",
+        "4 records; signed up to checkpoint 1, 1970-01-01 00:00:00 +00:00</td>",
+        "tail -c +65 shard-000/00000001.tgj | head -c ",
         "<td>tollgate+",
         "The journal is as it was signed.",
     ] {
@@ -230,7 +267,10 @@ fn an_incident_is_reported_on_one_page() {
     for part in [
         "<html lang=\"ja\">",
         "不正発信",
+        "<td>日本 (+81)</td>",
         "1970-01-02 09:00:00 +09:00",
+        // A day is one where the page's times are.
+        "<p>1970-01-01 00:00:00 +09:00 – ",
     ] {
         assert!(said.out.contains(part), "{part}: {}", said.out);
     }
@@ -242,6 +282,15 @@ fn an_incident_is_reported_on_one_page() {
     files
         .tollgate(&arguments)
         .is_one_line("there is no time zone `Nowhere`");
+
+    // A tenant that the rules have no more has its page all the same.
+    let of = |tenant| {
+        let place = ["-c", "tollgate.toml", "--from", "1970-01-01"];
+        files.tollgate(&[&["ledger", "report", "--tenant", tenant], &place[..]].concat())
+    };
+    let said = of("other");
+    assert_eq!((said.code, said.err.as_str()), (Some(0), ""), "{said:?}");
+    of("nobody").is_one_line("there is no tenant `nobody`: there is kiku");
 
     // With the rules there is a price; and a page says what is not as it was signed.
     let segment = files.path("ledger/shard-000/00000001.tgj");

@@ -254,6 +254,9 @@ impl Mailbox {
             }
             Error::UnparseableReply => "the relay does not speak SMTP".to_owned(),
             Error::Timeout => format!("the relay takes longer than {ALERT_SEND_S} s"),
+            Error::Io(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
+                "nobody listens there: start the relay, or correct `relay`".to_owned()
+            }
             Error::Io(error) => error.to_string(),
             other => other.to_string(),
         }

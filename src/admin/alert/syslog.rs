@@ -42,7 +42,7 @@ impl Destination for Collector {
             let note = checkpoint_line(checkpoint, &host(), std::process::id());
             note.map_or(Ok(()), |note| self.put(note.as_bytes()))
         });
-        sent.map_err(|error| Unsent(error.to_string()))
+        sent.map_err(|error| fault(&error))
     }
 
     fn answers(&self) -> bool {
@@ -55,14 +55,25 @@ impl Destination for Collector {
 
     fn keep(&mut self, checkpoint: &str) -> Result<(), Unsent> {
         match checkpoint_line(checkpoint, &host(), std::process::id()) {
-            Some(note) => self
-                .put(note.as_bytes())
-                .map_err(|error| Unsent(error.to_string())),
+            Some(note) => self.put(note.as_bytes()).map_err(|error| fault(&error)),
             None => Err(Unsent(
                 "the checkpoint is too long for a datagram".to_owned(),
             )),
         }
     }
+}
+
+/// Why nothing was taken, and what to do.
+fn fault(error: &io::Error) -> Unsent {
+    let then = match error.kind() {
+        io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => {
+            "nobody collects syslog there: start what does, or correct `address`"
+        }
+        io::ErrorKind::PermissionDenied => "let Tollgate's user write there",
+        io::ErrorKind::WouldBlock => "what collects syslog there does not keep up",
+        _ => "see `address` in [[alerts.syslog]]",
+    };
+    Unsent(format!("{error}: {then}"))
 }
 
 /// This machine's name, if it makes one in syslog (RFC 5424 §6.2.4).

@@ -1,5 +1,6 @@
 //! Alerts to a web server, as JSON by POST, signed.
 
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -120,19 +121,131 @@ impl Destination for Webhook {
         if let Some(key) = &self.key {
             request = request.header("Tollgate-Signature", signature(key, &seconds, &body));
         }
-        let response = request
-            .send(&body)
-            .map_err(|error| Unsent(error.to_string()))?;
+        let response = request.send(&body).map_err(|error| Unsent(fault(&error)))?;
         match response.status().as_u16() {
             200..=299 => Ok(()),
-            code => Err(Unsent(format!("the server answers {code}"))),
+            code => Err(Unsent(refusal(code))),
         }
+    }
+}
+
+/// What the server's code means for whoever set it up.
+fn refusal(code: u16) -> String {
+    let then = match code {
+        300..=399 => "which leads elsewhere and is not followed: write that address as `url`",
+        401 | 403 => "so it lets nobody in: see what its `url` or its secret has to be",
+        404 | 405 | 410 => "so it takes nothing there: see the path in `url`",
+        429 => "so it has had too much: it gets the rest later",
+        500..=599 => "which is a fault of its own: see its log",
+        _ => "and not 200: see its log",
+    };
+    format!("the server answers {code}, {then}")
+}
+
+/// Why it was not reached, without what follows the host in its URL.
+fn fault(error: &ureq::Error) -> String {
+    match error {
+        ureq::Error::Timeout(_) => format!(
+            "the server does not answer within {ALERT_SEND_S} s: see whether it hangs, and whether \
+             a firewall lets Tollgate out to it"
+        ),
+        ureq::Error::HostNotFound => {
+            "nobody knows the server's name: see `url`, and this machine's DNS".to_owned()
+        }
+        ureq::Error::Io(error) => match error.kind() {
+            io::ErrorKind::ConnectionRefused => {
+                "nobody listens there: start the server, or correct the host and port in `url`"
+                    .to_owned()
+            }
+            io::ErrorKind::UnexpectedEof
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::BrokenPipe => {
+                "the server closes the connection without an answer: see its log, and whether \
+                 `url` should begin with https"
+                    .to_owned()
+            }
+            _ => format!("the server is not reached: {error}"),
+        },
+        error => format!("the server is not understood: {error}"),
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::io::{BufRead, BufReader, Read, Write};
+    use std::net::{SocketAddr, TcpListener, TcpStream};
+
     use super::*;
+
+    /// What is said of a server.
+    fn said_at(address: SocketAddr) -> String {
+        let url = format!("http://{address}/secret");
+        let mut webhook = Webhook::new(&url, None, &Anchors::default(), || 0).unwrap();
+        let mut voice = super::super::Voice {
+            configuration: String::new(),
+            run: String::new(),
+            count: 0,
+        };
+        let message = voice.trial(crate::base::time::Wall::default());
+        let said = webhook.send(&message, "").unwrap_err().0;
+        assert!(!said.contains("/secret"), "{said}");
+        said
+    }
+
+    /// The same of one that does this with the first connection.
+    fn said_of(serve: impl FnOnce(TcpStream) + Send + 'static) -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let serving = std::thread::spawn(move || serve(listener.accept().unwrap().0));
+        let said = said_at(address);
+        serving.join().unwrap();
+        said
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_server_is_said_with_what_to_do() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        drop(listener);
+        let gone = said_at(address);
+        assert!(
+            gone.starts_with("nobody listens there: start the server"),
+            "{gone}"
+        );
+        let closed = said_of(drop);
+        assert!(
+            closed.contains("closes the connection without an answer"),
+            "{closed}"
+        );
+        for (code, then) in [(500, "see its log"), (404, "see the path"), (302, "`url`")] {
+            let said = said_of(move |mut stream| {
+                // All of it, or the end of the connection is a reset.
+                let mut reader = BufReader::new(stream.try_clone().unwrap());
+                let mut length = 0;
+                for line in reader.by_ref().lines().map(Result::unwrap) {
+                    match line.to_ascii_lowercase().strip_prefix("content-length: ") {
+                        Some(bytes) => length = bytes.parse().unwrap(),
+                        None if line.is_empty() => break,
+                        None => {}
+                    }
+                }
+                reader.read_exact(&mut vec![0; length]).unwrap();
+                let answer = format!(
+                    "HTTP/1.1 {code} X\r\nLocation: /\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+                );
+                stream.write_all(answer.as_bytes()).unwrap();
+            });
+            assert!(
+                said.starts_with(&format!("the server answers {code}, ")),
+                "{said}"
+            );
+            assert!(said.contains(then), "{said}");
+        }
+        let hangs = fault(&ureq::Error::Timeout(ureq::Timeout::Global));
+        assert!(hangs.contains("within 10 s"), "{hangs}");
+        let unknown = fault(&ureq::Error::HostNotFound);
+        assert!(unknown.contains("DNS"), "{unknown}");
+    }
 
     #[test]
     fn the_signature_is_what_any_other_program_makes_of_it() {

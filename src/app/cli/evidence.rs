@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
+use jiff::tz::TimeZone;
 
 use crate::base::time::Wall;
 use crate::record::Decision;
@@ -62,16 +63,16 @@ pub(in crate::app) struct Report {
     /// Whose calls.
     #[arg(long, value_name = "T")]
     pub(in crate::app) tenant: String,
-    /// From this time on, written as for export.
-    #[arg(long, value_name = "TIME", value_parser = time, visible_alias = "since")]
-    pub(in crate::app) from: Wall,
+    /// From this time on: 2026-07-01 (midnight in --zone) or 2026-07-01T09:00:00Z.
+    #[arg(long, value_name = "TIME", value_parser = moment, visible_alias = "since")]
+    pub(in crate::app) from: Moment,
     /// Until before this time; without this, until now.
-    #[arg(long, value_name = "TIME", value_parser = time, visible_alias = "until")]
-    pub(in crate::app) to: Option<Wall>,
+    #[arg(long, value_name = "TIME", value_parser = moment, visible_alias = "until")]
+    pub(in crate::app) to: Option<Moment>,
     /// The language of the page.
     #[arg(long, value_name = "LANGUAGE", default_value = "en")]
     pub(in crate::app) language: Language,
-    /// The time zone that times are shown in: Asia/Tokyo.
+    /// The time zone that times are shown in, and that days are those of: Asia/Tokyo.
     #[arg(long, value_name = "ZONE", default_value = "UTC")]
     pub(in crate::app) zone: String,
     /// Instead of the page, what others can look for: numbers, ranges and programs of
@@ -208,19 +209,41 @@ pub(in crate::app) enum Json {
     Lines,
 }
 
+/// A point in time as it was written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::app) enum Moment {
+    /// With its distance from UTC.
+    At(Wall),
+    /// A day, wherever it is one.
+    Day(jiff::civil::Date),
+}
+
+impl Moment {
+    /// The point in time; of a day its beginning there. None beyond any calendar.
+    pub(in crate::app) fn within(self, zone: &TimeZone) -> Option<Wall> {
+        match self {
+            Self::At(wall) => Some(wall),
+            Self::Day(date) => {
+                let begin = date.to_zoned(zone.clone()).ok()?;
+                Some(Wall::from_micros(begin.timestamp().as_microsecond()))
+            }
+        }
+    }
+}
+
+fn moment(text: &str) -> Result<Moment, String> {
+    if let Ok(stamp) = text.parse::<jiff::Timestamp>() {
+        return Ok(Moment::At(Wall::from_micros(stamp.as_microsecond())));
+    }
+    let date = text.parse().ok();
+    let date = date.filter(|_| !text.contains(['T', 't', ' ', ':']));
+    let date = date.ok_or_else(|| "write it like 2026-07-01 or 2026-07-01T09:00:00Z".to_owned());
+    date.map(Moment::Day)
+}
+
 fn time(text: &str) -> Result<Wall, String> {
-    let stamp = match text.parse::<jiff::Timestamp>() {
-        Ok(stamp) => Some(stamp),
-        Err(_) => text
-            .parse::<jiff::civil::Date>()
-            .ok()
-            .filter(|_| !text.contains(['T', 't', ' ', ':']))
-            .and_then(|date| date.to_zoned(jiff::tz::TimeZone::UTC).ok())
-            .map(|zoned| zoned.timestamp()),
-    };
-    stamp
-        .map(|stamp| Wall::from_micros(stamp.as_microsecond()))
-        .ok_or_else(|| "write it like 2026-07-01 or 2026-07-01T09:00:00Z".to_owned())
+    let within = moment(text)?.within(&TimeZone::UTC);
+    within.ok_or_else(|| "no calendar has that day".to_owned())
 }
 
 #[cfg(test)]
@@ -233,6 +256,11 @@ mod tests {
         assert_eq!(micros("1970-01-02"), Ok(86_400_000_000));
         assert_eq!(micros("1970-01-01T00:00:01Z"), Ok(1_000_000));
         assert_eq!(micros("1970-01-01T09:00:01+09:00"), Ok(1_000_000));
+        let tokyo = jiff::tz::TimeZoneDatabase::bundled().get("Asia/Tokyo");
+        let tokyo = tokyo.unwrap();
+        let there = |text| moment(text).unwrap().within(&tokyo).map(Wall::as_micros);
+        assert_eq!(there("1970-01-01"), Some(-9 * 3_600_000_000));
+        assert_eq!(there("1970-01-01T00:00:01Z"), Some(1_000_000));
         for text in ["yesterday", "1970-01-01T09:00:00", "1970-13-01", ""] {
             assert!(micros(text).is_err(), "{text}");
         }

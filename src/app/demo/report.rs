@@ -8,6 +8,7 @@ use super::past::{CALLS, DAYS, Hours, YEN, blocked, capped};
 use super::pbx::{Counted, Ended};
 use super::screen::{Line, Tone};
 use super::script::{A_MINUTE, AT_ONCE, BUDGET_YEN, FORMS, act};
+use crate::app::render::grouped;
 
 /// What both sides counted.
 pub(super) struct Tally {
@@ -333,19 +334,6 @@ fn yen(value: u64) -> String {
     format!("¥{}", grouped(value))
 }
 
-/// 2450000 as 2,450,000.
-fn grouped(value: u64) -> String {
-    let digits = value.to_string();
-    let mut text = String::new();
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
 /// A reason's code as people say it, short enough for a narrow terminal.
 fn words(code: &str) -> String {
     match code {
@@ -362,19 +350,6 @@ fn words(code: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn numbers_are_grouped() {
-        let cases = [
-            (0, "0"),
-            (999, "999"),
-            (1000, "1,000"),
-            (2_450_000, "2,450,000"),
-        ];
-        for (number, text) in cases {
-            assert_eq!(grouped(number), text);
-        }
-    }
 
     #[test]
     fn all_fits_into_40_columns() {

@@ -5,25 +5,31 @@ use std::fmt::Write;
 
 use jiff::tz::TimeZone;
 
+use super::names;
 use super::words::Words;
-use crate::app::control::span as shown_span;
+use crate::app::render::grouped;
 use crate::base::time::Wall;
-use crate::ledger::{Exhibit, Incident, Pair, Span, Table};
+use crate::ledger::{Event, Exhibit, Incident, Pair, Report, Span, Table};
 
 /// Rows shown of each table.
 const ROWS: usize = 30;
 
-/// The height of the timeline, and the width of one bar with its gap.
+/// The timeline's size, and how many bars it has at the most.
 const HEIGHT: u64 = 120;
-const BAR: usize = 8;
+const WIDTH: usize = 768;
+const BARS: usize = 96;
 
+/// Nothing is told by colour alone, and what is printed has its bars.
 const STYLE: &str = "body{font:16px/1.5 sans-serif;max-width:60em;margin:2em auto;padding:0 1em;\
-color:#222}table{border-collapse:collapse;width:100%}td,th{text-align:left;padding:.2em .6em;\
-border-bottom:1px solid #ddd;vertical-align:top}td.n{text-align:right;white-space:nowrap}\
-code,pre{font:14px monospace;overflow-wrap:anywhere;white-space:pre-wrap}\
-.s{background:#b3261e;fill:#b3261e}.p{background:#2e7d32;fill:#2e7d32}\
-.b{display:inline-block;height:.8em}.bad{color:#b3261e;font-weight:bold}\
-@media print{body{margin:0}}";
+color:#222;print-color-adjust:exact;-webkit-print-color-adjust:exact}\
+table{border-collapse:collapse;width:100%}td,th{text-align:left;padding:.2em .6em;\
+border-bottom:1px solid #ddd;vertical-align:top}td.n,th.n{text-align:right;white-space:nowrap}\
+table.t th{width:34%;font-weight:normal;color:#555}h2,h3{break-after:avoid}tr{break-inside:avoid}\
+h3{font-size:1em;margin:1em 0 0}code,pre{font:14px monospace;overflow-wrap:anywhere;\
+white-space:pre-wrap}.s{background:#8c1d18;fill:#8c1d18}.p{background:#9cc5e8;fill:#9cc5e8}\
+.b{display:inline-block;height:.8em}.bad{color:#8c1d18;font-weight:bold}\
+.ends{display:flex;justify-content:space-between;border-top:1px solid #222}\
+@media print{body{margin:0;font-size:12px}}";
 
 pub(super) struct Page {
     words: &'static Words,
@@ -55,15 +61,37 @@ impl Page {
         self.put(&format!("<p>{words}</p>\n"));
     }
 
-    fn row(&mut self, head: &str, value: &str) {
-        let (head, value) = (escaped(head), escaped(value));
-        self.put(&format!("<tr><th>{head}</th><td>{value}</td></tr>\n"));
+    fn command(&mut self, line: &str) {
+        let line = escaped(line);
+        self.put(&format!("<pre>{line}</pre>\n"));
+    }
+
+    /// A table of pairs.
+    fn pairs(&mut self, rows: &[(&str, String)]) {
+        self.put("<table class=\"t\">\n");
+        for (head, value) in rows {
+            let (head, value) = (escaped(head), escaped(value));
+            self.put(&format!("<tr><th>{head}</th><td>{value}</td></tr>\n"));
+        }
+        self.put("</table>\n");
     }
 
     fn time(&self, wall: Wall) -> String {
         let stamp = jiff::Timestamp::from_microsecond(wall.as_micros()).unwrap_or_default();
         let zoned = stamp.to_zoned(self.zone.clone());
         zoned.strftime("%Y-%m-%d %H:%M:%S %:z").to_string()
+    }
+
+    /// Amounts for people, in each currency.
+    fn amounts(&self, sums: &BTreeMap<String, u64>) -> String {
+        let amount = |(currency, millionths): (&String, &u64)| {
+            let words = self.words;
+            words.amount(currency, *millionths)
+        };
+        match sums.is_empty() {
+            true => "0".to_owned(),
+            false => sums.iter().map(amount).collect::<Vec<_>>().join(", "),
+        }
     }
 
     /// Who, when, and what came of it.
@@ -83,51 +111,49 @@ impl Page {
             words.language
         ));
         let (from, to) = (self.time(span.from), self.time(span.to));
-        let made = format!(
-            "{}: {}; Tollgate {}",
-            words.made,
-            self.time(now),
-            env!("CARGO_PKG_VERSION")
-        );
-        self.paragraph(&format!("{from} – {to}"));
+        let zone = self.zone.iana_name().unwrap_or("UTC");
+        let version = env!("CARGO_PKG_VERSION");
+        let made = format!("{}: {}; Tollgate {version}", words.made, self.time(now));
+        self.paragraph(&format!("{from} – {to}; {} {zone}", words.zone));
         self.paragraph(&made);
         self.paragraph(words.scope);
         self.heading(words.summary);
         if told.first.is_none() {
             self.paragraph(words.nothing);
         }
-        self.put("<table>\n");
-        self.row(words.stopped, &told.calls.stopped.to_string());
-        self.row(words.passed, &told.calls.passed.to_string());
-        self.row(words.answered, &told.answered.to_string());
+        let mut rows = vec![
+            (words.stopped, grouped(told.calls.stopped)),
+            (words.passed, grouped(told.calls.passed)),
+            (words.answered, grouped(told.answered)),
+        ];
         if told.live > 0 {
-            self.row(words.live, &told.live.to_string());
+            rows.push((words.live, grouped(told.live)));
         }
-        self.row(words.up, &shown_span(told.up.as_secs()));
-        self.row(words.cost, &amounts(&told.cost));
+        rows.push((words.up, words.duration(told.up.as_secs())));
+        rows.push((words.cost, self.amounts(&told.cost)));
         if !saved.is_empty() {
-            let saved = format!("{} ({})", amounts(saved), words.saved_how);
-            self.row(words.saved, &saved);
+            let saved = format!("{} ({})", self.amounts(saved), words.saved_how);
+            rows.push((words.saved, saved));
         }
-        self.put("</table>\n");
+        self.pairs(&rows);
     }
 
     /// A bar for each part of the time.
     pub(super) fn timeline(&mut self, span: &Span, told: &Incident) {
         let words = self.words;
+        let timeline = told.timeline(span, BARS);
+        if timeline.parts.is_empty() {
+            return;
+        }
         self.heading(words.timeline);
-        let highest = told
-            .slots
-            .iter()
-            .map(|it| all(*it))
-            .max()
-            .unwrap_or(0)
-            .max(1);
-        let width = told.slots.len().saturating_mul(BAR);
+        let highest = timeline.parts.iter().map(|it| all(*it)).max();
+        let highest = highest.unwrap_or(0).max(1);
+        let step = WIDTH / timeline.parts.len().clamp(1, BARS);
+        let wide = step.saturating_sub(1);
         let mut bars =
-            format!("<svg viewBox=\"0 0 {width} {HEIGHT}\" width=\"100%\" role=\"img\">\n");
+            format!("<svg viewBox=\"0 0 {WIDTH} {HEIGHT}\" width=\"100%\" role=\"img\">\n");
         let scaled = |count: u64| count.saturating_mul(HEIGHT).div_ceil(highest);
-        for (pair, at) in told.slots.iter().zip((0..).step_by(BAR)) {
+        for (pair, at) in timeline.parts.iter().zip((0..).step_by(step.max(1))) {
             let stopped = scaled(pair.stopped);
             let passed = scaled(pair.passed).min(HEIGHT.saturating_sub(stopped));
             let mut bar = |class: &str, top: u64, height: u64| {
@@ -135,7 +161,7 @@ impl Page {
                     // Writing to a string cannot fail.
                     let _ = writeln!(
                         bars,
-                        "<rect class=\"{class}\" x=\"{at}\" y=\"{top}\" width=\"7\" height=\"{height}\"/>"
+                        "<rect class=\"{class}\" x=\"{at}\" y=\"{top}\" width=\"{wide}\" height=\"{height}\"/>"
                     );
                 }
             };
@@ -145,42 +171,47 @@ impl Page {
         }
         bars.push_str("</svg>\n");
         self.put(&bars);
-        let micros = span.to.as_micros().abs_diff(span.from.as_micros());
-        let slots = u64::try_from(told.slots.len()).unwrap_or(1).max(1);
-        let each = shown_span(micros / 1_000_000 / slots);
+        let (from, to) = (self.time(timeline.from), self.time(timeline.to));
+        self.put(&format!(
+            "<div class=\"ends\"><span>{from}</span><span>{to}</span></div>\n"
+        ));
+        let each = words.duration(timeline.each.as_secs().max(1));
         let (stopped, passed) = (escaped(words.stopped), escaped(words.passed));
-        let (from, to) = (self.time(span.from), self.time(span.to));
+        let (bar, most, highest) = (escaped(words.each), escaped(words.most), grouped(highest));
         self.put(&format!(
             "<p><span class=\"b s\" style=\"width:1em\"></span> {stopped} \
-             <span class=\"b p\" style=\"width:1em\"></span> {passed}. {} {each}; {from} – {to}; \
-             max {highest}.</p>\n",
-            escaped(words.each)
+             <span class=\"b p\" style=\"width:1em\"></span> {passed}. {bar} {each}; {most} {highest}.</p>\n"
         ));
     }
 
     pub(super) fn tables(&mut self, told: &Incident) {
         let words = self.words;
-        for (heading, table) in [
-            (words.places, &told.places),
-            (words.reasons, &told.reasons),
-            (words.numbers, &told.numbers),
-            (words.sources, &told.sources),
-            (words.agents, &told.agents),
+        for (heading, table, empty) in [
+            (words.places, &told.places, words.no_number),
+            (words.reasons, &told.reasons, ""),
+            (words.numbers, &told.numbers, words.no_number),
+            (words.sources, &told.sources, ""),
+            (words.agents, &told.agents, words.none),
         ] {
-            self.table(heading, table);
+            self.table(heading, table, empty);
         }
     }
 
-    fn table(&mut self, heading: &str, table: &Table) {
+    /// `empty` stands for a key that says nothing.
+    fn table(&mut self, heading: &str, table: &Table, empty: &str) {
         let words = self.words;
         let (rows, more) = table.top(ROWS);
         if rows.is_empty() {
             return;
         }
         self.heading(heading);
+        if heading == words.agents {
+            self.paragraph(words.agents_how);
+        }
         let (stopped, passed) = (escaped(words.stopped), escaped(words.passed));
         self.put(&format!(
-            "<table>\n<tr><th></th><th>{stopped}</th><th>{passed}</th><th></th></tr>\n"
+            "<table>\n<tr><th></th><th class=\"n\">{stopped}</th><th class=\"n\">{passed}</th>\
+             <th></th></tr>\n"
         ));
         let highest = rows
             .iter()
@@ -189,10 +220,15 @@ impl Page {
             .unwrap_or(0)
             .max(1);
         for (key, pair) in rows {
-            let key = if key.is_empty() { words.none } else { key };
-            let key = escaped(key);
+            let key = match key {
+                "" => empty.to_owned(),
+                code if heading == words.reasons => names::reason(words.of, code),
+                key => key.to_owned(),
+            };
+            let key = escaped(&key);
             let part = |count: u64| count.saturating_mul(100) / highest;
-            let (Pair { stopped, passed }, parts) = (pair, (part(pair.stopped), part(pair.passed)));
+            let parts = (part(pair.stopped), part(pair.passed));
+            let (stopped, passed) = (grouped(pair.stopped), grouped(pair.passed));
             self.put(&format!(
                 "<tr><td>{key}</td><td class=\"n\">{stopped}</td><td class=\"n\">{passed}</td>\
                  <td style=\"width:40%\"><span class=\"b s\" style=\"width:{}%\"></span>\
@@ -215,50 +251,89 @@ impl Page {
         if told.events.is_empty() {
             return;
         }
-        self.heading(self.words.events);
-        self.put("<table>\n");
-        for (wall, text) in &told.events {
-            let time = self.time(*wall);
-            self.row(&time, text);
-        }
+        let words = self.words;
+        self.heading(words.events);
+        let rows = told.events.iter();
+        let mut rows: Vec<(String, String)> = rows
+            .map(|(wall, event)| (self.time(*wall), happened(words, event)))
+            .collect();
         if told.more_events > 0 {
-            let more = format!("{} {}", told.more_events, self.words.others);
-            self.row("", &more);
+            let more = format!("{} {}", told.more_events, words.others);
+            rows.push((String::new(), more));
         }
-        self.put("</table>\n");
+        let rows: Vec<_> = rows
+            .iter()
+            .map(|(time, text)| (time.as_str(), text.clone()))
+            .collect();
+        self.pairs(&rows);
     }
 
     /// What proves it, and how.
-    pub(super) fn evidence(&mut self, told: &Incident, key: &str, unsound: &[String]) {
+    pub(super) fn evidence(&mut self, told: &Incident, key: &str, report: &Report) {
         let words = self.words;
         self.heading(words.evidence);
-        self.put("<table>\n");
         let (first, last) = (told.first.as_ref(), told.last.as_ref());
         for (head, exhibit) in [(words.first, first), (words.last, last)] {
-            if let Some(exhibit) = exhibit {
-                let time = self.time(exhibit.wall);
-                self.row(head, &time);
-                self.row(words.record, &found(exhibit));
+            if let Some(it) = exhibit {
+                let head = escaped(head);
+                self.put(&format!("<h3>{head}</h3>\n"));
+                self.pairs(&[
+                    (words.time, self.time(it.wall)),
+                    (words.segment, path(it)),
+                    (words.bytes, bytes(it)),
+                    (words.hash, it.hash.clone()),
+                ]);
             }
         }
-        self.row(words.key, key);
-        self.put("</table>\n");
-        match unsound.is_empty() {
-            true => self.paragraph(words.sound),
-            false => {
-                let what = escaped(words.unsound);
-                self.put(&format!("<p class=\"bad\">{what} {}</p>\n", unsound.len()));
-                for finding in unsound.iter().take(ROWS) {
-                    self.paragraph(finding);
+        let head = escaped(words.journal);
+        self.put(&format!("<h3>{head}</h3>\n"));
+        let mut signed = format!("{} {}", grouped(report.records), words.records);
+        if let Some((number, wall)) = report.last {
+            let time = self.time(wall);
+            let _ = write!(signed, "; {} {number}, {time}", words.checkpoint);
+        }
+        if report.unsigned > 0 {
+            let unsigned = grouped(report.unsigned);
+            let _ = write!(signed, "; {unsigned} {}", words.unsigned);
+        }
+        self.pairs(&[(words.signed, signed), (words.key, key.to_owned())]);
+        self.soundness(told, report);
+        self.paragraph(words.verify);
+        self.command("tollgate ledger verify COPY --key public.key");
+        if let Some(it) = first {
+            self.paragraph(words.rehash);
+            let (from, path) = (it.offset.saturating_add(1), path(it));
+            let length = it.length;
+            self.command(&format!(
+                "tail -c +{from} {path} | head -c {length} | b3sum"
+            ));
+        }
+    }
+
+    /// Whether the journal is as it was signed.
+    fn soundness(&mut self, told: &Incident, report: &Report) {
+        let words = self.words;
+        let bad = |what: &str, count: &dyn std::fmt::Display| {
+            format!("<p class=\"bad\">{} {count}</p>\n", escaped(what))
+        };
+        match report.findings.len() {
+            0 => self.paragraph(words.sound),
+            count => {
+                self.put(&bad(words.unsound, &count));
+                for finding in report.findings.iter().take(ROWS) {
+                    self.paragraph(&finding.to_string());
                 }
             }
         }
         if told.damaged > 0 {
-            let what = escaped(words.damaged);
-            self.put(&format!("<p class=\"bad\">{what} {}</p>\n", told.damaged));
+            self.put(&bad(words.damaged, &told.damaged));
         }
-        self.paragraph(words.verify);
-        self.put("<pre>tollgate ledger verify COPY --key public.key</pre>\n");
+        if !report.remarks.is_empty() {
+            self.paragraph(words.remarks);
+            for remark in report.remarks.iter().take(ROWS) {
+                self.paragraph(remark);
+            }
+        }
     }
 
     pub(super) fn end(mut self) -> String {
@@ -271,30 +346,33 @@ const fn all(pair: Pair) -> u64 {
     pair.stopped.saturating_add(pair.passed)
 }
 
-fn found(exhibit: &Exhibit) -> String {
-    let Exhibit {
-        shard,
-        segment,
-        offset,
-        length,
-        hash,
-        ..
-    } = exhibit;
-    format!("shard-{shard:03}/{segment}, {offset} + {length}, {hash}")
+/// Where a record lies in the ledger's folder.
+fn path(exhibit: &Exhibit) -> String {
+    format!("shard-{:03}/{}", exhibit.shard, exhibit.segment)
 }
 
-/// Amounts for people, in each currency.
-fn amounts(sums: &BTreeMap<String, u64>) -> String {
-    let amount = |(currency, millionths): (&String, &u64)| {
-        let (whole, rest) = (millionths / 1_000_000, millionths % 1_000_000);
-        let digits = format!("{whole}.{rest:06}");
-        let digits = digits.trim_end_matches('0').trim_end_matches('.');
-        format!("{currency} {digits}")
-    };
-    match sums.is_empty() {
-        true => "0".to_owned(),
-        false => sums.iter().map(amount).collect::<Vec<_>>().join(", "),
+/// Its first byte and its last one, from 0.
+fn bytes(exhibit: &Exhibit) -> String {
+    let length = u64::try_from(exhibit.length).unwrap_or(u64::MAX);
+    let last = exhibit.offset.saturating_add(length).saturating_sub(1);
+    format!("{} – {last} ({length})", exhibit.offset)
+}
+
+/// What was noted or ordered, in words.
+fn happened(words: &Words, event: &Event) -> String {
+    let mut text = names::event(words.of, &event.what);
+    let detail = names::detail(words.of, &event.detail);
+    for (before, part) in [
+        (": ".to_owned(), detail),
+        (format!("; {}: ", words.by), &event.by),
+        (format!("; {}: ", words.why), &event.why),
+    ] {
+        if !part.is_empty() {
+            text.push_str(&before);
+            text.push_str(part);
+        }
     }
+    text
 }
 
 /// Text for HTML. What a caller chose stands on the page: nothing of it is markup, and

@@ -47,7 +47,8 @@ pub(super) fn heading() -> String {
 pub(super) fn row(line: &str) -> String {
     let fields: Value = serde_json::from_str(line).unwrap_or_default();
     let cells = COLUMNS.map(|name| match fields.get(name) {
-        None | Some(Value::Null) => String::new(),
+        // A leg has a name that a number has elsewhere.
+        None | Some(Value::Null | Value::Object(_)) => String::new(),
         Some(Value::String(text)) => cell(text),
         Some(other) => cell(&other.to_string()),
     });
@@ -81,5 +82,7 @@ mod tests {
         let row = row(r#"{"record":"verdict","call":7,"answered":true,"value":null}"#);
         assert!(row.starts_with(",,verdict,7,,"), "{row}");
         assert_eq!(row.matches(',').count(), COLUMNS.len() - 1);
+        let leg = super::row(r#"{"record":"setup","caller":{"call_id":"a"}}"#);
+        assert!(!leg.contains("call_id"), "{leg}");
     }
 }

@@ -148,13 +148,29 @@ fn an_incident_is_told_from_the_journal_alone() {
     );
     assert_eq!(told.sources.top(9).0, [("127.0.0.3", pair(5_003, 2))]);
     assert_eq!(told.agents.top(9).0, [("dial<er>", pair(3, 2))]);
+    let event = Event {
+        what: "burst".to_owned(),
+        detail: "3 of 3".to_owned(),
+        ..Event::default()
+    };
+    assert_eq!(told.events, [(at(17_000_000), event)]);
+    // From the first call to the last, however long the time is that was asked about.
+    let timeline = told.timeline(&span, 10);
+    let second = 1_000_000;
+    assert_eq!(timeline.from, at(10 * second));
+    assert!(timeline.to > at(19 * second) && timeline.to < at(20 * second));
+    assert!(timeline.each.as_millis().abs_diff(900) < 3, "{timeline:?}");
+    let parts = &timeline.parts;
     assert_eq!(
-        told.events,
-        [(at(17_000_000), "burst: acme: 3 of 3".to_owned())]
+        (parts.len(), parts[0], parts[9]),
+        (10, pair(0, 1), pair(0, 1))
     );
-    let slots = told.slots.iter().map(|it| it.stopped + it.passed);
-    assert_eq!(slots.sum::<u64>(), 5_005);
-    assert_eq!(told.slots[0], pair(0, 1));
+    assert_eq!(
+        parts.iter().map(|it| it.stopped + it.passed).sum::<u64>(),
+        5_005
+    );
+    let none = Incident::default().timeline(&span, 10);
+    assert_eq!(none, Timeline::default());
 
     // What is shown of a record is how it lies in the file.
     let bytes = std::fs::read(folder.segment(0, 1)).unwrap();

@@ -269,8 +269,9 @@ fn tamper(what: &Tampering, copy: &mut Vec<Segment>, notes: &mut Vec<Vec<u8>>) -
         DropNote { note } => {
             let at = note.index(before_last);
             notes.remove(at);
-            // The first one proves the first records, and no other follows from its absence.
-            vec![if at == 0 { Some((0, 1, 0)) } else { None }]
+            // And what the first one proves.
+            let first = (at == 0).then_some(Some((0, 1, 0)));
+            first.into_iter().chain([None]).collect()
         }
         RepeatNote { note } => {
             let at = note.index(before_last);

@@ -56,6 +56,39 @@ fn what_was_told_of_a_set_up_is_told_again() {
 }
 
 #[test]
+fn a_phone_system_that_rings_for_who_took_the_call_back_is_told_so() {
+    let mut world = World::new();
+    let text = invite("+81335570005", "i1").replace("127.0.0.3:5080", CARRIER);
+    let sent = world.send(CARRIER, &text);
+    let invited = sent[1].1.clone();
+    assert_eq!(
+        told(&world.send(CARRIER, &text.replace("INVITE", "CANCEL"))[1..]),
+        "487"
+    );
+    // It is not cancelled before it has said something (RFC 3261 §9.1), and the carrier's
+    // side is over.
+    let sent = world.crash(1);
+    assert_eq!(told(&sent), "487");
+    let cancel = sent
+        .iter()
+        .find(|(to, text)| to == PBX && text.starts_with("CANCEL "));
+    assert_eq!(header(&cancel.unwrap().1, "Via"), header(&invited, "Via"));
+    let sent = world.send(PBX, &answer(&invited, "487 Request Terminated", "p", ""));
+    assert_eq!(lines(&sent), ["pbx ACK"]);
+    world.rest();
+    assert_eq!(world.shard.counts(), Counts::default());
+}
+
+#[test]
+fn who_is_hung_up_whose_lease_was_over_is_told_so_again() {
+    let mut world = World::of(&budgeted());
+    world.answered("a1");
+    // Nobody answers the BYE to the carrier, so that the call is not over for long.
+    assert_eq!(told(&world.crash(600)), "480");
+    assert_eq!(told(&world.crash(1)), "480");
+}
+
+#[test]
 fn a_set_up_that_a_restart_ends_is_refused_with_a_reason() {
     let mut world = World::new();
     world.invited("a1");
