@@ -18,7 +18,8 @@ use crate::base::limits::STATUS_TENANTS;
 use crate::base::time::{Now, Wall};
 use crate::net::{Beside, Reins, clock};
 use crate::policy::{
-    Amount, Counters, Quantity, Registration, RegistrationState, RuleSet, Service, Spent, Standing,
+    Amount, Counters, Gateway, Quantity, Registration, RegistrationState, RuleSet, Service, Spent,
+    Standing,
 };
 use crate::shard::{Command, Confirmed, Reset};
 
@@ -228,24 +229,36 @@ fn summary(rules: &RuleSet) -> Rules {
 }
 
 fn carrier(carrier: &crate::policy::Carrier, now: Now) -> Carrier {
-    let transport = carrier.transport.via_name().to_ascii_lowercase();
     Carrier {
         name: carrier.name.to_string(),
-        address: format!("{transport}:{}", carrier.address),
+        address: match &carrier.looked_up {
+            Some(text) => text.to_string(),
+            None => carrier.gateways.first().map(address).unwrap_or_default(),
+        },
         registration: carrier
             .registration
             .as_ref()
             .filter(|it| it.registers)
             .map(|it| registration(it, now)),
-        state: match carrier.trunk.fares(now.mono) {
-            Service::Up => "up",
-            Service::Rests => "rests",
-            Service::Down => "down",
-        }
-        .to_owned(),
+        state: state(carrier.fares(now.mono)),
         calls: carrier.trunk.calls(),
         calls_at_once: carrier.calls_at_once,
     }
+}
+
+/// `udp:192.0.2.1:5060`.
+fn address(gateway: &Gateway) -> String {
+    let transport = gateway.transport.via_name().to_ascii_lowercase();
+    format!("{transport}:{}", gateway.address)
+}
+
+fn state(service: Service) -> String {
+    match service {
+        Service::Up => "up",
+        Service::Rests => "rests",
+        Service::Down => "down",
+    }
+    .to_owned()
 }
 
 /// How an account stands, in words.

@@ -459,5 +459,14 @@ pub const FIRST_ANSWER: Duration = Duration::from_millis(1_500);
 /// sent to as many as there are, up to this.
 pub const CARRIERS_PER_CALL: usize = 16;
 
+/// Places that one carrier's name may lead to; what an answer has beyond them is left out.
+pub const GATEWAYS_PER_CARRIER: usize = 8;
+
+/// Gateways that one call may be sent to, one after the other.
+pub const HOPS_PER_CALL: usize = 32;
+
+/// Name servers that are asked, one after the other.
+pub const RESOLVERS: usize = 4;
+
 /// How long a carrier has to answer a probe.
 pub const PROBE_WAIT: Duration = Duration::from_secs(4);

@@ -231,7 +231,7 @@ mod tests {
         };
         let mut clerk = Clerk {
             reload: Box::new(reload),
-            in_force: InForce::new(Arc::new(rules("gate", &counters)), Arc::default()),
+            in_force: InForce::new(Arc::new(rules("porch", &counters)), Arc::default()),
             counters,
             swept: clock::mono(),
             mailboxes: vec![Mailbox::new(), Mailbox::new()],
@@ -243,7 +243,7 @@ mod tests {
         clerk.take(Job::Reload(None));
         let mut now = clock::now();
         clerk.sweep(now);
-        assert!(knows(&clerk, "gate") && knows(&clerk, "lobby"));
+        assert!(knows(&clerk, "porch") && knows(&clerk, "lobby"));
         // While a shard still has the first set, no third is made.
         let (asker, mut asked) = oneshot::channel();
         clerk.take(Job::Reload(Some(asker)));
@@ -256,9 +256,9 @@ mod tests {
         drop(told);
         // Not at once, but in time; and what is in force stays.
         clerk.sweep(now);
-        assert!(knows(&clerk, "gate"));
+        assert!(knows(&clerk, "porch"));
         now.mono = now.mono + SWEEP;
         clerk.sweep(now);
-        assert!(!knows(&clerk, "gate") && knows(&clerk, "office"));
+        assert!(!knows(&clerk, "porch") && knows(&clerk, "office"));
     }
 }
