@@ -24,6 +24,7 @@ use crate::policy::{
 use crate::shard::{Command, Confirmed, Reset};
 
 use super::blocks::{Blocks, plain};
+use super::names::Names;
 use super::rules::Files;
 
 /// What the operator of a program that runs needs to know of it.
@@ -42,6 +43,8 @@ pub(super) struct Running {
     pub(super) counters: Arc<Counters>,
     /// What waits to be told to its owner.
     pub(super) alerts: Outbox,
+    /// What carriers are called.
+    pub(super) names: Names,
 }
 
 pub(super) struct Desk {
@@ -199,7 +202,11 @@ impl Desk {
                 bytes: tally.journal_bytes,
                 lost: tally.journal_lost,
             },
-            carriers: rules.carriers().iter().map(|it| carrier(it, now)).collect(),
+            carriers: rules
+                .carriers()
+                .iter()
+                .map(|it| carrier(it, &self.running.names, now))
+                .collect(),
             tenants,
             tenants_left_out,
             alerts: self.running.alerts.fares().into_iter().map(place).collect(),
@@ -228,7 +235,7 @@ fn summary(rules: &RuleSet) -> Rules {
     }
 }
 
-fn carrier(carrier: &crate::policy::Carrier, now: Now) -> Carrier {
+fn carrier(carrier: &crate::policy::Carrier, names: &Names, now: Now) -> Carrier {
     Carrier {
         name: carrier.name.to_string(),
         address: match &carrier.looked_up {
@@ -243,16 +250,17 @@ fn carrier(carrier: &crate::policy::Carrier, now: Now) -> Carrier {
         state: state(carrier.fares(now.mono)),
         calls: carrier.trunk.calls(),
         calls_at_once: carrier.calls_at_once,
+        leads_to: names.shown(carrier, now),
     }
 }
 
 /// `udp:192.0.2.1:5060`.
-fn address(gateway: &Gateway) -> String {
+pub(super) fn address(gateway: &Gateway) -> String {
     let transport = gateway.transport.via_name().to_ascii_lowercase();
     format!("{transport}:{}", gateway.address)
 }
 
-fn state(service: Service) -> String {
+pub(super) fn state(service: Service) -> String {
     match service {
         Service::Up => "up",
         Service::Rests => "rests",

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use crate::admin::protocol::{Budget, Carrier, Order, Place, Reply, Status, Tenant};
+use crate::admin::protocol::{Budget, Carrier, LeadsTo, Order, Place, Reply, Status, Tenant};
 
 use super::block::line as blocked_line;
 use super::cli::Status as Wanted;
@@ -65,6 +65,8 @@ fn text(status: &Status) -> String {
     lines.push(("journal", journal(status)));
     for carrier in &status.carriers {
         lines.push(("carrier", self::carrier(carrier)));
+        let leads_to = carrier.leads_to.iter().flat_map(self::leads_to);
+        lines.extend(leads_to.map(|it| ("", it)));
     }
     lines.extend(status.tenants.iter().map(|it| ("tenant", tenant(it))));
     if status.tenants_left_out > 0 {
@@ -104,8 +106,11 @@ fn carrier(carrier: &Carrier) -> String {
         state,
         calls,
         calls_at_once,
+        leads_to,
     } = carrier;
+    let nowhere = leads_to.as_ref().is_some_and(|it| it.gateways.is_empty());
     let fares = match state.as_str() {
+        _ if nowhere => "DOWN, its name leads nowhere; ",
         "down" => "DOWN, it does not answer; ",
         "rests" => "asked to be left alone for a while; ",
         _ => "",
@@ -120,6 +125,38 @@ fn carrier(carrier: &Carrier) -> String {
         .as_ref()
         .map_or_else(String::new, |it| format!("; {it}"));
     format!("{name} at {address}: {fares}{up}{of} up{registration}")
+}
+
+/// What a carrier's name leads to, and how its lookups fare.
+fn leads_to(leads_to: &LeadsTo) -> Vec<String> {
+    let LeadsTo {
+        gateways,
+        left_out,
+        looked_up,
+        fault,
+        failures,
+    } = leads_to;
+    let mut lines = Vec::new();
+    let gateways = gateways.iter().map(|it| match it.state.as_str() {
+        "down" => format!("{} (DOWN)", it.address),
+        "rests" => format!("{} (asked to be left alone)", it.address),
+        _ => it.address.clone(),
+    });
+    let gateways: Vec<String> = gateways.collect();
+    let when = match looked_up {
+        Some(when) => format!("looked up {when}"),
+        None => "not looked up since the start".to_owned(),
+    };
+    match gateways.is_empty() {
+        true => lines.push(format!("  leads to no address that is of use; {when}")),
+        false => lines.push(format!("  leads to {}; {when}", gateways.join(", "))),
+    }
+    lines.extend(left_out.iter().map(|it| format!("  LEFT OUT {it}")));
+    if let Some(fault) = fault {
+        let times = count(amount(u64::from(*failures)), "time", "times");
+        lines.push(format!("  CANNOT BE LOOKED UP: {fault} ({times} in a row)"));
+    }
+    lines
 }
 
 /// How a place fares that alerts go to.

@@ -2,6 +2,14 @@
 
 use std::time::Duration;
 
+mod names;
+
+pub use names::{
+    GATEWAYS_PER_CARRIER, HOPS_PER_CALL, NAME_AGAIN, NAME_CNAMES, NAME_DATAGRAMS, NAME_EARLIER,
+    NAME_FIRST, NAME_POINTERS, NAME_QUESTIONS, NAME_RECORDS, NAME_REMEMBERED, NAME_TIME, NAME_TTL,
+    RESOLVERS,
+};
+
 /// Server transactions a shard keeps at once, emergency calls' share apart. At
 /// the limit a new request is not kept (`Arrival::Full`) and its sender's own
 /// retransmissions bring it again.
@@ -458,15 +466,6 @@ pub const FIRST_ANSWER: Duration = Duration::from_millis(1_500);
 /// Carriers that one call may be sent to, one after the other. An emergency call is
 /// sent to as many as there are, up to this.
 pub const CARRIERS_PER_CALL: usize = 16;
-
-/// Places that one carrier's name may lead to; what an answer has beyond them is left out.
-pub const GATEWAYS_PER_CARRIER: usize = 8;
-
-/// Gateways that one call may be sent to, one after the other.
-pub const HOPS_PER_CALL: usize = 32;
-
-/// Name servers that are asked, one after the other.
-pub const RESOLVERS: usize = 4;
 
 /// How long a carrier has to answer a probe.
 pub const PROBE_WAIT: Duration = Duration::from_secs(4);

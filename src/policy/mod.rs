@@ -69,7 +69,7 @@ pub use facts::{Caller, Facts, Presentation};
 pub use inbound::{Delivered, Inbound, InboundFacts};
 pub use lease::Course;
 pub use money::{Amount, Currency, Money};
-pub use names::{Answer, Answers, Located, Resolver, Wanted};
+pub use names::{Answer, Answers, Located, Resolver, Wanted, Wants};
 pub use pattern::Alert;
 pub use reason::Reason;
 pub use registration::{Registered, Registration, RegistrationState};

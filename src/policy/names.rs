@@ -66,6 +66,12 @@ impl Answers {
         self.0.get(text)
     }
 
+    /// Whether nothing is known.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Each name, and what it leads to.
     pub fn iter(&self) -> impl Iterator<Item = (&Arc<str>, &Answer)> {
         self.0.iter()
@@ -101,18 +107,26 @@ impl Default for Resolver {
     }
 }
 
+/// What a rule set wants to know.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Wants {
+    /// The names that have to be looked up.
+    pub names: Vec<Wanted>,
+    /// Who is asked for them.
+    pub resolver: Resolver,
+}
+
 /// The names of a rule set, and what they led to when it was compiled.
 #[derive(Debug, Default)]
 pub(super) struct Names {
-    pub wanted: Vec<Wanted>,
+    pub wants: Wants,
     pub answers: Answers,
-    pub resolver: Resolver,
 }
 
 impl Names {
     /// Of these answers those to its names.
     pub(super) fn answers_of(&self, answers: &Answers) -> Answers {
-        let wanted = self.wanted.iter();
+        let wanted = self.wants.names.iter();
         let answered = wanted.filter_map(|it| {
             let answer = answers.get(&it.text)?;
             Some((Arc::clone(&it.text), answer.clone()))
@@ -122,22 +136,16 @@ impl Names {
 }
 
 impl RuleSet {
-    /// The names that have to be looked up.
+    /// The names that have to be looked up, and who is asked.
     #[must_use]
-    pub fn names(&self) -> &[Wanted] {
-        &self.looked_up.wanted
-    }
-
-    /// Who is asked for them.
-    #[must_use]
-    pub fn resolver(&self) -> &Resolver {
-        &self.looked_up.resolver
+    pub fn wants(&self) -> &Wants {
+        &self.looked_up.wants
     }
 
     /// Whether its names lead where these answers say.
     #[must_use]
     pub fn goes_by(&self, answers: &Answers) -> bool {
-        let mut wanted = self.looked_up.wanted.iter();
+        let mut wanted = self.looked_up.wants.names.iter();
         wanted.all(|it| self.looked_up.answers.get(&it.text) == answers.get(&it.text))
     }
 }

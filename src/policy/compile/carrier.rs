@@ -99,7 +99,7 @@ pub(super) fn carrier(build: &mut Build<'_>, table: &CarrierTable<'_>, faults: &
         probe,
     });
     if let By::Name(_, wanted) = reach.by {
-        build.names.wanted.push(wanted);
+        build.names.wants.names.push(wanted);
     }
 }
 
@@ -246,7 +246,13 @@ fn by_name<'t>(
         not_an_address(text, help, faults);
         return None;
     }
-    if build.names.wanted.iter().any(|it| *it.host == *named.host) {
+    if build
+        .names
+        .wants
+        .names
+        .iter()
+        .any(|it| *it.host == *named.host)
+    {
         let fault = Fault::error(format!("two carriers are at `{}`", named.host));
         let help = "what comes from its addresses can be one carrier's only: make it one";
         faults.add(text.place, fault.help(help));

@@ -101,7 +101,7 @@ pub(super) fn main(build: &mut Build<'_>, file: &MainFile<'_>, faults: &mut Faul
         }
     }
     if let Some(table) = &file.resolver {
-        build.names.resolver = resolver(table, faults);
+        build.names.wants.resolver = resolver(table, faults);
     }
     if let Some(text) = file.stop_after {
         let read = duration(text, Duration::ZERO, DAY, faults);

@@ -59,8 +59,8 @@ const UPSTREAM: Option<Peer> = Some(Peer::Carrier(CarrierId(0)));
 fn a_name_without_an_answer_is_a_carrier_without_gateways() {
     let set = with(NAMED, &Answers::default());
     assert!(gateways(&set).is_empty());
-    let [wanted] = set.names() else {
-        panic!("{:?}", set.names())
+    let [wanted] = set.wants().names.as_slice() else {
+        panic!("{:?}", set.wants().names)
     };
     assert_eq!(
         (&*wanted.text, &*wanted.host),
@@ -176,8 +176,8 @@ fn a_name_s_certificate_is_for_the_name() {
     // Without a transport an answer could take the encryption away.
     let any = tls.replace("tls:SIP", "SIP");
     let set = with(&any, &Answers::default());
-    assert_eq!(set.names()[0].over.as_slice(), [Transport::Tls]);
-    assert_eq!(set.names()[0].transport, None);
+    assert_eq!(set.wants().names[0].over.as_slice(), [Transport::Tls]);
+    assert_eq!(set.wants().names[0].transport, None);
     assert!(set.warnings()[0].title.contains("encrypted"));
 }
 
@@ -208,17 +208,18 @@ fn faults_of_names_are_told() {
 #[test]
 fn who_is_asked_can_be_said() {
     let set = with(NAMED, &Answers::default());
-    assert_eq!(set.resolver(), &Resolver::default());
+    assert_eq!(set.wants().resolver, Resolver::default());
     let own = "[resolver]\nservers = [\"192.0.2.53\", \"[2001:db8::53]:5353\"]\ntimeout = \"1s\"\n";
     let set = with(&format!("{own}{NAMED}"), &Answers::default());
     let servers: Vec<String> = set
-        .resolver()
+        .wants()
+        .resolver
         .servers
         .iter()
         .map(ToString::to_string)
         .collect();
     assert_eq!(servers, ["192.0.2.53:53", "[2001:db8::53]:5353"]);
-    assert_eq!(set.resolver().timeout.as_secs(), 1);
+    assert_eq!(set.wants().resolver.timeout.as_secs(), 1);
     for (wrong, part) in [
         ("servers = [\"dns.example.net\"]", "is no address"),
         ("timeout = \"1h\"", "no duration"),
