@@ -86,8 +86,14 @@ def names_followed(lab):
     # Nobody answers any more, not even for the next life.
     server.end()
     until(lambda: leads_to(lab).get("fault"), 30, "a fault of the lookup", lab.tollgate)
+    third = carrier_at(lab, hosts["c"], plain_callee(), "c-up")
+    up = lab.pbx(plain_caller(hold=True), name="pbx-up-2", port=5082, number=ALLOWED, calls=CALLS, hold=8000,
+                 rate=100, trace=False)
+    time.sleep(3)
     lab.restart()
     equal(gateways(lab), [f"udp:{hosts['c']}:5070"], "where the name leads after a restart")
+    up.finish(60, CALLS)
+    third.stop(10, CALLS)
     third = carrier_at(lab, hosts["c"], plain_callee(), "c4")
     # Calls that had just ended are ended once more, at the port of before.
     calls(lab, "4", third, port=5094)

@@ -243,6 +243,10 @@ fn what_leads_nowhere_is_told_apart() {
     let silent = look(&server, &wanted(at)).unwrap_err();
     assert_eq!(silent.to_string(), "no name server answers");
     assert!(clock::mono().saturating_since(began) < Duration::from_secs(3));
+    // Time that has run out is no reason to forget anything.
+    let late = Servers::new(vec![server.address], Duration::from_secs(1), began);
+    let nowhere = locate(&wanted("udp:sip.example.net:5060"), &mut { late }).unwrap_err();
+    assert_eq!(nowhere, Nowhere::Unasked(Unasked::Silent));
     // Nor does a name that is as long as a name can be.
     let long = format!("udp:{}.net", vec!["a".repeat(61); 4].join("."));
     assert!(look(&server, &wanted(&long)).is_err());

@@ -32,7 +32,7 @@ pub(super) enum Unasked {
     Refused(Rcode),
     /// What it said cannot be read.
     Unreadable,
-    /// It takes more questions, or more time, than one name gets.
+    /// It takes more questions than one name gets.
     TooMany,
     /// The system could not send the question.
     System(ErrorKind),
@@ -89,7 +89,10 @@ impl Servers {
 impl Asked for Servers {
     fn ask(&mut self, name: &Domain, kind: Rtype) -> Result<Reply, Unasked> {
         self.left = self.left.checked_sub(1).ok_or(Unasked::TooMany)?;
-        let mut why = Unasked::NoServer;
+        let mut why = match self.servers.is_empty() {
+            true => Unasked::NoServer,
+            false => Unasked::Silent,
+        };
         // Twice, since datagrams are lost.
         for at in (0..self.servers.len()).chain(0..self.servers.len()) {
             let Some(&server) = self.servers.get(at) else {
