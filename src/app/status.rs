@@ -285,6 +285,59 @@ mod tests {
     use super::*;
 
     #[test]
+    fn where_a_name_leads_is_told_below_its_carrier() {
+        let gateway = |address: &str, state: &str| crate::admin::protocol::Gateway {
+            address: address.to_owned(),
+            state: state.to_owned(),
+        };
+        let told = |leads_to: LeadsTo| {
+            let carrier = Carrier {
+                name: "metro".to_owned(),
+                address: "sip.metro.example".to_owned(),
+                leads_to: Some(leads_to),
+                ..Carrier::default()
+            };
+            let told = text(&Status {
+                carriers: vec![carrier],
+                ..Status::default()
+            });
+            let lines = told.lines().skip_while(|it| !it.starts_with("carrier"));
+            lines.map(|it| it[11..].to_owned()).collect::<Vec<_>>()
+        };
+        let both = vec![
+            gateway("udp:192.0.2.1:5060", "up"),
+            gateway("udp:192.0.2.2:5060", "down"),
+        ];
+        let well = LeadsTo {
+            gateways: both,
+            looked_up: Some("2026-11-30T14:00:00Z".to_owned()),
+            ..LeadsTo::default()
+        };
+        assert_eq!(
+            told(well),
+            [
+                "metro at sip.metro.example: 0 calls up",
+                "  leads to udp:192.0.2.1:5060, udp:192.0.2.2:5060 (DOWN); looked up 2026-11-30T14:00:00Z",
+            ]
+        );
+        let ill = LeadsTo {
+            left_out: vec!["192.0.2.9:5060: by the rules it is not this carrier's".to_owned()],
+            fault: Some("no name server answers".to_owned()),
+            failures: 3,
+            ..LeadsTo::default()
+        };
+        assert_eq!(
+            told(ill),
+            [
+                "metro at sip.metro.example: DOWN, its name leads nowhere; 0 calls up",
+                "  leads to no address that is of use; not looked up since the start",
+                "  LEFT OUT 192.0.2.9:5060: by the rules it is not this carrier's",
+                "  CANNOT BE LOOKED UP: no name server answers (3 times in a row)",
+            ]
+        );
+    }
+
+    #[test]
     fn emergency_calls_are_told_apart() {
         let line = |calls, emergency_calls| {
             let told = text(&Status {
