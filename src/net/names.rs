@@ -19,7 +19,9 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread;
 use std::time::Duration;
 
-use crate::base::limits::{NAME_AGAIN, NAME_EARLIER, NAME_REMEMBERED, NAME_TIME, RESOLVERS};
+use crate::base::limits::{
+    GATEWAYS_PER_CARRIER, NAME_AGAIN, NAME_EARLIER, NAME_REMEMBERED, NAME_TIME, RESOLVERS,
+};
 use crate::base::time::{Mono, Now, Wall};
 use crate::policy::{Answer, Answers, Located, Resolver, Wanted, Wants};
 
@@ -302,6 +304,7 @@ impl Known {
         ways.extend(kept.copied());
         ways.sort_unstable();
         ways.dedup();
+        ways.truncate(GATEWAYS_PER_CARRIER);
         self.looked_up = Some(now.wall);
         match missing {
             Some(why) => self.fails(text, why.to_string(), now),

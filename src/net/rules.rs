@@ -287,6 +287,52 @@ mod tests {
     }
 
     #[test]
+    fn names_that_lead_elsewhere_are_followed_when_no_shard_has_older_rules() {
+        let counters = Arc::new(Counters::new());
+        let made = Arc::new(Mutex::new(VecDeque::from([None, Some("porch")])));
+        let renewal = || -> Job {
+            let (counters, made) = (Arc::clone(&counters), Arc::clone(&made));
+            Job::Renew(Box::new(move |_| {
+                let next = made.lock().unwrap().pop_front();
+                let next = next.ok_or_else(|| "there is nothing to compile".to_owned())?;
+                Ok(next.map(|tenant| rules(tenant, &counters)))
+            }))
+        };
+        let first = Arc::new(rules("porch", &counters));
+        let mut clerk = Clerk {
+            reload: Box::new(|| Err("nobody asked".to_owned())),
+            in_force: InForce::new(Arc::clone(&first), Arc::default()),
+            counters: Arc::clone(&counters),
+            swept: clock::mono(),
+            mailboxes: vec![Mailbox::new()],
+            holders: 0,
+            again: false,
+            askers: Vec::new(),
+            renewal: None,
+        };
+        // The same answer swaps nothing.
+        clerk.take(renewal());
+        assert_eq!(clerk.in_force.rules().version(), first.version());
+        clerk.take(renewal());
+        let second = clerk.in_force.rules();
+        assert!(second.version() > first.version() && clerk.holders == 1);
+        // What comes while a shard has the rules before waits, and is asked for once.
+        made.lock().unwrap().extend([Some("porch"), Some("porch")]);
+        clerk.take(renewal());
+        clerk.take(renewal());
+        assert_eq!(clerk.in_force.rules().version(), second.version());
+        clerk.take(Job::Free(first));
+        assert!(clerk.in_force.rules().version() > second.version());
+        assert_eq!(made.lock().unwrap().len(), 1);
+        // What cannot be compiled changes nothing.
+        made.lock().unwrap().clear();
+        let third = clerk.in_force.rules().version();
+        clerk.take(Job::Free(second));
+        clerk.take(renewal());
+        assert_eq!(clerk.in_force.rules().version(), third);
+    }
+
+    #[test]
     fn counters_of_a_tenant_that_is_gone_go_too() {
         let counters = Arc::new(Counters::new());
         let names = Mutex::new(VecDeque::from(["lobby", "office"]));

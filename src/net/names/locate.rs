@@ -216,6 +216,7 @@ impl<A: Asked> Lookup<'_, A> {
         let mut outcome = self.outcome;
         outcome.ways.sort_unstable();
         outcome.ways.dedup();
+        outcome.ways.truncate(GATEWAYS_PER_CARRIER);
         let (least, most) = NAME_TTL;
         outcome.holds = Duration::from_secs(self.ttl.into()).clamp(least, most);
         match outcome.missing.take() {

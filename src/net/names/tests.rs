@@ -6,6 +6,7 @@ use crate::base::flow::Transport;
 use crate::base::limits::{GATEWAYS_PER_CARRIER, NAME_CNAMES, NAME_QUESTIONS, NAME_TTL};
 use server::{Says, Server, a, aaaa, cname, naptr, srv};
 
+mod bytes;
 mod kept;
 mod server;
 

@@ -234,3 +234,11 @@ fn reply(question: &[u8], code: u8, truncated: bool, records: &[Record]) -> Vec<
     }
     bytes
 }
+
+/// An answer with these records, as bytes.
+pub(super) fn answer(asked: &str, kind: u16, records: &[Record]) -> Vec<u8> {
+    let head = [0, 1, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0].to_vec();
+    let tail = [kind.to_be_bytes(), 1_u16.to_be_bytes()].concat();
+    let question = [head, name(asked), tail].concat();
+    reply(&question, 0, false, records)
+}
