@@ -5,11 +5,13 @@ import subprocess
 import time
 
 from cases import case
+from cases_ways import BESIDE
 from dns import A, NAPTR, SRV, NameServer, address, pointer, service
 from lab import PROGRAM
 from process import check, equal, until
 from scenario import ALLOWED, OWN, Callee, Caller, plain_callee, plain_caller
 from sipp import Sipp
+from tls import Papers, Pipe
 
 CARRIER = "sip.carrier.example"
 SERVICE = f"_sip._udp.{CARRIER}"
@@ -97,6 +99,32 @@ def names_followed(lab):
     third = carrier_at(lab, hosts["c"], plain_callee(), "c4")
     # Calls that had just ended are ended once more, at the port of before.
     calls(lab, "4", third, port=5094)
+    lab.tollgate.stop(60)
+
+
+@case(needs_tollgate=True)
+def names_certified(lab):
+    """NAPTR leads to TLS: the certificate must be for the name, and who shows another one gets no call."""
+    papers, server = Papers(lab.directory), NameServer(lab, f"{lab.net}.5")
+    for name in ("tollgate.invalid", "other.example", CARRIER):
+        papers.issue(name)
+    hosts = {"other.example": f"{lab.net}.4", CARRIER: f"{lab.net}.2"}
+    secure = f"_sips._tcp.{CARRIER}"
+    server.has(CARRIER, NAPTR, pointer(10, "SIPS+D2T", secure), pointer(20, "SIP+D2U", SERVICE))
+    server.has(secure, SRV, service(0, 0, 5070, "a.carrier.example"), service(1, 0, 5070, "b.carrier.example"))
+    server.has("a.carrier.example", A, address(hosts["other.example"]))
+    server.has("b.carrier.example", A, address(hosts[CARRIER]))
+    lab.start(carrier=CARRIER, carrier_source="", carrier_more=f'ca = "{papers.authority}"',
+              listen=resolver(server) + papers.listener(f"{lab.net}.1:5061"))
+    equal(gateways(lab), [f"tls:{host}:5070" for host in hosts.values()], "where the name leads")
+    for name, host in hosts.items():
+        Pipe(lab, papers, name, (host, 5070), (host, 5070 + BESIDE), from_tollgate=True)
+    carriers = [Sipp(lab, f"carrier-{name}", plain_callee(), host, 5070 + BESIDE, transport="t1", trace=False)
+                for name, host in hosts.items()]
+    time.sleep(1)
+    lab.pbx(plain_caller(), number=ALLOWED, calls=CALLS, trace=False).finish(60, CALLS)
+    for carrier, expected in zip(carriers, (0, CALLS)):
+        carrier.stop(10, expected)
     lab.tollgate.stop(60)
 
 

@@ -260,9 +260,15 @@ fn by_name<'t>(
     }
     let usable = usable(build, table, (text, named), faults)?;
     let wanted = wanted(named, &usable);
-    let large = table.large_over_tcp.is_some_and(|it| it.value);
+    let large = table.large_over_tcp.filter(|it| it.value);
+    let mut listeners = build.listeners.iter();
+    if let (Some(at), false) = (large, listeners.any(|it| it.transport == Transport::Tcp)) {
+        let fault = Fault::error("no listener can reach this name over TCP");
+        let help = "add a [[listen]] with an address \"tcp:…\", or take this out";
+        faults.add(at.place, fault.help(help));
+    }
     let answer = build.answers.get(&wanted.text);
-    let (gateways, left_out) = gateways(build, &usable, answer, (trunk, large));
+    let (gateways, left_out) = gateways(build, &usable, answer, (trunk, large.is_some()));
     let first = wanted.over.first().copied();
     Some(Reach {
         host: match named.port {

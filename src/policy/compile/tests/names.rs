@@ -201,6 +201,11 @@ fn faults_of_names_are_told() {
     let twice =
         format!("{NAMED}[[carrier]]\nname = \"b\"\naddress = \"udp:sip.example.net:5070\"\n");
     assert_has(&fault(&twice), &["two carriers are at `sip.example.net`"]);
+    let large = format!("{NAMED}large_over_tcp = true\n");
+    assert_has(
+        &fault(&large),
+        &["no listener can reach this name over TCP"],
+    );
     let other = format!("{NAMED}listener = \"udp:127.0.0.9:5060\"\n");
     assert_has(&fault(&other), &["there is no listener"]);
 }
