@@ -171,7 +171,7 @@ fn all_that_the_example_says_is_enforced() {
     assert_eq!(rules.warnings(), []);
     let carrier = &rules.carriers()[0];
     assert_eq!(
-        (&*carrier.name, carrier.address.to_string()),
+        (&*carrier.name, carrier.gateways[0].address.to_string()),
         ("upstream", "127.0.0.2:5070".into())
     );
     let at = outline(&source("tollgate.toml"));

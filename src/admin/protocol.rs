@@ -347,6 +347,37 @@ pub struct Carrier {
     /// How many may live at once; none for as many as come.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub calls_at_once: Option<u32>,
+    /// What its name leads to, if it is reached by one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub leads_to: Option<LeadsTo>,
+}
+
+/// What a carrier's name leads to.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LeadsTo {
+    /// Where calls go, the first choice first.
+    pub gateways: Vec<Gateway>,
+    /// Where none go, and why.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub left_out: Vec<String>,
+    /// When it was last looked up with success, since the start.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub looked_up: Option<String>,
+    /// Why it cannot be looked up now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fault: Option<String>,
+    /// How often that has failed in a row.
+    #[serde(default)]
+    pub failures: u32,
+}
+
+/// One address of a carrier's.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Gateway {
+    /// Where it is.
+    pub address: String,
+    /// How it fares, as a carrier does.
+    pub state: String,
 }
 
 /// A tenant.

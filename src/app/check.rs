@@ -43,8 +43,15 @@ fn summary(rules: &RuleSet, warnings: usize, config: &str) -> String {
         count(rules.carriers().len(), "carrier", "carriers"),
         count(rules.listeners().len(), "listener", "listeners"),
     ];
+    let _infallible = write!(text, "\n  {}", counts.join(", "));
+    let named = rules.wants().names.len();
+    if named > 0 {
+        let carriers = count(named, "carrier is", "carriers are");
+        let how = "reached by name, which is looked up while Tollgate runs and not here";
+        let _infallible = write!(text, "\n  {carriers} {how}");
+    }
     let hash = rules.hash();
-    let _infallible = write!(text, "\n  {}\n  rule set ", counts.join(", "));
+    text.push_str("\n  rule set ");
     for byte in hash {
         let _infallible = write!(text, "{byte:02x}");
     }

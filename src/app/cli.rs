@@ -193,7 +193,7 @@ the journal (tollgate ledger). A file of it that is removed is made again.")]
     Ledger(Ledger),
 }
 
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub(super) struct Configuration {
     /// The configuration; the paths in it are relative to its folder.
     #[arg(short = 'c', long = "config", value_name = "FILE")]

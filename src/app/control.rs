@@ -18,11 +18,13 @@ use crate::base::limits::STATUS_TENANTS;
 use crate::base::time::{Now, Wall};
 use crate::net::{Beside, Reins, clock};
 use crate::policy::{
-    Amount, Counters, Quantity, Registration, RegistrationState, RuleSet, Service, Spent, Standing,
+    Amount, Counters, Gateway, Quantity, Registration, RegistrationState, RuleSet, Service, Spent,
+    Standing,
 };
 use crate::shard::{Command, Confirmed, Reset};
 
 use super::blocks::{Blocks, plain};
+use super::names::Names;
 use super::rules::Files;
 
 /// What the operator of a program that runs needs to know of it.
@@ -41,6 +43,8 @@ pub(super) struct Running {
     pub(super) counters: Arc<Counters>,
     /// What waits to be told to its owner.
     pub(super) alerts: Outbox,
+    /// What carriers are called.
+    pub(super) names: Names,
 }
 
 pub(super) struct Desk {
@@ -198,7 +202,11 @@ impl Desk {
                 bytes: tally.journal_bytes,
                 lost: tally.journal_lost,
             },
-            carriers: rules.carriers().iter().map(|it| carrier(it, now)).collect(),
+            carriers: rules
+                .carriers()
+                .iter()
+                .map(|it| carrier(it, &self.running.names, now))
+                .collect(),
             tenants,
             tenants_left_out,
             alerts: self.running.alerts.fares().into_iter().map(place).collect(),
@@ -227,25 +235,38 @@ fn summary(rules: &RuleSet) -> Rules {
     }
 }
 
-fn carrier(carrier: &crate::policy::Carrier, now: Now) -> Carrier {
-    let transport = carrier.transport.via_name().to_ascii_lowercase();
+fn carrier(carrier: &crate::policy::Carrier, names: &Names, now: Now) -> Carrier {
     Carrier {
         name: carrier.name.to_string(),
-        address: format!("{transport}:{}", carrier.address),
+        address: match &carrier.looked_up {
+            Some(text) => text.to_string(),
+            None => carrier.gateways.first().map(address).unwrap_or_default(),
+        },
         registration: carrier
             .registration
             .as_ref()
             .filter(|it| it.registers)
             .map(|it| registration(it, now)),
-        state: match carrier.trunk.fares(now.mono) {
-            Service::Up => "up",
-            Service::Rests => "rests",
-            Service::Down => "down",
-        }
-        .to_owned(),
+        state: state(carrier.fares(now.mono)),
         calls: carrier.trunk.calls(),
         calls_at_once: carrier.calls_at_once,
+        leads_to: names.shown(carrier, now),
     }
+}
+
+/// `udp:192.0.2.1:5060`.
+pub(super) fn address(gateway: &Gateway) -> String {
+    let transport = gateway.transport.via_name().to_ascii_lowercase();
+    format!("{transport}:{}", gateway.address)
+}
+
+pub(super) fn state(service: Service) -> String {
+    match service {
+        Service::Up => "up",
+        Service::Rests => "rests",
+        Service::Down => "down",
+    }
+    .to_owned()
 }
 
 /// How an account stands, in words.

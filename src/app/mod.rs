@@ -16,6 +16,7 @@ mod heir;
 mod last_good;
 mod ledger;
 mod log;
+mod names;
 mod reload;
 mod render;
 mod report;

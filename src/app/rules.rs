@@ -8,8 +8,8 @@ use jiff::tz::TimeZoneDatabase;
 
 use crate::base::time::Wall;
 use crate::net::Expiry;
-use crate::policy::{Counters, Diagnostic, RuleSet, Severity};
-use crate::policy::{Options, Sources, compile};
+use crate::policy::{Answers, Counters, Diagnostic, RuleSet, Severity};
+use crate::policy::{Options, Sources, compile_with};
 
 use super::cli::Configuration;
 use super::render::{count, render};
@@ -31,13 +31,24 @@ pub(super) enum Broken {
     Faults(Vec<Diagnostic>, Box<Sources>),
 }
 
-/// Reads and compiles.
+/// Reads and compiles, without looking any name up.
 ///
 /// # Errors
 /// Every fault, not only the first.
 pub(super) fn load(wanted: &Configuration, counters: &Counters) -> Result<Rules, Broken> {
+    load_with(wanted, (counters, &Answers::default()))
+}
+
+/// The same, with what names lead to.
+///
+/// # Errors
+/// Every fault, not only the first.
+pub(super) fn load_with(
+    wanted: &Configuration,
+    known: (&Counters, &Answers),
+) -> Result<Rules, Broken> {
     let found = sources::load(&wanted.config).map_err(Broken::Unread)?;
-    let mut rules = from(found.sources, wanted, counters)?;
+    let mut rules = from(found.sources, wanted, known)?;
     rules.passed_over = found.passed_over;
     Ok(rules)
 }
@@ -49,13 +60,13 @@ pub(super) fn load(wanted: &Configuration, counters: &Counters) -> Result<Rules,
 pub(super) fn from(
     sources: Sources,
     wanted: &Configuration,
-    counters: &Counters,
+    known: (&Counters, &Answers),
 ) -> Result<Rules, Broken> {
     let options = Options {
         preview: wanted.preview,
     };
     let zones = TimeZoneDatabase::bundled();
-    match compile(&sources, options, &zones, counters) {
+    match compile_with(&sources, options, &zones, known) {
         Ok(set) => Ok(Rules {
             set,
             sources,
@@ -137,6 +148,22 @@ impl Files {
 }
 
 impl Rules {
+    /// The same rules, with other answers.
+    ///
+    /// # Errors
+    /// None that the same rules did not have.
+    pub(super) fn again(
+        self,
+        wanted: &Configuration,
+        known: (&Counters, &Answers),
+    ) -> Result<Self, Broken> {
+        let again = from(self.sources, wanted, known)?;
+        Ok(Self {
+            passed_over: self.passed_over,
+            ..again
+        })
+    }
+
     /// Shows on standard error what is odd, if not wrong; these hints, too.
     pub(super) fn show_warnings(&self, hints: &[Diagnostic]) {
         show(&self.passed_over, &self.sources);

@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::io::{self, IsTerminal, stderr};
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use tracing_subscriber::filter::LevelFilter;
@@ -19,6 +20,7 @@ use crate::record::{Dealt, Record, Recovered};
 use super::alerts::Alerts;
 use super::blocks::Blocks;
 use super::control::{self, Running};
+use super::names::Names;
 use super::rules::{self, Broken, Files, Rules};
 use super::{cli, heir, last_good, log, secrets, sources, tls};
 
@@ -37,7 +39,9 @@ pub(super) fn run(wanted: cli::Run) -> Result<(), String> {
     let counters = Arc::new(Counters::new());
     let files = Arc::<Files>::default();
     let recovered = recover(&ledger, &counters).map_err(|fault| fault.to_string())?;
-    let net::Loaded { rules, tls } = first_rules(&configuration, &counters, &ledger, &files)?;
+    let names = Names::start(&ledger, &configuration, &counters)?;
+    let net::Loaded { rules, tls, then } = first_rules(&configuration, &names, &ledger, &files)?;
+    then.done();
     let run = rules.run().clone();
     let shards = run.shards.unwrap_or_else(net::default_shards);
     let ledger = ledger
@@ -45,13 +49,10 @@ pub(super) fn run(wanted: cli::Run) -> Result<(), String> {
         .durable(run.to_disk);
     // Before the journal says that a run has begun.
     let inherited = inherited.unwrap_or_default();
-    let sockets = net::Sockets::inherit(&rules, inherited).map_err(|error| error.to_string())?;
-    let socket = sources::socket_of(&configuration.config)?;
-    let socket = Socket::open(&socket).map_err(|fault| fault.to_string())?;
+    let (sockets, socket) = open(&configuration, &rules, inherited)?;
     let blocks = Blocks::kept(&ledger);
     let dealt = recovered.deal(&Buckets::new(bucket_key), shards, net::clock::now().wall);
     let journals = journals(&ledger, &dealt, &rules).map_err(|fault| fault.to_string())?;
-    let keep = keep(&rules);
     let (alerts, watch) = Alerts::start(&run.alerts, &configuration.config, &ledger, &files);
     let running = Running {
         configuration: configuration.config.clone(),
@@ -61,12 +62,10 @@ pub(super) fn run(wanted: cli::Run) -> Result<(), String> {
         blocks: RefCell::new(blocks.clone()),
         counters: Arc::clone(&counters),
         alerts: alerts.outbox.clone(),
+        names: names.clone(),
     };
-    let following = sinks(&ledger, keep, watch)
-        .and_then(|sinks| Follower::new(ledger.clone(), sinks, net::clock::now).start())
-        .map_err(|fault| fault.to_string())?;
-    let indexing = Indexing::start(ledger.clone(), keep, net::clock::now);
-    let indexing = indexing.map_err(|fault| fault.to_string())?;
+    let (following, indexing) =
+        behind(&ledger, keep(&rules), watch).map_err(|fault| fault.to_string())?;
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
         configuration = %configuration.config.display(),
@@ -74,7 +73,7 @@ pub(super) fn run(wanted: cli::Run) -> Result<(), String> {
         shards,
         "starting"
     );
-    let reload = reloading(configuration, ledger.clone(), Arc::clone(&counters), files);
+    let reload = reloading(configuration, ledger.clone(), names.clone(), files);
     let ended = net::run(net::Setup {
         rules: Arc::new(rules),
         tls: Arc::new(tls),
@@ -87,12 +86,36 @@ pub(super) fn run(wanted: cli::Run) -> Result<(), String> {
         directory,
         stop_after: run.stop_after,
         reload: Box::new(reload),
-        beside: Some(watched(&alerts, control::answer_on(socket, running))),
+        beside: Some(watched(&alerts, names, control::answer_on(socket, running))),
     })
     .map_err(|error| error.to_string())?;
     close(&ledger, shards, counters.places()).map_err(|fault| fault.to_string())?;
     wind_down(ended, following, alerts, indexing);
     Ok(())
+}
+
+/// The sockets for messages, and the one for orders.
+fn open(
+    configuration: &cli::Configuration,
+    rules: &RuleSet,
+    inherited: Vec<OwnedFd>,
+) -> Result<(net::Sockets, Socket), String> {
+    let sockets = net::Sockets::inherit(rules, inherited).map_err(|error| error.to_string())?;
+    let socket = sources::socket_of(&configuration.config)?;
+    let socket = Socket::open(&socket).map_err(|fault| fault.to_string())?;
+    Ok((sockets, socket))
+}
+
+/// What runs behind the calls' way.
+fn behind(
+    ledger: &Ledger,
+    keep: Keep,
+    watch: Option<Box<dyn Sink>>,
+) -> Result<(Following, Indexing), Fault> {
+    let sinks = sinks(ledger, keep, watch)?;
+    let following = Follower::new(ledger.clone(), sinks, net::clock::now).start()?;
+    let indexing = Indexing::start(ledger.clone(), keep, net::clock::now)?;
+    Ok((following, indexing))
 }
 
 /// Ends what runs behind the calls' way. A successor waits for the end of the process,
@@ -121,11 +144,12 @@ fn keep(rules: &RuleSet) -> Keep {
 fn reloading(
     configuration: cli::Configuration,
     ledger: Ledger,
-    counters: Arc<Counters>,
+    names: Names,
     files: Arc<Files>,
 ) -> impl Fn() -> Result<net::Loaded, String> + Send {
     move || {
-        let loaded = rules::load(&configuration, &counters).and_then(|mut rules| {
+        let loaded = names.with(|known| rules::load_with(&configuration, known));
+        let loaded = loaded.and_then(|mut rules| {
             secrets::again(&mut rules, &configuration.config)?;
             let tls = tls::again(&rules, &configuration.config, &files)?;
             Ok((rules, tls))
@@ -136,8 +160,19 @@ fn reloading(
         files.note(loaded.is_err());
         let (rules, tls) = loaded?;
         files.show(tls.expiries());
-        let rules = in_force(rules, &ledger);
-        Ok(net::Loaded { rules, tls })
+        Ok(loaded_rules(in_force(rules, &ledger), tls, &names, true))
+    }
+}
+
+/// Rules that are about to come into force, and that their names are looked up when they
+/// are: at once, if they are read anew.
+fn loaded_rules(rules: Rules, tls: net::Tls, names: &Names, anew: bool) -> net::Loaded {
+    let (wanted, sources) = (rules.set.wants().clone(), rules.sources);
+    let names = names.clone();
+    net::Loaded {
+        rules: rules.set,
+        tls,
+        then: net::Then::new(move || names.follow(wanted, sources, anew)),
     }
 }
 
@@ -155,10 +190,12 @@ fn sinks(
     Ok(sinks)
 }
 
-/// What runs beside, and the reins for who watches the figures.
-fn watched(alerts: &Alerts, beside: net::Beside) -> net::Beside {
+/// What runs beside, and the reins for who watches the figures, and for who has the rules
+/// follow where names lead.
+fn watched(alerts: &Alerts, names: Names, beside: net::Beside) -> net::Beside {
     let watch = Arc::clone(&alerts.reins);
     Box::new(move |reins| {
+        names.drive(reins.clone());
         // It is set once: here.
         let _set = watch.set(reins.clone());
         beside(reins)
@@ -169,22 +206,23 @@ fn watched(alerts: &Alerts, beside: net::Beside) -> net::Beside {
 /// good ones.
 fn first_rules(
     configuration: &cli::Configuration,
-    counters: &Counters,
+    names: &Names,
     ledger: &Ledger,
     files: &Files,
 ) -> Result<net::Loaded, String> {
-    let broken = match rules::load(configuration, counters) {
+    let broken = match names.with(|known| rules::load_with(configuration, known)) {
         Ok(mut rules) => {
             files.replace(&rules.set)?;
             secrets::at_start(&mut rules, &configuration.config, files);
             let tls = tls::at_start(&rules, &configuration.config, files);
-            let rules = in_force(rules, ledger);
-            return Ok(net::Loaded { rules, tls });
+            return Ok(loaded_rules(in_force(rules, ledger), tls, names, false));
         }
         Err(broken) => broken,
     };
-    let last_good = last_good::kept(ledger)
-        .and_then(|sources| rules::from(sources, configuration, counters).ok());
+    let last_good = last_good::kept(ledger).and_then(|sources| {
+        let with = names.with(|known| rules::from(sources, configuration, known));
+        with.ok()
+    });
     let Some(mut last_good) = last_good else {
         return Err(broken.show());
     };
@@ -198,18 +236,17 @@ fn first_rules(
          files (tollgate check -c {} shows what is wrong), then send SIGHUP",
         configuration.config.display()
     );
-    let rules = last_good.set;
-    Ok(net::Loaded { rules, tls })
+    Ok(loaded_rules(last_good, tls, names, false))
 }
 
 /// Rules that are about to come into force: their warnings are logged, and they
 /// are kept for a start at which the files are broken.
-fn in_force(rules: Rules, ledger: &Ledger) -> RuleSet {
+fn in_force(rules: Rules, ledger: &Ledger) -> Rules {
     rules.log_warnings();
     if let Err(fault) = last_good::keep(ledger, &rules.sources) {
         tracing::warn!("the rules cannot be kept for a later start: {fault}");
     }
-    rules.set
+    rules
 }
 
 fn start_log(form: cli::Log) -> Result<(), String> {

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use crate::admin::protocol::{Budget, Carrier, Order, Place, Reply, Status, Tenant};
+use crate::admin::protocol::{Budget, Carrier, LeadsTo, Order, Place, Reply, Status, Tenant};
 
 use super::block::line as blocked_line;
 use super::cli::Status as Wanted;
@@ -65,6 +65,8 @@ fn text(status: &Status) -> String {
     lines.push(("journal", journal(status)));
     for carrier in &status.carriers {
         lines.push(("carrier", self::carrier(carrier)));
+        let leads_to = carrier.leads_to.iter().flat_map(self::leads_to);
+        lines.extend(leads_to.map(|it| ("", it)));
     }
     lines.extend(status.tenants.iter().map(|it| ("tenant", tenant(it))));
     if status.tenants_left_out > 0 {
@@ -104,8 +106,11 @@ fn carrier(carrier: &Carrier) -> String {
         state,
         calls,
         calls_at_once,
+        leads_to,
     } = carrier;
+    let nowhere = leads_to.as_ref().is_some_and(|it| it.gateways.is_empty());
     let fares = match state.as_str() {
+        _ if nowhere => "DOWN, its name leads nowhere; ",
         "down" => "DOWN, it does not answer; ",
         "rests" => "asked to be left alone for a while; ",
         _ => "",
@@ -120,6 +125,38 @@ fn carrier(carrier: &Carrier) -> String {
         .as_ref()
         .map_or_else(String::new, |it| format!("; {it}"));
     format!("{name} at {address}: {fares}{up}{of} up{registration}")
+}
+
+/// What a carrier's name leads to, and how its lookups fare.
+fn leads_to(leads_to: &LeadsTo) -> Vec<String> {
+    let LeadsTo {
+        gateways,
+        left_out,
+        looked_up,
+        fault,
+        failures,
+    } = leads_to;
+    let mut lines = Vec::new();
+    let gateways = gateways.iter().map(|it| match it.state.as_str() {
+        "down" => format!("{} (DOWN)", it.address),
+        "rests" => format!("{} (asked to be left alone)", it.address),
+        _ => it.address.clone(),
+    });
+    let gateways: Vec<String> = gateways.collect();
+    let when = match looked_up {
+        Some(when) => format!("looked up {when}"),
+        None => "not looked up since the start".to_owned(),
+    };
+    match gateways.is_empty() {
+        true => lines.push(format!("  leads to no address that is of use; {when}")),
+        false => lines.push(format!("  leads to {}; {when}", gateways.join(", "))),
+    }
+    lines.extend(left_out.iter().map(|it| format!("  LEFT OUT {it}")));
+    if let Some(fault) = fault {
+        let times = count(amount(u64::from(*failures)), "time", "times");
+        lines.push(format!("  CANNOT BE LOOKED UP: {fault} ({times} in a row)"));
+    }
+    lines
 }
 
 /// How a place fares that alerts go to.
@@ -246,6 +283,59 @@ fn amount(count: u64) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn where_a_name_leads_is_told_below_its_carrier() {
+        let gateway = |address: &str, state: &str| crate::admin::protocol::Gateway {
+            address: address.to_owned(),
+            state: state.to_owned(),
+        };
+        let told = |leads_to: LeadsTo| {
+            let carrier = Carrier {
+                name: "metro".to_owned(),
+                address: "sip.metro.example".to_owned(),
+                leads_to: Some(leads_to),
+                ..Carrier::default()
+            };
+            let told = text(&Status {
+                carriers: vec![carrier],
+                ..Status::default()
+            });
+            let lines = told.lines().skip_while(|it| !it.starts_with("carrier"));
+            lines.map(|it| it[11..].to_owned()).collect::<Vec<_>>()
+        };
+        let both = vec![
+            gateway("udp:192.0.2.1:5060", "up"),
+            gateway("udp:192.0.2.2:5060", "down"),
+        ];
+        let well = LeadsTo {
+            gateways: both,
+            looked_up: Some("2026-11-30T14:00:00Z".to_owned()),
+            ..LeadsTo::default()
+        };
+        assert_eq!(
+            told(well),
+            [
+                "metro at sip.metro.example: 0 calls up",
+                "  leads to udp:192.0.2.1:5060, udp:192.0.2.2:5060 (DOWN); looked up 2026-11-30T14:00:00Z",
+            ]
+        );
+        let ill = LeadsTo {
+            left_out: vec!["192.0.2.9:5060: by the rules it is not this carrier's".to_owned()],
+            fault: Some("no name server answers".to_owned()),
+            failures: 3,
+            ..LeadsTo::default()
+        };
+        assert_eq!(
+            told(ill),
+            [
+                "metro at sip.metro.example: DOWN, its name leads nowhere; 0 calls up",
+                "  leads to no address that is of use; not looked up since the start",
+                "  LEFT OUT 192.0.2.9:5060: by the rules it is not this carrier's",
+                "  CANNOT BE LOOKED UP: no name server answers (3 times in a row)",
+            ]
+        );
+    }
 
     #[test]
     fn emergency_calls_are_told_apart() {

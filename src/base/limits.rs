@@ -2,6 +2,14 @@
 
 use std::time::Duration;
 
+mod names;
+
+pub use names::{
+    GATEWAYS_PER_CARRIER, HOPS_PER_CALL, NAME_AGAIN, NAME_CNAMES, NAME_DATAGRAMS, NAME_EARLIER,
+    NAME_FIRST, NAME_POINTERS, NAME_QUESTIONS, NAME_RECORDS, NAME_REMEMBERED, NAME_TIME, NAME_TTL,
+    RESOLVERS,
+};
+
 /// Server transactions a shard keeps at once, emergency calls' share apart. At
 /// the limit a new request is not kept (`Arrival::Full`) and its sender's own
 /// retransmissions bring it again.

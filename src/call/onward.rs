@@ -19,7 +19,7 @@ use crate::base::flow::Transport;
 use crate::base::limits::{CALLS_PER_SHARD, FIRST_ANSWER};
 use crate::base::time::Now;
 use crate::base::wheel::TimerId;
-use crate::policy::{Allowed, Carrier, Permit, RuleSet, Seat, TenantId};
+use crate::policy::{Allowed, Carrier, Gateway, Permit, RuleSet, Seat, TenantId};
 use crate::record::{Decision, Direction, Party, Record};
 use crate::sip::draft::Packet;
 use crate::sip::echo::essence;
@@ -70,6 +70,7 @@ enum Before {
 struct Next<'r> {
     tenant: TenantId,
     carrier: &'r Carrier,
+    gateway: &'r Gateway,
     seat: Seat,
     allowed: Allowed,
 }
@@ -268,6 +269,7 @@ impl Calls {
         let Next {
             tenant: id,
             carrier,
+            gateway,
             seat,
             allowed,
         } = next;
@@ -278,11 +280,11 @@ impl Calls {
         let (emergency, abroad, origin) = (before.emergency, before.abroad, before.origin);
         let reference = self.tools.number_call();
         let call_id = self.tools.mint_call_id(side.leg.call_id());
-        let scheme = match onward.secure && carrier.transport == Transport::Tls {
+        let scheme = match onward.secure && gateway.transport == Transport::Tls {
             true => topology::SIPS,
             false => "sip:",
         };
-        let here = self.tools.here.at(carrier.listener);
+        let here = self.tools.here.at(gateway.listener);
         let uris = Uris::of(&rules, id, carrier, &onward.permit, (scheme, here));
         let routes = carrier.routes();
         let leaving = Leaving {
@@ -291,6 +293,7 @@ impl Calls {
             tenant,
             abroad,
             carrier,
+            gateway,
             call_id,
             routes: &routes,
             uris: &uris,
@@ -360,18 +363,23 @@ fn next<'r>(rules: &'r RuleSet, call: &Call, onward: &mut Onward, now: Now) -> O
     let tenant = rules.tenant_named(&call.tenant)?;
     let hold = call.hold.as_ref()?;
     let all = onward.further.clone();
-    let taken = all.iter().enumerate().find_map(|(at, name)| {
+    let taken = all.iter().enumerate().find_map(|(at, (name, address))| {
         let carrier = rules.carriers().iter().find(|it| it.name == *name)?;
-        let carries = carrier.carries(onward.secure, call.emergency);
-        let seat = carries.then(|| carrier.seat(call.emergency))??;
-        Some((at, carrier, seat))
+        let mut gateways = carrier.gateways.iter();
+        // A name may lead elsewhere by now; of calls in set-up only emergencies get here then.
+        let gateway = gateways.find(|it| it.address == *address);
+        let gateway = gateway.or(carrier.gateways.first())?;
+        let carries = gateway.carries(onward.secure, call.emergency);
+        let seat = carries.then(|| carrier.seat(gateway, call.emergency))??;
+        Some((at, (carrier, gateway), seat))
     });
-    let (at, carrier, seat) = taken?;
+    let (at, (carrier, gateway), seat) = taken?;
     let allowed = rules.again(hold, onward.permit, now)?;
     onward.further.drain(..=at);
     Some(Next {
         tenant,
         carrier,
+        gateway,
         seat,
         allowed,
     })

@@ -175,14 +175,12 @@ impl Calls {
             if emergency {
                 return self.answer(now, server, own_failure(emergency), out, |_| {});
             }
-            let refused = Refused {
-                number: Some(allowed.permit.number),
-                ..Refused::because(Reason::CarriersFull)
-            };
+            let refused = no_way(&rules, id, allowed.permit.number);
             return self.refuse_call(now, Asker::Tenant(id), server, &refused, arrived, out);
         };
         let Way {
             carrier,
+            gateway,
             seat,
             further,
         } = way;
@@ -195,8 +193,8 @@ impl Calls {
             carrier,
             &allowed.permit,
             (
-                topology::onward_scheme(arrived, carrier.transport),
-                self.tools.here.at(carrier.listener),
+                topology::onward_scheme(arrived, gateway.transport),
+                self.tools.here.at(gateway.listener),
             ),
         );
         let judged = Through {
@@ -219,6 +217,7 @@ impl Calls {
             tenant,
             abroad: !emergency && rules.is_abroad(id, &allowed.permit.number),
             carrier,
+            gateway,
             call_id,
             routes: &routes,
             uris: &uris,
@@ -311,6 +310,18 @@ impl Calls {
                 format_args!("Q.850;cause={cause};text=\"{code}\""),
             );
         });
+    }
+}
+
+/// Why a call that may leave cannot: no carrier has a place for it.
+fn no_way(rules: &RuleSet, tenant: TenantId, called: Number) -> Refused {
+    let reason = match ways::anywhere(rules, tenant) {
+        true => Reason::CarriersFull,
+        false => Reason::CarriersNotFound,
+    };
+    Refused {
+        number: Some(called),
+        ..Refused::because(reason)
     }
 }
 

@@ -121,7 +121,7 @@ impl Calls {
             call.strays = beside.map(|_| Far::new(b"\0", b"", b"")).collect();
         }
         if kept.end.is_none() {
-            call.seat = self.seat_of(kept);
+            call.seat = self.seat_of(kept, call.callee.flow);
             // The carrier may have agreed to a longer session since its account was told.
             let session = legs.leg(call.carrier_side()).session;
             if let Some(course) = call.course() {
@@ -132,11 +132,13 @@ impl Calls {
     }
 
     /// Its place at its carrier, whatever the cap there says: it has one.
-    fn seat_of(&self, kept: &fold::Call) -> Option<Seat> {
+    fn seat_of(&self, kept: &fold::Call, flow: Flow) -> Option<Seat> {
         let mut carriers = self.tools.rules.carriers().iter();
         let carrier = carriers.find(|it| *it.name == *kept.carrier)?;
         let outbound = kept.direction == Direction::Outbound;
-        outbound.then(|| carrier.trunk.take(None))?
+        let at = carrier.gateway_at(flow.remote.ip());
+        let trunk = at.map_or(&carrier.trunk, |it| &it.trunk);
+        outbound.then(|| trunk.take(None))?
     }
 
     /// Whether it goes abroad by the rules of now; what they cannot say does.

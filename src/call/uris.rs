@@ -2,9 +2,10 @@
 
 use std::fmt::Write;
 
-use crate::base::flow::Flow;
 use crate::base::token::Buckets;
-use crate::policy::{Allowed, Carrier, Permit, Presentation, RuleSet, Seat, Tenant, TenantId};
+use crate::policy::{
+    Allowed, Carrier, Gateway, Permit, Presentation, RuleSet, Seat, Tenant, TenantId,
+};
 use crate::record::{CallRef, Direction};
 
 use super::account::Account;
@@ -37,10 +38,10 @@ impl Uris {
             // Writing to a string cannot fail.
             let _ = plan.write(&permit.number, format, &mut user);
         }
-        let address = carrier.address;
+        let host = &carrier.host;
         let called = match user.as_bytes().first() {
             Some(b'u') => user,
-            _ => format!("{scheme}{user}@{address}{}", carrier.user_param(&user)),
+            _ => format!("{scheme}{user}@{host}{}", carrier.user_param(&user)),
         };
         let mut identity = String::with_capacity(48);
         let _ = write!(identity, "sip:{}@{here}", permit.caller.number.as_str());
@@ -76,6 +77,7 @@ pub(super) struct Leaving<'a> {
     pub(super) tenant: &'a Tenant,
     pub(super) abroad: bool,
     pub(super) carrier: &'a Carrier,
+    pub(super) gateway: &'a Gateway,
     pub(super) call_id: [u8; Buckets::AIMED_LEN],
     /// The value of Route that the carrier wants there.
     pub(super) routes: &'a [u8],
@@ -105,7 +107,7 @@ impl<'a> Leaving<'a> {
             onward,
             account,
             call_id: self.call_id,
-            flow: Flow::to(carrier.listener, carrier.transport, carrier.address),
+            flow: self.gateway.flow(),
             uri: uris.called.as_bytes(),
             target: None,
             routes: self.routes,

@@ -11,6 +11,7 @@
 //!   pen          the journal behind it
 //!   hold         what waits for the disk, where it must
 //!  streams     a thread that has all TCP and TLS connections
+//!  names       a thread that looks up what carriers are called
 //!  tls         what these take, made of the rules and of files
 //! ```
 
@@ -22,6 +23,7 @@ mod driver;
 mod hold;
 mod log;
 mod mailbox;
+mod names;
 mod pen;
 mod quarantine;
 mod reins;
@@ -35,9 +37,10 @@ mod udp;
 mod wire;
 
 pub use hold::Syncer;
+pub use names::{Lookup, Names, WeakNames};
 pub use pen::Journal;
 pub use reins::{Beside, Obeyed, Reins, Silent};
-pub use rules::{Loaded, Reload};
+pub use rules::{Loaded, Reload, Renewal, Then};
 pub use run::{Ended, Restored, RunError, Setup, default_shards, run, run_until};
 pub use socket::{BindError, Handed, Sockets};
 pub use stats::{Stats, Tally};

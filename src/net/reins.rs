@@ -209,6 +209,16 @@ impl Reins {
         Ok(rules)
     }
 
+    /// Has the rules in force compiled once more, with what names lead to by now. Nobody
+    /// waits for it.
+    pub fn renew(
+        &self,
+        renewal: impl Fn(&RuleSet) -> Result<Option<RuleSet>, String> + Send + 'static,
+    ) {
+        // Without that thread the program ends.
+        let _ended = self.jobs.send(Job::Renew(Box::new(renewal)));
+    }
+
     /// The rules in force. Not to be kept: a set that is out of force is freed only
     /// when nobody has it any more.
     #[must_use]

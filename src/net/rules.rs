@@ -26,6 +26,10 @@ const SWEEP: Duration = Duration::from_secs(600);
 /// it told to who asked.
 pub type Reload = Box<dyn Fn() -> Result<Loaded, String> + Send>;
 
+/// Compiles the rules in force once more, with what names lead to by now; none where they
+/// lead where they did. An error's text is one line.
+pub type Renewal = Box<dyn Fn(&RuleSet) -> Result<Option<RuleSet>, String> + Send>;
+
 /// Rules, and what TLS takes of them.
 #[derive(Debug)]
 pub struct Loaded {
@@ -33,13 +37,42 @@ pub struct Loaded {
     pub rules: RuleSet,
     /// Made of their files.
     pub tls: Tls,
+    /// What is to be done when they are in force.
+    pub then: Then,
+}
+
+/// What is to be done when rules are in force.
+#[derive(Default)]
+pub struct Then(Option<Box<dyn FnOnce() + Send>>);
+
+impl Then {
+    /// This.
+    pub fn new(then: impl FnOnce() + Send + 'static) -> Self {
+        Self(Some(Box::new(then)))
+    }
+
+    /// Now they are.
+    pub fn done(self) {
+        if let Some(then) = self.0 {
+            then();
+        }
+    }
+}
+
+impl std::fmt::Debug for Then {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Then")
+    }
 }
 
 impl From<RuleSet> for Loaded {
     /// Rules without TLS.
     fn from(rules: RuleSet) -> Self {
-        let tls = Tls::default();
-        Self { rules, tls }
+        Self {
+            rules,
+            tls: Tls::default(),
+            then: Then::default(),
+        }
     }
 }
 
@@ -47,11 +80,12 @@ impl From<RuleSet> for Loaded {
 pub(super) type Asker = oneshot::Sender<Result<Arc<RuleSet>, String>>;
 
 /// What the thread is asked to do.
-#[derive(Debug)]
 pub(super) enum Job {
     /// Read the rules again and hand them to the shards. Who asked, if someone waits
     /// for it, is told what came of it.
     Reload(Option<Asker>),
+    /// Names lead elsewhere: hand the rules in force to the shards once more, with that.
+    Renew(Renewal),
     /// A shard has no more use for this.
     Free(Arc<RuleSet>),
 }
@@ -68,6 +102,7 @@ struct Clerk {
     /// It was asked for once more in the meantime, and by whom.
     again: bool,
     askers: Vec<Asker>,
+    renewal: Option<Renewal>,
 }
 
 /// Starts the thread. It ends when every sender of jobs is gone.
@@ -90,6 +125,7 @@ pub(super) fn start(
         holders: 0,
         again: false,
         askers: Vec::new(),
+        renewal: None,
     };
     thread::Builder::new()
         .name("rules".to_owned())
@@ -115,6 +151,7 @@ impl Clerk {
                 self.again = true;
                 self.askers.extend(asker);
             }
+            Job::Renew(renewal) => self.renewal = Some(renewal),
             Job::Free(rules) => {
                 drop(rules);
                 self.holders = self.holders.saturating_sub(1);
@@ -128,6 +165,38 @@ impl Clerk {
                 let _told = asker.send(done.clone());
             }
         }
+        if self.holders == 0
+            && let Some(renewal) = self.renewal.take()
+        {
+            self.renew(&renewal);
+        }
+    }
+
+    /// The rules in force, with what names lead to by now.
+    fn renew(&mut self, renewal: &Renewal) {
+        let (current, tls) = self.in_force.both();
+        let renewed = catch_unwind(AssertUnwindSafe(|| renewal(&current)))
+            .unwrap_or_else(|_| Err("compiling them broke the program".to_owned()));
+        match renewed {
+            Ok(Some(rules)) => {
+                self.put_in_force(Arc::new(rules), tls);
+                tracing::info!("names lead elsewhere, and the rules in force follow");
+            }
+            Ok(None) => {}
+            Err(why) => {
+                tracing::error!("names lead elsewhere, and the rules cannot follow: {why}");
+            }
+        }
+    }
+
+    /// Hands rules to every shard.
+    fn put_in_force(&mut self, rules: Arc<RuleSet>, tls: Arc<Tls>) {
+        self.holders = self.mailboxes.len();
+        for mailbox in &self.mailboxes {
+            let rules = Arc::clone(&rules);
+            mailbox.urge(Letter::Command(Command::Rules(rules)));
+        }
+        self.in_force.set(rules, tls);
     }
 
     /// Now and then, forgets the counters of tenants that are gone.
@@ -147,10 +216,10 @@ impl Clerk {
             .unwrap_or_else(|_| Err("compiling them broke the program".to_owned()));
         let current = self.in_force.rules();
         let loaded = compiled.and_then(|loaded| match same_listeners(&loaded.rules, &current) {
-            true => Ok((Arc::new(loaded.rules), Arc::new(loaded.tls))),
+            true => Ok((Arc::new(loaded.rules), Arc::new(loaded.tls), loaded.then)),
             false => Err("[[listen]] has changed, which takes a restart".to_owned()),
         });
-        let (rules, tls) = loaded.inspect_err(|error| {
+        let (rules, tls, then) = loaded.inspect_err(|error| {
             let first = error.lines().next().unwrap_or_default();
             tracing::error!("the rules stay as they were: {first}");
         })?;
@@ -159,12 +228,8 @@ impl Clerk {
                 "[run], [ledger], [admin] or [alerts] has changed, which the next start heeds"
             );
         }
-        self.holders = self.mailboxes.len();
-        for mailbox in &self.mailboxes {
-            let rules = Arc::clone(&rules);
-            mailbox.urge(Letter::Command(Command::Rules(rules)));
-        }
-        self.in_force.set(Arc::clone(&rules), tls);
+        self.put_in_force(Arc::clone(&rules), tls);
+        then.done();
         tracing::info!("new rules are in force");
         Ok(rules)
     }
@@ -222,6 +287,52 @@ mod tests {
     }
 
     #[test]
+    fn names_that_lead_elsewhere_are_followed_when_no_shard_has_older_rules() {
+        let counters = Arc::new(Counters::new());
+        let made = Arc::new(Mutex::new(VecDeque::from([None, Some("porch")])));
+        let renewal = || -> Job {
+            let (counters, made) = (Arc::clone(&counters), Arc::clone(&made));
+            Job::Renew(Box::new(move |_| {
+                let next = made.lock().unwrap().pop_front();
+                let next = next.ok_or_else(|| "there is nothing to compile".to_owned())?;
+                Ok(next.map(|tenant| rules(tenant, &counters)))
+            }))
+        };
+        let first = Arc::new(rules("porch", &counters));
+        let mut clerk = Clerk {
+            reload: Box::new(|| Err("nobody asked".to_owned())),
+            in_force: InForce::new(Arc::clone(&first), Arc::default()),
+            counters: Arc::clone(&counters),
+            swept: clock::mono(),
+            mailboxes: vec![Mailbox::new()],
+            holders: 0,
+            again: false,
+            askers: Vec::new(),
+            renewal: None,
+        };
+        // The same answer swaps nothing.
+        clerk.take(renewal());
+        assert_eq!(clerk.in_force.rules().version(), first.version());
+        clerk.take(renewal());
+        let second = clerk.in_force.rules();
+        assert!(second.version() > first.version() && clerk.holders == 1);
+        // What comes while a shard has the rules before waits, and is asked for once.
+        made.lock().unwrap().extend([Some("porch"), Some("porch")]);
+        clerk.take(renewal());
+        clerk.take(renewal());
+        assert_eq!(clerk.in_force.rules().version(), second.version());
+        clerk.take(Job::Free(first));
+        assert!(clerk.in_force.rules().version() > second.version());
+        assert_eq!(made.lock().unwrap().len(), 1);
+        // What cannot be compiled changes nothing.
+        made.lock().unwrap().clear();
+        let third = clerk.in_force.rules().version();
+        clerk.take(Job::Free(second));
+        clerk.take(renewal());
+        assert_eq!(clerk.in_force.rules().version(), third);
+    }
+
+    #[test]
     fn counters_of_a_tenant_that_is_gone_go_too() {
         let counters = Arc::new(Counters::new());
         let names = Mutex::new(VecDeque::from(["lobby", "office"]));
@@ -231,19 +342,20 @@ mod tests {
         };
         let mut clerk = Clerk {
             reload: Box::new(reload),
-            in_force: InForce::new(Arc::new(rules("gate", &counters)), Arc::default()),
+            in_force: InForce::new(Arc::new(rules("porch", &counters)), Arc::default()),
             counters,
             swept: clock::mono(),
             mailboxes: vec![Mailbox::new(), Mailbox::new()],
             holders: 0,
             again: false,
             askers: Vec::new(),
+            renewal: None,
         };
         let first = clerk.in_force.rules();
         clerk.take(Job::Reload(None));
         let mut now = clock::now();
         clerk.sweep(now);
-        assert!(knows(&clerk, "gate") && knows(&clerk, "lobby"));
+        assert!(knows(&clerk, "porch") && knows(&clerk, "lobby"));
         // While a shard still has the first set, no third is made.
         let (asker, mut asked) = oneshot::channel();
         clerk.take(Job::Reload(Some(asker)));
@@ -256,9 +368,9 @@ mod tests {
         drop(told);
         // Not at once, but in time; and what is in force stays.
         clerk.sweep(now);
-        assert!(knows(&clerk, "gate"));
+        assert!(knows(&clerk, "porch"));
         now.mono = now.mono + SWEEP;
         clerk.sweep(now);
-        assert!(!knows(&clerk, "gate") && knows(&clerk, "office"));
+        assert!(!knows(&clerk, "porch") && knows(&clerk, "office"));
     }
 }

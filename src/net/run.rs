@@ -349,7 +349,7 @@ pub(super) fn new_runtime() -> io::Result<Runtime> {
         .build()
 }
 
-fn random() -> io::Result<u128> {
+pub(super) fn random() -> io::Result<u128> {
     let mut bytes = [0; 16];
     File::open("/dev/urandom")?.read_exact(&mut bytes)?;
     Ok(u128::from_le_bytes(bytes))

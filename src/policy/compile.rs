@@ -8,6 +8,7 @@ use super::counters::Counters;
 use super::diagnostic::{At, Diagnostic, Fault, Faults, LineIndex, Place, Source};
 use super::lane::NO_TARIFF;
 use super::model::{self, MainFile};
+use super::names::Answers;
 use super::numbering::Numbering;
 use super::reader::read_file;
 use super::ruleset::RuleSet;
@@ -18,6 +19,7 @@ mod alerts;
 mod budget;
 mod build;
 mod caps;
+mod carrier;
 mod choices;
 mod claims;
 mod destinations;
@@ -145,6 +147,21 @@ pub fn compile(
     zones: &TimeZoneDatabase,
     counters: &Counters,
 ) -> Result<RuleSet, Vec<Diagnostic>> {
+    compile_with(sources, options, zones, (counters, &Answers::default()))
+}
+
+/// The same, with what the names in the rules lead to. A carrier whose name leads nowhere
+/// yet has no gateways.
+///
+/// # Errors
+///
+/// As [`compile`]. No answer makes rules unusable.
+pub fn compile_with(
+    sources: &Sources,
+    options: Options,
+    zones: &TimeZoneDatabase,
+    (counters, answers): (&Counters, &Answers),
+) -> Result<RuleSet, Vec<Diagnostic>> {
     let mut faults = Faults::new(sources.all(), options.preview);
     let mut file = 0..u32::MAX;
     let mut next = || file.next().unwrap_or(u32::MAX);
@@ -157,7 +174,7 @@ pub fn compile(
         // Without it every destination would be at fault.
         return Err(faults.finish());
     };
-    let mut build = Build::new(numbering, zones, counters);
+    let mut build = Build::new(numbering, zones, counters, answers);
     build.main_place = main_place;
     read_file(0, &mut faults, |root, faults| {
         let main: MainFile<'_> = model::main_file(root, faults);
@@ -193,7 +210,7 @@ pub fn compile(
         );
     }
     build.settle_owners(&mut faults);
-    let peers = build.settle_peers(&mut faults);
+    let peers = claims::settle(&mut build, &mut faults);
     if faults.any_errors() {
         return Err(faults.finish());
     }

@@ -7,6 +7,7 @@
 //! reload resets nothing. No lock guard leaves this folder.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -63,6 +64,7 @@ pub struct Counters {
     door: Arc<Door>,
     registrations: Mutex<BTreeMap<Arc<str>, Arc<Registered>>>,
     trunks: Mutex<BTreeMap<Arc<str>, Arc<Trunk>>>,
+    gateways: Mutex<BTreeMap<Arc<str>, Arc<Trunk>>>,
     shared: Arc<Shared>,
 }
 
@@ -112,6 +114,14 @@ impl Counters {
         let mut trunks = lock(&self.trunks);
         let open = || Arc::new(Trunk::new(Arc::clone(carrier)));
         Arc::clone(trunks.entry(Arc::clone(carrier)).or_insert_with(open))
+    }
+
+    /// The same of one of its gateways: whether that one answers.
+    pub(super) fn gateway(&self, carrier: &Arc<Trunk>, at: SocketAddr) -> Arc<Trunk> {
+        let name: Arc<str> = format!("{} at {at}", carrier.name()).into();
+        let mut gateways = lock(&self.gateways);
+        let open = || Arc::new(Trunk::gateway(Arc::clone(&name), Arc::clone(carrier)));
+        Arc::clone(gateways.entry(Arc::clone(&name)).or_insert_with(open))
     }
 
     /// The number of the next rule set: later ones have higher numbers.
@@ -169,6 +179,7 @@ impl Counters {
         // under this lock only.
         lock(&self.books.0).retain(|_, book| Arc::strong_count(book) > 1 || !book.is_at_rest(now));
         lock(&self.registrations).retain(|_, it| Arc::strong_count(it) > 1);
+        lock(&self.gateways).retain(|_, gateway| Arc::strong_count(gateway) > 1);
         lock(&self.trunks).retain(|_, trunk| Arc::strong_count(trunk) > 1);
     }
 }

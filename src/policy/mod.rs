@@ -28,6 +28,7 @@ mod lint;
 mod matcher;
 mod model;
 mod money;
+mod names;
 pub mod number;
 pub mod numbering;
 mod pattern;
@@ -54,8 +55,8 @@ mod ways;
 
 pub use alerting::{Alerting, Mail, Relay, SecretIn, Security, Syslog, Webhook};
 pub use blocks::{Block, Blocks, Order, Scope, Switch};
-pub use carrier::Carrier;
-pub use compile::{Options, Outline, Sources, compile, outline};
+pub use carrier::{Carrier, Gateway, LeftOut};
+pub use compile::{Options, Outline, Sources, compile, compile_with, outline};
 pub use counters::{
     Counted, Counters, Hold, Kept, Owed, Quantity, Seat, Service, Statement, Trunk, Turned, Used,
 };
@@ -68,6 +69,7 @@ pub use facts::{Caller, Facts, Presentation};
 pub use inbound::{Delivered, Inbound, InboundFacts};
 pub use lease::Course;
 pub use money::{Amount, Currency, Money};
+pub use names::{Answer, Answers, Located, Resolver, Wanted, Wants};
 pub use pattern::Alert;
 pub use reason::Reason;
 pub use registration::{Registered, Registration, RegistrationState};
@@ -81,4 +83,4 @@ pub use tls::{Identity, NamedFile, TlsListener, TlsPeer, TlsRules};
 pub use values::duration;
 pub use verdict::explain::{Explanation, Priced};
 pub use verdict::{Allowed, Decision, Permit, Refused, Verdict};
-pub use ways::{Choice, Ways};
+pub use ways::{Choice, Hop, Ways};

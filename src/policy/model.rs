@@ -13,7 +13,7 @@ mod tls;
 
 pub(super) use account::AccountTable;
 pub(super) use alerts::{AlertsTable, MailTable, WebhookTable};
-pub(super) use main::{CarrierTable, ListenTable, MainFile, main_file};
+pub(super) use main::{CarrierTable, ListenTable, MainFile, ResolverTable, main_file};
 pub(super) use plan::{PlanFile, plan_file};
 pub(super) use registration::RegistrationTable;
 pub(super) use tenant::{

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use foldhash::fast::FixedState;
 use ipnet::IpNet;
 
+use super::carrier::Gateway;
 use super::ruleset::{CarrierId, Listener, Peer, RuleSet, TenantId};
 use crate::base::flow::{Flow, ListenerId, PeerName};
 
@@ -113,7 +114,11 @@ impl RuleSet {
     pub fn large_from(&self, flow: Flow) -> Option<&Listener> {
         let id = match self.peer_of(flow)? {
             Peer::Tenant(id) => self.tenant(id)?.inbound?.large_from,
-            Peer::Carrier(id) => self.carrier(id)?.large_from,
+            Peer::Carrier(id) => {
+                let mut gateways = self.carrier(id)?.gateways.iter();
+                let alike = |it: &&Gateway| it.address.is_ipv4() == flow.remote.is_ipv4();
+                gateways.find(alike)?.large_from
+            }
         };
         let listener = self.listeners().get(usize::from(id?.0))?;
         (listener.bind.is_ipv4() == flow.remote.is_ipv4()).then_some(listener)

@@ -61,11 +61,13 @@ pub enum Reason {
     NotSecure,
     /// Every carrier has as many calls as it takes.
     CarriersFull,
+    /// Every carrier is reached by a name that has led nowhere yet.
+    CarriersNotFound,
 }
 
 impl Reason {
     /// Every reason.
-    pub const ALL: [Self; 26] = [
+    pub const ALL: [Self; 27] = [
         Self::NoSingleMeaning,
         Self::DestinationNotAllowed,
         Self::DestinationDenied,
@@ -92,6 +94,7 @@ impl Reason {
         Self::Blocked,
         Self::NotSecure,
         Self::CarriersFull,
+        Self::CarriersNotFound,
     ];
 
     /// Those that patterns of fraud give.
@@ -133,6 +136,7 @@ impl Reason {
             Self::Blocked => "blocked",
             Self::NotSecure => "sips-without-tls",
             Self::CarriersFull => "carriers-full",
+            Self::CarriersNotFound => "carriers-not-found",
         }
     }
 
@@ -166,6 +170,7 @@ impl Reason {
             Self::Blocked => "an operator has blocked such calls",
             Self::NotSecure => "a sips: URI goes over TLS on both sides, or not at all",
             Self::CarriersFull => "every carrier has as many calls as it takes",
+            Self::CarriersNotFound => "no carrier's name has led to an address yet",
         }
     }
 

@@ -158,6 +158,20 @@ impl Registered {
 }
 
 impl RuleSet {
+    /// Takes the passwords that `before` has: these are the same rules.
+    pub fn keep_secrets(&mut self, before: &Self) {
+        for (carrier, before) in self.carriers.iter_mut().zip(&before.carriers) {
+            if let (Some(to), Some(from)) = (&mut carrier.registration, &before.registration) {
+                to.password = from.password.clone();
+            }
+        }
+        for (name, account) in &mut self.accounts {
+            if let Some(before) = before.accounts.get(name) {
+                account.password = before.password.clone();
+            }
+        }
+    }
+
     /// Has the passwords of all accounts read, Tollgate's own and those of phone systems.
     /// What is wrong comes back, one line for each that cannot be: that carrier's
     /// challenges are not answered, or that account lets nobody in.

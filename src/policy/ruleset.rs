@@ -16,6 +16,7 @@ use super::door::{Account, Door};
 use super::hours::Hours;
 use super::lane::{Cap, Home, Lane, Part};
 use super::money::Amount;
+use super::names::Names;
 use super::number::{Kind, Number};
 use super::numbering::{Country, Numbering};
 use super::pattern::Pattern;
@@ -174,6 +175,7 @@ pub struct RuleSet {
     pub(super) listeners: Vec<Listener>,
     pub(super) carriers: Vec<Carrier>,
     pub(super) tls: TlsRules,
+    pub(super) looked_up: Names,
     pub(super) peers: Peers,
     /// Whose certificates are for whom.
     pub(super) named: HashMap<PeerName, Peer, FixedState>,

@@ -47,11 +47,22 @@ pub fn duration(text: &str) -> Result<Duration, &'static str> {
 
 /// Where a signalling address leads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Endpoint<'t> {
+pub(super) enum Endpoint {
     /// An address.
     Address(SocketAddr),
     /// A name to be looked up.
-    Name(&'t str),
+    Name,
+}
+
+/// A domain name to be looked up as RFC 3263 says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Named {
+    /// The transport, if it is given.
+    pub transport: Option<Transport>,
+    /// The name, in small letters and without a dot at its end.
+    pub host: String,
+    /// The port, if it is given.
+    pub port: Option<u16>,
 }
 
 /// Reads `udp:127.0.0.1:5060`, `udp:[::1]:5060`, `udp:sip.example.net`; without a
@@ -60,7 +71,7 @@ pub(super) enum Endpoint<'t> {
 /// # Errors
 ///
 /// What is expected instead.
-pub(super) fn signalling(text: &str) -> Result<(Transport, Endpoint<'_>), &'static str> {
+pub(super) fn signalling(text: &str) -> Result<(Transport, Endpoint), &'static str> {
     const EXPECTED: &str = "write the transport, the address and the port: \"udp:192.0.2.1:5060\" \
                             or \"udp:[2001:db8::1]:5060\"";
     let (scheme, rest) = text.split_once(':').ok_or(EXPECTED)?;
@@ -77,9 +88,38 @@ pub(super) fn signalling(text: &str) -> Result<(Transport, Endpoint<'_>), &'stat
         return Ok((scheme, Endpoint::Address(address)));
     }
     match name_and_port(rest)? {
-        Some(_) => Ok((scheme, Endpoint::Name(rest))),
+        Some(_) => Ok((scheme, Endpoint::Name)),
         None => Err(EXPECTED),
     }
+}
+
+/// Reads `udp:sip.example.net`, `tls:sip.example.net:5061`, `sip.example.net`; none if it
+/// is no domain name.
+///
+/// # Errors
+///
+/// What is expected instead.
+pub(super) fn named(text: &str) -> Result<Option<Named>, &'static str> {
+    let (transport, rest) = match signalling(text) {
+        Ok((transport, Endpoint::Name)) => {
+            let (_, rest) = text.split_once(':').unwrap_or_default();
+            (Some(transport), rest)
+        }
+        Ok(_) => return Ok(None),
+        Err(_) if text.contains('.') && matches!(name_and_port(text), Ok(Some(_))) => (None, text),
+        Err(help) => return Err(help),
+    };
+    let read = name_and_port(rest)?;
+    Ok(read.map(|(host, port)| Named {
+        transport,
+        host: host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase(),
+        port,
+    }))
+}
+
+/// Whether this text is the address of a listener.
+pub(super) fn is_listener(text: &str, transport: Transport, bind: SocketAddr) -> bool {
+    signalling(text) == Ok((transport, Endpoint::Address(bind)))
 }
 
 /// Reads `sip.example.net` or `sip.example.net:5060`; none if it is no domain name.
@@ -283,11 +323,6 @@ mod tests {
             signalling("tcp:[::1]"),
             Ok((Transport::Tcp, at("[::1]:5060")))
         );
-        let name = Endpoint::Name("sip.example.net:5062");
-        assert_eq!(
-            signalling("udp:sip.example.net:5062"),
-            Ok((Transport::Udp, name))
-        );
         for text in [
             "127.0.0.1:5060",
             "sctp:127.0.0.1",
@@ -297,6 +332,45 @@ mod tests {
             "udp:1.2.3.4:0",
         ] {
             assert!(signalling(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn names_of_carriers() {
+        let read = |text: &str| {
+            let named = named(text).unwrap().unwrap();
+            (named.transport, named.host, named.port)
+        };
+        let host = || "sip.example.net".to_owned();
+        assert_eq!(
+            read("udp:SIP.example.net:5062"),
+            (Some(Transport::Udp), host(), Some(5062))
+        );
+        assert_eq!(
+            read("tls:sip.example.net."),
+            (Some(Transport::Tls), host(), None)
+        );
+        assert_eq!(read("sip.example.net"), (None, host(), None));
+        assert_eq!(read("sip.example.net:5062"), (None, host(), Some(5062)));
+        assert_eq!(
+            read("udp:gate"),
+            (Some(Transport::Udp), "gate".into(), None)
+        );
+        for text in ["udp:192.0.2.1", "udp:[::1]:5060"] {
+            assert_eq!(named(text), Ok(None), "{text}");
+        }
+        for text in [
+            "127.0.0.1:5060",
+            "gate",
+            "upd:sip.example.net",
+            "sctp:sip.example.net",
+            "sip:sip.example.net",
+            "sip.example.net:0",
+            "udp:sip.example.net:70000",
+            "udp:sip_example.net",
+            "",
+        ] {
+            assert!(named(text).is_err(), "{text}");
         }
     }
 

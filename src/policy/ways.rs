@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use smallvec::SmallVec;
 
+use super::carrier::{Carrier, Gateway};
 use super::counters::{Hold, Service};
 use super::ruleset::{CarrierId, RuleSet, TenantId};
 use super::verdict::{Admitted, Allowed, Permit, emergency, seconds};
-use crate::base::limits::CARRIERS_PER_CALL;
+use crate::base::limits::{CARRIERS_PER_CALL, HOPS_PER_CALL};
 use crate::base::time::{Mono, Now};
 
 /// A carrier that a tenant's calls may leave to: as RFC 2782 has it for servers.
@@ -21,33 +22,77 @@ pub struct Choice {
     pub weight: u16,
 }
 
-/// Carriers in the order in which a call is to try them.
-pub type Ways = SmallVec<[CarrierId; 4]>;
+/// One gateway of a carrier.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Hop {
+    /// The carrier.
+    pub carrier: CarrierId,
+    /// Its place in [`Carrier::gateways`](super::Carrier::gateways).
+    pub gateway: u8,
+}
+
+/// Gateways in the order in which a call is to try them.
+pub type Ways = SmallVec<[Hop; 4]>;
+
+/// What is chosen by priority and weight.
+trait Ranked: Copy {
+    fn priority(&self) -> u16;
+    fn weight(&self) -> u16;
+}
+
+impl Ranked for Choice {
+    fn priority(&self) -> u16 {
+        self.priority
+    }
+
+    fn weight(&self) -> u16 {
+        self.weight
+    }
+}
+
+/// A gateway, by its place.
+type Placed<'r> = (u8, &'r Gateway);
+
+impl Ranked for Placed<'_> {
+    fn priority(&self) -> u16 {
+        self.1.priority
+    }
+
+    fn weight(&self) -> u16 {
+        self.1.weight
+    }
+}
 
 impl RuleSet {
-    /// The carriers that a call of this tenant may leave to: those it names, by
-    /// priority, and by weight and chance among equals (RFC 2782); `draw` gives random
-    /// numbers. Those that do not answer come last, and one that asked to be left alone
-    /// is, while there is another. An emergency call may leave to all that there are.
+    /// The gateways that a call of this tenant may leave to: those of the carriers that it
+    /// names, by priority, and by weight and chance among equals (RFC 2782); `draw` gives
+    /// random numbers. Those that do not answer come last, and one that asked to be left
+    /// alone is, while there is another. An emergency call may leave to all that there are.
     #[must_use]
     pub fn ways(
         &self,
         tenant: TenantId,
         emergency: bool,
         now: Mono,
-        draw: impl FnMut() -> u64,
+        mut draw: impl FnMut() -> u64,
     ) -> Ways {
         let choices = self.tenant(tenant).map_or(&[][..], |it| &it.carriers);
-        let mut ways = match choices {
-            [only] => SmallVec::from_slice(&[only.carrier]),
-            choices => in_order(choices, draw),
-        };
+        let mut carriers: SmallVec<[CarrierId; 4]> = in_order(choices, &mut draw)
+            .iter()
+            .map(|choice| choice.carrier)
+            .collect();
         if emergency {
             let all = (0..self.carriers.len()).filter_map(|at| u16::try_from(at).ok());
             for other in all.map(CarrierId).take(CARRIERS_PER_CALL) {
-                if !ways.contains(&other) {
-                    ways.push(other);
+                if !carriers.contains(&other) {
+                    carriers.push(other);
                 }
+            }
+        }
+        let mut ways = Ways::new();
+        for id in carriers {
+            if let Some(carrier) = self.carrier(id) {
+                ways.extend(hops(id, carrier, &mut draw));
             }
         }
         match ways.as_slice() {
@@ -56,20 +101,28 @@ impl RuleSet {
         }
     }
 
-    fn by_health(&self, ways: &[CarrierId], emergency: bool, now: Mono) -> Ways {
-        let fares = |id: &CarrierId| {
-            let carrier = self.carrier(*id);
-            carrier.map_or(Service::Down, |it| {
-                it.trunk.fares_for_call(now, it.probe.is_some())
+    /// The carrier and the gateway that a hop leads to.
+    #[must_use]
+    pub fn hop(&self, hop: Hop) -> Option<(&Carrier, &Gateway)> {
+        let carrier = self.carrier(hop.carrier)?;
+        Some((carrier, carrier.gateways.get(usize::from(hop.gateway))?))
+    }
+
+    fn by_health(&self, ways: &[Hop], emergency: bool, now: Mono) -> Ways {
+        let fares = |hop: &Hop| {
+            let hop = self.hop(*hop);
+            hop.map_or(Service::Down, |(carrier, gateway)| {
+                gateway.trunk.fares_for_call(now, carrier.probe.is_some())
             })
         };
-        let ways: SmallVec<[(CarrierId, Service); 4]> =
-            ways.iter().map(|id| (*id, fares(id))).collect();
+        let ways: SmallVec<[(Hop, Service); 4]> =
+            ways.iter().map(|hop| (*hop, fares(hop))).collect();
         let those = |fares: Service| ways.iter().filter(move |it| it.1 == fares).map(|it| it.0);
         let mut ordered: Ways = those(Service::Up).chain(those(Service::Down)).collect();
         if emergency || ordered.is_empty() {
             ordered.extend(those(Service::Rests));
         }
+        ordered.truncate(HOPS_PER_CALL);
         ordered
     }
 }
@@ -104,25 +157,35 @@ impl RuleSet {
     }
 }
 
+/// A carrier's gateways, in the order in which a call is to try them.
+fn hops(carrier: CarrierId, of: &Carrier, draw: impl FnMut() -> u64) -> Ways {
+    let placed: SmallVec<[Placed<'_>; 2]> = (0..).zip(&of.gateways).collect();
+    let hops = in_order(&placed, draw).into_iter();
+    hops.map(|(gateway, _)| Hop { carrier, gateway }).collect()
+}
+
 /// By priority, and among equals by weight and chance: RFC 2782, "Weight".
-fn in_order(choices: &[Choice], mut draw: impl FnMut() -> u64) -> Ways {
-    let mut ways = Ways::new();
-    for equals in choices.chunk_by(|one, next| one.priority == next.priority) {
-        let mut left: SmallVec<[Choice; 4]> = SmallVec::from_slice(equals);
+fn in_order<R: Ranked>(choices: &[R], mut draw: impl FnMut() -> u64) -> SmallVec<[R; 4]> {
+    if choices.len() == 1 {
+        return choices.iter().copied().collect();
+    }
+    let mut ordered = SmallVec::new();
+    for equals in choices.chunk_by(|one, next| one.priority() == next.priority()) {
+        let mut left: SmallVec<[R; 4]> = equals.iter().copied().collect();
         while left.len() > 1 {
             let at = pick(&left, &mut draw);
-            ways.push(left.remove(at).carrier);
+            ordered.push(left.remove(at));
         }
-        ways.extend(left.first().map(|last| last.carrier));
+        ordered.extend(left.first().copied());
     }
-    ways
+    ordered
 }
 
 /// One of several: each as often as its share of all weights. Weight 0 is all but
 /// nothing beside another, and as good as any where all have it.
-fn pick(left: &[Choice], draw: &mut impl FnMut() -> u64) -> usize {
+fn pick<R: Ranked>(left: &[R], draw: &mut impl FnMut() -> u64) -> usize {
     // Fine enough that a weight of 0 is drawn once in a while.
-    let weigh = |choice: &Choice| u64::from(choice.weight) * 1_000 + 1;
+    let weigh = |choice: &R| u64::from(choice.weight()) * 1_000 + 1;
     let sum: u64 = left.iter().map(weigh).sum();
     let mut drawn = draw() % sum.max(1);
     for (at, choice) in left.iter().enumerate() {
@@ -159,7 +222,7 @@ mod tests {
             choices.sort_by_key(|it| it.priority);
             let mut draws = draws.into_iter().cycle();
             let ways = in_order(&choices, || draws.next().unwrap());
-            let mut all: Vec<u16> = ways.iter().map(|it| it.0).collect();
+            let mut all: Vec<u16> = ways.iter().map(|it| it.carrier.0).collect();
             let rank = |at: u16| ranks[usize::from(at)].0;
             prop_assert!(all.is_sorted_by_key(|at| rank(*at)));
             all.sort_unstable();
@@ -177,7 +240,7 @@ mod tests {
                 seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
                 seed >> 20
             });
-            first[usize::from(ways[0].0)] += 1;
+            first[usize::from(ways[0].carrier.0)] += 1;
         }
         assert!((29_000..31_000).contains(&first[0]), "{first:?}");
         assert!((9_000..11_000).contains(&first[1]), "{first:?}");

@@ -6,6 +6,7 @@ mod emergency;
 mod faults;
 mod floods;
 mod inbound;
+mod names;
 mod onward;
 mod registering;
 mod registrar;
@@ -22,7 +23,7 @@ use jiff::tz::TimeZoneDatabase;
 use super::*;
 use crate::base::flow::{Flow, ListenerId, Transport};
 use crate::base::time::Wall;
-use crate::policy::{Counters, Options, Source, Sources, compile};
+use crate::policy::{Answers, Counters, Options, Source, Sources, compile_with};
 use crate::record::Fold;
 use crate::sip::scan;
 use crate::transaction::{Origin, Timers, Transmit};
@@ -84,6 +85,11 @@ struct World {
 
 /// The rules with this main file and tenant.
 fn compiled(main: &str, tenant: &str, counters: &Counters) -> Arc<RuleSet> {
+    compiled_with(main, tenant, counters, &Answers::default())
+}
+
+/// The same, with what names lead to.
+fn compiled_with(main: &str, tenant: &str, counters: &Counters, answers: &Answers) -> Arc<RuleSet> {
     let source = |name: &str, text: &str| Source {
         name: name.into(),
         text: text.into(),
@@ -102,7 +108,8 @@ fn compiled(main: &str, tenant: &str, counters: &Counters) -> Arc<RuleSet> {
         ],
     };
     let zones = TimeZoneDatabase::bundled();
-    let mut rules = compile(&sources, Options::default(), &zones, counters).unwrap();
+    let mut rules =
+        compile_with(&sources, Options::default(), &zones, (counters, answers)).unwrap();
     let faults = rules.read_secrets(|_| Ok(b"SECRET".to_vec()));
     assert!(faults.is_empty());
     Arc::new(rules)

@@ -7,7 +7,7 @@ use crate::base::flow::Flow;
 use crate::base::limits::REGISTER_PAUSE_S;
 use crate::base::token::{Buckets, Token};
 use crate::base::wheel::TimerId;
-use crate::policy::{Answered, Carrier, CarrierId, Registration};
+use crate::policy::{Answered, Carrier, CarrierId, Gateway, Registration};
 use crate::sip::draft::{Draft, Packet};
 use crate::sip::header::HeaderId;
 use crate::transaction::ClientKey;
@@ -43,12 +43,11 @@ pub(super) struct Own {
 }
 
 impl Own {
-    /// Whether it is the account of this carrier as it is now, on the same way.
-    pub(super) fn is_of(&self, carrier: &Carrier, here: &str) -> bool {
-        let way = Flow::to(carrier.listener, carrier.transport, carrier.address);
+    /// Whether it is the account of this carrier as it is now, on a way that it still has.
+    pub(super) fn is_of(&self, carrier: &Carrier, here: impl Fn(&Gateway) -> String) -> bool {
+        let way = |it: &Gateway| it.flow() == self.flow && here(it) == self.here;
         self.name == carrier.name
-            && self.flow == way
-            && self.here == here
+            && carrier.gateways.iter().any(way)
             && carrier.registration.as_ref() == Some(&self.account)
     }
 

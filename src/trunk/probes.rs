@@ -13,7 +13,7 @@ use crate::base::flow::Flow;
 use crate::base::limits::PROBE_WAIT;
 use crate::base::time::Mono;
 use crate::base::token::{Bucket, Buckets, Mint, keyed128};
-use crate::policy::{Carrier, RuleSet, Trunk, Turned};
+use crate::policy::{Carrier, Gateway, RuleSet, Trunk, Turned};
 use crate::sip::draft::{Draft, Packet};
 use crate::sip::fields::{self, Essentials};
 use crate::sip::header::HeaderId;
@@ -35,11 +35,13 @@ pub(crate) struct Probes {
     scratch: Vec<u8>,
 }
 
-/// A carrier that is asked.
+/// A carrier that is asked, or one of its gateways.
 #[derive(Debug)]
 struct Asked {
     trunk: Arc<Trunk>,
     flow: Flow,
+    /// What stands for it in URIs.
+    host: Arc<str>,
     /// Our own address there, as text.
     here: String,
     every: Duration,
@@ -63,19 +65,23 @@ impl Probes {
     /// Asks the carriers of these rules from now on.
     pub(crate) fn obey(&mut self, rules: &RuleSet, now: Mono) {
         let before = std::mem::take(&mut self.asked);
-        let asks = |it: &Carrier| {
-            let known = before.iter().find(|asked| asked.trunk.name() == &it.name);
+        let asks = |(carrier, it): (&Carrier, &Gateway)| {
+            let mut known = before.iter();
+            let known = known.find(|asked| asked.trunk.name() == it.trunk.name());
             let listener = rules.listeners().get(usize::from(it.listener.0))?;
             Some(Asked {
                 trunk: Arc::clone(&it.trunk),
-                flow: Flow::to(it.listener, it.transport, it.address),
+                flow: it.flow(),
+                host: Arc::clone(&carrier.host),
                 here: listener.advertise.to_string(),
-                every: it.probe?,
+                every: carrier.probe?,
                 due: known.map_or(now, |asked| asked.due),
                 open: known.and_then(|asked| asked.open),
             })
         };
-        self.asked = rules.carriers().iter().filter_map(asks).collect();
+        let carriers = rules.carriers().iter();
+        let gateways = carriers.flat_map(|it| it.gateways.iter().map(move |gateway| (it, gateway)));
+        self.asked = gateways.filter_map(asks).collect();
     }
 
     /// When to call [`Self::tick`] next.
@@ -170,11 +176,7 @@ fn question(
     via: &str,
     (tag, call_id): (&[u8], &[u8]),
 ) -> Packet {
-    let uri = format!(
-        "sip:{}{}",
-        asked.flow.remote,
-        asked.flow.transport.uri_param()
-    );
+    let uri = format!("sip:{}{}", asked.host, asked.flow.transport.uri_param());
     let here = format!("<sip:{}>;tag=", asked.here);
     let mut draft = Draft::request(scratch, b"OPTIONS", uri.as_bytes());
     draft.put(HeaderId::Via, via.as_bytes());

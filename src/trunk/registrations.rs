@@ -10,7 +10,9 @@ use crate::base::slab::{Key, Slab};
 use crate::base::time::{Mono, Now};
 use crate::base::token::{Buckets, Mint, Token, keyed128};
 use crate::base::wheel::Wheel;
-use crate::policy::{Answered, Carrier, CarrierId, Peer, Registration, RegistrationState, RuleSet};
+use crate::policy::{
+    Answered, Carrier, CarrierId, Gateway, Peer, Registration, RegistrationState, RuleSet,
+};
 use crate::sip::draft::Packet;
 use crate::sip::fields::Essentials;
 use crate::sip::line::Method;
@@ -107,12 +109,6 @@ impl Registrations {
 
     fn follow_rules(&mut self, now: Now) {
         let rules = Arc::clone(&self.rules);
-        let here = |carrier: &Carrier| {
-            let listener = rules.listeners().get(usize::from(carrier.listener.0));
-            listener
-                .map(|it| it.advertise.to_string())
-                .unwrap_or_default()
-        };
         let mut gone: Vec<OwnKey> = self.owns.iter().map(|(key, _)| key).collect();
         for (id, carrier) in (0..).map(CarrierId).zip(rules.carriers()) {
             let account = carrier.registration.as_ref();
@@ -123,20 +119,23 @@ impl Registrations {
             if bucket.shard(self.shard.1) != self.shard.0 {
                 continue;
             }
-            let here = here(carrier);
-            if let Some(key) = self.known(carrier, &here) {
+            if let Some(key) = self.known(carrier) {
                 gone.retain(|it| *it != key);
                 if let Some(own) = self.owns.get_mut(key) {
                     own.id = id;
                 }
                 continue;
             }
+            // Where its name leads is not known yet.
+            let Some(gateway) = carrier.gateways.first() else {
+                continue;
+            };
             let own = Own {
                 id,
                 name: Arc::clone(&carrier.name),
                 account: account.clone(),
-                flow: Flow::to(carrier.listener, carrier.transport, carrier.address),
-                here,
+                flow: gateway.flow(),
+                here: here(&rules, gateway),
                 user: Registration::contact_user(self.bucket_key, &carrier.name),
                 call_id: self.buckets.aim(self.mint.token(), bucket),
                 tag: self.mint.token(),
@@ -161,8 +160,9 @@ impl Registrations {
     }
 
     /// The registration with this carrier, if it is kept up already.
-    fn known(&self, carrier: &Carrier, here: &str) -> Option<OwnKey> {
+    fn known(&self, carrier: &Carrier) -> Option<OwnKey> {
         let mut owns = self.owns.iter();
+        let here = |gateway: &Gateway| here(&self.rules, gateway);
         let (key, _) = owns.find(|(_, own)| own.is_of(carrier, here))?;
         Some(key)
     }
@@ -326,6 +326,14 @@ impl Registrations {
             return;
         };
         own.client = None;
+        // The next one may fare better (RFC 3263 §4.3).
+        let carrier = self.rules.carrier(own.id);
+        let gateways = carrier.map_or(&[][..], |it| &it.gateways);
+        let now_at = gateways.iter().position(|it| it.flow() == own.flow);
+        let next = gateways.iter().cycle().nth(now_at.map_or(0, |at| at + 1));
+        if let Some(gateway) = next {
+            (own.flow, own.here) = (gateway.flow(), here(&self.rules, gateway));
+        }
         own.failures = own.failures.saturating_add(1);
         own.why.clone_from(&why);
         let wait = pause(own.failures, chance).max(at_least);
@@ -374,6 +382,12 @@ impl Registrations {
             Transmit { origin, ..transmit }
         }));
     }
+}
+
+/// Our address on the way to a gateway, as text.
+fn here(rules: &RuleSet, gateway: &Gateway) -> String {
+    let listener = rules.listeners().get(usize::from(gateway.listener.0));
+    listener.map_or_else(String::new, |it| it.advertise.to_string())
 }
 
 /// Notes that the carrier brings no calls, once.

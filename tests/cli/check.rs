@@ -183,3 +183,37 @@ fn help_teaches() {
         assert_eq!(files.tollgate(&arguments).code, Some(2));
     }
 }
+
+#[test]
+fn a_name_is_not_looked_up() {
+    let files = Folder::new();
+    files.replace(
+        "tollgate.toml",
+        "udp:127.0.0.2:5070\"\nsources       = [\"127.0.0.2/32\"]",
+        "udp:sip.metro.invalid\"",
+    );
+    let said = files.check();
+    assert_eq!(said.code, Some(0), "{said:?}");
+    for what in [
+        "1 carrier is reached by name",
+        "looked up while Tollgate runs and not here",
+    ] {
+        assert!(said.out.contains(what), "{what}: {said:?}");
+    }
+    for what in [
+        "whoever answers for `sip.metro.invalid` is the carrier",
+        "add `sources`",
+    ] {
+        assert!(said.err.contains(what), "{what}: {said:?}");
+    }
+    let said = files.tollgate(&[
+        "explain",
+        "-c",
+        "tollgate.toml",
+        "--tenant",
+        "kiku",
+        "0335571234",
+    ]);
+    assert_eq!(said.code, Some(0), "{said:?}");
+    assert!(said.out.contains("metro"), "{said:?}");
+}

@@ -133,7 +133,10 @@ class Lab:
     def start(self, **rules):
         """Tollgate, with these rules in place of the ordinary ones."""
         if not self.direct:
-            self.tollgate = self.program(self, {**addresses(self.net), **ORDINARY, **rules})
+            rules = {**addresses(self.net), **ORDINARY, **rules}
+            source = rules["carrier_source"]
+            rules["carrier_sources"] = f'"{source}"' if source else ""
+            self.tollgate = self.program(self, rules)
 
     def restart(self):
         """kill -9, and Tollgate again, with the same files. Says how many seconds it was away."""

@@ -10,7 +10,7 @@ use tollgate::base::flow::{ConnectionId, Flow, ListenerId, Transport};
 use tollgate::base::time::{Mono, Now, Wall};
 use tollgate::base::token::Buckets;
 use tollgate::policy::{
-    Counters, Options, Order, Quantity, RuleSet, Scope, Source, Sources, Switch, compile,
+    Counters, Options, Order, Quantity, RuleSet, Scope, Source, Sources, Switch, compile_with,
 };
 use tollgate::record::{CallRef, Fold, Record, Recovered, fold, frame};
 
@@ -279,11 +279,12 @@ impl Core {
             tariffs: rules.tariff_texts().into_iter().map(source).collect(),
             numbering: None,
         };
-        match compile(
+        let answers = Rules::answers(self.places);
+        match compile_with(
             &sources,
             Options { preview: false },
             &self.zones,
-            &self.counters,
+            (&self.counters, &answers),
         ) {
             Ok(compiled) => Arc::new(compiled),
             Err(faults) => panic!("the rules do not compile: {faults:#?}"),

@@ -1,6 +1,9 @@
 //! The rules of a run, as figures the model understands, and the policy texts
 //! that say the same.
 
+use tollgate::base::flow::Transport;
+use tollgate::policy::{Answer, Answers, Located};
+
 use crate::dial::{Dialled, Group};
 use crate::prices::{Prices, yen};
 use crate::rng::Rng;
@@ -162,6 +165,8 @@ pub struct Places {
     pub several: bool,
     /// Who uses a stream: a bit each, the tenants first.
     pub streams: u64,
+    /// Carriers are reached by a name.
+    pub named: bool,
 }
 
 impl Places {
@@ -185,13 +190,47 @@ impl Rules {
         for carrier in 0..places.carriers {
             let format = if carrier == 0 { "e164" } else { "national" };
             let scheme = places.scheme(places.tenants + carrier);
+            let (address, sources) = match places.named {
+                true => (Self::carrier_name(places, carrier), String::new()),
+                false => (
+                    format!("{scheme}:10.9.{carrier}.1:5060"),
+                    format!("sources = [\"10.9.{carrier}.1/32\"]\n"),
+                ),
+            };
             text.push_str(&format!(
-                "[[carrier]]\nname = \"carrier{carrier}\"\naddress = \"{scheme}:10.9.{carrier}.1:5060\"\n\
-                 sources = [\"10.9.{carrier}.1/32\"]\nnumber_format = \"{format}\"\n"
+                "[[carrier]]\nname = \"carrier{carrier}\"\naddress = \"{address}\"\n\
+                 {sources}number_format = \"{format}\"\n"
             ));
         }
         text.push_str("[policies]\ndirectory = \"policies\"\n[ledger]\ndirectory = \"var\"\n");
         text
+    }
+
+    fn carrier_name(places: Places, carrier: u64) -> String {
+        let scheme = places.scheme(places.tenants + carrier);
+        format!("{scheme}:carrier{carrier}.example")
+    }
+
+    /// What the carriers' names lead to.
+    pub fn answers(places: Places) -> Answers {
+        let answer = |carrier: u64| {
+            let transport = match places.is_stream(places.tenants + carrier) {
+                true => Transport::Tcp,
+                false => Transport::Udp,
+            };
+            let located = Located {
+                priority: 0,
+                weight: 0,
+                transport,
+                address: ([10, 9, carrier as u8, 1], 5060).into(),
+            };
+            let answer = Answer {
+                ways: [located].into(),
+                ..Answer::default()
+            };
+            (Self::carrier_name(places, carrier).into(), answer)
+        };
+        (0..places.carriers).map(answer).collect()
     }
 
     /// `policies/tenants/*.toml`: a name and a text each.

@@ -101,6 +101,7 @@ impl World {
             carriers: rng.range(1, 3),
             several: false,
             streams: 0,
+            named: seed.is_multiple_of(3),
         };
         places.several = places.carriers > 1 && rng.permille(700);
         let peers = places.tenants + places.carriers;

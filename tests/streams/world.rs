@@ -14,7 +14,7 @@ use socket2::{Domain, Socket, Type};
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio::sync::oneshot;
 use tollgate::ledger::{Journal, Ledger};
-use tollgate::net::{self, Beside, Ended, Loaded, RunError, Setup, Sockets, Tls, clock};
+use tollgate::net::{self, Beside, Ended, Loaded, RunError, Setup, Sockets, Then, Tls, clock};
 use tollgate::policy::{Blocks, Counters, Options, RuleSet, Source, Sources, compile};
 
 use super::certificates::{Authority, Papers, Until};
@@ -156,11 +156,15 @@ impl World {
             move |(own, name): &(Papers, &str)| {
                 let rules = rules(&main, pbx, over, name, &counters);
                 let tls = tls(&rules, own, &trusted);
-                Loaded { rules, tls }
+                Loaded {
+                    rules,
+                    tls,
+                    then: Then::default(),
+                }
             }
         };
         let own = (own, PBX);
-        let Loaded { rules, tls } = loaded(&own);
+        let Loaded { rules, tls, .. } = loaded(&own);
         let own = Arc::new(Mutex::new(own));
         let (reloads, beside) = reloading();
         let setup = Setup {

@@ -1,7 +1,7 @@
 //! A rule set while it grows, file by file.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,6 +18,7 @@ use crate::policy::diagnostic::{At, Fault, Faults, LineIndex, Place, nearest};
 use crate::policy::door::Account;
 use crate::policy::hours::Hours;
 use crate::policy::lane::{Cap, Home, Lane};
+use crate::policy::names::{Answers, Names};
 use crate::policy::numbering::{Classes, Numbering};
 use crate::policy::pattern::Pattern;
 use crate::policy::peers::Peers;
@@ -53,14 +54,19 @@ pub(super) struct Build<'z> {
     pub tariff_names: BTreeMap<String, u16>,
     zones: Vec<Zone>,
     zone_places: BTreeMap<String, u16>,
-    claims: BTreeMap<IpNet, (Peer, Place)>,
+    pub claims: BTreeMap<IpNet, (Peer, Place)>,
     /// Whose certificates these names are in.
     pub named: BTreeMap<String, (Peer, Place)>,
     /// What phone systems register with.
     pub accounts: BTreeMap<Box<str>, (Account, Place)>,
     /// Where peers are sent to: their answers must come from what they claim.
-    reached: Vec<(At<SocketAddr>, Peer)>,
-    peers_hash: [u8; 32],
+    pub reached: Vec<(At<SocketAddr>, Peer)>,
+    /// What is known of what names lead to.
+    pub answers: &'z Answers,
+    pub names: Names,
+    /// Where names lead that may be sources of their carriers.
+    pub found: Vec<(IpAddr, CarrierId)>,
+    pub peers_hash: [u8; 32],
     pub tenants: Vec<Tenant>,
     pub tenant_names: BTreeMap<Arc<str>, Place>,
     pub lanes: Vec<Lane>,
@@ -81,8 +87,12 @@ impl<'z> Build<'z> {
         numbering: Arc<Numbering>,
         zone_database: &'z TimeZoneDatabase,
         counters: &'z Counters,
+        answers: &'z Answers,
     ) -> Self {
         Self {
+            answers,
+            names: Names::default(),
+            found: Vec::new(),
             numbering,
             counters,
             zone_database,
@@ -228,52 +238,6 @@ impl<'z> Build<'z> {
         self.reached.push((at, peer));
     }
 
-    /// Who sends from where. Whoever is sent to must be known by the address that
-    /// its answers come from.
-    pub(super) fn settle_peers(&mut self, faults: &mut Faults<'_>) -> Peers {
-        let claims = std::mem::take(&mut self.claims);
-        let mut hasher = blake3::Hasher::new();
-        let nets = claims
-            .iter()
-            .map(|(net, (peer, _))| (net.to_string(), peer));
-        let names = self
-            .named
-            .iter()
-            .map(|(name, (peer, _))| (name.clone(), peer));
-        for (from, peer) in nets.chain(names) {
-            let (kind, name) = match peer {
-                Peer::Tenant(id) => ("tenant", self.tenants.get(id.0 as usize).map(|it| &it.name)),
-                Peer::Carrier(id) => (
-                    "carrier",
-                    self.carriers.get(usize::from(id.0)).map(|it| &it.name),
-                ),
-            };
-            let name = name.map_or("", |it| it);
-            hasher.update(format!("{from} {kind} {name}\n").as_bytes());
-        }
-        for (account, _) in self.accounts.values() {
-            let tenant = self.tenants.get(account.tenant.0 as usize);
-            let tenant = tenant.map_or("", |it| &it.name);
-            hasher.update(format!("account {} tenant {tenant}\n", account.username).as_bytes());
-        }
-        self.peers_hash = hasher.finalize().into();
-        super::tls::unasked_names(self, faults);
-        super::claims::lint(&self.listeners, &claims, faults);
-        let peers = Peers::new(claims.into_iter().map(|(net, (peer, _))| (net, peer)));
-        for (at, peer) in &self.reached {
-            let ip = at.value.ip();
-            let label = match peers.find(ip) {
-                known if known == Some(*peer) => continue,
-                Some(_) => "what comes from there is another peer's",
-                None => "what comes from there is a stranger's",
-            };
-            let fault = Fault::error(format!("`{ip}` is not among the `sources` of its peer"));
-            let help = format!("its answers would be dropped: add \"{ip}\" to `sources`");
-            faults.add(at.place, fault.label(label).help(help));
-        }
-        peers
-    }
-
     /// The listener from which large requests go over TCP, if they are to.
     pub(super) fn listener_for_large(
         &self,
@@ -306,12 +270,7 @@ impl<'z> Build<'z> {
         let same_transport = |it: &&Listener| it.transport == transport;
         let scheme = transport.via_name().to_ascii_lowercase();
         if let Some(name) = named {
-            let bind = values::signalling(name.value).ok();
-            let is_it = |it: &&Listener| {
-                bind.is_some_and(|(scheme, endpoint)| {
-                    scheme == it.transport && endpoint == values::Endpoint::Address(it.bind)
-                })
-            };
+            let is_it = |it: &&Listener| values::is_listener(name.value, it.transport, it.bind);
             let found = self.listeners.iter().find(is_it);
             if found.is_none() {
                 let fault = Fault::error(format!("there is no listener `{}`", name.value));
@@ -375,6 +334,10 @@ impl<'z> Build<'z> {
             listeners: self.listeners,
             carriers: self.carriers,
             tls: self.tls,
+            looked_up: Names {
+                answers: self.names.answers_of(self.answers),
+                ..self.names
+            },
             peers,
             named: self
                 .named

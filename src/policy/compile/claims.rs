@@ -1,19 +1,104 @@
-//! What is odd in who sends from where.
+//! Who sends from where, and what is odd in it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use ipnet::IpNet;
 
+use super::build::Build;
 use crate::base::flow::Transport;
+use crate::policy::carrier::{Carrier, LeftOut};
 use crate::policy::diagnostic::{Fault, Faults, Place};
-use crate::policy::ruleset::{Listener, Peer};
+use crate::policy::peers::Peers;
+use crate::policy::ruleset::{CarrierId, Listener, Peer};
 
 /// Every claimed network, whose it is and where that is said.
 type Claims = BTreeMap<IpNet, (Peer, Place)>;
 
-/// Warns of all of it.
-pub(super) fn lint(listeners: &[Listener], claims: &Claims, faults: &mut Faults<'_>) {
+/// Who sends from where. Whoever is sent to must be known by the address that its answers
+/// come from.
+pub(super) fn settle(build: &mut Build<'_>, faults: &mut Faults<'_>) -> Peers {
+    let claims = std::mem::take(&mut build.claims);
+    super::tls::unasked_names(build, faults);
+    lint(&build.listeners, &claims, faults);
+    let mut nets: Vec<(IpNet, Peer)> = claims.iter().map(|(net, it)| (*net, it.0)).collect();
+    nets.extend(found(build, &nets));
+    build.peers_hash = hash(build, &nets);
+    let peers = Peers::new(nets.into_iter());
+    for (at, peer) in &build.reached {
+        let ip = at.value.ip();
+        let label = match peers.find(ip) {
+            known if known == Some(*peer) => continue,
+            Some(_) => "what comes from there is another peer's",
+            None => "what comes from there is a stranger's",
+        };
+        let fault = Fault::error(format!("`{ip}` is not among the `sources` of its peer"));
+        let help = format!("its answers would be dropped: add \"{ip}\" to `sources`");
+        faults.add(at.place, fault.label(label).help(help));
+    }
+    for (id, carrier) in (0..).map(CarrierId).zip(&mut build.carriers) {
+        if carrier.looked_up.is_some() {
+            leave_out(carrier, |ip| peers.find(ip) == Some(Peer::Carrier(id)));
+        }
+    }
+    peers
+}
+
+/// Where names lead, as far as the rules give it to nobody: to each address its first
+/// carrier. An answer must not make a carrier of somebody's phone system.
+fn found(build: &Build<'_>, claimed: &[(IpNet, Peer)]) -> Vec<(IpNet, Peer)> {
+    if build.found.is_empty() {
+        return Vec::new();
+    }
+    let claimed = Peers::new(claimed.iter().copied());
+    let mut seen = BTreeSet::new();
+    let free = build
+        .found
+        .iter()
+        .filter(|(ip, _)| claimed.find(*ip).is_none() && seen.insert(*ip));
+    free.map(|(ip, id)| (IpNet::from(*ip), Peer::Carrier(*id)))
+        .collect()
+}
+
+/// Leaves out the gateways that are not known as the carrier's.
+fn leave_out(carrier: &mut Carrier, its: impl Fn(IpAddr) -> bool) {
+    let gateways = std::mem::take(&mut carrier.gateways).into_iter();
+    let (its, others): (Vec<_>, Vec<_>) = gateways.partition(|it| its(it.address.ip()));
+    carrier.gateways = its.into();
+    let others = others.iter().map(|it| (it.address, LeftOut::NotIts));
+    carrier.left_out = carrier.left_out.iter().copied().chain(others).collect();
+}
+
+/// BLAKE3 of who sends from where.
+fn hash(build: &Build<'_>, nets: &[(IpNet, Peer)]) -> [u8; 32] {
+    let mut hasher = blake3::Hasher::new();
+    let nets = nets.iter().map(|(net, peer)| (net.to_string(), *peer));
+    let names = build.named.iter();
+    let names = names.map(|(name, (peer, _))| (name.clone(), *peer));
+    for (from, peer) in nets.chain(names) {
+        let (kind, name) = match peer {
+            Peer::Tenant(id) => (
+                "tenant",
+                build.tenants.get(id.0 as usize).map(|it| &it.name),
+            ),
+            Peer::Carrier(id) => (
+                "carrier",
+                build.carriers.get(usize::from(id.0)).map(|it| &it.name),
+            ),
+        };
+        let name = name.map_or("", |it| it);
+        hasher.update(format!("{from} {kind} {name}\n").as_bytes());
+    }
+    for (account, _) in build.accounts.values() {
+        let tenant = build.tenants.get(account.tenant.0 as usize);
+        let tenant = tenant.map_or("", |it| &it.name);
+        hasher.update(format!("account {} tenant {tenant}\n", account.username).as_bytes());
+    }
+    hasher.finalize().into()
+}
+
+/// Warns of all that is odd.
+fn lint(listeners: &[Listener], claims: &Claims, faults: &mut Faults<'_>) {
     unheard_claims(listeners, claims, faults);
     nested_claims(claims, faults);
     forgeable_claims(listeners, claims, faults);

@@ -3,14 +3,14 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::build::{Build, duration, name_is_good, named_twice};
+use super::build::{Build, duration};
 use crate::base::flow::{ListenerId, Transport};
-use crate::policy::carrier::Carrier;
-use crate::policy::diagnostic::{At, Fault, Faults, one_of};
+use crate::base::limits::RESOLVERS;
+use crate::policy::diagnostic::{At, Fault, Faults};
 use crate::policy::door::ALGORITHMS;
-use crate::policy::model::{CarrierTable, ListenTable, MainFile};
-use crate::policy::plan::NumberFormat;
-use crate::policy::ruleset::{CarrierId, Listener, Peer};
+use crate::policy::model::{ListenTable, MainFile, ResolverTable};
+use crate::policy::names::Resolver;
+use crate::policy::ruleset::Listener;
 use crate::policy::values::{self, Endpoint};
 use crate::sip::digest::Algorithm;
 
@@ -34,9 +34,11 @@ const KEEP_DAYS: u64 = 32;
 /// The least room: some segments of each shard.
 const KEEP_GIGABYTES: u64 = 1;
 
-/// How often a carrier may be asked whether it is there.
-const PROBE_LEAST: Duration = Duration::from_secs(5);
-const PROBE_MOST: Duration = Duration::from_secs(3_600);
+/// The port of name servers (RFC 1035 §4.2).
+const DNS: u16 = 53;
+/// How long a name server may have for an answer.
+const TIMEOUT_LEAST: Duration = Duration::from_secs(1);
+const TIMEOUT_MOST: Duration = Duration::from_secs(10);
 
 const DAY: Duration = Duration::from_secs(86_400);
 
@@ -51,7 +53,7 @@ pub(super) fn main(build: &mut Build<'_>, file: &MainFile<'_>, faults: &mut Faul
         faults.add(build.main_place, fault.help(help));
     }
     for table in &file.carriers {
-        carrier(build, table, faults);
+        super::carrier::carrier(build, table, faults);
     }
     if file.carriers.is_empty() {
         let fault = Fault::error("there is no [[carrier]]").help("add one, for calls to leave to");
@@ -98,9 +100,33 @@ pub(super) fn main(build: &mut Build<'_>, file: &MainFile<'_>, faults: &mut Faul
             }
         }
     }
+    if let Some(table) = &file.resolver {
+        build.names.wants.resolver = resolver(table, faults);
+    }
     if let Some(text) = file.stop_after {
         let read = duration(text, Duration::ZERO, DAY, faults);
         build.run.stop_after = read.unwrap_or(STOP_AFTER);
+    }
+}
+
+/// Who is asked for names.
+fn resolver(table: &ResolverTable<'_>, faults: &mut Faults<'_>) -> Resolver {
+    let mut servers = Vec::new();
+    for text in &table.servers {
+        match values::host_and_port(text.value, DNS) {
+            Ok(_) if servers.len() >= RESOLVERS => {
+                let fault = Fault::error("these are more name servers than are asked");
+                faults.add(text.place, fault.help(format!("name {RESOLVERS} at most")));
+            }
+            Ok(server) => servers.push(server),
+            Err(help) => not_an_address(*text, help, faults),
+        }
+    }
+    let timeout = table.timeout;
+    let timeout = timeout.and_then(|it| duration(it, TIMEOUT_LEAST, TIMEOUT_MOST, faults));
+    Resolver {
+        servers: servers.into(),
+        timeout: timeout.unwrap_or(Resolver::TIMEOUT),
     }
 }
 
@@ -124,7 +150,7 @@ fn at_least(kept: At<u64>, least: u64, unit: &str, faults: &mut Faults<'_>) -> b
     kept.value >= least
 }
 
-fn not_an_address(text: At<&str>, help: &str, faults: &mut Faults<'_>) {
+pub(super) fn not_an_address(text: At<&str>, help: &str, faults: &mut Faults<'_>) {
     let fault = Fault::error(format!("`{}` is no address", text.value));
     faults.add(text.place, fault.help(help));
 }
@@ -137,7 +163,7 @@ pub(super) fn address(
 ) -> Option<(Transport, At<SocketAddr>)> {
     match values::signalling(text.value) {
         Ok((transport, Endpoint::Address(address))) => Some((transport, text.with(address))),
-        Ok((_, Endpoint::Name(_))) => {
+        Ok((_, Endpoint::Name)) => {
             let what = format!("a {what} given by a domain name");
             faults.pending_but(text.place, &what, "write \"udp:ADDRESS:PORT\"");
             None
@@ -154,7 +180,7 @@ fn listener(build: &mut Build<'_>, table: &ListenTable<'_>, faults: &mut Faults<
     let Some(text) = table.address else {
         return;
     };
-    let named = matches!(values::signalling(text.value), Ok((_, Endpoint::Name(_))));
+    let named = matches!(values::named(text.value), Ok(Some(_)));
     if named {
         let help = "a listener has an address of this machine: \"udp:127.0.0.1:5060\"";
         return not_an_address(text, help, faults);
@@ -244,85 +270,6 @@ fn advertised(
         return None;
     }
     Some(advertise)
-}
-
-fn carrier(build: &mut Build<'_>, table: &CarrierTable<'_>, faults: &mut Faults<'_>) {
-    let number_format = match table.number_format {
-        None => NumberFormat::default(),
-        Some(text) => NumberFormat::parse(text.value).unwrap_or_else(|| {
-            let fault = Fault::error(format!("`{}` is no form of numbers", text.value));
-            let known = one_of(NumberFormat::ALL.iter().map(|it| it.as_str()));
-            faults.add(text.place, fault.help(format!("write {known}")));
-            NumberFormat::default()
-        }),
-    };
-    let Some(name) = table.name.filter(|&name| name_is_good(name, faults)) else {
-        return;
-    };
-    if let Some(&(first, _)) = build.carrier_names.get(name.value) {
-        return named_twice(name, "carrier", first, faults);
-    }
-    let id = u16::try_from(build.carriers.len()).ok().map(CarrierId);
-    let at = table
-        .address
-        .and_then(|text| address(text, "carrier", faults));
-    let reached = at.filter(|(_, at)| is_reachable(*at, faults));
-    let reached = reached.and_then(|(transport, at)| {
-        let listener = build.listener_for(transport, at, table.listener, faults)?;
-        Some((transport, at, listener))
-    });
-    let large_from =
-        at.and_then(|(_, at)| build.listener_for_large(table.large_over_tcp, at.value, faults));
-    let known = reached.and(id);
-    build
-        .carrier_names
-        .insert(name.value.to_owned(), (name.place, known));
-    let calls_at_once = table.calls_at_once.and_then(|it| at_once(it, faults));
-    let probe = table.probe;
-    let probe = probe.and_then(|it| duration(it, PROBE_LEAST, PROBE_MOST, faults));
-    let (Some((transport, at, listener)), Some(id)) = (reached, known) else {
-        return;
-    };
-    let registration = table
-        .registration
-        .as_ref()
-        .and_then(|it| super::registration::registration(build, name.value, it, faults));
-    let shared: std::sync::Arc<str> = name.value.into();
-    build.carriers.push(Carrier {
-        trunk: build.counters.trunk(&shared),
-        name: shared,
-        transport,
-        address: at.value,
-        listener,
-        large_from,
-        number_format,
-        user_phone: table.user_phone.map(|it| it.value),
-        registration,
-        calls_at_once,
-        probe,
-    });
-    super::tls::peer(build, Peer::Carrier(id), transport, at, &table.tls, faults);
-    if table.sources.is_empty() {
-        let fault = Fault::warning("the carrier has no `sources`")
-            .label("its requests and its answers are a stranger's")
-            .help(format!("add sources = [\"{}\"]", at.value.ip()));
-        faults.add(name.place, fault);
-    } else {
-        build.reach(at, Peer::Carrier(id));
-    }
-    build.claim(&table.sources, Peer::Carrier(id), faults);
-    super::tls::claim(build, &table.tls_names, Peer::Carrier(id), faults);
-}
-
-/// How many calls to a carrier may live at once.
-fn at_once(count: At<u64>, faults: &mut Faults<'_>) -> Option<u32> {
-    let read = u32::try_from(count.value).ok().filter(|it| *it > 0);
-    if read.is_none() {
-        let fault = Fault::error(format!("a carrier cannot take {} calls", count.value));
-        let help = "write 1 or more, or leave the key out for as many as come";
-        faults.add(count.place, fault.help(help));
-    }
-    read
 }
 
 /// Whether an address is one that something can be sent to.

@@ -459,7 +459,15 @@ fn inbound(
         return None;
     }
     build.reach(at, Peer::Tenant(id));
-    super::tls::peer(build, Peer::Tenant(id), transport, at, &table.tls, faults);
+    let certified = (at.value.ip().to_string(), at.place);
+    super::tls::peer(
+        build,
+        Peer::Tenant(id),
+        transport,
+        certified,
+        &table.tls,
+        faults,
+    );
     Some(Delivery {
         transport,
         address: at.value,

@@ -7,6 +7,7 @@ mod alerts;
 mod choices;
 mod inbound;
 mod listeners;
+mod names;
 mod numbering;
 mod registration;
 mod tenants;
@@ -251,16 +252,6 @@ fn a_control_socket_has_a_name() {
     };
     assert_eq!(named("[admin]\nsocket = \"ctl\""), "ctl");
     assert_eq!(named("[ledger]\ndirectory = \"var\""), "var/control");
-}
-
-#[test]
-fn names_not_looked_up_yet_are_left_out_when_previewed() {
-    let main = format!("{MAIN}\n[[carrier]]\nname = \"far\"\naddress = \"udp:sip.example.net\"\n");
-    let tenant = TENANT.replace("[\"upstream\"]", "[\"far\", \"upstream\"]");
-    let sources = sources(&main, &[&tenant]);
-    assert_eq!(compiled(&sources, false).unwrap_err().len(), 1);
-    let set = compiled(&sources, true).unwrap();
-    assert_eq!((set.listeners().len(), set.carriers().len()), (1, 1));
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! TLS: which certificates and keys a listener or a way to a peer has.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 
 use super::build::Build;
 use crate::base::flow::{ListenerId, Transport};
@@ -81,12 +81,13 @@ pub(super) fn listener(
     build.tls.listeners.insert(id, listener);
 }
 
-/// TLS towards a peer that is reached at `at`.
+/// TLS towards a peer, whose certificate is for the name in `certified` unless the table
+/// says otherwise.
 pub(super) fn peer(
     build: &mut Build<'_>,
     peer: Peer,
     transport: Transport,
-    at: At<SocketAddr>,
+    certified: (String, Place),
     table: &TlsTable<'_>,
     faults: &mut Faults<'_>,
 ) {
@@ -101,10 +102,8 @@ pub(super) fn peer(
         return faults.add(name.place, fault.help(help));
     }
     let towards = TlsPeer {
-        name: table
-            .name
-            .map_or_else(|| at.value.ip().to_string(), |it| it.value.to_owned()),
-        place: table.name.map_or(at.place, |it| it.place),
+        name: table.name.map_or(certified.0, |it| it.value.to_owned()),
+        place: table.name.map_or(certified.1, |it| it.place),
         ca: table.ca.map(file),
         identity: identity(table, faults),
     };

@@ -15,10 +15,13 @@ use super::lock;
 use crate::base::limits::{CARRIER_ANSWERS, CARRIER_FAILURES, CARRIER_PAUSE, CARRIER_REST};
 use crate::base::time::Mono;
 
-/// A carrier as all shards know it. Belongs to its name, and outlives the rule sets.
+/// A carrier as all shards know it, or one of its gateways. Belongs to its name, and
+/// outlives the rule sets.
 #[derive(Debug)]
 pub struct Trunk {
     name: Arc<str>,
+    /// The carrier that it is a gateway of, which counts the calls of all.
+    carrier: Option<Arc<Self>>,
     /// Calls that went to it and are not over on its side.
     calls: AtomicU32,
     /// Nothing is held against it, so that nobody need look.
@@ -64,7 +67,7 @@ pub struct Seat(Arc<Trunk>);
 
 impl Drop for Seat {
     fn drop(&mut self) {
-        self.0.calls.fetch_sub(1, Ordering::AcqRel);
+        self.0.counter().fetch_sub(1, Ordering::AcqRel);
     }
 }
 
@@ -80,13 +83,25 @@ impl Trunk {
     pub(super) fn new(name: Arc<str>) -> Self {
         Self {
             name,
+            carrier: None,
             calls: AtomicU32::new(0),
             sound: AtomicBool::new(true),
             health: Mutex::default(),
         }
     }
 
-    /// The carrier's name.
+    pub(super) fn gateway(name: Arc<str>, carrier: Arc<Self>) -> Self {
+        Self {
+            carrier: Some(carrier),
+            ..Self::new(name)
+        }
+    }
+
+    fn counter(&self) -> &AtomicU32 {
+        self.carrier.as_ref().map_or(&self.calls, |it| it.counter())
+    }
+
+    /// The carrier's name, and which of its gateways it is, if it is reached by a name.
     #[must_use]
     pub fn name(&self) -> &Arc<str> {
         &self.name
@@ -97,15 +112,15 @@ impl Trunk {
     pub fn take(self: &Arc<Self>, most: Option<u32>) -> Option<Seat> {
         let more = |calls: u32| (calls < most.unwrap_or(u32::MAX)).then_some(calls + 1);
         let taken = self
-            .calls
+            .counter()
             .fetch_update(Ordering::AcqRel, Ordering::Acquire, more);
         taken.ok().map(|_| Seat(Arc::clone(self)))
     }
 
-    /// How many of its calls live.
+    /// How many of the carrier's calls live.
     #[must_use]
     pub fn calls(&self) -> u32 {
-        self.calls.load(Ordering::Acquire)
+        self.counter().load(Ordering::Acquire)
     }
 
     /// How it fares.

@@ -32,10 +32,21 @@ pub(in crate::policy) struct MainFile<'t> {
     pub socket: Option<At<&'t str>>,
     /// `[alerts]`
     pub alerts: Option<AlertsTable<'t>>,
+    /// `[resolver]`
+    pub resolver: Option<ResolverTable<'t>>,
     /// `run.shards`
     pub shards: Option<At<u64>>,
     /// `run.stop_after`
     pub stop_after: Option<At<&'t str>>,
+}
+
+/// `[resolver]`
+#[derive(Debug)]
+pub(in crate::policy) struct ResolverTable<'t> {
+    /// `servers`
+    pub servers: Vec<At<&'t str>>,
+    /// `timeout`
+    pub timeout: Option<At<&'t str>>,
 }
 
 /// One `[[listen]]`.
@@ -123,6 +134,13 @@ pub(in crate::policy) fn main_file<'t>(
     }
     if let Some(alerts) = root.table("alerts", "[alerts]", faults) {
         file.alerts = Some(alerts_table(alerts, faults));
+    }
+    if let Some(mut resolver) = root.table("resolver", "[resolver]", faults) {
+        file.resolver = Some(ResolverTable {
+            servers: resolver.texts("servers", faults),
+            timeout: resolver.text("timeout", faults),
+        });
+        resolver.close(faults);
     }
     if let Some(mut run) = root.table("run", "[run]", faults) {
         file.shards = run.count("shards", faults);

@@ -13,17 +13,17 @@ fn each_is_reached_from_a_listener_of_its_transport() {
     );
     let both = format!("[[listen]]\naddress = \"tcp:127.0.0.1:5060\"\n{tcp}");
     let set = compiled(&sources(&both, &[TENANT]), false).unwrap();
-    let carrier = &set.carriers()[0];
+    let gateway = &set.carriers()[0].gateways[0];
     assert_eq!(
-        (carrier.transport, carrier.listener),
+        (gateway.transport, gateway.listener),
         (Transport::Tcp, ListenerId(0))
     );
     let large = both.replace("tcp:127.0.0.2:5070", "udp:127.0.0.2:5070");
     let large = large.replace("sources =", "large_over_tcp = true\nsources =");
     let set = compiled(&sources(&large, &[TENANT]), false).unwrap();
-    let carrier = &set.carriers()[0];
+    let gateway = &set.carriers()[0].gateways[0];
     assert_eq!(
-        (carrier.listener, carrier.large_from),
+        (gateway.listener, gateway.large_from),
         (ListenerId(1), Some(ListenerId(0)))
     );
     let without = large.replace("tcp:127.0.0.1:5060", "udp:127.0.0.1:5070");
