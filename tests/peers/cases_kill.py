@@ -4,31 +4,52 @@ import os
 import random
 import time
 
+from decimal import Decimal
+
 from cases import case
-from process import check, equal
-from scenario import ALLOWED, plain_callee, plain_caller
+from cases_blocked import Control
+from process import check, equal, until
+from scenario import ALLOWED, plain_callee, plain_caller, refused_caller
 
 KILLS = int(os.environ.get("KILLS", "3"))
 
 
 @case(needs_tollgate=True, alone=True)
 def kill_and_restart(lab):
-    """kill -9 with 1,000 calls up: Tollgate is back at once, and each ends by BYE on both sides."""
-    lab.start()
-    hold, patience = 9 + 2 * KILLS, 90 + 3 * KILLS
+    """kill -9 with 1,000 calls up: Tollgate is back at once, its caps and leases are exact, and each call ends by BYE."""
+    lab.start(calls_at_once=1000)
+    hold, patience = 9 + 3 * KILLS, 90 + 4 * KILLS
     carrier = lab.waiting(lab.carrier(plain_callee(), trace=False, seconds=patience + 30), 5070)
     pbx = lab.pbx(plain_caller(hold=True), number=ALLOWED, calls=1000, rate=400, hold=hold * 1000, trace=False,
                   seconds=patience)
-    time.sleep(4)
+    until(lambda: standing(lab)["calls"] == 1000, 20, "1,000 calls up", lab.tollgate)
     taken = []
-    for _ in range(KILLS):
+    for kill in range(KILLS):
         time.sleep(random.uniform(0.1, 1))
         taken.append(lab.restart())
+        # All places of the cap are taken: neither one more nor one less.
+        lab.pbx(refused_caller(), name=f"surplus{kill}", port=5081, number=ALLOWED, calls=1, trace=False).finish(20, 1)
+        equal(standing(lab)["calls"], 1000, "calls that count")
     print(f"        back within {max(taken):.2f} s, with 1,000 calls up", flush=True)
     pbx.finish(patience, 1000)
     carrier.stop(20, 1000)
+    until(lambda: money(lab, "held") == 0, 40, "no lease is held any more", lab.tollgate)
+    spent = money(lab, "spent")
     lab.tollgate.stop()
     lab.hung_up(1000)
+    ends = [record for record in lab.tollgate.ledger() if record["record"] == "ended"]
+    equal(spent, sum(Decimal(end["cost"]) for end in ends), "the budget's use, and what calls have cost")
+
+
+def standing(lab):
+    """How the tenant stands: its calls, and its budgets."""
+    tenants = Control(lab.tollgate).ask("status")["status"]["tenants"]
+    return next((it for it in tenants if it["name"] == "acme"), {"calls": 0, "budgets": []})
+
+
+def money(lab, what):
+    """What is spent or held of its budget."""
+    return sum(Decimal(budget[what]) for budget in standing(lab)["budgets"] if "cap" not in budget)
 
 
 @case(needs_tollgate=True, alone=True)
