@@ -185,8 +185,8 @@ fn cost(wanted: &Wanted) -> Result<(), String> {
     Ok(())
 }
 
-/// The threads of Tollgate that a call's records cost something.
-const THREADS: [&str; 3] = ["shard-0", "follower", "index"];
+/// The threads that make something of a call's records.
+const THREADS: [&str; 2] = ["follower", "index"];
 
 /// What the journal takes of a call, and what is made of it: the same driver without a
 /// ledger, with its journal, and with snapshots and index besides, in turns.
@@ -207,32 +207,38 @@ fn journal(wanted: &Wanted) -> Result<(), String> {
     for (of, kind) in kinds.iter().enumerate() {
         say("processor time of a call, 1,000/s", kind.name(), at(of, 0));
     }
-    let [shard, follower, index] = [1, 2, 3];
-    let more = |with: usize, without: usize, part| at(with, part) - at(without, part);
+    let [whole, appending, follower, index] = [0, 1, 2, 3];
     let (nothing, journal, everything) = (1, 2, 3);
+    let chained = at(journal, follower);
     for (what, cost) in [
-        ("its records, written", more(journal, nothing, shard)),
-        ("chained and signed", more(journal, nothing, follower)),
+        ("its records, written", at(journal, appending)),
+        ("chained and signed", chained),
+        ("the journal", at(journal, appending) + chained),
+        ("summed up for a start", at(everything, follower) - chained),
+        ("indexed", at(everything, index)),
         (
-            "all that the journal takes of it",
-            more(journal, nothing, 0),
+            "all, as the difference",
+            at(everything, whole) - at(nothing, whole),
         ),
-        ("summed up for a start", more(everything, journal, follower)),
-        ("indexed", more(everything, journal, index)),
-        ("and all of the ledger", more(everything, nothing, 0)),
     ] {
         say(what, "Tollgate", cost);
     }
     Ok(())
 }
 
-/// The processor time of a call, and what each of [`THREADS`] has of it.
+/// The processor time of a call; of it, what its records take to append, and each of
+/// [`THREADS`].
 fn parts(kind: Kind) -> Result<[f64; 4], String> {
     let plan = per_second(1_000, 20, LONDON);
     let subject = Subject::start(kind, 1)?;
     let times = || {
-        let [shard, follower, index] = THREADS.map(|name| subject.time_of(name));
-        [subject.processor_time(), shard, follower, index]
+        let [follower, index] = THREADS.map(|name| subject.time_of(name));
+        [
+            subject.processor_time(),
+            subject.time_appending(),
+            follower,
+            index,
+        ]
     };
     let mut load = Load::new(plan)?;
     let mut before = [Duration::ZERO; 4];

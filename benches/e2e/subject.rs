@@ -7,7 +7,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::GATE;
-use crate::driver::Kept;
+use crate::driver::{Kept, TOLD};
 
 /// What stands between the phone system and the carrier.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -120,6 +120,12 @@ impl Subject {
             (comm.trim() == name).then_some(time)
         });
         Duration::from_nanos(times.sum())
+    }
+
+    /// How long its journal has been appending, if it tells.
+    pub fn time_appending(&self) -> Duration {
+        let told = fs::read_to_string(self.directory.join(TOLD));
+        Duration::from_nanos(told.ok().and_then(|it| it.parse().ok()).unwrap_or(0))
     }
 
     /// The processor time that all its threads have had.

@@ -138,6 +138,7 @@ const fn japanese(reason: Reason) -> &'static str {
         Reason::Blocked => "管理者による発信停止",
         Reason::NotSecure => "sips: の宛先にTLSで届かない",
         Reason::CarriersFull => "通信事業者の回線に空きがない",
+        Reason::CarriersNotFound => "通信事業者のホスト名からアドレスがまだ得られていない",
     }
 }
 
