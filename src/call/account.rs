@@ -75,6 +75,7 @@ impl Account {
                 currency,
                 money: Money::ZERO,
             },
+            minute: Money::ZERO,
         });
         Box::new(Self {
             covers: course.interval(),
@@ -159,6 +160,7 @@ fn write(call: CallRef, now: Now, lease: &Lease, (value, threshold): (u64, u64),
         lasts_s: u32::try_from(lease.lasts.as_secs()).unwrap_or(u32::MAX),
         reserved: lease.reserved.money.millionths(),
         currency: lease.reserved.currency.as_str(),
+        minute: lease.minute.millionths(),
         value,
         threshold,
     });

@@ -78,6 +78,8 @@ pub struct Lease {
     pub from_invite: bool,
     /// What the call holds now, of every budget that covers it.
     pub reserved: Amount,
+    /// The most that a minute of it costs, whenever it is.
+    pub minute: Money,
 }
 
 /// What came of booking a call.
@@ -139,6 +141,7 @@ impl RuleSet {
                 interval: course.interval(),
                 from_invite: rate.price.bills_ringing(),
                 reserved: rate.amount(&asks),
+                minute: rate.price.dearest(60),
             };
             admit(Some(asks), rigour).map(|entry| (entry, lease))
         };
@@ -233,6 +236,7 @@ impl RuleSet {
                 interval,
                 from_invite: rate.price.bills_ringing(),
                 reserved: rate.amount(&request.asks),
+                minute: rate.price.dearest(60),
             };
             let renewed = hold.renew(
                 now,

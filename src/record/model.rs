@@ -221,6 +221,9 @@ pub enum Record<'a> {
         reserved: u64,
         /// The currency (ISO 4217).
         currency: &'a str,
+        /// The most that a minute costs by the tariff, at whatever hour, in millionths.
+        #[serde(with = "encode::money")]
+        minute: u64,
         /// What there would be of the budget that is overshot, in millionths; 0
         /// if none is.
         value: u64,

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 /// The columns: fields by the names that the lines give them too. What a record
 /// has besides is in the lines alone.
-const COLUMNS: [&str; 32] = [
+const COLUMNS: [&str; 33] = [
     "wall",
     "shard",
     "record",
@@ -28,6 +28,7 @@ const COLUMNS: [&str; 32] = [
     "cause",
     "status",
     "reserved",
+    "minute",
     "cost",
     "currency",
     "what",

@@ -378,12 +378,14 @@ fn what_could_not_be_signed_is_signed_with_what_follows() {
     let mut journal = Journal::open(&ledger, 0, at(0)).unwrap();
     fill(&mut journal, 3);
     sign(&mut follower);
-    let checkpoints = folder.ledger().join("checkpoints");
+    let pile = notes::files(&folder.ledger()).unwrap().pop().unwrap();
     let elsewhere = folder.ledger().join("elsewhere");
-    std::fs::rename(&checkpoints, &elsewhere).unwrap();
+    std::fs::rename(&pile, &elsewhere).unwrap();
+    std::fs::create_dir(&pile).unwrap();
     fill(&mut journal, 30);
     sign(&mut follower);
-    std::fs::rename(&elsewhere, &checkpoints).unwrap();
+    std::fs::remove_dir(&pile).unwrap();
+    std::fs::rename(&elsewhere, &pile).unwrap();
     fill(&mut journal, 3);
     sign(&mut follower);
     let report = verified(&folder.ledger());

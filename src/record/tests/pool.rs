@@ -206,6 +206,7 @@ impl Pool {
                 lasts_s: u32::from(self.shorts[0]),
                 reserved: self.longs[1],
                 currency: &self.texts[0],
+                minute: self.longs[0],
                 value: self.longs[2],
                 threshold: self.longs[3],
             },
