@@ -85,16 +85,14 @@ impl Journal {
         settle(&folder, 0).map_err(Fault::io("sync", &folder))?;
         let (size, mut resumed) = (ledger.segment_size, Resumed::default());
         let series = ledger.public_key().series();
+        let header = |sequence| Header {
+            shard,
+            sequence,
+            wall,
+            series,
+        };
         let going_on = match last {
-            Some(sequence) => {
-                let wanted = Header {
-                    shard,
-                    sequence,
-                    wall,
-                    series,
-                };
-                resume(&folder, wanted, size, &mut resumed)?
-            }
+            Some(sequence) => resume(&folder, header(sequence), size, &mut resumed)?,
             None => None,
         };
         let mut day = day_of(wall);
@@ -106,14 +104,8 @@ impl Journal {
             None => {
                 let sequence = last.unwrap_or(0).saturating_add(1);
                 let path = segment::path(&folder, sequence);
-                let header = Header {
-                    shard,
-                    sequence,
-                    wall,
-                    series,
-                };
                 let file = room(&folder, size)
-                    .and_then(|file| begin(&folder, header, file))
+                    .and_then(|file| begin(&folder, header(sequence), file))
                     .map_err(Fault::io("create", &path))?;
                 (sequence, file, HEADER)
             }
