@@ -7,15 +7,11 @@ use std::fs::File;
 use std::io;
 use std::sync::atomic::{Ordering, compiler_fence};
 
-use memmap2::{Advice, MmapMut, MmapOptions};
+use memmap2::{MmapMut, MmapOptions};
 use nix::sys::statfs::{self, FsType};
 
 /// How long a window is, in bytes; windows begin at multiples of it.
 const LENGTH: u64 = 1 << 20;
-
-/// So many bytes of it are made ready at a time: page by page, each in the midst of a
-/// turn, would cost more than writes do.
-const READY: usize = 256 << 10;
 
 /// The file systems on which room that was allocated is there when it is written to.
 /// Where a written block gets a new place, as on btrfs, a full disk would show as a signal
@@ -32,8 +28,6 @@ pub(super) struct Window {
     map: MmapMut,
     /// Of which byte of the file it begins.
     begin: u64,
-    /// Up to where its pages are ready.
-    ready: usize,
 }
 
 impl Window {
@@ -56,20 +50,7 @@ impl Window {
         // no reference into the window outlives a call. Who cuts a ledger's file short all
         // the same ends the process, and the next start says what is missing.
         let map = unsafe { options.map_mut(file)? };
-        let ready = usize::try_from(at - begin).unwrap_or(0);
-        Ok(Self { map, begin, ready })
-    }
-
-    /// Has the pages ready up to there.
-    fn prepare(&mut self, end: usize) {
-        while self.ready < end {
-            let length = READY.min(self.map.len().saturating_sub(self.ready));
-            // Where the system knows no such advice, each page comes when it is touched.
-            let _hint = self
-                .map
-                .advise_range(Advice::PopulateWrite, self.ready, length);
-            self.ready = self.ready.saturating_add(READY);
-        }
+        Ok(Self { map, begin })
     }
 
     /// Copies what fits of these bytes to that place of the file. How many did.
@@ -79,9 +60,6 @@ impl Window {
     fn copy(&mut self, at: u64, bytes: &[u8]) -> usize {
         let place = at.checked_sub(self.begin);
         let place = place.and_then(|it| usize::try_from(it).ok());
-        if let Some(place) = place {
-            self.prepare(place.saturating_add(bytes.len()).min(self.map.len()));
-        }
         let room = place.and_then(|place| self.map.get_mut(place..));
         let room = room.unwrap_or_default();
         let count = room.len().min(bytes.len());
