@@ -13,7 +13,6 @@ use crate::record::{Buffer, Record};
 use super::folder::{create_folder, private};
 use super::mark::{Mark, Syncing};
 use super::segment::{self, HEADER, Header};
-use super::window::Window;
 use super::{Fault, Ledger};
 
 /// What opening a journal found at the end of an earlier life.
@@ -41,10 +40,6 @@ pub struct Journal {
     size: u64,
     sequence: u64,
     file: File,
-    /// What of the segment is mapped, if it is written so.
-    window: Option<Window>,
-    /// Whether it is: see [`Window::is_safe_on`].
-    mapped: bool,
     /// The end of what was written whole.
     at: u64,
     /// Whether a failed write may have left something behind `at`.
@@ -110,10 +105,7 @@ impl Journal {
                 (sequence, file, HEADER)
             }
         };
-        let mapped = Window::is_safe_on(&file);
         let mut journal = Self {
-            window: None,
-            mapped,
             _lock: Arc::clone(&ledger.lock),
             next: None,
             unsynced_name: true,
@@ -203,8 +195,8 @@ impl Journal {
         &self.resumed
     }
 
-    /// Appends whole frames (a [`Buffer`]'s bytes). Once it returns, they outlive
-    /// this process.
+    /// Appends whole frames (a [`Buffer`]'s bytes) with one write. Once it
+    /// returns, they outlive this process.
     ///
     /// # Errors
     /// What the system said; none of the frames count as written then, what they
@@ -221,28 +213,13 @@ impl Journal {
             segment::clear_from(&self.file, self.at, self.size)?;
             self.spoiled = false;
         }
-        let end = self.at.saturating_add(length);
-        // What is larger than a segment has no room in it.
-        if !(self.mapped && end <= self.size && self.copy(frames))
-            && let Err(error) = self.file.write_all_at(frames, self.at)
-        {
+        if let Err(error) = self.file.write_all_at(frames, self.at) {
             self.spoiled = true;
             return Err(error);
         }
-        self.at = end;
+        self.at = self.at.saturating_add(length);
         self.mark.set(self.sequence, self.at);
         Ok(())
-    }
-
-    /// Writes frames through the window. Whether they are all there; where they are not,
-    /// no segment is written so any more.
-    fn copy(&mut self, frames: &[u8]) -> bool {
-        let copied = Window::write(&mut self.window, &self.file, self.size, self.at, frames);
-        if let Err(error) = &copied {
-            tracing::warn!(%error, "the journal cannot be mapped: each turn writes to it");
-            (self.window, self.mapped) = (None, false);
-        }
-        copied.is_ok()
     }
 
     /// Whether it is time to call [`Self::prepare`]: the current segment is half
@@ -314,12 +291,6 @@ impl Journal {
         }
     }
 
-    /// As where no segment is mapped, or where it is; and whether it is.
-    #[cfg(test)]
-    pub(super) const fn mapped_for_test(&mut self) -> &mut bool {
-        &mut self.mapped
-    }
-
     /// What a write that failed half-way leaves.
     #[cfg(test)]
     pub(super) fn spoil_for_test(&mut self, part: &[u8]) {
@@ -349,7 +320,6 @@ impl Journal {
         };
         let file = begin(&self.folder, header, next)?;
         let full = std::mem::replace(&mut self.file, file);
-        self.window = None;
         if let Err(error) = full.set_len(self.at) {
             tracing::warn!("ledger: cannot shorten a full segment: {error}");
         }
@@ -382,10 +352,7 @@ const fn day_of(wall: Wall) -> i64 {
 
 /// A new file without a number yet, with its room on the disk.
 fn room(folder: &Path, size: u64) -> io::Result<File> {
-    let file = private()
-        .read(true)
-        .truncate(true)
-        .open(folder.join("next"))?;
+    let file = private().truncate(true).open(folder.join("next"))?;
     segment::clear_from(&file, 0, size)?;
     Ok(file)
 }
@@ -436,7 +403,6 @@ fn resume(
     resumed.cut = u64::try_from(torn).unwrap_or(u64::MAX);
     let at = u64::try_from(bytes.len() - rest.len()).unwrap_or(u64::MAX);
     let file = private()
-        .read(true)
         .truncate(false)
         .open(&path)
         .map_err(Fault::io("write", &path))?;

@@ -37,7 +37,6 @@ mod retire;
 mod segment;
 mod snapshot;
 mod verify;
-mod window;
 
 use std::io;
 use std::path::{Path, PathBuf};

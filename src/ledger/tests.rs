@@ -377,29 +377,6 @@ fn a_failed_write_leaves_no_trace_behind_the_next() {
 }
 
 #[test]
-fn a_segment_looks_the_same_however_it_is_written() {
-    let written = |mapped: bool| {
-        let folder = Temporary::new();
-        let ledger = Ledger::open(&folder.ledger()).unwrap();
-        let ledger = ledger.with_segment_size(8192);
-        let mut journal = Journal::open(&ledger, 0, at(0)).unwrap();
-        let mapped = mapped && *journal.mapped_for_test();
-        *journal.mapped_for_test() = mapped;
-        for length in (0..90_usize).chain([20_000, 3]) {
-            journal.append(&note(1, &"x".repeat(length))).unwrap();
-        }
-        assert_eq!(*journal.mapped_for_test(), mapped, "it was given up");
-        let sequences = segment::sequences(&segment::folder(&folder.ledger(), 0)).unwrap();
-        let bytes = |it: &u64| std::fs::read(folder.segment(0, *it)).unwrap();
-        sequences
-            .iter()
-            .map(|it| bytes(it)[64..].to_vec())
-            .collect::<Vec<_>>()
-    };
-    assert!(written(true) == written(false));
-}
-
-#[test]
 fn damage_in_an_old_segment_does_not_hide_what_follows() {
     let folder = Temporary::new();
     let ledger = Ledger::open(&folder.ledger())
