@@ -48,7 +48,7 @@ pub struct Chain {
     failing: bool,
     keep: Keep,
     watch: Watch,
-    /// The last checkpoint's time.
+    /// The time of the last checkpoint before this life.
     wall: Option<Wall>,
 }
 
@@ -136,7 +136,6 @@ impl Chain {
         self.pile.append(now.wall, &note)?;
         self.latest.set(&note);
         self.last = Some((number, notes::hash(&note)));
-        self.wall = Some(now.wall);
         // Only what was signed ends a link.
         for (state, link) in self.shards.values_mut() {
             state.head = link.cut();

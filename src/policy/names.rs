@@ -46,6 +46,16 @@ pub struct Located {
     pub address: SocketAddr,
 }
 
+impl Located {
+    /// Whether it may be one machine's address.
+    #[must_use]
+    pub fn can_be_reached(&self) -> bool {
+        let ip = self.address.ip();
+        let everybody = matches!(ip, IpAddr::V4(it) if it.is_broadcast());
+        !ip.is_unspecified() && !ip.is_multicast() && !everybody && self.address.port() != 0
+    }
+}
+
 /// What a name leads to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Answer {

@@ -8,8 +8,9 @@ from decimal import Decimal
 
 from cases import case
 from cases_blocked import Control
+from cases_calls import refused_caller
 from process import check, equal, until
-from scenario import ALLOWED, plain_callee, plain_caller, refused_caller
+from scenario import ALLOWED, plain_callee, plain_caller
 
 KILLS = int(os.environ.get("KILLS", "3"))
 

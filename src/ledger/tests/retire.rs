@@ -116,3 +116,31 @@ fn checkpoints_of_what_is_gone_go_too() {
     assert!((3..=6).contains(&days), "{days}");
     assert_eq!(verified(&folder.ledger()).findings, []);
 }
+
+#[test]
+fn a_start_by_a_clock_that_jumped_takes_nothing_for_old() {
+    let folder = Temporary::new();
+    let ledger = small(&folder);
+    let keep = Keep {
+        days: Some(41),
+        bytes: None,
+    };
+    let mut journal = Journal::open(&ledger, 0, super::chain::now().wall).unwrap();
+    let mut follower = keeping(&ledger, keep);
+    for _ in 0..2 {
+        let wall = super::chain::now().wall.as_micros();
+        journal.append(&note(wall, "today")).unwrap();
+        sign(&mut follower);
+        wait(86_400);
+        journal.new_day(super::chain::now().wall).unwrap();
+    }
+    follower.finish().unwrap();
+    drop(journal);
+    jump(463 * 86_400);
+    // What a life begins with is signed before anything is looked at.
+    let now = super::chain::now().wall;
+    let mut journal = Journal::open(&ledger, 0, now).unwrap();
+    journal.append(&note(now.as_micros(), "started")).unwrap();
+    sign(&mut keeping(&ledger, keep));
+    assert_eq!(segments(&folder), [1, 2, 3]);
+}

@@ -217,6 +217,10 @@ impl<A: Asked> Lookup<'_, A> {
         outcome.ways.sort_unstable();
         outcome.ways.dedup();
         outcome.ways.truncate(GATEWAYS_PER_CARRIER);
+        if !outcome.ways.iter().any(Located::can_be_reached) {
+            // As who answers for others says of what he blocks: no reason to forget more.
+            outcome.ways.clear();
+        }
         let (least, most) = NAME_TTL;
         outcome.holds = Duration::from_secs(self.ttl.into()).clamp(least, most);
         match outcome.missing.take() {

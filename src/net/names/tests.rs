@@ -237,6 +237,13 @@ fn what_leads_nowhere_is_told_apart() {
     assert_eq!(look(&server, &wanted(at)).unwrap_err(), Nowhere::NoName);
     server.says(NAME, A, Says::Records(Vec::new()));
     assert_eq!(look(&server, &wanted(at)).unwrap_err(), Nowhere::NoAddress);
+    // So does what is nobody's address, which is what filters answer for names they block.
+    let nobody = [[0; 4], [255; 4], [224, 0, 0, 5]];
+    for answer in [&nobody[..1], &nobody[..]] {
+        let answer = answer.iter().map(|ip| a(NAME, 86_400, *ip));
+        server.says(NAME, A, Says::Records(answer.collect()));
+        assert_eq!(look(&server, &wanted(at)).unwrap_err(), Nowhere::NoAddress);
+    }
     server.has([srv("_sip._udp.sip.example.net", 60, [0, 0, 0], ".")]);
     assert_eq!(look(&server, &wanted(at)).unwrap_err(), Nowhere::NoService);
     server.says("_sip._udp.sip.example.net", SRV, Says::Silence);

@@ -357,7 +357,7 @@ fn gateways(
             it.transport == transport && (it.bind == address || it.advertise == address)
         };
         let why = match usable.iter().find(from) {
-            _ if !can_be_reached(address) => LeftOut::Nobody,
+            _ if !way.can_be_reached() => LeftOut::Nobody,
             _ if build.listeners.iter().any(own) => LeftOut::Own,
             None => LeftOut::NoListener,
             Some(listener) => {
@@ -377,13 +377,6 @@ fn gateways(
     }
     gateways.sort_by_key(|it| it.priority);
     (gateways, left_out)
-}
-
-/// Whether it may be one machine's address.
-fn can_be_reached(address: SocketAddr) -> bool {
-    let ip = address.ip();
-    let everybody = matches!(ip, std::net::IpAddr::V4(it) if it.is_broadcast());
-    !ip.is_unspecified() && !ip.is_multicast() && !everybody && address.port() != 0
 }
 
 /// The listener from which requests that are too long go over TCP.
