@@ -256,8 +256,7 @@ fn carrier(carrier: &crate::policy::Carrier, names: &Names, now: Now) -> Carrier
 
 /// `udp:192.0.2.1:5060`.
 pub(super) fn address(gateway: &Gateway) -> String {
-    let transport = gateway.transport.via_name().to_ascii_lowercase();
-    format!("{transport}:{}", gateway.address)
+    format!("{}:{}", gateway.transport.scheme(), gateway.address)
 }
 
 pub(super) fn state(service: Service) -> String {

@@ -304,13 +304,7 @@ impl Sink for Watch {
             "the journal of shard {shard} lacks records that it had, and with them what they counted \
              under caps and budgets: tollgate ledger verify shows where; compare with a backup"
         );
-        let event = Happened {
-            what: "lacks-records".to_owned(),
-            sentence,
-            count: 1,
-            ..Happened::default()
-        };
-        self.add(Kind::Journal, event, clock::now().wall);
+        self.journal("lacks-records", sentence, clock::now().wall);
     }
 
     fn take(&mut self, found: &Found<'_>) {
@@ -352,6 +346,17 @@ impl Sink for Watch {
 }
 
 impl Watch {
+    /// Something is wrong with the journal.
+    fn journal(&mut self, what: &str, sentence: String, wall: Wall) {
+        let event = Happened {
+            what: what.to_owned(),
+            sentence,
+            count: 1,
+            ..Happened::default()
+        };
+        self.add(Kind::Journal, event, wall);
+    }
+
     /// Who removes the journal of a Tollgate that runs keeps it from being written no more
     /// than from being read by it: only its folder tells.
     fn look_for_journal(&mut self, wall: Wall) {
@@ -366,13 +371,7 @@ impl Watch {
                  backup, and start Tollgate again"
             );
             tracing::error!("{sentence}");
-            let event = Happened {
-                what: "removed".to_owned(),
-                sentence,
-                count: 1,
-                ..Happened::default()
-            };
-            self.add(Kind::Journal, event, wall);
+            self.journal("removed", sentence, wall);
         }
     }
 

@@ -40,6 +40,16 @@ impl Transport {
         }
     }
 
+    /// The word in front of an address that is reached this way, in rules and to people.
+    #[must_use]
+    pub const fn scheme(self) -> &'static str {
+        match self {
+            Self::Udp => "udp",
+            Self::Tcp => "tcp",
+            Self::Tls => "tls",
+        }
+    }
+
     /// The parameter that has a URI reached this way (RFC 3261 §19.1.1); nothing
     /// where a URI with a numeric host is reached so without it (RFC 3263 §4.1).
     #[must_use]

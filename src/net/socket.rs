@@ -27,7 +27,7 @@ pub struct BindError {
 impl std::fmt::Display for BindError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let address = self.address;
-        let transport = self.transport.via_name().to_ascii_lowercase();
+        let transport = self.transport.scheme();
         write!(f, "cannot listen on {transport}:{address}: ")?;
         match self.cause.kind() {
             io::ErrorKind::AddrInUse => write!(

@@ -71,6 +71,16 @@ fn alert_to(files: &Folder, port: u16) {
     files.write("tollgate.toml", &format!("{main}{alerts}"));
 }
 
+/// A folder whose rules have alerts told to a web server that answers so, and what that
+/// is told.
+fn alerted(codes: &'static [u16]) -> (Folder, Posted) {
+    let files = folder();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    alert_to(&files, listener.local_addr().unwrap().port());
+    let posted = web_server(listener, codes);
+    (files, posted)
+}
+
 /// A phone system that asks for calls that are refused, and hears it of each.
 fn ask(files: &Folder, calls: std::ops::Range<u32>) {
     let main = std::fs::read_to_string(files.path("tollgate.toml")).unwrap();
@@ -111,10 +121,7 @@ fn ask(files: &Folder, calls: std::ops::Range<u32>) {
 
 #[test]
 fn a_refusal_is_told_in_seconds_and_signed_though_the_server_fails_at_first() {
-    let files = folder();
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    alert_to(&files, listener.local_addr().unwrap().port());
-    let posted = web_server(listener, &[500]);
+    let (files, posted) = alerted(&[500]);
     let mut running = Running::start(&files, &[]);
     running.says("listening on UDP");
     ask(&files, 0..3);
@@ -171,10 +178,7 @@ fn a_refusal_is_told_in_seconds_and_signed_though_the_server_fails_at_first() {
 
 #[test]
 fn a_journal_that_somebody_removes_is_told_of() {
-    let files = folder();
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    alert_to(&files, listener.local_addr().unwrap().port());
-    let posted = web_server(listener, &[]);
+    let (files, posted) = alerted(&[]);
     let mut running = Running::start(&files, &[]);
     running.says("listening on UDP");
     ask(&files, 0..3);
@@ -203,10 +207,7 @@ fn a_journal_that_somebody_removes_is_told_of() {
 
 #[test]
 fn a_flood_is_a_few_messages_and_every_call_is_counted() {
-    let files = folder();
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    alert_to(&files, listener.local_addr().unwrap().port());
-    let posted = web_server(listener, &[]);
+    let (files, posted) = alerted(&[]);
     let mut running = Running::start(&files, &[]);
     running.says("listening on UDP");
     // More than are recorded one by one.

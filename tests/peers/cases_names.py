@@ -5,11 +5,12 @@ import subprocess
 import time
 
 from cases import case
+from cases_calls import refused_caller
 from cases_ways import BESIDE
 from dns import A, NAPTR, SRV, NameServer, address, pointer, service
 from lab import PROGRAM
 from process import check, equal, until
-from scenario import ALLOWED, OWN, Callee, Caller, plain_callee, plain_caller
+from scenario import ALLOWED, OWN, Callee, plain_callee, plain_caller
 from sipp import Sipp
 from tls import Papers, Pipe
 
@@ -146,7 +147,3 @@ def names_appear(lab):
     carrier = carrier_at(lab, f"{lab.net}.2", plain_callee(), "a")
     calls(lab, "1", carrier)
     lab.tollgate.stop()
-
-
-def refused_caller():
-    return Caller().invite().ignore(100).refused(603)

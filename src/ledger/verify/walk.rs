@@ -297,15 +297,11 @@ impl Sink for &mut Walk {
                 self.find((to.saturating_sub(segments), 0), (to, 0), what);
             }
         }
-        if chained(&found.content) {
-            if found.place.offset == 0
-                && let Some(link) = &mut self.link
-            {
+        if let Some(link) = self.link.as_mut().filter(|_| chained(&found.content)) {
+            if found.place.offset == 0 {
                 link.cut();
             }
-            if let Some(link) = &mut self.link {
-                link.extend(found.bytes);
-            }
+            link.extend(found.bytes);
         }
         self.at = found.after;
         self.compare(spot(found.after));

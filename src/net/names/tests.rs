@@ -55,7 +55,7 @@ fn look(server: &Server, wanted: &Wanted) -> Result<Outcome, Nowhere> {
 /// Where it leads: "udp 192.0.2.1:5060 priority weight".
 fn ways(outcome: &Outcome) -> Vec<String> {
     let shown = outcome.ways.iter().map(|it| {
-        let transport = it.transport.via_name().to_ascii_lowercase();
+        let transport = it.transport.scheme();
         format!("{transport} {} {} {}", it.address, it.priority, it.weight)
     });
     shown.collect()

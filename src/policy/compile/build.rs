@@ -268,7 +268,7 @@ impl<'z> Build<'z> {
         }
         let same_version = |it: &&Listener| it.bind.is_ipv4() == at.value.is_ipv4();
         let same_transport = |it: &&Listener| it.transport == transport;
-        let scheme = transport.via_name().to_ascii_lowercase();
+        let scheme = transport.scheme();
         if let Some(name) = named {
             let is_it = |it: &&Listener| values::is_listener(name.value, it.transport, it.bind);
             let found = self.listeners.iter().find(is_it);

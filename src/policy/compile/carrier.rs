@@ -308,7 +308,7 @@ fn usable<'b>(
     }
     let usable: Vec<&Listener> = build.listeners.iter().filter(|it| speaks(it)).collect();
     if let (true, Some(transport)) = (usable.is_empty(), named.transport) {
-        let scheme = transport.via_name().to_ascii_lowercase();
+        let scheme = transport.scheme();
         if !build.listeners.is_empty() {
             let via = transport.via_name();
             let fault = Fault::error(format!("no listener can reach this name over {via}"));
@@ -320,9 +320,9 @@ fn usable<'b>(
 }
 
 fn wanted(named: &Named, usable: &[&Listener]) -> Wanted {
-    let prefix = named.transport.map_or_else(String::new, |it| {
-        format!("{}:", it.via_name().to_ascii_lowercase())
-    });
+    let prefix = named
+        .transport
+        .map_or_else(String::new, |it| format!("{}:", it.scheme()));
     let port = named.port.map_or_else(String::new, |it| format!(":{it}"));
     let over: SmallVec<[Transport; 3]> = PREFERRED
         .into_iter()
