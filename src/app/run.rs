@@ -53,7 +53,9 @@ pub(super) fn run(wanted: cli::Run) -> Result<(), String> {
     let blocks = Blocks::kept(&ledger);
     let dealt = recovered.deal(&Buckets::new(bucket_key), shards, net::clock::now().wall);
     let journals = journals(&ledger, &dealt, &rules).map_err(|fault| fault.to_string())?;
-    let (alerts, watch) = Alerts::start(&run.alerts, &configuration.config, &ledger, &files);
+    let believed = counters.believed(net::clock::now());
+    let config = &configuration.config;
+    let (alerts, watch) = Alerts::start(&run.alerts, config, &ledger, &files, believed);
     let running = Running {
         configuration: configuration.config.clone(),
         ledger: directory.clone(),
@@ -267,7 +269,19 @@ fn start_log(form: cli::Log) -> Result<(), String> {
 
 /// What the ledger holds of the lives before. What they counted is counted on.
 pub(super) fn recover(ledger: &Ledger, counters: &Counters) -> Result<Recovered, Fault> {
-    let mut recovered = ledger.recover(net::clock::now(), boot().trim())?;
+    let now = net::clock::now();
+    let mut recovered = ledger.recover(now, boot().trim())?;
+    if let Some(ahead) = recovered.ahead {
+        counters.agree(ahead);
+    }
+    let ahead_s = counters.clock_ahead_s(now);
+    if ahead_s != 0 {
+        tracing::warn!(
+            ahead_s,
+            "the clock was set while nothing ran: no new day or month of a cap or a budget begins \
+             by it before it is confirmed (tollgate clock --confirm)"
+        );
+    }
     if recovered.damaged > 0 {
         tracing::error!(
             places = recovered.damaged,

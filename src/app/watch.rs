@@ -93,6 +93,7 @@ impl Watch {
         outbox: Outbox,
         reins: Arc<OnceLock<Reins>>,
         files: Arc<Files>,
+        believed: Now,
     ) -> Self {
         let now = clock::now();
         let voice = Voice {
@@ -108,7 +109,7 @@ impl Watch {
             voice,
             reins,
             saved: now.mono,
-            figures: Figures::new(files, now),
+            figures: Figures::new(files, believed),
             looked: now.mono,
             gone: BTreeSet::new(),
         }

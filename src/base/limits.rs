@@ -194,6 +194,10 @@ pub const STRAYS_PER_CALL: usize = 8;
 /// refused or hung up. The intervals are those that RFC 4028 §5 allows at least.
 pub const LEASES_S: [(u32, u32); 3] = [(60, 180), (30, 120), (10, 90)];
 
+/// Seconds by which the wall clock may run from the monotonic one before it is not
+/// believed any more: a time service's steps are smaller.
+pub const CLOCK_JUMP_S: u32 = 60;
+
 /// Seconds by which a carrier's clock may differ from ours. So much is added to
 /// every time that is priced.
 pub const CLOCK_SKEW_S: u32 = 2;
@@ -202,6 +206,14 @@ pub const CLOCK_SKEW_S: u32 = 2;
 /// (64 × T1, RFC 3261 §13.3.1.4). A call may have been billed for so long before
 /// its answer was seen.
 pub const LATE_ANSWER_S: u32 = 32;
+
+/// Seconds in which a 200 comes again at least once, even if one copy is lost: twice T2
+/// (RFC 3261 §13.3.1.4).
+pub const REPEATED_S: u32 = 8;
+
+/// Seconds for which nobody may have been there to hear a 200 that is heard all the
+/// same: for as long again it is repeated, every four seconds.
+pub const ABSENCE_S: u32 = LATE_ANSWER_S / 2;
 
 /// Seconds for which a BYE is repeated before it times out (64 × T1, RFC 3261
 /// §17.1.2.2). A call may be billed for so long after it was hung up, and then

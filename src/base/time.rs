@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::limits::CLOCK_JUMP_S;
+
 /// A point on a monotonic clock that also counts while the host sleeps
 /// (`CLOCK_BOOTTIME`), in nanoseconds from an arbitrary origin.
 #[derive(
@@ -88,6 +90,27 @@ pub struct Now {
     pub mono: Mono,
     /// For records and the calendar.
     pub wall: Wall,
+}
+
+impl Now {
+    /// By how many microseconds the wall clock is ahead of the monotonic one.
+    #[must_use]
+    pub fn ahead(self) -> i64 {
+        let mono = i64::try_from(self.mono.as_nanos() / 1_000).unwrap_or(i64::MAX);
+        self.wall.as_micros().saturating_sub(mono)
+    }
+
+    /// The same time by the reckoning from where the wall clock was so far ahead, if it
+    /// has jumped since: by more than [`CLOCK_JUMP_S`].
+    #[must_use]
+    pub fn reckoned(self, agreed: i64) -> Self {
+        let jump = self.ahead().saturating_sub(agreed);
+        if Duration::from_micros(jump.unsigned_abs()) <= Duration::from_secs(CLOCK_JUMP_S.into()) {
+            return self;
+        }
+        let wall = Wall(self.wall.0.saturating_sub(jump));
+        Self { wall, ..self }
+    }
 }
 
 impl Add<Duration> for Now {

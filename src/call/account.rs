@@ -63,9 +63,9 @@ impl Account {
         told: &Billing,
         currency: Currency,
         now: Now,
-        inbound: bool,
+        (inbound, missed): (bool, bool),
     ) -> Box<Self> {
-        let course = Course::resumed(told, now, inbound);
+        let course = Course::resumed(told, now, (inbound, missed));
         let answered = told.answers.iter().any(|it| it.dialog == Course::OWN);
         let granted = (told.lasts_s > 0 && !answered).then(|| Lease {
             lasts: Duration::from_secs(told.lasts_s.into()),

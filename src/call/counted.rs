@@ -183,8 +183,11 @@ impl Calls {
         let inbound = call.direction == Direction::Inbound;
         let held = lived.held.as_ref();
         let account = match held.and_then(|held| held.billing.as_ref()) {
-            Some(billing) => Account::resumed(billing, currency, now, inbound),
-            None => Account::resumed(&unleased(call, lived), currency, now, inbound),
+            Some(billing) => Account::resumed(billing, currency, now, (inbound, lived.missed)),
+            None => {
+                let billing = unleased(call, lived);
+                Account::resumed(&billing, currency, now, (inbound, lived.missed))
+            }
         };
         (hold, Some(account))
     }

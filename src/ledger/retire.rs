@@ -22,10 +22,8 @@ pub struct Keep {
 /// How often it is looked.
 const INTERVAL: Duration = Duration::from_secs(3_600);
 
-/// A clock that jumped may be wrong, and by a wrong clock nothing is taken for old.
-const JUMP: Duration = Duration::from_secs(60);
-
-/// So long after a jump it is believed.
+/// A clock that jumped may be wrong, and by a wrong clock nothing is taken for old. So
+/// long after a jump it is believed.
 const DOUBT: Duration = Duration::from_secs(86_400);
 
 /// How far the clock may have gone on while nothing ran.
@@ -44,10 +42,7 @@ impl Watch {
     pub(super) fn is_due(&mut self, now: Now, last: Option<Wall>) -> bool {
         let jumped = match self.before.replace(now) {
             None => last.is_some_and(|last| now.wall > last + ABSENCE),
-            Some(before) => {
-                let passed = now.mono.saturating_since(before.mono);
-                now.wall > before.wall + passed + JUMP
-            }
+            Some(before) => now.wall > now.reckoned(before.ahead()).wall,
         };
         if jumped {
             tracing::warn!("the clock jumped: for a day no record is taken for old");

@@ -208,6 +208,7 @@ pub fn run_until(setup: Setup, stop: impl Future<Output = ()>) -> Result<Ended, 
             mailboxes: mailboxes.clone(),
             journal,
             restored: restored.next().unwrap_or_default(),
+            counters: Arc::clone(&setup.counters),
             jobs: jobs.clone(),
             errands: streams.errands.clone(),
             stats: Arc::clone(stats),
@@ -369,6 +370,7 @@ struct Seat {
     errands: Mailbox<Errand>,
     journal: Box<dyn Journal>,
     restored: Restored,
+    counters: Arc<Counters>,
     jobs: mpsc::Sender<Job>,
     stats: Arc<Stats>,
 }
@@ -441,7 +443,8 @@ impl Seat {
             self.mailboxes,
             Arc::clone(&self.stats),
         );
-        desk.restore(now, self.restored);
+        // A clock that jumped makes no call old.
+        desk.restore(self.counters.believed(now), self.restored);
         Ok(Driver::new(Parts {
             desk,
             wire: Wire::new(

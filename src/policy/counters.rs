@@ -167,6 +167,19 @@ impl Counters {
         self.shared.clock.ahead_s(now)
     }
 
+    /// What time it is, as far as the wall clock is believed.
+    #[must_use]
+    pub fn believed(&self, now: Now) -> Now {
+        let wall = self.shared.clock.read(now);
+        Now { wall, ..now }
+    }
+
+    /// In an earlier life in this boot of the host, both clocks agreed where the wall
+    /// clock was so far ahead ([`Now::ahead`]). To be called before anything looks at it.
+    pub fn agree(&self, ahead: i64) {
+        self.shared.clock.agree(ahead);
+    }
+
     /// Takes the wall clock for right, after it jumped.
     pub fn confirm_clock(&self) {
         self.shared.clock.confirm();

@@ -116,13 +116,14 @@ impl Course {
         }));
     }
 
-    /// A call of which so much is known that a life begins with `now`. What may have
-    /// happened in between, with nobody there to see, counts as if it did: another
-    /// answer came, and was repeated until its carrier gave up. A call that has
-    /// outlived its lease was hung up by its carrier as reserved, if that keeps a
-    /// session timer. An answer of Tollgate's own was written down before it left.
+    /// A call of which so much is known that a life begins with `now`, and whether it is
+    /// inbound. What may have happened in between, with nobody there to see, counts as if
+    /// it did: if one may have been `missed`, another answer came, and was repeated until
+    /// its carrier gave up. A call that has outlived its lease was hung up by its carrier
+    /// as reserved, if that keeps a session timer. An answer of Tollgate's own was written
+    /// down before it left.
     #[must_use]
-    pub fn resumed(told: &Billing, now: Now, inbound: bool) -> Self {
+    pub fn resumed(told: &Billing, now: Now, (inbound, missed): (bool, bool)) -> Self {
         let answers = told.answers.iter().map(|it| Answer {
             dialog: it.dialog,
             from: it.from,
@@ -141,7 +142,8 @@ impl Course {
             open: told.open,
             inbound,
         };
-        if course.open && !inbound && (course.unheard.is_some() || !course.answers.is_empty()) {
+        let missed = missed && course.open && !inbound;
+        if missed && (course.unheard.is_some() || !course.answers.is_empty()) {
             course.unheard = Some(course.last_unheard(now));
         }
         // Nobody hangs these up any more, nor hears that they were.

@@ -42,9 +42,13 @@ impl Fold {
     #[must_use]
     pub fn taken_over(self, now: Now, boot: &str) -> (BTreeMap<Box<str>, Tallies>, Vec<Call>) {
         let Self { calls, counters } = self;
-        let counted = |call: &Call| match call.end {
-            None => counters.lived(call.reference, now, boot),
-            Some(_) => counters.left(call.reference, now, boot),
+        let missed = !counters.is_up(boot) || calls.may_have_missed(now.wall);
+        let counted = |call: &Call| {
+            let lived = match call.end {
+                None => counters.lived(call.reference, now, boot),
+                Some(_) => counters.left(call.reference, now, boot),
+            };
+            lived.map(|lived| Lived { missed, ..lived })
         };
         let calls: Vec<_> = calls
             .into_calls()

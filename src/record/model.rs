@@ -14,6 +14,9 @@ use crate::base::time::{Mono, Wall};
 use super::encode;
 use super::parts::{CallRef, Decision, Direction, Leg, Party, Session, Side, Stock};
 
+/// The order that confirms a wall clock, in [`Record::Ordered`].
+pub const CLOCK: &str = "clock";
+
 /// What the journal holds. Invariant 4: each is in the journal before the
 /// message it belongs to leaves.
 ///

@@ -24,6 +24,9 @@ pub struct Recovered {
     highest: CallRef,
     /// Places that could not be read. What they held is not known.
     pub damaged: u64,
+    /// How far the wall clock was ahead of the monotonic one ([`Now::ahead`]) when it was
+    /// believed last, in this boot of the host.
+    pub ahead: Option<i64>,
 }
 
 /// A call for one of this life's shards.
@@ -62,7 +65,15 @@ impl Recovered {
     /// `now`, in this boot of the host.
     #[must_use]
     pub fn of(folds: impl IntoIterator<Item = (u16, Fold)>, now: Now, boot: &str) -> Self {
-        let mut recovered = Self::default();
+        let folds: Vec<_> = folds.into_iter().collect();
+        let agreed = folds.iter().filter_map(|(_, it)| it.counters.agreed(boot));
+        let ahead = agreed.max_by_key(|it| it.mono).map(Now::ahead);
+        // By a clock that jumped, nothing is older than it is.
+        let now = ahead.map_or(now, |ahead| now.reckoned(ahead));
+        let mut recovered = Self {
+            ahead,
+            ..Self::default()
+        };
         for (shard, fold) in folds {
             recovered.series.push(shard);
             recovered.highest = recovered.highest.max(fold.calls.highest());

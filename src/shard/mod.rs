@@ -18,7 +18,7 @@ use crate::base::time::{Mono, Now};
 use crate::base::token::Buckets;
 use crate::call::Calls;
 use crate::policy::RuleSet;
-use crate::record::{CallRef, Record, fold};
+use crate::record::{CLOCK, CallRef, Record, fold};
 use crate::transaction::Origin;
 use crate::trunk::{Probes, Registrar, Registrations, Seed};
 
@@ -118,7 +118,7 @@ impl Shard {
             }),
             Input::Command(Command::Confirmed(confirmed)) => out.journal(&Record::Ordered {
                 wall: now.wall,
-                order: "clock",
+                order: CLOCK,
                 tenant: "",
                 detail: &format!("{} s ahead", confirmed.ahead_s),
                 hang_up: false,

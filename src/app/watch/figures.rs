@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use crate::admin::alert::{Happened, Kind};
 use crate::base::time::{Now, Wall};
@@ -17,10 +16,6 @@ use crate::app::tls;
 
 /// How many tenants' budgets a round looks at.
 const BUDGETS: u32 = 1_000;
-
-/// How far the wall clock may run from the monotonic one between two rounds. What
-/// counts days does not believe it any more then.
-const JUMP: Duration = Duration::from_secs(60);
 
 /// Days before its end at which a certificate is told of.
 const STEPS: [i64; 6] = [tls::SOON_DAYS, 14, 7, 3, 1, 0];
@@ -83,11 +78,8 @@ impl Figures {
         }
         self.files_broken = broken;
         let before = std::mem::replace(&mut self.clocks, now);
-        let passed = now.mono.saturating_since(before.mono);
-        let apart = before.wall + passed;
-        let apart = now.wall.as_micros().abs_diff(apart.as_micros());
-        if apart > u64::try_from(JUMP.as_micros()).unwrap_or(u64::MAX) {
-            let seconds = apart / 1_000_000;
+        if now.reckoned(before.ahead()) != now {
+            let seconds = now.ahead().abs_diff(before.ahead()) / 1_000_000;
             let sentence = format!(
                 "the clock was set by {seconds} s: no new day or month of a cap or a budget begins \
                  by it before it is confirmed: tollgate clock --confirm"
@@ -207,6 +199,8 @@ fn unknown(count: u64, last: Option<IpAddr>) -> Happened {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::base::time::Mono;
     use crate::net::Expiry;

@@ -10,9 +10,7 @@ use jiff::tz::TimeZone;
 
 use crate::base::time::{Now, Wall};
 
-/// How far the wall clock may run from the monotonic one before it is not
-/// believed, and from how far on it is followed.
-const JUMP: Duration = Duration::from_secs(60);
+/// How far the wall clock may run from the monotonic one before it is followed.
 const DRIFT: Duration = Duration::from_secs(1);
 
 /// The wall clock, checked against the monotonic one.
@@ -43,18 +41,25 @@ impl CivilClock {
 
     /// What the wall shows at `now`, as far as it can be believed.
     pub(super) fn read(&self, now: Now) -> Wall {
-        let mono = i64::try_from(now.mono.as_nanos() / 1_000).unwrap_or(i64::MAX);
-        let ahead = now.wall.as_micros().saturating_sub(mono);
+        let ahead = now.ahead();
         let agreed = self.ahead.load(Ordering::Relaxed);
-        let apart = Duration::from_micros(ahead.abs_diff(agreed));
-        if agreed != Self::UNKNOWN && apart > JUMP {
-            return Wall::from_micros(mono.saturating_add(agreed));
+        if agreed == Self::UNKNOWN {
+            self.agree(ahead);
+            return now.wall;
         }
+        let reckoned = now.reckoned(agreed).wall;
         // Most looks find what the last one left, and write nothing.
-        if agreed == Self::UNKNOWN || apart > DRIFT {
-            self.ahead.store(ahead, Ordering::Relaxed);
+        let apart = Duration::from_micros(ahead.abs_diff(agreed));
+        if reckoned == now.wall && apart > DRIFT {
+            self.agree(ahead);
         }
-        now.wall
+        reckoned
+    }
+
+    /// Both clocks agree where the wall clock is so many microseconds ahead of the
+    /// monotonic one.
+    pub(super) fn agree(&self, ahead: i64) {
+        self.ahead.store(ahead, Ordering::Relaxed);
     }
 
     /// By how many seconds the wall clock is ahead of what is believed; 0 if it is
@@ -66,7 +71,7 @@ impl CivilClock {
 
     /// Takes the next look for right, whatever it shows.
     pub(super) fn confirm(&self) {
-        self.ahead.store(Self::UNKNOWN, Ordering::Relaxed);
+        self.agree(Self::UNKNOWN);
     }
 }
 

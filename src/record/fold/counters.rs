@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::Call;
 use crate::base::tally::{Billing, Marks, Place, Scope, Tallies, Which};
 use crate::base::time::{Mono, Now, Wall};
-use crate::record::{CallRef, Record, encode, read_billing, read_places};
+use crate::record::{CLOCK, CallRef, Record, encode, read_billing, read_places};
 use counter::Counter;
 
 /// One series' part of every counter; the parts of all series add up.
@@ -34,6 +34,8 @@ pub struct Counters {
     stopped: bool,
     /// The last time told.
     latest: Time,
+    /// When the wall clock was last believed, and by which boot's monotonic one.
+    agreed: Option<Time>,
     /// How many counters there are, and were when they were last searched for what no
     /// longer matters.
     count: usize,
@@ -98,6 +100,9 @@ pub struct Lived {
     pub wall: Wall,
     /// What it holds.
     pub held: Option<Held>,
+    /// A carrier's answer may have come of which nobody will ever hear.
+    #[serde(skip)]
+    pub missed: bool,
 }
 
 /// Counters of one series that are kept before they are searched for what no longer
@@ -157,6 +162,7 @@ impl Counters {
                 }
             }
             Record::Stopped { .. } => self.stopped = true,
+            Record::Ordered { order, .. } if order == CLOCK => self.agreed = None,
             Record::Ended { call, .. } => {
                 if let Some(open) = self.open.get_mut(&call) {
                     open.ended = true;
@@ -183,7 +189,7 @@ impl Counters {
 
     /// Whether the host has not gone down since the last life. One that does not tell may
     /// have.
-    fn is_up(&self, boot: &str) -> bool {
+    pub(super) fn is_up(&self, boot: &str) -> bool {
         !boot.is_empty() && *boot == *self.boot
     }
 
@@ -258,6 +264,7 @@ impl Counters {
         if wall > self.latest.wall {
             self.latest = time;
         }
+        self.agreed = Some(time);
         let open = Open {
             tenant: tenant.into(),
             marks,
@@ -416,6 +423,7 @@ impl Counters {
             marks: open.marks,
             since: clock(since),
             wall: since.wall,
+            missed: true,
             held: open.held.clone().map(|held| Held {
                 billing: held.billing.map(|it| it.by(|mono| clock(at(mono)))),
                 ..held
@@ -431,6 +439,15 @@ impl Counters {
         let held = lived.held.as_ref();
         let owed = held.is_some_and(|it| it.money > 0 && it.billing.is_some());
         owed.then_some(lived)
+    }
+
+    /// What both clocks showed when the wall clock was believed last in this boot of the
+    /// host; nothing where it was confirmed since.
+    #[must_use]
+    pub fn agreed(&self, boot: &str) -> Option<Now> {
+        let agreed = self.agreed.filter(|it| it.boot == self.boots)?;
+        let (mono, wall) = (agreed.mono, agreed.wall);
+        self.is_up(boot).then_some(Now { mono, wall })
     }
 
     /// Tells a time by the monotonic clock of a boot. Between boots only the wall

@@ -4,6 +4,7 @@ mod ends;
 mod held;
 
 use super::*;
+use crate::record::Recovered;
 
 /// Who says what in a call: the phone system's dialog, and the carrier's.
 struct Talk {
@@ -24,8 +25,15 @@ impl World {
         self.now = self.now + Duration::from_secs(seconds);
         self.counters = Counters::new();
         let next = CallRef(self.fold.calls.highest().0 + 1);
-        let (tallies, calls) = self.fold.clone().taken_over(self.now, BOOT);
-        self.counters.restore(tallies);
+        let mut recovered = Recovered::of([(0, self.fold.clone())], self.now, BOOT);
+        if let Some(ahead) = recovered.ahead {
+            self.counters.agree(ahead);
+        }
+        self.counters
+            .restore(std::mem::take(&mut recovered.tallies));
+        let shares = recovered.deal(&Buckets::new(2), 1, self.now.wall).shares;
+        let calls: Vec<_> = shares.into_iter().flat_map(|it| it.calls).collect();
+        let calls: Vec<_> = calls.into_iter().map(|it| it.call).collect();
         let config = Config {
             id: 0,
             shards: 1,
@@ -49,14 +57,19 @@ impl World {
             });
         }
         self.fold.apply(&Record::Resumed { wall, calls: 0 });
-        self.shard.restore(self.now, calls, next, &mut self.out);
+        let now = self.counters.believed(self.now);
+        self.shard.restore(now, calls, next, &mut self.out);
         self.taken()
     }
 
     /// Sets a call up as far as the carrier's INVITE.
     fn invited(&mut self, branch: &str) -> String {
         let sent = self.send(PBX, &invite(NUMBER, branch));
-        sent.into_iter().find(|(to, _)| to == CARRIER).unwrap().1
+        sent.clone()
+            .into_iter()
+            .find(|(to, _)| to == CARRIER)
+            .unwrap_or_else(|| panic!("{sent:#?}"))
+            .1
     }
 
     /// As far as the carrier's 200.

@@ -248,7 +248,7 @@ impl World {
         let pen = &mut self.pens[shard];
         let (named, out) = (&mut pen.named, &mut pen.out);
         named.journal_counted(reference, &allowed.hold, &counted, out);
-        let account = Account::resumed(&Billing::default(), Currency::NONE, now, false);
+        let account = Account::resumed(&Billing::default(), Currency::NONE, now, (false, true));
         named.journal_held(reference, &allowed.hold, &account, out);
         pen.fold();
         self.calls.push(Call {
@@ -302,7 +302,7 @@ impl World {
         let call = &mut self.calls[at];
         let renewed = self.rules.renew(&call.hold, &call.course, now);
         let pen = &mut self.pens[call.shard];
-        let account = Account::resumed(&Billing::default(), Currency::NONE, now, false);
+        let account = Account::resumed(&Billing::default(), Currency::NONE, now, (false, true));
         pen.named
             .journal_held(call.reference, &call.hold, &account, &mut pen.out);
         pen.fold();

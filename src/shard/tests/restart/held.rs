@@ -52,8 +52,9 @@ impl World {
 
 #[test]
 fn what_may_yet_be_billed_of_a_call_is_held_over_restarts_and_then_given_back() {
-    let cost = |restarts: usize| {
+    let cost = |restarts: &[u64]| {
         let mut world = World::of(&budgeted());
+        world.pass(5);
         let talk = world.established("a1");
         world.pass(5);
         let sent = world.send(PBX, &talk.of_pbx("BYE", 2, "a1"));
@@ -62,8 +63,8 @@ fn what_may_yet_be_billed_of_a_call_is_held_over_restarts_and_then_given_back() 
         let [used, _] = world.used();
         assert_ne!(used.held, Money::ZERO);
         assert_eq!(world.counters.places(), 0);
-        for _ in 0..restarts {
-            world.crash(1);
+        for &absence in restarts {
+            world.crash(absence);
             let [again, kept] = world.used();
             assert_eq!(again, used);
             // Nobody would go on with it who did not know of it.
@@ -74,13 +75,17 @@ fn what_may_yet_be_billed_of_a_call_is_held_over_restarts_and_then_given_back() 
         world.is_settled();
         world.cost
     };
-    let before = cost(0);
-    for restarts in 1..3 {
+    let before = cost(&[]);
+    // Whoever answers while nobody is there repeats it to who comes soon.
+    for restarts in [&[1][..], &[1; 9], &[16]] {
+        assert_eq!(cost(restarts), before, "{restarts:?}");
+    }
+    // Otherwise, at the most, somebody else answered meanwhile.
+    for restarts in [&[17][..], &[4; 5]] {
         let after = cost(restarts);
-        // At the most, somebody else answered meanwhile.
         assert!(
-            (before..=before + ONE).contains(&after),
-            "{before}, {after}"
+            (before + 1..=before + ONE).contains(&after),
+            "{before}, {after}: {restarts:?}"
         );
     }
 }
@@ -169,4 +174,44 @@ fn a_call_that_was_ended_is_not_up_whatever_is_owed_on_its_legs() {
     assert_eq!(up(&world), (2, 0, 0));
     world.rest();
     assert_eq!(up(&world), (0, 0, 0));
+}
+
+#[test]
+fn a_clock_that_was_set_while_nothing_ran_opens_no_budget_and_ends_no_call() {
+    const DAY: Duration = Duration::from_secs(86_400);
+    let mut world = World::of(&budgeted());
+    let talk = world.established("a1");
+    world.pass(20);
+    let sent = world.send(PBX, &talk.of_pbx("BYE", 2, "a1"));
+    world.parted(&sent);
+    let talk = world.established("a2");
+    let [before, _] = world.used();
+    assert_ne!(before.booked, Money::ZERO);
+    world.now.wall = world.now.wall + DAY;
+    let sent = world.crash(1);
+    assert!(!lines(&sent).concat().contains("BYE"), "{sent:#?}");
+    assert_eq!(world.counters.clock_ahead_s(world.now), 86_400);
+    assert_eq!(world.used()[0].booked, before.booked);
+    let sent = world.send(PBX, &talk.of_pbx("BYE", 2, "a2"));
+    world.parted(&sent);
+    let talk = world.established("a3");
+    let sent = world.send(PBX, &talk.of_pbx("BYE", 2, "a3"));
+    world.parted(&sent);
+    world.crash(1);
+    assert_eq!(world.counters.clock_ahead_s(world.now), 86_400);
+    assert_ne!(world.used()[0].booked, Money::ZERO);
+    // Once somebody has said that it is right, it is, also for those who come later.
+    world.counters.confirm_clock();
+    let confirmed = Confirmed {
+        ahead_s: 86_400,
+        uid: 0,
+        by: "root".into(),
+        why: "".into(),
+    };
+    world.take(Input::Command(Command::Confirmed(Arc::new(confirmed))));
+    for _ in 0..2 {
+        assert_eq!(world.used()[0].booked, Money::ZERO);
+        world.crash(20);
+        assert_eq!(world.counters.clock_ahead_s(world.now), 0);
+    }
 }
