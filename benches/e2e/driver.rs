@@ -19,7 +19,7 @@ use tollgate::ledger::{
 use tollgate::net::{self, Setup, Sockets, clock};
 use tollgate::policy::{Blocks, Counters, Options, RuleSet, Source, Sources, compile};
 
-use crate::subject::{MAIN, TENANT};
+use crate::files::{MAIN, TENANT};
 
 /// How much of its ledger there is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -26,6 +26,7 @@
 
 mod batch;
 mod driver;
+mod files;
 mod load;
 mod relay;
 mod sip;

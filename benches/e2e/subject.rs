@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use crate::GATE;
 use crate::driver::{Kept, TOLD};
+use crate::files::{MAIN, TENANT};
 
 /// What stands between the phone system and the carrier.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -239,61 +240,3 @@ fn tollgate(directory: &Path, shards: u16) -> Result<Command, String> {
         .arg(directory.join("tollgate.toml"));
     Ok(command)
 }
-
-/// The program's files.
-pub const MAIN: &str = r#"
-[[listen]]
-address = "udp:127.0.0.1:5060"
-
-[[carrier]]
-name    = "upstream"
-address = "udp:127.0.0.2:5070"
-sources = ["127.0.0.2/32"]
-number_format = "e164"
-
-[policies]
-directory = "policies"
-
-[ledger]
-directory = "ledger"
-
-"#;
-
-pub const TENANT: &str = r#"
-name      = "acme"
-plan      = "jp"
-tariff    = "jp-carrier"
-time_zone = "Asia/Tokyo"
-carriers  = ["upstream"]
-
-[identify]
-sources = ["127.0.0.3/32"]
-
-[callers]
-own       = ["+81335570000..+81335570099"]
-otherwise = "replace"
-default   = "+81335570000"
-
-[destinations]
-allow = ["jp.fixed", "jp.mobile", "jp.ip", "jp.freephone", "us", "+44 20"]
-deny  = ["premium", "satellite", "+1 900"]
-
-[caps]
-calls_at_once    = 1000000
-calls_per_second = 1000000
-calls_per_minute = 1000000
-calls_per_hour   = 1000000
-calls_per_day    = 1000000
-longest_call     = "4h"
-longest_ring     = "3m"
-
-[[cap]]
-on             = "international"
-calls_at_once  = 1000000
-calls_per_hour = 1000000
-money_per_day  = "JPY 900000000"
-
-[budget]
-per_day    = "JPY 900000000"
-when_spent = "hang_up"
-"#;

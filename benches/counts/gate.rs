@@ -1,0 +1,159 @@
+//! A shard between a phone system and a carrier, without a socket.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use jiff::tz::TimeZoneDatabase;
+use tollgate::base::flow::{Flow, ListenerId, Transport};
+use tollgate::base::time::Now;
+use tollgate::policy::{Counters, Options, Source, Sources, compile};
+use tollgate::shard::{Config, Input, Outbox, Shard};
+use tollgate::sip::scan;
+use tollgate::transaction::Timers;
+
+use crate::meter::Meter;
+use crate::sip::{self, Looks, Read};
+use crate::{CALLEE, CALLER, TIMES, files, world};
+
+/// Time from one call to the next.
+const APART: Duration = Duration::from_millis(10);
+
+/// Calls before those that count: by then the timers of the first, which run for 32 s,
+/// are over.
+const BEFORE: usize = 3_600;
+
+const LONDON: Looks<'static> = Looks {
+    number: "+442071838750",
+    wide: false,
+};
+const FREETOWN: Looks<'static> = Looks {
+    number: "+23276123456",
+    wide: false,
+};
+
+/// The shard, and what time it is.
+pub struct Gate {
+    shard: Shard,
+    out: Outbox,
+    now: Now,
+}
+
+impl Gate {
+    pub fn new() -> Self {
+        let read = |name: &str| {
+            let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../policies");
+            source(name, &std::fs::read_to_string(shipped.join(name)).unwrap())
+        };
+        let sources = Sources {
+            main: source("tollgate.toml", files::MAIN),
+            tenants: vec![source("tenants/acme.toml", files::TENANT)],
+            plans: vec![read("plans/jp.toml")],
+            numbering: None,
+            tariffs: vec![read("tariffs/jp-carrier.csv")],
+        };
+        let zones = TimeZoneDatabase::bundled();
+        let rules = compile(&sources, Options::default(), &zones, &Counters::new());
+        let rules = rules.unwrap_or_else(|faults| panic!("{}", faults[0]));
+        let now = world::now(0);
+        let config = Config {
+            id: 0,
+            shards: 1,
+            key: 1,
+            bucket_key: 2,
+            timers: Timers::default(),
+            rules: Arc::new(rules),
+        };
+        Self {
+            shard: Shard::new(config, now),
+            out: Outbox::default(),
+            now,
+        }
+    }
+
+    /// INVITEs that are refused, each with the ACK to its 603.
+    pub fn refuse(&mut self, meter: &mut Meter) {
+        self.calls(meter, |gate, meter, call| {
+            let sent = gate.say(meter, CALLER, |out| sip::invite(out, call, FREETOWN));
+            let refusal = sip::read(&sent[0]).unwrap();
+            assert_eq!(refusal.status, 603);
+            gate.say(meter, CALLER, |out| {
+                sip::ack_refusal(out, call, FREETOWN, &refusal);
+            });
+        });
+    }
+
+    /// Calls: INVITE, 180, 200, ACK, BYE of the caller's, 200.
+    pub fn carry(&mut self, meter: &mut Meter) {
+        self.calls(meter, |gate, meter, call| {
+            let sent = gate.say(meter, CALLER, |out| sip::invite(out, call, LONDON));
+            let invite = find(&sent, b"INVITE");
+            gate.say(meter, CALLEE, |out| {
+                sip::respond(out, "180 Ringing", &invite, false);
+            });
+            let sent = gate.say(meter, CALLEE, |out| {
+                sip::respond(out, "200 OK", &invite, false);
+            });
+            let answer = find(&sent, b"INVITE");
+            assert_eq!(answer.status, 200);
+            let within = |out: &mut Vec<u8>, method| {
+                sip::inside(out, call, method, LONDON, &answer);
+            };
+            gate.say(meter, CALLER, |out| within(out, "ACK"));
+            let sent = gate.say(meter, CALLER, |out| within(out, "BYE"));
+            let bye = sent.iter().map(|it| sip::read(it).unwrap());
+            let bye = bye.filter(|it| it.status == 0).last().unwrap();
+            gate.say(meter, CALLEE, |out| {
+                sip::respond(out, "200 OK", &bye, false);
+            });
+        });
+    }
+
+    fn calls(&mut self, meter: &mut Meter, one: impl Fn(&mut Self, &mut Meter, u64)) {
+        for call in 1..=BEFORE + TIMES {
+            meter.counts = call > BEFORE;
+            one(self, meter, call as u64);
+            self.now = self.now + APART;
+            let (shard, out, now) = (&mut self.shard, &mut self.out, self.now);
+            if shard.next_deadline().is_some_and(|at| at <= now.mono) {
+                meter.of(&mut || shard.handle(now, Input::Tick, out));
+            }
+            out.clear();
+        }
+    }
+
+    /// A message comes from there. What leaves for it.
+    fn say(&mut self, meter: &mut Meter, from: &str, write: impl Fn(&mut Vec<u8>)) -> Vec<Bytes> {
+        let mut text = Vec::new();
+        write(&mut text);
+        let (shard, out, now) = (&mut self.shard, &mut self.out, self.now);
+        let mut text = Some(Bytes::from(text));
+        let flow = Flow::to(ListenerId(0), Transport::Udp, from.parse().unwrap());
+        meter.of(&mut || {
+            let Some(Ok(message)) = text.take().map(scan) else {
+                panic!("every message is valid");
+            };
+            shard.handle(now, Input::Message { flow, message }, out);
+        });
+        let sent = out.transmits.iter();
+        let sent = sent.map(|it| Bytes::copy_from_slice(it.packet.as_ref()));
+        let sent = sent.collect();
+        meter.of(&mut || out.clear());
+        sent
+    }
+}
+
+/// The last of these with that method.
+fn find<'m>(sent: &'m [Bytes], method: &[u8]) -> Read<'m> {
+    let mut all = sent.iter().rev().map(|it| sip::read(it).unwrap());
+    let found = all.find(|it| it.method == method);
+    found.unwrap_or_else(|| panic!("{sent:?}"))
+}
+
+fn source(name: &str, text: &str) -> Source {
+    Source {
+        name: name.to_owned(),
+        text: text.to_owned(),
+    }
+}
