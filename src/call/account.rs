@@ -7,7 +7,7 @@ use crate::base::tally::Billing;
 use crate::base::time::{Mono, Now};
 use crate::base::wheel::TimerId;
 use crate::policy::{Amount, Course, Currency, Lease, Money, Renewal};
-use crate::record::{CallRef, Record, Side, write_billing};
+use crate::record::{CallRef, Record, Side};
 use crate::sip::message::Message;
 
 use super::call::{Alarm, Call};
@@ -88,18 +88,14 @@ impl Account {
         })
     }
 
-    /// What is known of what the call costs.
-    pub(super) fn billing(&self) -> Billing {
+    /// Writes down what is known of what the call costs.
+    pub(super) fn tell(&self, to: &mut Billing) {
         let lasts = self.granted.map_or(0, |lease| lease.lasts.as_secs());
-        let mut billing = Billing {
-            lasts_s: u32::try_from(lasts).unwrap_or(u32::MAX),
-            from_invite: self.granted.is_some_and(|lease| lease.from_invite),
-            due: self.due.map(|(_, at)| at),
-            booked: self.booked.millionths(),
-            ..Billing::default()
-        };
-        self.course.tell(&mut billing);
-        billing
+        to.lasts_s = u32::try_from(lasts).unwrap_or(u32::MAX);
+        to.from_invite = self.granted.is_some_and(|lease| lease.from_invite);
+        to.due = self.due.map(|(_, at)| at);
+        to.booked = self.booked.millionths();
+        self.course.tell(to);
     }
 
     /// The timer it has set.
@@ -173,7 +169,7 @@ impl Tools {
         if let Some(statement) = hold.statement() {
             let closed = statement.closed();
             self.named
-                .journal_account(call.reference, hold, &closed, b"", out);
+                .journal_account(call.reference, hold, &closed, None, out);
         }
     }
 }
@@ -411,11 +407,8 @@ impl Turn<'_> {
         if let Some(statement) = &settled.statement {
             let (call, named) = (self.call.reference, &mut self.tools.named);
             // What may yet be billed outlives a restart.
-            let billing = match holds {
-                true => write_billing(&account.billing()),
-                false => Vec::new(),
-            };
-            named.journal_account(call, hold, statement, &billing, self.out);
+            let owed = holds.then_some(&**account);
+            named.journal_account(call, hold, statement, owed, self.out);
         }
         if !holds {
             self.call.release(self.now);

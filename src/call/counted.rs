@@ -20,6 +20,9 @@ pub(super) struct Named {
     known: Vec<bool>,
     /// Where places are written.
     places: Vec<u8>,
+    /// What is known of a call's cost, and where that is written.
+    told: Billing,
+    billing: Vec<u8>,
     ahead: Ahead,
 }
 
@@ -67,21 +70,25 @@ impl Named {
         let told = !account.course.is_plain();
         let statement = hold.statement();
         if let Some(statement) = statement.or_else(|| told.then(Statement::default)) {
-            let billing = write_billing(&account.billing());
-            self.journal_account(call, hold, &statement, &billing, out);
+            self.journal_account(call, hold, &statement, Some(account), out);
         }
     }
 
-    /// Says what became of a call's account.
+    /// Says what became of a call's account, and what may yet be billed, if anything.
     pub(super) fn journal_account(
         &mut self,
         call: CallRef,
         hold: &Hold,
         statement: &Statement,
-        billing: &[u8],
+        account: Option<&Account>,
         out: &mut Outbox,
     ) {
         self.name(hold, &statement.places, out);
+        self.billing.clear();
+        if let Some(account) = account {
+            account.tell(&mut self.told);
+            write_billing(&self.told, &mut self.billing);
+        }
         let record = Record::Account {
             call,
             resets: statement.resets,
@@ -90,7 +97,7 @@ impl Named {
             held: statement.held.millionths(),
             held_in: statement.held_in,
             places: &self.places,
-            billing,
+            billing: &self.billing,
         };
         draw(&mut self.ahead, &record, &statement.places, out);
         out.journal(&record);

@@ -29,7 +29,7 @@ impl<const N: usize> Texts<N> {
         let mut ends = [0; N];
         for (part, end) in parts.iter().zip(&mut ends) {
             let room = usize::from(u16::MAX).saturating_sub(bytes.len());
-            bytes.extend(part.iter().take(room));
+            bytes.extend_from_slice(part.get(..room).unwrap_or(part));
             *end = u16::try_from(bytes.len()).unwrap_or(u16::MAX);
         }
         Self {

@@ -1,7 +1,5 @@
 //! Who calls whom, as a carrier is told: written afresh from what was judged.
 
-use std::fmt::Write;
-
 use crate::base::token::Buckets;
 use crate::policy::{
     Allowed, Carrier, Gateway, Permit, Presentation, RuleSet, Seat, Tenant, TenantId,
@@ -19,12 +17,18 @@ const ANONYMOUS: &str = "sip:anonymous@anonymous.invalid";
 /// The URIs of the carrier's leg, written afresh.
 pub(super) struct Uris {
     pub(super) called: String,
-    pub(super) from: String,
+    /// Of who does not want to be named, if that is so.
+    anonymous: Option<&'static str>,
     pub(super) identity: String,
     pub(super) diversion: Option<String>,
 }
 
 impl Uris {
+    /// Who calls, as everybody may see.
+    pub(super) fn from(&self) -> &str {
+        self.anonymous.unwrap_or(&self.identity)
+    }
+
     pub(super) fn of(
         rules: &RuleSet,
         tenant: TenantId,
@@ -41,18 +45,14 @@ impl Uris {
         let host = &carrier.host;
         let called = match user.as_bytes().first() {
             Some(b'u') => user,
-            _ => format!("{scheme}{user}@{host}{}", carrier.user_param(&user)),
+            _ => [scheme, &user, "@", host, carrier.user_param(&user)].concat(),
         };
-        let mut identity = String::with_capacity(48);
-        let _ = write!(identity, "sip:{}@{here}", permit.caller.number.as_str());
-        let from = match permit.presentation {
-            Presentation::Withhold => ANONYMOUS.to_owned(),
-            Presentation::Unstated | Presentation::Show => identity.clone(),
-        };
+        let number = permit.caller.number.as_str();
+        let withheld = permit.presentation == Presentation::Withhold;
         Self {
             called,
-            from,
-            identity,
+            anonymous: withheld.then_some(ANONYMOUS),
+            identity: ["sip:", number, "@", here].concat(),
             diversion: permit
                 .caller
                 .forwarded_by()
@@ -111,7 +111,7 @@ impl<'a> Leaving<'a> {
             uri: uris.called.as_bytes(),
             target: None,
             routes: self.routes,
-            from: uris.from.as_bytes(),
+            from: uris.from().as_bytes(),
             identity: Some(uris.identity.as_bytes()),
             diversion: uris.diversion.as_deref().map(str::as_bytes),
             privacy: privacy(allowed.permit.presentation),

@@ -9,8 +9,9 @@
 //! Each shard draws what its own calls of this life hold, have cost, and are. So its
 //! journal alone says what is lost of it, and what all shards lose adds up.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
+use foldhash::fast::FixedState;
 use smallvec::SmallVec;
 
 use super::{CallRef, Record, Stock};
@@ -26,17 +27,55 @@ const COUNTERS: usize = 1 << 12;
 /// What one shard has drawn in this life.
 #[derive(Debug)]
 pub struct Ahead {
-    counters: BTreeMap<(u32, Which), BTreeMap<Stock, Line>>,
-    holdings: BTreeMap<CallRef, Holding>,
+    /// By scope. Which of its counters may be chosen by whoever dials, and is not hashed.
+    counters: HashMap<u32, BTreeMap<Which, Stocks>, FixedState>,
+    /// How many counters there are.
+    count: usize,
+    holdings: HashMap<CallRef, Holding, FixedState>,
     /// The latest of each.
     latest: [Stock; 3],
     /// How many counters there were when they were last searched.
     searched: usize,
 }
 
+/// What is drawn of one counter: a few stocks.
+#[derive(Debug, Default)]
+struct Stocks(SmallVec<[Line; 1]>);
+
+impl Stocks {
+    fn get(&mut self, stock: Stock) -> Option<&mut Line> {
+        self.0.iter_mut().find(|line| line.stock == stock)
+    }
+
+    /// A stock's line, in place of those that are past by it if there is none yet.
+    fn line(&mut self, stock: Stock) -> Option<&mut Line> {
+        let at = match self.0.iter().position(|line| line.stock == stock) {
+            Some(at) => at,
+            None => {
+                self.0.retain(|line| !line.stock.is_past(stock));
+                self.0.push(Line::new(stock));
+                self.0.len() - 1
+            }
+        };
+        self.0.get_mut(at)
+    }
+
+    /// When the last day ends of which calls were drawn. A call counts there, as it does
+    /// in the counter, also if by a clock that was set back, or in another time zone, its
+    /// day ends earlier.
+    fn drawn_calls(&self, resets: u64) -> Option<Wall> {
+        let ends = self.0.iter().filter_map(|line| match line.stock {
+            Stock::Calls(end) if line.resets == resets => Some(end),
+            _ => None,
+        });
+        ends.max()
+    }
+}
+
 /// One counter's stock.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 struct Line {
+    stock: Stock,
     resets: u64,
     /// What this shard's calls have come to.
     used: u64,
@@ -44,8 +83,68 @@ struct Line {
     upto: u64,
 }
 
+impl Line {
+    const fn new(stock: Stock) -> Self {
+        Self {
+            stock,
+            resets: 0,
+            used: 0,
+            upto: 0,
+        }
+    }
+
+    /// Changes what it has come to, unless it was reset since.
+    fn change(&mut self, resets: u64, change: impl FnOnce(u64) -> u64) {
+        if resets > self.resets {
+            (self.resets, self.used, self.upto) = (resets, 0, 0);
+        }
+        if resets == self.resets {
+            self.used = change(self.used);
+        }
+    }
+
+    /// Draws what it needs, or gives back what it does not. Whether it drew more; nothing
+    /// if all is as it was.
+    fn settle(&mut self, place: &Place, resets: u64) -> Option<bool> {
+        let (used, before) = (self.used, self.upto);
+        let kept = used.saturating_add(place.part.saturating_mul(PARTS));
+        if self.resets != resets || (used <= before && before <= kept) {
+            return None;
+        }
+        self.upto = used.saturating_add(place.part);
+        Some(used > before)
+    }
+
+    fn drawn(&self, place: &Place) -> Record<'static> {
+        Record::Drawn {
+            scope: place.scope,
+            which: place.which,
+            stock: self.stock,
+            resets: self.resets,
+            upto: self.upto,
+        }
+    }
+}
+
+/// A sum in places.
+#[derive(Clone, Copy, Debug)]
+struct Sum<'p> {
+    resets: u64,
+    money: u64,
+    days: (i32, i32),
+    places: &'p [Place],
+}
+
+impl<'p> Sum<'p> {
+    fn stocks(self) -> impl Iterator<Item = (&'p Place, Stock)> {
+        let each = move |place| Stock::of(place, self.days).map(move |stock| (place, stock));
+        let places = self.places.iter().filter(move |_| self.money > 0);
+        places.flat_map(each)
+    }
+}
+
 /// What a call holds.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Holding {
     resets: u64,
     money: u64,
@@ -54,17 +153,30 @@ struct Holding {
 }
 
 impl Holding {
-    fn stocks(&self) -> impl Iterator<Item = (&Place, Stock)> {
-        let each = |place| Stock::of(place, self.days).map(move |stock| (place, stock));
-        self.places.iter().filter(|_| self.money > 0).flat_map(each)
+    fn sum(&self) -> Sum<'_> {
+        Sum {
+            resets: self.resets,
+            money: self.money,
+            days: self.days,
+            places: &self.places,
+        }
+    }
+
+    fn keep(&mut self, sum: Sum<'_>) {
+        (self.resets, self.money, self.days) = (sum.resets, sum.money, sum.days);
+        if *self.places != *sum.places {
+            self.places.clear();
+            self.places.extend_from_slice(sum.places);
+        }
     }
 }
 
 impl Default for Ahead {
     fn default() -> Self {
         Self {
-            counters: BTreeMap::new(),
-            holdings: BTreeMap::new(),
+            counters: HashMap::with_hasher(FixedState::default()),
+            count: 0,
+            holdings: HashMap::with_hasher(FixedState::default()),
             latest: [
                 Stock::Calls(Wall::from_micros(i64::MIN)),
                 Stock::Day(i32::MIN),
@@ -92,15 +204,7 @@ impl Ahead {
                 day_end, resets, ..
             } => {
                 for place in places {
-                    let drawn = self.drawn_calls(place, resets);
-                    let stock = Stock::Calls(drawn.map_or(day_end, |it| it.max(day_end)));
-                    // Where there is no limit any more there may be one again.
-                    if place.part > 0 || drawn >= Some(day_end) {
-                        self.change(place, stock, resets, |used| used.saturating_add(1));
-                    }
-                    if place.part > 0 {
-                        more |= self.settle(place, stock, resets, &mut draw);
-                    }
+                    more |= self.count(place, day_end, resets, &mut draw);
                 }
             }
             Record::Account {
@@ -112,26 +216,18 @@ impl Ahead {
                 held_in,
                 ..
             } => {
-                let sum = |money, days| Holding {
+                let sum = |money, days| Sum {
                     resets,
                     money,
                     days,
-                    places: places.into(),
+                    places,
                 };
                 let (cost, holds) = (sum(booked, booked_in), sum(held, held_in));
-                let held = self.holdings.remove(&call);
-                if let Some(held) = &held {
-                    self.add(held, |used| used.saturating_sub(held.money));
-                }
-                self.add(&cost, |used| used.saturating_add(cost.money));
-                self.add(&holds, |used| used.saturating_add(holds.money));
-                for sum in [&cost, &holds].into_iter().chain(&held) {
-                    for (place, stock) in sum.stocks() {
-                        more |= self.settle(place, stock, sum.resets, &mut draw);
-                    }
-                }
+                let mut holding = self.holdings.remove(&call).unwrap_or_default();
+                more = self.exchange(holding.sum(), [cost, holds], &mut draw);
                 if holds.money > 0 {
-                    self.holdings.insert(call, holds);
+                    holding.keep(holds);
+                    self.holdings.insert(call, holding);
                 }
             }
             _ => {}
@@ -141,91 +237,112 @@ impl Ahead {
 
     /// What was written may be lost: all of it is drawn again.
     pub fn forget(&mut self) {
-        let lines = self.counters.values_mut().flat_map(BTreeMap::values_mut);
+        let counters = self.counters.values_mut().flat_map(BTreeMap::values_mut);
+        let lines = counters.flat_map(|it| &mut it.0);
         lines.for_each(|line| line.upto = 0);
     }
 
-    /// When the last day ends of which calls were drawn. A call counts there, as it does
-    /// in the counter, also if by a clock that was set back, or in another time zone, its
-    /// day ends earlier.
-    fn drawn_calls(&self, place: &Place, resets: u64) -> Option<Wall> {
-        let stocks = self.counters.get(&(place.scope, place.which))?;
-        let ends = stocks.iter().filter_map(|(stock, line)| match *stock {
-            Stock::Calls(end) if line.resets == resets => Some(end),
-            _ => None,
-        });
-        ends.max()
-    }
-
-    fn add(&mut self, sum: &Holding, change: impl Fn(u64) -> u64) {
-        for (place, stock) in sum.stocks() {
-            self.change(place, stock, sum.resets, &change);
-        }
-    }
-
-    /// Changes what a stock has come to, unless it was reset since.
-    fn change(&mut self, place: &Place, stock: Stock, resets: u64, change: impl Fn(u64) -> u64) {
-        let key = (place.scope, place.which);
-        let stocks = self.counters.entry(key).or_default();
-        if !stocks.contains_key(&stock) {
-            stocks.retain(|it, _| !it.is_past(stock));
-        }
-        let line = stocks.entry(stock).or_default();
-        if resets > line.resets {
-            *line = Line {
-                resets,
-                ..Line::default()
-            };
-        }
-        if resets == line.resets {
-            line.used = change(line.used);
-        }
-    }
-
-    /// Draws what a stock needs, or gives back what it does not.
-    fn settle(
+    /// A call is let in.
+    fn count(
         &mut self,
         place: &Place,
-        stock: Stock,
+        day_end: Wall,
         resets: u64,
         draw: &mut impl FnMut(&Record<'_>),
     ) -> bool {
+        let limited = place.part > 0;
+        let Some(stocks) = self.stocks(place, limited) else {
+            return false;
+        };
+        let drawn = stocks.drawn_calls(resets);
+        // Where there is no limit any more there may be one again.
+        if !limited && drawn < Some(day_end) {
+            return false;
+        }
+        let stock = Stock::Calls(drawn.map_or(day_end, |it| it.max(day_end)));
+        let Some(line) = stocks.line(stock) else {
+            return false;
+        };
+        line.change(resets, |used| used.saturating_add(1));
+        let more = limited.then(|| line.settle(place, resets)).flatten();
+        if let Some(more) = more {
+            draw(&line.drawn(place));
+            self.note(stock);
+            return more;
+        }
+        false
+    }
+
+    /// These sums take the place of that one.
+    fn exchange(
+        &mut self,
+        before: Sum<'_>,
+        now: [Sum<'_>; 2],
+        draw: &mut impl FnMut(&Record<'_>),
+    ) -> bool {
+        self.change(before, |used| used.saturating_sub(before.money));
+        for sum in now {
+            self.change(sum, |used| used.saturating_add(sum.money));
+        }
+        let mut more = false;
+        for sum in now.into_iter().chain([before]) {
+            for (place, stock) in sum.stocks() {
+                let line = self.stocks(place, false).and_then(|it| it.get(stock));
+                let Some(line) = line else { continue };
+                if let Some(drew) = line.settle(place, sum.resets) {
+                    draw(&line.drawn(place));
+                    self.note(stock);
+                    more |= drew;
+                }
+            }
+        }
+        more
+    }
+
+    fn change(&mut self, sum: Sum<'_>, change: impl Fn(u64) -> u64) {
+        for (place, stock) in sum.stocks() {
+            if let Some(line) = self.stocks(place, true).and_then(|it| it.line(stock)) {
+                line.change(sum.resets, &change);
+            }
+        }
+    }
+
+    /// What is drawn of a counter; nothing yet if `opened` does not say so.
+    fn stocks(&mut self, place: &Place, opened: bool) -> Option<&mut Stocks> {
+        if !opened {
+            return self.counters.get_mut(&place.scope)?.get_mut(&place.which);
+        }
+        let counters = self.counters.entry(place.scope).or_default();
+        let count = &mut self.count;
+        Some(counters.entry(place.which).or_insert_with(|| {
+            *count += 1;
+            Stocks::default()
+        }))
+    }
+
+    /// What was drawn is the latest of its kind, if it is.
+    fn note(&mut self, stock: Stock) {
         for latest in &mut self.latest {
             if std::mem::discriminant(latest) == std::mem::discriminant(&stock) {
                 *latest = stock.max(*latest);
             }
         }
-        let stocks = self.counters.get_mut(&(place.scope, place.which));
-        let line = stocks.and_then(|it| it.get_mut(&stock));
-        let Some(line) = line.filter(|it| it.resets == resets) else {
-            return false;
-        };
-        let (used, before) = (line.used, line.upto);
-        let kept = used.saturating_add(place.part.saturating_mul(PARTS));
-        if used <= before && before <= kept {
-            return false;
-        }
-        line.upto = used.saturating_add(place.part);
-        draw(&Record::Drawn {
-            scope: place.scope,
-            which: place.which,
-            stock,
-            resets,
-            upto: line.upto,
-        });
-        used > before
     }
 
     /// Forgets counters of which nobody asks any more, when there are twice as many as
     /// the last time.
     fn make_room(&mut self) {
-        if self.counters.len() < COUNTERS.max(2 * self.searched) {
+        if self.count < COUNTERS.max(2 * self.searched) {
             return;
         }
         let latest = self.latest;
-        let past = |stock: &Stock| latest.iter().any(|it| stock.is_past(*it));
-        self.counters.retain(|_, it| !it.keys().all(past));
-        self.searched = self.counters.len();
+        let past = |line: &Line| latest.iter().any(|it| line.stock.is_past(*it));
+        self.counters.retain(|_, counters| {
+            counters.retain(|_, it| !it.0.iter().all(past));
+            !counters.is_empty()
+        });
+        self.count = self.counters.values().map(BTreeMap::len).sum();
+        self.searched = self.count;
     }
 }
 

@@ -25,11 +25,18 @@ pub fn read_places(mut bytes: &[u8]) -> impl Iterator<Item = Place> {
     })
 }
 
-/// Writes what is known of a call's cost, for a record's `billing`.
-#[must_use]
-pub fn write_billing(billing: &Billing) -> Vec<u8> {
-    // Into memory, nothing here can fail.
-    postcard::to_allocvec(billing).unwrap_or_default()
+/// As many bytes as a call's billing takes, unless many have answered.
+const USUAL: usize = 256;
+
+/// Writes what is known of a call's cost behind what is in `to`, for a record's
+/// `billing`.
+pub fn write_billing(billing: &Billing, to: &mut Vec<u8>) {
+    let mut room = [0; USUAL];
+    match postcard::to_slice(billing, &mut room) {
+        Ok(written) => to.extend_from_slice(written),
+        // Into memory, nothing here can fail.
+        Err(_) => to.extend(postcard::to_allocvec(billing).unwrap_or_default()),
+    }
 }
 
 /// What [`write_billing`] wrote, if that is what it is.

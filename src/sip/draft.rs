@@ -47,10 +47,15 @@ impl<'b> Draft<'b> {
         scratch.clear();
         scratch.extend(method.iter().map(|&byte| token_byte(byte)));
         scratch.push(b' ');
-        for &byte in uri {
-            match byte.is_ascii() && lex::is(byte, lex::ADDRESS) {
-                true => scratch.push(byte),
-                false => append(scratch, format_args!("%{byte:02X}")),
+        let may_stand = |byte: u8| byte.is_ascii() && lex::is(byte, lex::ADDRESS);
+        if uri.iter().all(|&byte| may_stand(byte)) {
+            scratch.extend_from_slice(uri);
+        } else {
+            for &byte in uri {
+                match may_stand(byte) {
+                    true => scratch.push(byte),
+                    false => append(scratch, format_args!("%{byte:02X}")),
+                }
             }
         }
         scratch.extend_from_slice(b" SIP/2.0\r\n");
@@ -69,13 +74,13 @@ impl<'b> Draft<'b> {
 
     /// Adds a field.
     pub fn put(&mut self, id: HeaderId, value: &[u8]) -> &mut Self {
-        self.put_named(id.name().as_bytes(), value)
+        self.put_joined(id, b"", &[value])
     }
 
     /// Adds a field with a formatted value: `put_args(id, format_args!(…))`.
     pub fn put_args(&mut self, id: HeaderId, value: fmt::Arguments<'_>) -> &mut Self {
         if !matches!(id, HeaderId::ContentLength | HeaderId::Other) {
-            self.name(id.name().as_bytes());
+            self.known_name(id);
             append(self.out, value);
             self.out.extend_from_slice(b"\r\n");
         }
@@ -105,13 +110,15 @@ impl<'b> Draft<'b> {
 
     fn put_joined(&mut self, id: HeaderId, between: &[u8], parts: &[&[u8]]) -> &mut Self {
         if !matches!(id, HeaderId::ContentLength | HeaderId::Other) {
-            self.name(id.name().as_bytes());
+            self.known_name(id);
+            let start = self.out.len();
             for (at, part) in parts.iter().enumerate() {
                 if at > 0 {
                     self.out.extend_from_slice(between);
                 }
-                append_clean(self.out, part);
+                self.out.extend_from_slice(part);
             }
+            blank_controls(self.out.get_mut(start..).unwrap_or_default());
             self.out.extend_from_slice(b"\r\n");
         }
         self
@@ -129,7 +136,7 @@ impl<'b> Draft<'b> {
         let Some(first) = values.next().filter(|_| may_be_kept(id)) else {
             return self;
         };
-        self.name(id.name().as_bytes());
+        self.known_name(id);
         let start = self.out.len();
         append_unfolded(self.out, first);
         for value in values.filter(|value| !id.single() && !value.is_empty()) {
@@ -150,6 +157,12 @@ impl<'b> Draft<'b> {
         self.out.extend_from_slice(b"\r\n\r\n");
         self.out.extend_from_slice(content);
         Packet(Arc::from(self.out.as_slice()))
+    }
+
+    /// A name of the RFCs needs no cleaning.
+    fn known_name(&mut self, id: HeaderId) {
+        self.out.extend_from_slice(id.name().as_bytes());
+        self.out.extend_from_slice(b": ");
     }
 
     fn name(&mut self, name: &[u8]) {
@@ -186,17 +199,23 @@ fn line_byte(byte: u8) -> u8 {
     }
 }
 
-/// Makes every control byte but a tab a space.
+/// Makes every control byte but a tab a space. Hardly any text has one; to look at all of
+/// it before is what the processor does many bytes at a time.
 pub(super) fn blank_controls(text: &mut [u8]) {
-    for byte in text {
-        *byte = line_byte(*byte);
+    let found = text
+        .iter()
+        .fold(false, |found, &byte| found | (line_byte(byte) != byte));
+    if found {
+        text.iter_mut().for_each(|byte| *byte = line_byte(*byte));
     }
 }
 
 /// Appends a value, each control byte but tabs as a space: none ends the line, or does
 /// anything to a terminal that a log is shown on.
 pub(crate) fn append_clean(out: &mut Vec<u8>, value: &[u8]) {
-    out.extend(value.iter().map(|&byte| line_byte(byte)));
+    let start = out.len();
+    out.extend_from_slice(value);
+    blank_controls(out.get_mut(start..).unwrap_or_default());
 }
 
 /// Appends a received value, each fold (with the white space around it) as one
@@ -217,15 +236,17 @@ pub(crate) fn append_unfolded(out: &mut Vec<u8>, value: &[u8]) {
 
 /// Appends formatted text; what could end the line becomes spaces.
 pub(crate) fn append(out: &mut Vec<u8>, text: fmt::Arguments<'_>) {
+    let start = out.len();
     // Writing to a `Vec` cannot fail, and a `Display` that fails leaves its value short.
-    let _ = Clean(out).write_fmt(text);
+    let _ = Text(out).write_fmt(text);
+    blank_controls(out.get_mut(start..).unwrap_or_default());
 }
 
-struct Clean<'b>(&'b mut Vec<u8>);
+struct Text<'b>(&'b mut Vec<u8>);
 
-impl fmt::Write for Clean<'_> {
+impl fmt::Write for Text<'_> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
-        append_clean(self.0, text.as_bytes());
+        self.0.extend_from_slice(text.as_bytes());
         Ok(())
     }
 }

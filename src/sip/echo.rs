@@ -21,6 +21,12 @@ pub struct Echo {
     to_has_tag: bool,
 }
 
+/// How long the names of these fields are, with what stands around their values; and what
+/// is added to the topmost Via.
+const ROOM: usize = 128;
+/// The same of each Via.
+const VIA: usize = "Via: \r\n".len();
+
 /// The fields behind the Vias, in their order.
 const ORDER: [HeaderId; 4] = [
     HeaderId::From,
@@ -86,7 +92,8 @@ impl Echo {
         (to, to_has_tag): (Option<Value<'_>>, bool),
         from: SocketAddr,
     ) -> Self {
-        let mut lines = Vec::with_capacity(256);
+        let vias = message.all(HeaderId::Via).count();
+        let mut lines = Vec::with_capacity(Self::length_of(message) + ROOM + vias * VIA);
         let mut marks = [0; 4];
         let length = |lines: &Vec<u8>| u32::try_from(lines.len()).unwrap_or(u32::MAX);
         for (at, text) in message.all(HeaderId::Via).enumerate() {

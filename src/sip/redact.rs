@@ -44,6 +44,14 @@ fn redact_text(text: &[u8], to: &mut Vec<u8>) {
             }
             _ => {}
         }
+        if !may_matter(line) {
+            if let Part::Head { secret } = &mut part {
+                *secret = false;
+            }
+            to.extend_from_slice(line);
+            to.extend_from_slice(end);
+            continue;
+        }
         let shown = shown(line);
         if let Part::Head { secret } = &mut part {
             *secret = shown.is_some();
@@ -88,6 +96,12 @@ fn first_line(text: &[u8]) -> (&[u8], &[u8], &[u8]) {
     let length = if rest.starts_with(b"\r\n") { 2 } else { 1 };
     let (end, rest) = rest.split_at_checked(length).unwrap_or((rest, b""));
     (line, end, rest)
+}
+
+/// Whether a line may begin with a name that is looked for here; hardly any does.
+fn may_matter(line: &[u8]) -> bool {
+    let first = line.first().map(u8::to_ascii_lowercase);
+    matches!(first, Some(b'a' | b'c' | b'k' | b'p'))
 }
 
 /// How much of a line is shown, if it is one with a secret.

@@ -259,7 +259,8 @@ fn ended(journals: &mut [Journal], at_micros: i64, name: &str) {
     };
     let mut places = Vec::new();
     write_places(&[place], &mut places);
-    let billing = write_billing(&Billing::default());
+    let mut billing = Vec::new();
+    write_billing(&Billing::default(), &mut billing);
     let records = [
         Record::Scope {
             number: 3,

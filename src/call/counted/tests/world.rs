@@ -330,7 +330,7 @@ impl World {
         let pen = &mut self.pens[call.shard];
         if let Some(statement) = &settled.statement {
             pen.named
-                .journal_account(call.reference, &call.hold, statement, b"", &mut pen.out);
+                .journal_account(call.reference, &call.hold, statement, None, &mut pen.out);
         }
         pen.out.journal(&Record::Ended {
             call: call.reference,
@@ -379,7 +379,7 @@ impl World {
                         call.reference,
                         &call.hold,
                         &closed,
-                        b"",
+                        None,
                         &mut pen.out,
                     );
                 }
