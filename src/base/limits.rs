@@ -194,6 +194,12 @@ pub const STRAYS_PER_CALL: usize = 8;
 /// refused or hung up. The intervals are those that RFC 4028 §5 allows at least.
 pub const LEASES_S: [(u32, u32); 3] = [(60, 180), (30, 120), (10, 90)];
 
+/// Bytes of an Identity field that is looked into, and how many of a call may go on; the
+/// others are dropped.
+pub const PASSPORT_BYTES: usize = 4_096;
+/// See [`PASSPORT_BYTES`].
+pub const PASSPORTS_PER_CALL: usize = 4;
+
 /// Seconds by which the wall clock may run from the monotonic one before it is not
 /// believed any more: a time service's steps are smaller.
 pub const CLOCK_JUMP_S: u32 = 60;

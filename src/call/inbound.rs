@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::base::flow::Flow;
 use crate::base::time::Now;
+use crate::policy::number::Number;
 use crate::policy::{
     Carrier, CarrierId, Delivered, Inbound, InboundFacts, Reason, Refused, RuleSet, Tenant,
 };
@@ -56,6 +57,9 @@ impl Calls {
         let reference = self.tools.number_call();
         let call_id = self.tools.mint_call_id(arrived.essentials.call_id);
         let (from, identity) = callers(arrived, self.tools.here.at(to.listener));
+        let shown = identity.as_ref().unwrap_or(&from);
+        let shown = shown.split(['@', ':']).nth(1);
+        let shown = shown.and_then(Number::parse_international);
         let through = Through {
             call: reference,
             tenant,
@@ -90,6 +94,7 @@ impl Calls {
             identity: identity.as_deref().map(str::as_bytes),
             diversion: None,
             privacy: None,
+            numbers: shown.map(|caller| (caller, number)),
             ring: call.longest_ring,
             longest: call.longest_call,
         };

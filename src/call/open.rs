@@ -6,9 +6,10 @@ use std::time::Duration;
 use smallvec::{SmallVec, smallvec};
 
 use crate::base::flow::Flow;
-use crate::base::limits::CALLS_PER_SHARD;
+use crate::base::limits::{CALLS_PER_SHARD, PASSPORTS_PER_CALL};
 use crate::base::time::Now;
 use crate::base::token::{Buckets, Token};
+use crate::policy::number::Number;
 use crate::policy::{Hold, Seat};
 use crate::record::{CallRef, Direction, Party, Record, Side};
 use crate::sip::draft::{Draft, Packet};
@@ -17,6 +18,7 @@ use crate::sip::fields::MethodSet;
 use crate::sip::header::HeaderId;
 use crate::sip::line::Method;
 use crate::sip::message::Message;
+use crate::sip::passport;
 use crate::transaction::{Origin, ServerKey};
 
 use super::account::Account;
@@ -66,6 +68,8 @@ pub(super) struct Opening<'a> {
     pub(super) diversion: Option<&'a [u8]>,
     /// The Privacy header's value (RFC 3323).
     pub(super) privacy: Option<&'static [u8]>,
+    /// Who calls whom, in canonical form; nothing where the caller is not shown.
+    pub(super) numbers: Option<(Number, Number)>,
     /// For how long it may ring.
     pub(super) ring: Duration,
     /// For how long it may last.
@@ -262,7 +266,8 @@ impl Turn<'_> {
         };
         self.tools.transactions.set_owner(server, owner);
         let branch = self.tools.mint.token();
-        let write = |turn: &mut Self| turn.invite_packet(branch, carried, opening);
+        let passports = self.passports(carried.message, opening.numbers);
+        let write = |turn: &mut Self| turn.invite_packet(branch, carried, opening, &passports);
         let packet = self.fitting(Side::Callee, write);
         self.journal_setup(opening, &branch.text(), carried.asked);
         if let Some(onward) = &mut self.call.onward {
@@ -331,6 +336,7 @@ impl Turn<'_> {
         branch: Token,
         carried: &Carried<'_>,
         opening: &Opening<'_>,
+        passports: &[&[u8]],
     ) -> Packet {
         let (message, body) = (carried.message, carried.message.body());
         let leg = &self.call.callee;
@@ -362,11 +368,48 @@ impl Turn<'_> {
         if let Some(privacy) = opening.privacy {
             draft.put(HeaderId::Privacy, privacy);
         }
+        for passport in passports {
+            draft.put(HeaderId::Identity, passport);
+        }
         let packet = draft.seal(Some(body));
         if refresh::may_be_repeated(body) {
             self.call.callee.description = Some(body.into());
         }
         packet
+    }
+
+    /// The Identity fields that sign what goes on unchanged (RFC 8224 §4). That others were
+    /// dropped is on record.
+    fn passports<'m>(
+        &mut self,
+        message: &'m Message,
+        numbers: Option<(Number, Number)>,
+    ) -> SmallVec<[&'m [u8]; 1]> {
+        let mut kept = SmallVec::new();
+        let mut dropped = 0;
+        for value in message.all(HeaderId::Identity) {
+            let signs = |(caller, called): (Number, Number)| {
+                passport::is_of(value, caller.as_str(), called.as_str())
+            };
+            // A fold is no part of what is signed, but what goes on is what came.
+            let plain = !value.contains(&b'\n') && !value.contains(&b'\r');
+            match kept.len() < PASSPORTS_PER_CALL && plain && numbers.is_some_and(signs) {
+                true => kept.push(value),
+                false => dropped += 1,
+            }
+        }
+        if dropped > 0 {
+            self.out.journal(&Record::Note {
+                wall: self.now.wall,
+                what: "identity-dropped",
+                detail: &format!(
+                    "call {}: it does not sign this caller and this called number, in full form",
+                    self.call.reference.0
+                ),
+                count: dropped,
+            });
+        }
+        kept
     }
 
     fn journal_setup(&mut self, opening: &Opening<'_>, branch: &[u8], asked: &[u8]) {

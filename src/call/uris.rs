@@ -115,6 +115,10 @@ impl<'a> Leaving<'a> {
             identity: Some(uris.identity.as_bytes()),
             diversion: uris.diversion.as_deref().map(str::as_bytes),
             privacy: privacy(allowed.permit.presentation),
+            numbers: uris
+                .anonymous
+                .is_none()
+                .then_some((allowed.permit.caller.number, allowed.permit.number)),
             ring: allowed.longest_ring,
             longest: allowed.longest_call,
         }

@@ -8,6 +8,7 @@ mod floods;
 mod inbound;
 mod names;
 mod onward;
+mod passports;
 mod registering;
 mod registrar;
 mod restart;

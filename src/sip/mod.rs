@@ -17,6 +17,7 @@ mod lex;
 pub mod line;
 pub mod message;
 pub mod name_addr;
+pub mod passport;
 #[cfg(test)]
 mod properties;
 mod redact;
