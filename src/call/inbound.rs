@@ -57,9 +57,6 @@ impl Calls {
         let reference = self.tools.number_call();
         let call_id = self.tools.mint_call_id(arrived.essentials.call_id);
         let (from, identity) = callers(arrived, self.tools.here.at(to.listener));
-        let shown = identity.as_ref().unwrap_or(&from);
-        let shown = shown.split(['@', ':']).nth(1);
-        let shown = shown.and_then(Number::parse_international);
         let through = Through {
             call: reference,
             tenant,
@@ -94,7 +91,7 @@ impl Calls {
             identity: identity.as_deref().map(str::as_bytes),
             diversion: None,
             privacy: None,
-            numbers: shown.map(|caller| (caller, number)),
+            numbers: shown(identity.as_ref().unwrap_or(&from)).map(|it| (it, number)),
             ring: call.longest_ring,
             longest: call.longest_call,
         };
@@ -255,6 +252,11 @@ fn callers(arrived: &Arrived<'_>, here: &str) -> (String, Option<String>) {
         .and_then(caller)
         .map_or_else(|| written(UNKNOWN), written);
     (from, asserted.as_ref().and_then(caller).map(written))
+}
+
+/// The canonical number in a URI that was written here, if there is one.
+fn shown(uri: &str) -> Option<Number> {
+    Number::parse_international(uri.split(['@', ':']).nth(1)?)
 }
 
 /// The shortest session that the carrier takes.

@@ -118,10 +118,9 @@ impl Course {
 
     /// A call of which so much is known that a life begins with `now`, and whether it is
     /// inbound. What may have happened in between, with nobody there to see, counts as if
-    /// it did: if one may have been `missed`, another answer came, and was repeated until
-    /// its carrier gave up. A call that has outlived its lease was hung up by its carrier
-    /// as reserved, if that keeps a session timer. An answer of Tollgate's own was written
-    /// down before it left.
+    /// it did: if one may have been `missed`, another answer came, and was repeated until its
+    /// carrier gave up. A call that has outlived its lease was hung up by its carrier as
+    /// reserved, if that keeps a session timer. Tollgate's own answers are on record.
     #[must_use]
     pub fn resumed(told: &Billing, now: Now, (inbound, missed): (bool, bool)) -> Self {
         let answers = told.answers.iter().map(|it| Answer {
@@ -142,16 +141,13 @@ impl Course {
             open: told.open,
             inbound,
         };
-        let missed = missed && course.open && !inbound;
-        if missed && (course.unheard.is_some() || !course.answers.is_empty()) {
+        let asked = course.unheard.is_some() || !course.answers.is_empty();
+        if missed && asked && course.open && !inbound {
             course.unheard = Some(course.last_unheard(now));
         }
         // Nobody hangs these up any more, nor hears that they were.
-        for beside in course
-            .answers
-            .iter_mut()
-            .filter(|it| it.dialog != Self::OWN)
-        {
+        let answers = course.answers.iter_mut();
+        for beside in answers.filter(|it| it.dialog != Self::OWN) {
             beside.end = beside.end.or(Some(beside.gone_by(now.mono)));
         }
         let due = told.due.filter(|due| *due < now.mono);

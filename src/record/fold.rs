@@ -8,6 +8,7 @@
 
 mod calls;
 mod counters;
+mod presence;
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -114,7 +114,7 @@ mod tests {
         let text = String::from_utf8(good).unwrap();
         let long = format!("{text};x={}", "y".repeat(PASSPORT_BYTES));
         let twice = format!("{text}, {text}");
-        let compact = format!("{}", &text[text.find(".c2ln").unwrap()..]);
+        let compact = text[text.find(".c2ln").unwrap()..].to_owned();
         let unsigned = text.replace(".c2ln", ".");
         let bare = text.split(';').next().unwrap().to_owned();
         for other in [long, twice, format!(".{compact}"), unsigned, bare] {

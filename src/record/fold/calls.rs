@@ -2,13 +2,13 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
-use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use super::Lived;
+use super::presence::Presence;
 use crate::base::flow::Flow;
-use crate::base::limits::{ABSENCE_S, CLOSING_CALLS, CLOSING_S, REPEATED_S};
+use crate::base::limits::{CLOSING_CALLS, CLOSING_S};
 use crate::base::time::Wall;
 use crate::record::{self, CallRef, Decision, Direction, Party, Record, Session, Side, encode};
 
@@ -24,15 +24,7 @@ pub struct Calls {
     closing: VecDeque<Call>,
     /// The highest number that was ever given to a call.
     highest: CallRef,
-    /// The latest time that a record told.
-    #[serde(with = "encode::wall")]
-    wall: Wall,
-    /// When the life began that writes now.
-    #[serde(with = "encode::wall")]
-    began: Wall,
-    /// The end of the last life before it that was long enough to hear what is repeated.
-    #[serde(with = "encode::wall")]
-    heard: Wall,
+    presence: Presence,
 }
 
 /// A call, as far as it has come.
@@ -179,13 +171,7 @@ pub struct End {
 impl Calls {
     /// Takes the next record of the series into account.
     pub fn apply(&mut self, record: &Record<'_>) {
-        if let Record::Started { wall, .. } = *record {
-            self.heard = self.heard();
-            self.began = wall;
-        }
-        if let Some(wall) = record.wall() {
-            self.wall = self.wall.max(wall);
-        }
+        self.presence.apply(record);
         if let Some(call) = record.call() {
             self.highest = self.highest.max(call);
         }
@@ -262,7 +248,7 @@ impl Calls {
             || self
                 .closing
                 .front()
-                .is_some_and(|first| !first.is_known_at(self.wall))
+                .is_some_and(|first| !first.is_known_at(self.presence.latest()))
         {
             self.closing.pop_front();
         }
@@ -273,23 +259,12 @@ impl Calls {
     pub fn into_calls(self) -> impl Iterator<Item = Call> {
         let known = self.earlier.into_iter().chain(self.open.into_values());
         let known = known.chain(self.closing);
-        known.filter(move |call| call.legs.is_some() && call.is_known_at(self.wall))
+        known.filter(move |call| call.legs.is_some() && call.is_known_at(self.presence.latest()))
     }
 
-    /// Until when every 2xx was heard, even if its first copies were lost.
-    fn heard(&self) -> Wall {
-        let lived = self.wall.saturating_since(self.began);
-        match lived >= Duration::from_secs(REPEATED_S.into()) {
-            true => self.wall,
-            false => self.heard,
-        }
-    }
-
-    /// Whether a 2xx may never be heard that was sent since somebody was there to hear it:
-    /// otherwise it is still repeated (RFC 3261 §13.3.1.4) to who is there from `now` on.
+    /// See [`Presence::may_have_missed`].
     pub(super) fn may_have_missed(&self, now: Wall) -> bool {
-        let (heard, absence) = (self.heard(), Duration::from_secs(ABSENCE_S.into()));
-        heard > now || now.saturating_since(heard) > absence
+        self.presence.may_have_missed(now)
     }
 
     /// How many calls are up.
