@@ -7,13 +7,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::Mutex;
+use tokio::time::sleep;
 
 use crate::admin::alert::{Fares, Outbox};
 use crate::admin::protocol::{
     Budget, Carrier, Clock, Count, Fault, FaultKind, Journal, Order, Place, Reply, Rules, Status,
     Tenant,
 };
-use crate::admin::{By, Operator, Replies, Socket, serve};
+use crate::admin::{By, Operator, Replies, Socket, SocketFault, serve};
 use crate::base::limits::STATUS_TENANTS;
 use crate::base::time::{Now, Wall};
 use crate::net::{Beside, Reins, clock};
@@ -54,8 +55,50 @@ pub(super) struct Desk {
     pub(super) blocking: Mutex<()>,
 }
 
-/// Answers on `socket` for as long as the program runs.
-pub(super) fn answer_on(socket: Socket, running: Running) -> Beside {
+/// How long after a failure the socket is tried again.
+const RETRY: Duration = Duration::from_secs(2);
+
+/// Where orders are taken.
+pub(super) enum Ear {
+    /// Here.
+    Open(Socket),
+    /// There, as soon as the disk has room for it.
+    Later(PathBuf),
+}
+
+impl Ear {
+    /// Opens the socket at `path`. That the disk is full keeps nobody from telephoning.
+    ///
+    /// # Errors
+    /// [`SocketFault`]: it cannot be opened for another reason.
+    pub(super) fn open(path: PathBuf) -> Result<Self, SocketFault> {
+        match Socket::open(&path) {
+            Ok(socket) => Ok(Self::Open(socket)),
+            Err(fault) if fault.is_lack_of_room() => {
+                tracing::error!("{fault}: no orders are taken before there is room");
+                Ok(Self::Later(path))
+            }
+            Err(fault) => Err(fault),
+        }
+    }
+
+    async fn opened(self) -> Socket {
+        let path = match self {
+            Self::Open(socket) => return socket,
+            Self::Later(path) => path,
+        };
+        loop {
+            sleep(RETRY).await;
+            if let Ok(socket) = Socket::open(&path) {
+                tracing::warn!("orders are taken at {}", path.display());
+                return socket;
+            }
+        }
+    }
+}
+
+/// Answers there for as long as the program runs.
+pub(super) fn answer_on(ear: Ear, running: Running) -> Beside {
     Box::new(move |reins| {
         let desk = Rc::new(Desk {
             running,
@@ -63,7 +106,7 @@ pub(super) fn answer_on(socket: Socket, running: Running) -> Beside {
             blocking: Mutex::new(()),
         });
         Box::pin(async move {
-            if let Err(error) = serve(socket, desk).await {
+            if let Err(error) = serve(ear.opened().await, desk).await {
                 tracing::error!(%error, "the control socket cannot be served: no orders are taken");
             }
         })

@@ -70,10 +70,13 @@ impl Syncing {
 pub(super) struct Marks(Arc<Mutex<BTreeMap<u16, Arc<Mark>>>>);
 
 impl Marks {
-    /// A shard's mark. It stays when its journal is closed and opened again.
-    pub(super) fn of(&self, shard: u16) -> Arc<Mark> {
+    /// The mark of a shard whose journal is opened there. It stays when that is closed
+    /// and opened again.
+    pub(super) fn begin(&self, shard: u16, segment: u64, end: u64) -> Arc<Mark> {
         let mut marks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(marks.entry(shard).or_default())
+        let mark = marks.entry(shard).or_default();
+        mark.set(segment, end);
+        Arc::clone(mark)
     }
 
     /// All that there are.

@@ -19,6 +19,7 @@
 //! but not the loss of power. A [`Reader`] needs no lock and writes nothing, so
 //! it also reads a folder that is being written, or a copy of one.
 
+mod beginning;
 mod chain;
 mod checkpoint;
 mod export;
@@ -43,6 +44,7 @@ use std::path::{Path, PathBuf};
 
 use crate::record::frame::VERSION;
 
+pub use beginning::Beginning;
 pub use chain::Chain;
 pub use export::{ExportError, Filter, Form, Summary, export};
 pub use folder::Ledger;
@@ -123,6 +125,16 @@ impl Fault {
             path,
             source,
         }
+    }
+
+    /// Whether it is that a disk is full: all goes on when it is not any more.
+    #[must_use]
+    pub fn is_lack_of_room(&self) -> bool {
+        use io::ErrorKind::{QuotaExceeded, StorageFull};
+        let Self::Io { source, .. } = self else {
+            return false;
+        };
+        matches!(source.kind(), StorageFull | QuotaExceeded)
     }
 }
 
@@ -217,8 +229,8 @@ fn advice(kind: io::ErrorKind) -> Option<&'static str> {
             "that file system is mounted read-only; set another [ledger] directory"
         }
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-            "no calls are let through without a journal; free some space, \
-             or set a [ledger] directory on another disk"
+            "no calls are let through without a journal, emergency calls excepted; free some \
+             space, or set a [ledger] directory on another disk"
         }
         io::ErrorKind::NotFound => "check the [ledger] directory in the configuration",
         io::ErrorKind::NotADirectory | io::ErrorKind::AlreadyExists => {
