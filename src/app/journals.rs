@@ -30,9 +30,20 @@ pub(super) fn journals(
 ) -> Result<(Vec<Box<dyn net::Journal>>, Begun), Fault> {
     let wall = net::clock::now().wall;
     let boot = boot();
+    let unsigned = ledger.unsigned()?.map(|it| it.to_string());
+    if let Some(unsigned) = &unsigned {
+        tracing::warn!("ledger: {unsigned}");
+    }
     let shards = u16::try_from(dealt.shares.len()).unwrap_or(u16::MAX);
     let opening = |shard| {
-        vec![
+        let note = unsigned.as_ref().filter(|_| shard == 0);
+        let note = note.map(|unsigned| Record::Note {
+            wall,
+            what: "ledger_unsigned",
+            detail: unsigned,
+            count: 1,
+        });
+        let begins = [
             Record::Started {
                 wall,
                 shard,
@@ -45,7 +56,8 @@ pub(super) fn journals(
                 hash: rules.hash(),
                 version: rules.version(),
             },
-        ]
+        ];
+        begins.into_iter().chain(note).collect()
     };
     let mut beginning = Beginning::of(ledger, Arc::clone(dealt), wall, opening)?;
     match beginning.go_on() {

@@ -169,7 +169,7 @@ impl Chain {
 
 /// The last checkpoint that the ledger's own key has signed, and whether it is the
 /// last of all.
-fn last(ledger: &Ledger) -> Result<(Option<(Checkpoint, Note)>, bool), Fault> {
+pub(super) fn last(ledger: &Ledger) -> Result<(Option<(Checkpoint, Note)>, bool), Fault> {
     let mut sound = true;
     for file in notes::files(&ledger.directory)?.into_iter().rev() {
         let (notes, _) = notes::read(&file)?;

@@ -57,6 +57,9 @@ impl std::fmt::Display for Finding {
 pub struct Report {
     /// What is not as it was signed.
     pub findings: Vec<Finding>,
+    /// What was signed only long after it was written, more of it than a crash leaves:
+    /// nothing proves that it is as it was written.
+    pub late: Vec<Finding>,
     /// What is worth knowing, and no fault: a record that a crash cut short, a
     /// clock that stepped back.
     pub remarks: Vec<String>,
@@ -322,27 +325,35 @@ struct Anchors(BTreeMap<u16, Vec<Anchor>>);
 
 impl Anchors {
     fn add(&mut self, checkpoint: &Checkpoint) {
-        let number = checkpoint.number;
+        let (number, wall) = (checkpoint.number, checkpoint.wall);
         for &shard in &checkpoint.anew {
             // What was signed before is another chain's, and was said to be gone.
             self.0.remove(&shard);
         }
         for it in &checkpoint.starts {
             let at = (it.segment, 0);
-            self.insert(it.shard, number, at, it.count, it.head);
+            self.insert(it.shard, (number, wall), at, it.count, it.head);
         }
         for it in &checkpoint.shards {
             let at = (it.at.segment, it.at.offset);
-            self.insert(it.shard, number, at, it.at.count, it.head);
+            self.insert(it.shard, (number, wall), at, it.at.count, it.head);
         }
     }
 
-    fn insert(&mut self, shard: u16, number: u64, at: (u64, u64), count: u64, head: Head) {
+    fn insert(
+        &mut self,
+        shard: u16,
+        (number, wall): (u64, Wall),
+        at: (u64, u64),
+        count: u64,
+        head: Head,
+    ) {
         let anchor = Anchor {
             at,
             count,
             head,
             number,
+            wall,
         };
         let anchors = self.0.entry(shard).or_default();
         if anchors.last() != Some(&anchor) {

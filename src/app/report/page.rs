@@ -316,13 +316,19 @@ impl Page {
         let bad = |what: &str, count: &dyn std::fmt::Display| {
             format!("<p class=\"bad\">{} {count}</p>\n", escaped(what))
         };
-        match report.findings.len() {
-            0 => self.paragraph(words.sound),
-            count => {
-                self.put(&bad(words.unsound, &count));
-                for finding in report.findings.iter().take(ROWS) {
-                    self.paragraph(&finding.to_string());
-                }
+        if report.findings.is_empty() && report.late.is_empty() {
+            self.paragraph(words.sound);
+        }
+        for (what, findings) in [
+            (words.unsound, &report.findings),
+            (words.late, &report.late),
+        ] {
+            if findings.is_empty() {
+                continue;
+            }
+            self.put(&bad(what, &findings.len()));
+            for finding in findings.iter().take(ROWS) {
+                self.paragraph(&finding.to_string());
             }
         }
         if told.damaged > 0 {

@@ -10,6 +10,7 @@ use crate::record::frame::Damage;
 
 use super::super::chain::chained;
 use super::super::checkpoint::{Head, Link, time};
+use super::super::late::{Stretch, USUAL};
 use super::super::segment::{self, Header};
 use super::super::{Content, Found, Place, Sink};
 use super::{Finding, Report};
@@ -28,6 +29,8 @@ pub(super) struct Anchor {
     pub(super) head: Head,
     /// Whose checkpoint it is of.
     pub(super) number: u64,
+    /// When that was signed.
+    pub(super) wall: Wall,
 }
 
 /// Why a stretch between two anchors is not proved.
@@ -68,6 +71,12 @@ pub(super) struct Walk {
     steps: u64,
     first_step: Option<(Place, Wall, Wall)>,
     findings: Vec<Finding>,
+    /// What was signed late, of the life that is gone through.
+    stretch: Option<Stretch>,
+    late: Vec<Finding>,
+    /// How many lives ended with something unsigned, and the first place.
+    cut_off: u64,
+    first_cut: Option<Stretch>,
 }
 
 impl Walk {
@@ -98,6 +107,10 @@ impl Walk {
             steps: 0,
             first_step: None,
             findings: Vec::new(),
+            stretch: None,
+            late: Vec::new(),
+            cut_off: 0,
+            first_cut: None,
         }
     }
 
@@ -165,13 +178,18 @@ impl Walk {
     }
 
     fn find(&mut self, from: (u64, u64), to: (u64, u64), what: String) {
+        let finding = self.finding(from, to, what);
+        self.findings.push(finding);
+    }
+
+    fn finding(&self, from: (u64, u64), to: (u64, u64), what: String) -> Finding {
         let path = |sequence| segment::path(&self.folder, sequence);
-        self.findings.push(Finding {
+        Finding {
             file: path(from.0),
             from: from.1,
             to: Some((path(to.0), to.1)),
             what,
-        });
+        }
     }
 
     fn check_header(&mut self, found: &Found<'_>) {
@@ -191,6 +209,50 @@ impl Walk {
                 let what = "the segment's header was changed".to_owned();
                 self.find(from, to, what);
             }
+        }
+    }
+
+    /// How long the record waited for being signed.
+    fn check_wait(&mut self, record: &Record<'_>, found: &Found<'_>) {
+        if matches!(record, Record::Started { .. }) {
+            self.close_stretch(true);
+        }
+        let (Some(next), Some(wall)) = (self.anchors.front().copied(), record.wall()) else {
+            return;
+        };
+        // Where checkpoints are missing, that is told.
+        let follows = next.number <= self.number.saturating_add(1);
+        if !follows || wall + USUAL >= next.wall {
+            return;
+        }
+        if self.stretch.is_some_and(|it| it.number != next.number) {
+            self.close_stretch(false);
+        }
+        let stretch = self.stretch.get_or_insert(Stretch {
+            number: next.number,
+            signed: next.wall,
+            from: spot(found.place),
+            to: spot(found.after),
+            records: 0,
+            first: wall,
+            last: wall,
+        });
+        stretch.records += 1;
+        stretch.to = spot(found.after);
+        stretch.last = stretch.last.max(wall);
+    }
+
+    /// Says what was signed late up to here; `ended` says that a life has ended here.
+    fn close_stretch(&mut self, ended: bool) {
+        let Some(stretch) = self.stretch.take() else {
+            return;
+        };
+        if stretch.is_long() {
+            let late = self.finding(stretch.from, stretch.to, stretch.words());
+            self.late.push(late);
+        } else if ended {
+            self.cut_off += 1;
+            self.first_cut.get_or_insert(stretch);
         }
     }
 
@@ -248,7 +310,21 @@ impl Walk {
                 time(wall)
             ));
         }
+        self.close_stretch(false);
+        if let Some(it) = self.first_cut {
+            report.remarks.push(format!(
+                "shard {shard}: {} times a run ended before its last records were signed, as a \
+                 crash leaves it, and the next one signed them; first in {} at byte {}: written at \
+                 {}, signed at {}",
+                self.cut_off,
+                segment::path(&self.folder, it.from.0).display(),
+                it.from.1,
+                time(it.first),
+                time(it.signed)
+            ));
+        }
         report.findings.append(&mut self.findings);
+        report.late.append(&mut self.late);
         report.records += self.records;
         report.unsigned += self.since;
     }
@@ -280,6 +356,7 @@ impl Sink for &mut Walk {
                 self.records += 1;
                 self.since += 1;
                 self.check_time(record, found.place);
+                self.check_wait(record, found);
             }
             Content::Damage(Damage::Torn) => self.torn = Some(found.place),
             Content::Damage(Damage::Unknown { .. }) => {
