@@ -6,7 +6,6 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::Mutex;
 use tokio::time::sleep;
 
 use crate::admin::alert::{Fares, Outbox};
@@ -17,6 +16,7 @@ use crate::admin::protocol::{
 use crate::admin::{By, Operator, Replies, Socket, SocketFault, serve};
 use crate::base::limits::STATUS_TENANTS;
 use crate::base::time::{Now, Wall};
+use crate::ledger::Ledger;
 use crate::net::{Beside, Reins, clock};
 use crate::policy::{
     Amount, Counters, Gateway, Quantity, Registration, RegistrationState, RuleSet, Service, Spent,
@@ -24,7 +24,7 @@ use crate::policy::{
 };
 use crate::shard::{Command, Confirmed, Reset};
 
-use super::blocks::{Blocks, plain};
+use super::blocks::{Blocking, Blocks, plain};
 use super::names::Names;
 use super::rules::Files;
 
@@ -34,6 +34,8 @@ pub(super) struct Running {
     pub(super) configuration: PathBuf,
     /// The ledger's folder.
     pub(super) ledger: PathBuf,
+    /// What is written there.
+    pub(super) journal: Ledger,
     /// When it started.
     pub(super) start: Now,
     /// The files of rules.
@@ -51,8 +53,7 @@ pub(super) struct Running {
 pub(super) struct Desk {
     pub(super) running: Running,
     pub(super) reins: Reins,
-    /// Held by the one order about blocks that is under way.
-    pub(super) blocking: Mutex<()>,
+    pub(super) blocking: Blocking,
 }
 
 /// How long after a failure the socket is tried again.
@@ -103,12 +104,15 @@ pub(super) fn answer_on(ear: Ear, running: Running) -> Beside {
         let desk = Rc::new(Desk {
             running,
             reins,
-            blocking: Mutex::new(()),
+            blocking: Blocking::default(),
         });
         Box::pin(async move {
-            if let Err(error) = serve(ear.opened().await, desk).await {
-                tracing::error!(%error, "the control socket cannot be served: no orders are taken");
-            }
+            let serving = async {
+                if let Err(error) = serve(ear.opened().await, Rc::clone(&desk)).await {
+                    tracing::error!(%error, "the control socket cannot be served: no orders are taken");
+                }
+            };
+            tokio::join!(serving, desk.go_on_keeping());
         })
     })
 }
@@ -145,6 +149,13 @@ impl Desk {
     }
 
     async fn hand_over(&self, by: &By, replies: &mut Replies<'_>) -> Reply {
+        if let Err(fault) = self.keep_blocks().await {
+            let text = format!(
+                "the Tollgate that runs goes on: what it blocks cannot be kept, and its successor \
+                 would not know of it: {fault}"
+            );
+            return Reply::Fault(Fault::new(FaultKind::Held, text));
+        }
         tracing::info!(by = %by.name, "a successor takes over");
         let handed = match self.reins.hand_over().await {
             Ok(handed) => handed,
@@ -240,8 +251,10 @@ impl Desk {
             emergency_calls: tally.emergencies,
             clock_ahead_s: self.running.counters.clock_ahead_s(now),
             blocks,
+            blocks_unkept: self.blocking.unkept(),
             journal: Journal {
                 shards_without: tally.journal_faults,
+                misplaced: self.running.journal.misplaced().len(),
                 bytes: tally.journal_bytes,
                 lost: tally.journal_lost,
             },

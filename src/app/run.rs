@@ -55,6 +55,7 @@ pub(super) fn run(wanted: cli::Run) -> Result<(), String> {
     let running = Running {
         configuration: configuration.config.clone(),
         ledger: directory.clone(),
+        journal: ledger.clone(),
         start: net::clock::now(),
         files: Arc::clone(&files),
         blocks: RefCell::new(blocks.clone()),

@@ -6,11 +6,11 @@ use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use super::Fault;
 use super::latest::Latest;
 use super::mark::Marks;
 use super::note::{PublicKey, SigningKey, hex, unhex};
 use super::segment::{HEADER, SEGMENT_SIZE};
-use super::{Fault, Place, segment};
 
 /// A ledger that this process alone may write, for as long as this or a journal
 /// of it lives.
@@ -112,13 +112,11 @@ impl Ledger {
         Ok(())
     }
 
-    /// Whether a segment is there that has this place of a shard, or a later one: what was
-    /// once written of a shard never leaves its folder altogether.
+    /// The shards whose journal this process writes, though it is not in its folder any more:
+    /// what is unlinked is written without a fault.
     #[must_use]
-    pub fn reaches(&self, shard: u16, place: Place) -> bool {
-        let sequences = segment::sequences(&segment::folder(&self.directory, shard));
-        let last = sequences.ok().and_then(|it| it.last().copied());
-        last.is_some_and(|last| last >= place.segment)
+    pub fn misplaced(&self) -> Vec<u16> {
+        self.marks.misplaced(&self.directory)
     }
 
     /// Keeps a file with the ledger, in the place of one kept before: synced, and

@@ -113,6 +113,7 @@ impl Journal {
                 (sequence, file, HEADER, false)
             }
         };
+        let mark = ledger.marks.begin(shard, (sequence, at), &file);
         let mut journal = Self {
             _lock: Arc::clone(&ledger.lock),
             next: None,
@@ -130,7 +131,7 @@ impl Journal {
             wall,
             day,
             resumed,
-            mark: ledger.marks.begin(shard, sequence, at),
+            mark,
             series,
             durable: ledger.durable,
         };
@@ -361,6 +362,7 @@ impl Journal {
             series: self.series,
         };
         let file = begin(&self.folder, header, next)?;
+        self.mark.begin(sequence, &file);
         let full = std::mem::replace(&mut self.file, file);
         if let Err(error) = full.set_len(self.at) {
             tracing::warn!("ledger: cannot shorten a full segment: {error}");

@@ -129,6 +129,19 @@ impl Fault {
         }
     }
 
+    /// What is wrong, without what follows from it for the journal.
+    #[must_use]
+    pub fn plainly(&self) -> String {
+        match self {
+            Self::Io {
+                doing,
+                path,
+                source,
+            } => format!("cannot {doing} {}: {source}", path.display()),
+            other => other.to_string(),
+        }
+    }
+
     /// Whether it is that a disk is full: all goes on when it is not any more.
     #[must_use]
     pub fn is_lack_of_room(&self) -> bool {
