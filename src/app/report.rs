@@ -67,10 +67,18 @@ pub(super) fn run(wanted: cli::Report) -> Result<(), String> {
     }
     if let Some(form) = wanted.indicators {
         let found = indicators::indicators(&told);
-        return print(&match form {
+        print(&match form {
             cli::Indicators::Csv => indicators::csv(&found),
             cli::Indicators::Stix => indicators::stix(&found, now),
-        });
+        })?;
+        return match told.damaged {
+            0 => Ok(()),
+            _ => Err(format!(
+                "{}: the journal is damaged, and what is printed is what of it can be read: tollgate \
+                 ledger verify shows where; compare with a backup",
+                directory.display()
+            )),
+        };
     }
     let saved = match (&rules, known) {
         (Some(rules), Some(Ok(tenant))) => saved(rules, tenant, &told),
@@ -87,7 +95,15 @@ pub(super) fn run(wanted: cli::Report) -> Result<(), String> {
         zone,
         now,
         language: wanted.language,
-    }))
+    }))?;
+    match told.damaged == 0 && report.findings.is_empty() && report.late.is_empty() {
+        true => Ok(()),
+        false => Err(format!(
+            "{}: the journal is not as it was signed, as the page says: compare with a backup, or \
+             with checkpoints that were kept elsewhere",
+            directory.display()
+        )),
+    }
 }
 
 /// All that is put on the page.

@@ -34,7 +34,9 @@ counted: a checkpoint kept elsewhere, and given with --expect, shows whether the
 end was cut off. Records that were signed only long after they were written, more
 than a crash leaves, are told of by themselves: a full disk does that, and so does
 who removes checkpoints. A copy of the folder and of public.key will do; sign.key is no
-part of what should be handed on.
+part of what should be handed on. Of a ledger that is being written, copy the
+folder `checkpoints` first and the rest after it: the other way round, the end of
+the journal is missing that its last checkpoint has signed.
 
 Exit codes: 0 all is as it was signed; 1 it is not, or a fault.")]
     Verify(Verify),

@@ -285,10 +285,14 @@ impl Walk {
         } else if let Some(last) = last {
             let what = format!(
                 "records are missing: the journal ends in segment {} at byte {}, and checkpoint {} \
-                 has signed {} records of it",
+                 has signed {} records of it. Its end was cut off; or this is a copy of a ledger that \
+                 was being written, whose segments were copied before its checkpoints: then copy \
+                 `checkpoints` first, and the rest after it",
                 self.at.segment, self.at.offset, last.number, last.count
             );
             self.broken = None;
+            // These are before the last checkpoint, and not behind it.
+            self.since = 0;
             self.find(self.sound, last.at, what);
         }
         self.close();
