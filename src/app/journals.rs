@@ -92,14 +92,20 @@ impl Begun {
         self.on(|it| it.journal(shard))
     }
 
-    /// Writes into each journal that it ended in order: without this, the next start
-    /// takes it for a crash.
+    /// Writes into each journal that it ended in order, if all is written and `whole`:
+    /// without this, the next start takes it for a crash.
     ///
     /// # Errors
     /// [`Fault`]: one cannot be written.
-    pub(super) fn close(&self, ledger: &Ledger, shards: u16, live: u64) -> Result<(), Fault> {
-        if !self.on(|it| it.is_done()) {
-            // For the journals, this life has never begun.
+    pub(super) fn close(
+        &self,
+        whole: bool,
+        ledger: &Ledger,
+        shards: u16,
+        live: u64,
+    ) -> Result<(), Fault> {
+        if !(whole && self.on(|it| it.is_done())) {
+            // The next start must not take what is written for all there was.
             return Ok(());
         }
         let wall = net::clock::now().wall;

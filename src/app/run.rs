@@ -49,8 +49,8 @@ pub(super) fn run(wanted: cli::Run) -> Result<(), String> {
     let blocks = Blocks::kept(&ledger);
     let dealt = recovered.deal(&Buckets::new(bucket_key), shards, net::clock::now().wall);
     let dealt = Arc::new(dealt);
-    let begun = journals::journals(&ledger, &dealt, &rules).map_err(|fault| fault.to_string())?;
-    let (journals, begun) = begun;
+    let journals = journals::journals(&ledger, &dealt, &rules).map_err(|fault| fault.to_string());
+    let (journals, begun) = journals?;
     let (alerts, watch) = Alerts::start(&run.alerts, &configuration.config, &ledger, &files);
     let running = Running {
         configuration: configuration.config.clone(),
@@ -88,11 +88,7 @@ pub(super) fn run(wanted: cli::Run) -> Result<(), String> {
         beside: Some(watched(&alerts, names, control::answer_on(ear, running))),
     })
     .map_err(|error| error.to_string())?;
-    let closed = match outcome.whole {
-        true => begun.close(&ledger, shards, counters.places()),
-        // The next start must not take what is written for all there was.
-        false => Ok(()),
-    };
+    let closed = begun.close(outcome.whole, &ledger, shards, counters.places());
     wind_down(outcome.ended, following, alerts, indexing);
     closed.map_err(|fault| format!("the next start takes this end for a crash: {fault}"))
 }

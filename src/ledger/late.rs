@@ -114,16 +114,4 @@ impl Stretch {
     pub(super) fn is_long(&self) -> bool {
         self.first + USUAL < self.last
     }
-
-    pub(super) fn words(&self) -> String {
-        format!(
-            "{} records, written from {} to {}, were only signed at {}, by checkpoint {}: nothing \
-             proves that they were not changed before",
-            self.records,
-            time(self.first),
-            time(self.last),
-            time(self.signed),
-            self.number
-        )
-    }
 }

@@ -239,10 +239,9 @@ pub fn run_until(setup: Setup, stop: impl Future<Output = ()>) -> Result<Outcome
     // What a thread had to say, it said through `exits`.
     let served = served.inspect(|_| threads.into_iter().for_each(|it| drop(it.join())));
     streams.stop();
-    Ok(Outcome {
-        ended: look_for_leaks(served?, &setup.counters),
-        whole: figures.iter().all(|it| it.journal_lost.value() == 0),
-    })
+    let whole = figures.iter().all(|it| it.journal_lost.value() == 0);
+    let ended = look_for_leaks(served?, &setup.counters);
+    Ok(Outcome { ended, whole })
 }
 
 /// When no call lives, nothing is held.

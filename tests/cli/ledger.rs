@@ -315,6 +315,24 @@ fn an_incident_is_reported_on_one_page() {
     );
     assert!(said.out.contains("NOT as they were signed"), "{}", said.out);
     assert!(said.out.ends_with("</html>\n"), "{}", said.out);
+    let of = [
+        "--dir=ledger",
+        "--tenant=kiku",
+        "--from=1970-01-01",
+        "--language=ja",
+    ];
+    let said = files.tollgate(&[&["ledger", "report"], &of[..]].concat());
+    for part in [
+        "署名された内容と一致しない箇所",
+        "バイト目): 改変または欠落により読み取れません",
+    ] {
+        assert!(said.out.contains(part), "{part}: {}", said.out);
+    }
+    assert!(
+        !said.out.contains("has signed") && !said.out.contains(", bytes "),
+        "{}",
+        said.out
+    );
     let of = ["--tenant=kiku", "--from=1970-01-01", "--indicators=csv"];
     let said = files.tollgate(&[&["ledger", "report", "--dir=ledger"], &of[..]].concat());
     assert_eq!(

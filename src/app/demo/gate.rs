@@ -171,7 +171,7 @@ impl Gate {
             Some(Err(_)) => return Err("a defect of the program ended Tollgate".to_owned()),
         }
         let live = self.counters.places();
-        let closed = self.begun.close(&self.ledger, SHARDS, live);
+        let closed = self.begun.close(true, &self.ledger, SHARDS, live);
         closed.map_err(|fault| fault.to_string())?;
         match live {
             0 => Ok(()),

@@ -5,8 +5,8 @@ use std::fmt::Write;
 
 use jiff::tz::TimeZone;
 
-use super::names;
 use super::words::Words;
+use super::{faults, names};
 use crate::app::render::grouped;
 use crate::base::time::Wall;
 use crate::ledger::{Event, Exhibit, Incident, Pair, Report, Span, Table};
@@ -328,7 +328,7 @@ impl Page {
             }
             self.put(&bad(what, &findings.len()));
             for finding in findings.iter().take(ROWS) {
-                self.paragraph(&finding.to_string());
+                self.paragraph(&faults::finding(words.of, finding));
             }
         }
         if told.damaged > 0 {
@@ -368,6 +368,7 @@ fn bytes(exhibit: &Exhibit) -> String {
 fn happened(words: &Words, event: &Event) -> String {
     let mut text = names::event(words.of, &event.what);
     let detail = names::detail(words.of, &event.detail);
+    let detail = &*detail;
     for (before, part) in [
         (": ".to_owned(), detail),
         (format!("; {}: ", words.by), &event.by),

@@ -13,7 +13,7 @@ use super::super::checkpoint::{Head, Link, time};
 use super::super::late::{Stretch, USUAL};
 use super::super::segment::{self, Header};
 use super::super::{Content, Found, Place, Sink};
-use super::{Finding, Report};
+use super::{Finding, Report, Wrong};
 
 /// By how much a record's time may lie before the one before it: shards take their
 /// time once for each turn.
@@ -120,10 +120,7 @@ impl Walk {
         self.sound = (place.segment, 0);
         let oldest = self.oldest.unwrap_or(1);
         if place.segment > oldest {
-            let what = match place.segment - oldest {
-                1 => "this segment is missing".to_owned(),
-                more => format!("this segment is missing, and {} after it", more - 1),
-            };
+            let what = Wrong::SegmentsMissing(place.segment - oldest);
             self.find((oldest, 0), (place.segment, 0), what);
         }
     }
@@ -162,27 +159,21 @@ impl Walk {
             return;
         };
         let what = match why {
-            Broken::Signed(number) => format!(
-                "this is not what checkpoint {number} has signed: records were changed, moved, \
-                 removed or added"
-            ),
-            Broken::Unproved(number, first) if number - 1 == first => {
-                format!("nothing proves this without checkpoint {first}, which is missing")
-            }
-            Broken::Unproved(number, first) => format!(
-                "nothing proves this without the checkpoints {first} to {}, which are missing",
-                number - 1
-            ),
+            Broken::Signed(number) => Wrong::NotAsSigned(number),
+            Broken::Unproved(number, from) => Wrong::Unproved {
+                from,
+                to: number.saturating_sub(1),
+            },
         };
         self.find(self.sound, to, what);
     }
 
-    fn find(&mut self, from: (u64, u64), to: (u64, u64), what: String) {
+    fn find(&mut self, from: (u64, u64), to: (u64, u64), what: Wrong) {
         let finding = self.finding(from, to, what);
         self.findings.push(finding);
     }
 
-    fn finding(&self, from: (u64, u64), to: (u64, u64), what: String) -> Finding {
+    fn finding(&self, from: (u64, u64), to: (u64, u64), what: Wrong) -> Finding {
         let path = |sequence| segment::path(&self.folder, sequence);
         Finding {
             file: path(from.0),
@@ -196,18 +187,19 @@ impl Walk {
         let (from, to) = (spot(found.place), spot(found.after));
         match Header::decode(found.bytes) {
             Some(it) if it.shard != self.shard || it.sequence != found.place.segment => {
-                let (shard, sequence) = (it.shard, it.sequence);
-                let what = format!("this is segment {sequence} of shard {shard}, put in its place");
+                let segment = it.sequence;
+                let what = Wrong::InPlaceOf {
+                    segment,
+                    shard: it.shard,
+                };
                 self.find(from, to, what);
             }
             Some(it) if it.series != self.series => {
-                let what = "this segment is of a ledger with another key".to_owned();
-                self.find(from, to, what);
+                self.find(from, to, Wrong::Foreign);
             }
             Some(_) => {}
             None => {
-                let what = "the segment's header was changed".to_owned();
-                self.find(from, to, what);
+                self.find(from, to, Wrong::Header);
             }
         }
     }
@@ -248,7 +240,7 @@ impl Walk {
             return;
         };
         if stretch.is_long() {
-            let late = self.finding(stretch.from, stretch.to, stretch.words());
+            let late = self.finding(stretch.from, stretch.to, stretch.into());
             self.late.push(late);
         } else if ended {
             self.cut_off += 1;
@@ -268,8 +260,7 @@ impl Walk {
     /// A torn record with something behind it is none that a crash has left.
     fn check_torn(&mut self) {
         if let Some(place) = self.torn.take() {
-            let what = "a record is cut short, and others follow".to_owned();
-            self.find(spot(place), (place.segment + 1, 0), what);
+            self.find(spot(place), (place.segment + 1, 0), Wrong::CutShort);
         }
     }
 
@@ -277,19 +268,18 @@ impl Walk {
     pub(super) fn finish(mut self, report: &mut Report) {
         let last = self.anchors.back().copied();
         if let Some(last) = last.filter(|_| !self.begun) {
-            let what = format!(
-                "the shard's journal is missing: checkpoint {} has signed {} records of it",
-                last.number, last.count
-            );
+            let what = Wrong::ShardMissing {
+                number: last.number,
+                records: last.count,
+            };
             self.find((self.oldest.unwrap_or(1), 0), last.at, what);
         } else if let Some(last) = last {
-            let what = format!(
-                "records are missing: the journal ends in segment {} at byte {}, and checkpoint {} \
-                 has signed {} records of it. Its end was cut off; or this is a copy of a ledger that \
-                 was being written, whose segments were copied before its checkpoints: then copy \
-                 `checkpoints` first, and the rest after it",
-                self.at.segment, self.at.offset, last.number, last.count
-            );
+            let what = Wrong::EndMissing {
+                segment: self.at.segment,
+                byte: self.at.offset,
+                number: last.number,
+                records: last.count,
+            };
             self.broken = None;
             // These are before the last checkpoint, and not behind it.
             self.since = 0;
@@ -370,11 +360,11 @@ impl Sink for &mut Walk {
             // A damaged header was told.
             Content::Damage(Damage::Corrupt { .. }) if found.place.offset == 0 => {}
             Content::Damage(damage) => {
-                self.find(spot(found.place), spot(found.after), damage.to_string());
+                self.find(spot(found.place), spot(found.after), Wrong::Damaged(damage));
             }
             Content::Missing(segments) => {
                 let to = found.place.segment;
-                let what = format!("{segments} segments are missing");
+                let what = Wrong::SegmentsMissing(segments);
                 self.find((to.saturating_sub(segments), 0), (to, 0), what);
             }
         }
