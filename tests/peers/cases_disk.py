@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import time
 
 from cases import case
@@ -50,6 +51,26 @@ def disk_full(lab):
 FULL = "new calls are refused, emergency calls excepted"
 
 
+class Collector:
+    """Who is sent alerts, by syslog."""
+
+    def __init__(self, lab):
+        address = (f"{lab.net}.4", 5140)
+        self.rules = '[[alerts.syslog]]\naddress = "udp:{}:{}"\n'.format(*address)
+        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.socket.bind(address)
+        self.socket.setblocking(False)
+        self.text = ""
+
+    def has(self, words):
+        """Whether this has come."""
+        try:
+            while True:
+                self.text += self.socket.recv(65535).decode() + "\n"
+        except BlockingIOError:
+            return words in self.text
+
+
 def restarted(lab, crowd=lambda: None):
     """kill -9, and Tollgate again on the same disk."""
     lab.tollgate.signal(signal.SIGKILL)
@@ -72,7 +93,8 @@ def crowd_out(lab):
 def disk_full_at_start(lab):
     """kill -9 on a full disk: it starts, calls that are up go on, emergencies pass, caps hold, and it resumes by itself."""
     lab.program = OnSmallDisk
-    lab.start(segment_megabytes=1, calls_at_once=12)
+    collector = Collector(lab)
+    lab.start(segment_megabytes=1, calls_at_once=12, listen=collector.rules)
     carrier = lab.waiting(lab.carrier(plain_callee()), 5070)
     held = lab.pbx(plain_caller(hold=True), name="held", number=ALLOWED, calls=10, rate=100, hold=22000)
     time.sleep(1)
@@ -86,6 +108,7 @@ def disk_full_at_start(lab):
     restarted(lab, lambda: crowd_out(lab))
     until(lambda: lab.tollgate.text().count(FULL) == 2, 5, "each shard missing its room", lab.tollgate)
     check("Tollgate starts all the same" in lab.tollgate.text(), f"it does not say so\n{lab.tollgate.tail()}")
+    until(lambda: collector.has("the journal cannot be written: only emergency calls"), 10, "an alert", lab.tollgate)
     check("CANNOT BE WRITTEN" in lab.tollgate.says("status"), "`status` calls the journal written")
     lab.pbx(refused_caller(), name="late", port=5082, number=ALLOWED, calls=5).finish(10, 5)
     lab.pbx(plain_caller(), name="emergency", port=5083, number="110", calls=2).finish(10, 2)
