@@ -299,6 +299,9 @@ pub struct Status {
     /// What is blocked.
     #[serde(default)]
     pub blocks: Vec<Blocked>,
+    /// Why the next start would not know that, if it would not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub blocks_unkept: Option<String>,
     /// The journal.
     pub journal: Journal,
     /// The carriers.
@@ -321,6 +324,10 @@ pub struct Status {
 pub struct Journal {
     /// Shards whose journal cannot be written now: they let in emergency calls only.
     pub shards_without: u64,
+    /// Shards whose journal was taken from its folder: what they record is lost when
+    /// Tollgate ends.
+    #[serde(default)]
+    pub misplaced: usize,
     /// Bytes written since the start.
     pub bytes: u64,
     /// Bytes of records that were lost.

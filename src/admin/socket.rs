@@ -41,6 +41,18 @@ pub enum SocketFault {
     },
 }
 
+impl SocketFault {
+    /// Whether it is that a disk is full: all goes on when it is not any more.
+    #[must_use]
+    pub fn is_lack_of_room(&self) -> bool {
+        use io::ErrorKind::{QuotaExceeded, StorageFull};
+        let Self::Io { source, .. } = self else {
+            return false;
+        };
+        matches!(source.kind(), StorageFull | QuotaExceeded)
+    }
+}
+
 impl std::fmt::Display for SocketFault {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {

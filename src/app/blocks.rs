@@ -1,9 +1,12 @@
 //! What is blocked: kept with the ledger, put in force in every shard, lifted.
 
+use std::cell::RefCell;
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use tokio::sync::Mutex;
+use tokio::time::sleep;
 
 use crate::admin::By;
 use crate::admin::protocol::{
@@ -24,6 +27,25 @@ const NAME: &str = "blocks.json";
 /// The longest that a block is ordered for: ten years. Who means for good says no
 /// time.
 const LONGEST: Duration = Duration::from_secs(10 * 366 * 86_400);
+
+/// How long after a failure they are tried to be kept again.
+const RETRY: Duration = Duration::from_secs(2);
+
+/// Orders about blocks.
+#[derive(Debug, Default)]
+pub(super) struct Blocking {
+    /// Held by the one that is under way.
+    alone: Mutex<()>,
+    /// Why what is in force is not kept; nothing as long as it is.
+    unkept: RefCell<Option<String>>,
+}
+
+impl Blocking {
+    /// Why the next start would not know what is blocked, if it would not.
+    pub(super) fn unkept(&self) -> Option<String> {
+        self.unkept.borrow().clone()
+    }
+}
 
 /// Every block that was ordered, and where they are kept.
 #[derive(Clone, Debug)]
@@ -122,7 +144,7 @@ impl Blocks {
         let (ledger, bytes) = (self.ledger.clone(), serde_json::to_vec(&self.list));
         let written = tokio::task::spawn_blocking(move || {
             let bytes = bytes.map_err(|error| error.to_string())?;
-            ledger.keep(NAME, &bytes).map_err(|fault| fault.to_string())
+            ledger.keep(NAME, &bytes).map_err(|fault| fault.plainly())
         });
         written.await.map_err(|error| error.to_string())?
     }
@@ -141,7 +163,7 @@ impl Desk {
     /// Blocks calls. They are stopped first and kept then; it is confirmed when both
     /// are done.
     pub(super) async fn block(&self, by: &By, wanted: Block) -> Reply {
-        let _alone = self.blocking.lock().await;
+        let _alone = self.blocking.alone.lock().await;
         let mut blocks = self.running.blocks.borrow().clone();
         let wall = clock::now().wall;
         if let Err(fault) = sound(&wanted, &self.reins.rules()) {
@@ -185,7 +207,7 @@ impl Desk {
 
     /// Lifts blocks.
     pub(super) async fn unblock(&self, by: &By, wanted: Unblock) -> Reply {
-        let _alone = self.blocking.lock().await;
+        let _alone = self.blocking.alone.lock().await;
         let mut blocks = self.running.blocks.borrow().clone();
         let wall = clock::now().wall;
         if let Err(fault) = plain(&wanted.why) {
@@ -248,15 +270,62 @@ impl Desk {
                 Err(fault) => silent = Some(fault),
             }
         }
-        let kept = blocks.keep().await;
-        if let Err(fault) = kept {
-            tracing::error!("what is blocked cannot be kept for the next start: {fault}");
-            let text = format!("it is done, but the next start would not know of it: {fault}");
-            return Reply::Fault(Fault::new(FaultKind::Unkept, text));
+        let kept = self.keep(&blocks).await;
+        match (silent, kept) {
+            (None, Ok(())) => Reply::Blocks(told),
+            (silent, Ok(())) => {
+                let text = silent.map_or_else(String::new, |it| it.to_string());
+                Reply::Fault(Fault::new(FaultKind::Silent, text))
+            }
+            (silent, Err(fault)) => {
+                let done = match silent {
+                    Some(silent) => silent.to_string(),
+                    None if told.recorded => "it is in force, and in the journal".to_owned(),
+                    None => "it is in force, but not in the journal, which cannot be written now"
+                        .to_owned(),
+                };
+                let text = format!(
+                    "{done}; and it is not kept: {fault}. Until it is, the next start would block \
+                     what was kept last; it is tried again by itself, and tollgate status tells"
+                );
+                Reply::Fault(Fault::new(FaultKind::Unkept, text))
+            }
         }
-        match silent {
-            Some(silent) => Reply::Fault(Fault::new(FaultKind::Silent, silent.to_string())),
-            None => Reply::Blocks(told),
+    }
+
+    /// Keeps what is blocked, and notes why that cannot be.
+    async fn keep(&self, blocks: &Blocks) -> Result<(), String> {
+        let kept = blocks.keep().await;
+        let before = self.blocking.unkept.replace(kept.clone().err());
+        match (&kept, before) {
+            (Err(fault), None) => {
+                tracing::error!("what is blocked cannot be kept for the next start: {fault}");
+            }
+            (Ok(()), Some(_)) => tracing::warn!("what is blocked is kept for the next start"),
+            _ => {}
+        }
+        kept
+    }
+
+    /// Keeps what is blocked, if that could not be done when it was ordered.
+    ///
+    /// # Errors
+    /// Why it still cannot be.
+    pub(super) async fn keep_blocks(&self) -> Result<(), String> {
+        let _alone = self.blocking.alone.lock().await;
+        if self.blocking.unkept().is_none() {
+            return Ok(());
+        }
+        let blocks = self.running.blocks.borrow().clone();
+        self.keep(&blocks).await
+    }
+
+    /// Tries to keep what is blocked until it is, for as long as the program runs.
+    pub(super) async fn go_on_keeping(&self) {
+        loop {
+            sleep(RETRY).await;
+            // It was said, and is tried again.
+            let _kept = self.keep_blocks().await;
         }
     }
 }

@@ -11,7 +11,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use crate::policy::{Amount, duration};
 
 pub(super) use evidence::{
-    Calls, Export, Indicators, Json, Language, Ledger, Moment, Report, Verify,
+    Calls, Export, Indicators, Json, Language, Ledger, Moment, Place, Report, Verify,
 };
 
 const STYLES: Styles = Styles::styled()

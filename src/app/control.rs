@@ -6,16 +6,17 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::Mutex;
+use tokio::time::sleep;
 
 use crate::admin::alert::{Fares, Outbox};
 use crate::admin::protocol::{
     Budget, Carrier, Clock, Count, Fault, FaultKind, Journal, Order, Place, Reply, Rules, Status,
     Tenant,
 };
-use crate::admin::{By, Operator, Replies, Socket, serve};
+use crate::admin::{By, Operator, Replies, Socket, SocketFault, serve};
 use crate::base::limits::STATUS_TENANTS;
 use crate::base::time::{Now, Wall};
+use crate::ledger::Ledger;
 use crate::net::{Beside, Reins, clock};
 use crate::policy::{
     Amount, Counters, Gateway, Quantity, Registration, RegistrationState, RuleSet, Service, Spent,
@@ -23,7 +24,7 @@ use crate::policy::{
 };
 use crate::shard::{Command, Confirmed, Reset};
 
-use super::blocks::{Blocks, plain};
+use super::blocks::{Blocking, Blocks, plain};
 use super::names::Names;
 use super::rules::Files;
 
@@ -33,6 +34,8 @@ pub(super) struct Running {
     pub(super) configuration: PathBuf,
     /// The ledger's folder.
     pub(super) ledger: PathBuf,
+    /// What is written there.
+    pub(super) journal: Ledger,
     /// When it started.
     pub(super) start: Now,
     /// The files of rules.
@@ -50,22 +53,66 @@ pub(super) struct Running {
 pub(super) struct Desk {
     pub(super) running: Running,
     pub(super) reins: Reins,
-    /// Held by the one order about blocks that is under way.
-    pub(super) blocking: Mutex<()>,
+    pub(super) blocking: Blocking,
 }
 
-/// Answers on `socket` for as long as the program runs.
-pub(super) fn answer_on(socket: Socket, running: Running) -> Beside {
+/// How long after a failure the socket is tried again.
+const RETRY: Duration = Duration::from_secs(2);
+
+/// Where orders are taken.
+pub(super) enum Ear {
+    /// Here.
+    Open(Socket),
+    /// There, as soon as the disk has room for it.
+    Later(PathBuf),
+}
+
+impl Ear {
+    /// Opens the socket at `path`. That the disk is full keeps nobody from telephoning.
+    ///
+    /// # Errors
+    /// [`SocketFault`]: it cannot be opened for another reason.
+    pub(super) fn open(path: PathBuf) -> Result<Self, SocketFault> {
+        match Socket::open(&path) {
+            Ok(socket) => Ok(Self::Open(socket)),
+            Err(fault) if fault.is_lack_of_room() => {
+                tracing::error!("{fault}: no orders are taken before there is room");
+                Ok(Self::Later(path))
+            }
+            Err(fault) => Err(fault),
+        }
+    }
+
+    async fn opened(self) -> Socket {
+        let path = match self {
+            Self::Open(socket) => return socket,
+            Self::Later(path) => path,
+        };
+        loop {
+            sleep(RETRY).await;
+            if let Ok(socket) = Socket::open(&path) {
+                tracing::warn!("orders are taken at {}", path.display());
+                return socket;
+            }
+        }
+    }
+}
+
+/// Answers there for as long as the program runs.
+pub(super) fn answer_on(ear: Ear, running: Running) -> Beside {
     Box::new(move |reins| {
         let desk = Rc::new(Desk {
             running,
             reins,
-            blocking: Mutex::new(()),
+            blocking: Blocking::default(),
         });
         Box::pin(async move {
-            if let Err(error) = serve(socket, desk).await {
-                tracing::error!(%error, "the control socket cannot be served: no orders are taken");
-            }
+            let serving = async {
+                if let Err(error) = serve(ear.opened().await, Rc::clone(&desk)).await {
+                    tracing::error!(%error, "the control socket cannot be served: no orders are taken");
+                }
+            };
+            tokio::join!(serving, desk.go_on_keeping());
         })
     })
 }
@@ -102,6 +149,13 @@ impl Desk {
     }
 
     async fn hand_over(&self, by: &By, replies: &mut Replies<'_>) -> Reply {
+        if let Err(fault) = self.keep_blocks().await {
+            let text = format!(
+                "the Tollgate that runs goes on: what it blocks cannot be kept, and its successor \
+                 would not know of it: {fault}"
+            );
+            return Reply::Fault(Fault::new(FaultKind::Held, text));
+        }
         tracing::info!(by = %by.name, "a successor takes over");
         let handed = match self.reins.hand_over().await {
             Ok(handed) => handed,
@@ -197,8 +251,10 @@ impl Desk {
             emergency_calls: tally.emergencies,
             clock_ahead_s: self.running.counters.clock_ahead_s(now),
             blocks,
+            blocks_unkept: self.blocking.unkept(),
             journal: Journal {
                 shards_without: tally.journal_faults,
+                misplaced: self.running.journal.misplaced().len(),
                 bytes: tally.journal_bytes,
                 lost: tally.journal_lost,
             },

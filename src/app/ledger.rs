@@ -50,6 +50,14 @@ pub(super) fn run(wanted: cli::Export) -> Result<(), String> {
                 "damaged places"
             )
         )),
+        Ok(_) if reader.missing() > 0 => Err(format!(
+            "{}: {} missing between others, and with them their records: compare with a backup",
+            directory.display(),
+            match reader.missing() {
+                1 => "1 segment is".to_owned(),
+                many => format!("{many} segments are"),
+            }
+        )),
         Ok(summary) => {
             if summary.records == 0 {
                 let unknown = tenant.filter(|it| !summary.tenants.contains(it));

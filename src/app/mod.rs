@@ -13,6 +13,7 @@ mod demo;
 mod explain;
 mod exposure;
 mod heir;
+mod journals;
 mod last_good;
 mod ledger;
 mod log;

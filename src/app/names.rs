@@ -198,12 +198,22 @@ fn written(answers: &Answers) -> Vec<u8> {
 
 /// What an earlier life knew; nothing if that cannot be read.
 fn kept(ledger: &Ledger) -> Answers {
-    let bytes = ledger.kept(NAME).ok().flatten().unwrap_or_default();
-    read(&bytes)
+    let kept = ledger.kept(NAME).map_err(|fault| fault.plainly());
+    let answers = kept.and_then(|it| match it {
+        Some(bytes) => read(&bytes).map_err(|error| format!("{NAME} is damaged: {error}")),
+        None => Ok(Answers::default()),
+    });
+    answers.unwrap_or_else(|fault| {
+        tracing::warn!(
+            "{fault}: what carriers' names led to is not known, and is asked for anew; until a name \
+             server answers, no call goes to a carrier that is only known by its name"
+        );
+        Answers::default()
+    })
 }
 
-fn read(bytes: &[u8]) -> Answers {
-    let kept = serde_json::from_slice::<Kept>(bytes).map(|it| it.names);
+fn read(bytes: &[u8]) -> serde_json::Result<Answers> {
+    let kept = serde_json::from_slice::<Kept>(bytes)?.names;
     let way = |it: KeptWay| {
         let all = [Transport::Udp, Transport::Tcp, Transport::Tls];
         let transport = all.into_iter().find(|t| t.via_name() == it.transport)?;
@@ -222,7 +232,7 @@ fn read(bytes: &[u8]) -> Answers {
         };
         (Arc::from(it.name), answer)
     };
-    kept.unwrap_or_default().into_iter().map(answer).collect()
+    Ok(kept.into_iter().map(answer).collect())
 }
 
 #[cfg(test)]
@@ -248,9 +258,9 @@ mod tests {
         let answers: Answers = [(Arc::from("sip.example.net"), answer)]
             .into_iter()
             .collect();
-        assert_eq!(read(&written(&answers)), answers);
+        assert_eq!(read(&written(&answers)).unwrap(), answers);
         for broken in [&b""[..], b"{}", b"{\"names\":[{}]}", b"\xFF"] {
-            assert_eq!(read(broken), Answers::default());
+            assert!(read(broken).is_err());
         }
     }
 }

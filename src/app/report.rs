@@ -1,14 +1,17 @@
 //! `tollgate ledger report`: the page of an incident.
 
+mod faults;
 mod indicators;
 mod names;
 mod page;
 mod words;
 
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 
 use jiff::tz::{TimeZone, TimeZoneDatabase};
 
+use crate::base::time::Wall;
 use crate::ledger::{Incident, Reader, Report, Span, incident, public_key, verify};
 use crate::net::clock;
 use crate::policy::number::Number;
@@ -39,17 +42,7 @@ pub(super) fn run(wanted: cli::Report) -> Result<(), String> {
     if span.from >= span.to {
         return Err("--from is not before --to, or not before now".to_owned());
     }
-    let place = wanted.place;
-    let (directory, rules) = match (place.dir, place.config) {
-        (Some(directory), _) => (directory, None),
-        (None, Some(config)) => {
-            let directory = sources::ledger_of(&config)?;
-            let preview = true;
-            let rules = rules::load(&Configuration { config, preview }, &Counters::new());
-            (directory, Some(rules.map_err(Broken::show)?.set))
-        }
-        (None, None) => return Err("give -c FILE or --dir DIR".to_owned()),
-    };
+    let (directory, rules) = found(wanted.place)?;
     let fault = |fault: crate::ledger::Fault| fault.to_string();
     let mut reader = Reader::open(&directory).map_err(fault)?;
     if reader.is_empty() {
@@ -66,11 +59,7 @@ pub(super) fn run(wanted: cli::Report) -> Result<(), String> {
         log::say("tollgate: the journal has no such call");
     }
     if let Some(form) = wanted.indicators {
-        let found = indicators::indicators(&told);
-        return print(&match form {
-            cli::Indicators::Csv => indicators::csv(&found),
-            cli::Indicators::Stix => indicators::stix(&found, now),
-        });
+        return share(form, &told, now, &directory);
     }
     let saved = match (&rules, known) {
         (Some(rules), Some(Ok(tenant))) => saved(rules, tenant, &told),
@@ -87,7 +76,46 @@ pub(super) fn run(wanted: cli::Report) -> Result<(), String> {
         zone,
         now,
         language: wanted.language,
-    }))
+    }))?;
+    match told.damaged == 0 && report.findings.is_empty() && report.late.is_empty() {
+        true => Ok(()),
+        false => Err(format!(
+            "{}: the journal is not as it was signed, as the page says: compare with a backup, or \
+             with checkpoints that were kept elsewhere",
+            directory.display()
+        )),
+    }
+}
+
+/// Prints what others can look for.
+fn share(form: cli::Indicators, told: &Incident, now: Wall, from: &Path) -> Result<(), String> {
+    let found = indicators::indicators(told);
+    print(&match form {
+        cli::Indicators::Csv => indicators::csv(&found),
+        cli::Indicators::Stix => indicators::stix(&found, now),
+    })?;
+    match told.damaged {
+        0 => Ok(()),
+        _ => Err(format!(
+            "{}: the journal is damaged, and what is printed is what of it can be read: tollgate \
+             ledger verify shows where; compare with a backup",
+            from.display()
+        )),
+    }
+}
+
+/// The ledger, and the rules if there is a configuration.
+fn found(place: cli::Place) -> Result<(PathBuf, Option<RuleSet>), String> {
+    match (place.dir, place.config) {
+        (Some(directory), _) => Ok((directory, None)),
+        (None, Some(config)) => {
+            let directory = sources::ledger_of(&config)?;
+            let preview = true;
+            let rules = rules::load(&Configuration { config, preview }, &Counters::new());
+            Ok((directory, Some(rules.map_err(Broken::show)?.set)))
+        }
+        (None, None) => Err("give -c FILE or --dir DIR".to_owned()),
+    }
 }
 
 /// All that is put on the page.
@@ -98,7 +126,7 @@ struct Facts<'a> {
     key: &'a str,
     report: &'a Report,
     zone: TimeZone,
-    now: crate::base::time::Wall,
+    now: Wall,
     language: cli::Language,
 }
 

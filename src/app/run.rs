@@ -1,28 +1,24 @@
 //! `tollgate run`: boot.
 
 use std::cell::RefCell;
-use std::io::{self, IsTerminal, stderr};
+use std::io::{IsTerminal, stderr};
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use tracing_subscriber::filter::LevelFilter;
 
-use crate::admin::Socket;
-use crate::base::time::Wall;
 use crate::base::token::Buckets;
-use crate::ledger::{
-    Chain, Fault, Follower, Following, Indexing, Journal, Keep, Ledger, Sink, Snapshots, Syncing,
-};
+use crate::ledger::{Chain, Fault, Follower, Following, Indexing, Keep, Ledger, Sink, Snapshots};
 use crate::net;
 use crate::policy::{Counters, RuleSet};
-use crate::record::{Dealt, Record, Recovered};
+use crate::record::{Dealt, Recovered};
 
 use super::alerts::Alerts;
 use super::blocks::Blocks;
-use super::control::{self, Running};
+use super::control::{self, Ear, Running};
 use super::names::Names;
 use super::rules::{self, Broken, Files, Rules};
-use super::{cli, heir, last_good, log, secrets, sources, tls};
+use super::{cli, heir, journals, last_good, log, secrets, sources, tls};
 
 /// `tollgate run`.
 ///
@@ -49,16 +45,19 @@ pub(super) fn run(wanted: cli::Run) -> Result<(), String> {
         .durable(run.to_disk);
     // Before the journal says that a run has begun.
     let inherited = inherited.unwrap_or_default();
-    let (sockets, socket) = open(&configuration, &rules, inherited)?;
+    let (sockets, ear) = open(&configuration, &rules, inherited)?;
     let blocks = Blocks::kept(&ledger);
     let dealt = recovered.deal(&Buckets::new(bucket_key), shards, net::clock::now().wall);
-    let journals = journals(&ledger, &dealt, &rules).map_err(|fault| fault.to_string())?;
+    let dealt = Arc::new(dealt);
+    let journals = journals::journals(&ledger, &dealt, &rules).map_err(|fault| fault.to_string());
+    let (journals, begun) = journals?;
     let believed = counters.believed(net::clock::now());
     let config = &configuration.config;
     let (alerts, watch) = Alerts::start(&run.alerts, config, &ledger, &files, believed);
     let running = Running {
         configuration: configuration.config.clone(),
         ledger: directory.clone(),
+        journal: ledger.clone(),
         start: net::clock::now(),
         files: Arc::clone(&files),
         blocks: RefCell::new(blocks.clone()),
@@ -76,7 +75,7 @@ pub(super) fn run(wanted: cli::Run) -> Result<(), String> {
         "starting"
     );
     let reload = reloading(configuration, ledger.clone(), names.clone(), files);
-    let ended = net::run(net::Setup {
+    let outcome = net::run(net::Setup {
         rules: Arc::new(rules),
         tls: Arc::new(tls),
         sockets,
@@ -88,12 +87,12 @@ pub(super) fn run(wanted: cli::Run) -> Result<(), String> {
         directory,
         stop_after: run.stop_after,
         reload: Box::new(reload),
-        beside: Some(watched(&alerts, names, control::answer_on(socket, running))),
+        beside: Some(watched(&alerts, names, control::answer_on(ear, running))),
     })
     .map_err(|error| error.to_string())?;
-    close(&ledger, shards, counters.places()).map_err(|fault| fault.to_string())?;
-    wind_down(ended, following, alerts, indexing);
-    Ok(())
+    let closed = begun.close(outcome.whole, &ledger, shards, counters.places());
+    wind_down(outcome.ended, following, alerts, indexing);
+    closed.map_err(|fault| format!("the next start takes this end for a crash: {fault}"))
 }
 
 /// The sockets for messages, and the one for orders.
@@ -101,11 +100,11 @@ fn open(
     configuration: &cli::Configuration,
     rules: &RuleSet,
     inherited: Vec<OwnedFd>,
-) -> Result<(net::Sockets, Socket), String> {
+) -> Result<(net::Sockets, Ear), String> {
     let sockets = net::Sockets::inherit(rules, inherited).map_err(|error| error.to_string())?;
     let socket = sources::socket_of(&configuration.config)?;
-    let socket = Socket::open(&socket).map_err(|fault| fault.to_string())?;
-    Ok((sockets, socket))
+    let ear = Ear::open(socket).map_err(|fault| fault.to_string())?;
+    Ok((sockets, ear))
 }
 
 /// What runs behind the calls' way.
@@ -298,12 +297,14 @@ pub(super) fn recover(ledger: &Ledger, counters: &Counters) -> Result<Recovered,
 }
 
 /// Which of the host's boots this is; nothing if it does not tell.
-fn boot() -> String {
+pub(super) fn boot() -> String {
     std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default()
 }
 
 /// What the shards are told of it.
-pub(super) fn restored(dealt: Dealt) -> Vec<net::Restored> {
+pub(super) fn restored(dealt: Arc<Dealt>) -> Vec<net::Restored> {
+    // Another has it only until it is written.
+    let dealt = Arc::try_unwrap(dealt).unwrap_or_else(|shared| Dealt::clone(&shared));
     let shares = dealt.shares.into_iter();
     shares
         .map(|share| net::Restored {
@@ -311,81 +312,4 @@ pub(super) fn restored(dealt: Dealt) -> Vec<net::Restored> {
             next: share.next,
         })
         .collect()
-}
-
-/// A journal for each shard, each beginning with who writes it, by which rules, and
-/// with what the shard takes over of the lives before.
-pub(super) fn journals(
-    ledger: &Ledger,
-    dealt: &Dealt,
-    rules: &RuleSet,
-) -> Result<Vec<Box<dyn net::Journal>>, Fault> {
-    let wall = net::clock::now().wall;
-    let boot = boot();
-    let shards = u16::try_from(dealt.shares.len()).unwrap_or(u16::MAX);
-    let opening = |shard| {
-        vec![
-            Record::Started {
-                wall,
-                shard,
-                shards,
-                program: env!("CARGO_PKG_VERSION"),
-                boot: boot.trim(),
-            },
-            Record::RulesLoaded {
-                wall,
-                hash: rules.hash(),
-                version: rules.version(),
-            },
-        ]
-    };
-    let journals = dealt.resume(ledger, wall, opening)?.into_iter();
-    Ok(journals
-        .map(|journal| Box::new(journal) as Box<dyn net::Journal>)
-        .collect())
-}
-
-/// Writes into each journal that it ended in order: without this, the next start
-/// takes it for a crash.
-pub(super) fn close(ledger: &Ledger, shards: u16, live: u64) -> Result<(), Fault> {
-    let wall = net::clock::now().wall;
-    (0..shards).try_for_each(|shard| {
-        Journal::open(ledger, shard, wall)?.begin(&[Record::Stopped { wall, live }])
-    })
-}
-
-impl net::Journal for Journal {
-    fn append(&mut self, frames: &[u8]) -> io::Result<()> {
-        Journal::append(self, frames)
-    }
-
-    fn wants_room(&self) -> bool {
-        Journal::wants_room(self)
-    }
-
-    fn new_day(&mut self, wall: Wall) -> io::Result<()> {
-        Journal::new_day(self, wall)
-    }
-
-    fn prepare(&mut self) -> io::Result<()> {
-        Journal::prepare(self)
-    }
-
-    fn sync(&mut self) -> io::Result<()> {
-        Journal::sync(self)
-    }
-
-    fn syncer(&self) -> Option<Box<dyn net::Syncer>> {
-        Some(Box::new(self.syncing()))
-    }
-
-    fn is_durable(&self) -> bool {
-        Journal::is_durable(self)
-    }
-}
-
-impl net::Syncer for Syncing {
-    fn sync(&mut self) -> io::Result<()> {
-        Syncing::sync(self)
-    }
 }

@@ -62,6 +62,12 @@ fn text(status: &Status) -> String {
     }
     let blocked = status.blocks.iter();
     lines.extend(blocked.map(|it| ("BLOCKED", blocked_line(it))));
+    if let Some(fault) = &status.blocks_unkept {
+        lines.push((
+            "",
+            format!("NOT KEPT, the next start would block what was kept before: {fault}"),
+        ));
+    }
     lines.push(("journal", journal(status)));
     for carrier in &status.carriers {
         lines.push(("carrier", self::carrier(carrier)));
@@ -228,7 +234,16 @@ fn program(status: &Status) -> Vec<(&'static str, String)> {
 
 fn journal(status: &Status) -> String {
     let journal = &status.journal;
+    let misplaced = match journal.misplaced {
+        all if all >= status.shards => "every shard".to_owned(),
+        some => format!("{some} of {} shards", status.shards),
+    };
     let mut line = match journal.shards_without {
+        0 if journal.misplaced > 0 => format!(
+            "NOT IN ITS FOLDER: {} was removed or replaced; what {misplaced} record is lost when \
+             Tollgate ends: find out who did it, restore the folder, and start Tollgate again",
+            status.ledger
+        ),
         0 => format!("written, in {}", status.ledger),
         without if amount(without) >= status.shards => format!(
             "CANNOT BE WRITTEN in {}: only emergency calls are let in (the log says why)",

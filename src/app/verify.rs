@@ -32,7 +32,16 @@ pub(super) fn run(wanted: &cli::Verify) -> Result<ExitCode, String> {
     let report = verify(&directory, &key, expected.as_ref()).map_err(fault)?;
     print(&shown(&report))?;
     match report.findings.len() {
-        0 => Ok(ExitCode::SUCCESS),
+        0 if report.late.is_empty() => Ok(ExitCode::SUCCESS),
+        0 => Err(format!(
+            "{}: {} signed only long after they were written: a full disk leaves that, or who \
+             removes checkpoints; compare with a backup, or with checkpoints kept elsewhere (--expect)",
+            directory.display(),
+            match report.late.len() {
+                1 => "records at 1 place were".to_owned(),
+                count => format!("records at {count} places were"),
+            }
+        )),
         count => Err(format!(
             "{}: {}: compare with a backup",
             directory.display(),
@@ -47,10 +56,12 @@ pub(super) fn run(wanted: &cli::Verify) -> Result<ExitCode, String> {
 fn shown(report: &Report) -> String {
     let mut text = String::new();
     // Writing to a string cannot fail.
-    for finding in report.findings.iter().take(SHOWN) {
+    let found = report.findings.iter().chain(&report.late);
+    for finding in found.take(SHOWN) {
         let _ = writeln!(text, "{finding}");
     }
-    if let Some(more @ 1..) = report.findings.len().checked_sub(SHOWN) {
+    let found = report.findings.len() + report.late.len();
+    if let Some(more @ 1..) = found.checked_sub(SHOWN) {
         let _ = writeln!(text, "and {more} more");
     }
     for remark in &report.remarks {

@@ -361,13 +361,11 @@ impl Watch {
     /// Who removes the journal of a Tollgate that runs keeps it from being written no more
     /// than from being read by it: only its folder tells.
     fn look_for_journal(&mut self, wall: Wall) {
-        let places = self.kept.places.iter();
-        let gone = places.filter(|(shard, place)| !self.ledger.reaches(**shard, **place));
-        let gone: BTreeSet<u16> = gone.map(|(shard, _)| *shard).collect();
+        let gone: BTreeSet<u16> = self.ledger.misplaced().into_iter().collect();
         let before = std::mem::replace(&mut self.gone, gone.clone());
         for shard in gone.difference(&before) {
             let sentence = format!(
-                "the journal of shard {shard} was removed while it is written: what is recorded from \
+                "the journal of shard {shard} was removed or replaced while it is written: what is recorded from \
                  now on is lost when Tollgate ends. Find out who did it, restore the folder from a \
                  backup, and start Tollgate again"
             );

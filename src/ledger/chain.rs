@@ -30,6 +30,7 @@ const EARLY: Duration = Duration::from_secs(1);
 /// Chains what a follower brings, and signs it.
 #[derive(Debug)]
 pub struct Chain {
+    ledger: Ledger,
     directory: PathBuf,
     signer: Arc<SigningKey>,
     pile: Pile,
@@ -75,6 +76,7 @@ impl Chain {
             (checkpoint.number, note.hash())
         });
         Ok(Self {
+            ledger: ledger.clone(),
             directory: ledger.directory.clone(),
             signer: Arc::clone(&ledger.signer),
             pile: Pile::open(&ledger.directory)?,
@@ -114,6 +116,8 @@ impl Chain {
 
     /// Signs how far the shards have come.
     fn sign(&mut self, now: Now) -> Result<(), Fault> {
+        // Among it may be the key.
+        self.ledger.keep_what_waits()?;
         for (&shard, &from) in &self.unsigned {
             let to = self.shards.get(&shard);
             let to = to.map_or(from, |(state, _)| state.at.segment);
@@ -165,7 +169,7 @@ impl Chain {
 
 /// The last checkpoint that the ledger's own key has signed, and whether it is the
 /// last of all.
-fn last(ledger: &Ledger) -> Result<(Option<(Checkpoint, Note)>, bool), Fault> {
+pub(super) fn last(ledger: &Ledger) -> Result<(Option<(Checkpoint, Note)>, bool), Fault> {
     let mut sound = true;
     for file in notes::files(&ledger.directory)?.into_iter().rev() {
         let (notes, _) = notes::read(&file)?;

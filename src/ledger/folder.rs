@@ -2,15 +2,15 @@
 
 use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
+use super::Fault;
 use super::latest::Latest;
 use super::mark::Marks;
 use super::note::{PublicKey, SigningKey, hex, unhex};
 use super::segment::{HEADER, SEGMENT_SIZE};
-use super::{Fault, Place, segment};
 
 /// A ledger that this process alone may write, for as long as this or a journal
 /// of it lives.
@@ -23,7 +23,12 @@ pub struct Ledger {
     pub(super) latest: Latest,
     pub(super) signer: Arc<SigningKey>,
     pub(super) durable: bool,
+    waiting: Waiting,
 }
+
+/// Files that were made while the disk was full, by their names. What is written rests on
+/// them: see [`Ledger::keep_what_waits`].
+type Waiting = Arc<Mutex<Vec<(&'static str, Vec<u8>)>>>;
 
 impl Ledger {
     /// Opens the ledger in `directory` for writing. A missing folder is created,
@@ -42,14 +47,16 @@ impl Ledger {
             );
         }
         let lock = Arc::new(lock(directory)?);
+        let waiting = Waiting::default();
         Ok(Self {
             directory: directory.to_path_buf(),
             lock,
             segment_size: SEGMENT_SIZE,
             marks: Marks::default(),
             latest: Latest::default(),
-            signer: Arc::new(signing_key(directory)?),
+            signer: Arc::new(signing_key(directory, &waiting)?),
             durable: false,
+            waiting,
         })
     }
 
@@ -87,21 +94,29 @@ impl Ledger {
     /// # Errors
     /// [`Fault`]: the key file cannot be read or written, or is damaged.
     pub fn key(&self) -> Result<u128, Fault> {
-        secret(
-            &self.directory,
-            KEY,
-            "calls that are up now then cannot be continued",
-        )
-        .map(u128::from_be_bytes)
+        let without = "calls that are up now then cannot be continued";
+        secret(&self.directory, KEY, without, &self.waiting).map(u128::from_be_bytes)
     }
 
-    /// Whether a segment is there that has this place of a shard, or a later one: what was
-    /// once written of a shard never leaves its folder altogether.
+    /// Keeps what could not be kept because the disk was full. Nothing may be written that
+    /// a next life would need it for, before this is done.
+    ///
+    /// # Errors
+    /// [`Fault`]: it still cannot be.
+    pub(super) fn keep_what_waits(&self) -> Result<(), Fault> {
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        while let Some((name, bytes)) = waiting.last() {
+            keep(&self.directory, name, bytes)?;
+            waiting.pop();
+        }
+        Ok(())
+    }
+
+    /// The shards whose journal this process writes, though it is not in its folder any more:
+    /// what is unlinked is written without a fault.
     #[must_use]
-    pub fn reaches(&self, shard: u16, place: Place) -> bool {
-        let sequences = segment::sequences(&segment::folder(&self.directory, shard));
-        let last = sequences.ok().and_then(|it| it.last().copied());
-        last.is_some_and(|last| last >= place.segment)
+    pub fn misplaced(&self) -> Vec<u16> {
+        self.marks.misplaced(&self.directory)
     }
 
     /// Keeps a file with the ledger, in the place of one kept before: synced, and
@@ -138,7 +153,29 @@ fn keep(directory: &Path, name: &str, bytes: &[u8]) -> Result<(), Fault> {
         std::fs::rename(&new, &path)?;
         File::open(directory)?.sync_all()
     };
-    write().map_err(Fault::io("write", &path))
+    write().map_err(|error| {
+        // On a full disk a part of it would only take room.
+        let _removed = std::fs::remove_file(&new);
+        Fault::io("write", &path)(error)
+    })
+}
+
+/// Keeps a file, or has it wait where the disk is full.
+fn keep_or_wait(
+    directory: &Path,
+    name: &'static str,
+    bytes: Vec<u8>,
+    waiting: &Waiting,
+) -> Result<(), Fault> {
+    match keep(directory, name, &bytes) {
+        Err(fault) if fault.is_lack_of_room() => {
+            tracing::warn!("{fault}: it is kept as soon as there is room, and before any record");
+            let mut waiting = waiting.lock().unwrap_or_else(PoisonError::into_inner);
+            waiting.push((name, bytes));
+            Ok(())
+        }
+        kept => kept,
+    }
 }
 
 fn kept(directory: &Path, name: &str) -> Result<Option<Vec<u8>>, Fault> {
@@ -151,16 +188,16 @@ fn kept(directory: &Path, name: &str) -> Result<Option<Vec<u8>>, Fault> {
 }
 
 /// The key that signs, drawn at the first start. What verifies it stands beside it.
-fn signing_key(directory: &Path) -> Result<SigningKey, Fault> {
+fn signing_key(directory: &Path, waiting: &Waiting) -> Result<SigningKey, Fault> {
     let without = "what was signed until now is then verified with a copy of public.key alone";
-    let seed = secret(directory, SIGNING_KEY, without)?;
+    let seed = secret(directory, SIGNING_KEY, without, waiting)?;
     let Some(key) = SigningKey::new(&seed) else {
         let path = directory.join(SIGNING_KEY);
         return Err(Fault::io("use", &path)(io::Error::other("no key")));
     };
     let public = format!("{}\n", key.public());
     if kept(directory, PUBLIC_KEY)?.as_deref() != Some(public.as_bytes()) {
-        keep(directory, PUBLIC_KEY, public.as_bytes())?;
+        keep_or_wait(directory, PUBLIC_KEY, public.into_bytes(), waiting)?;
     }
     Ok(key)
 }
@@ -169,8 +206,9 @@ fn signing_key(directory: &Path) -> Result<SigningKey, Fault> {
 /// follows from its loss.
 fn secret<const N: usize>(
     directory: &Path,
-    name: &str,
+    name: &'static str,
     without: &'static str,
+    waiting: &Waiting,
 ) -> Result<[u8; N], Fault> {
     if let Some(text) = kept(directory, name)? {
         return parse_secret(&text).ok_or_else(|| Fault::Key {
@@ -183,7 +221,8 @@ fn secret<const N: usize>(
     File::open("/dev/urandom")
         .and_then(|mut file| file.read_exact(&mut bytes))
         .map_err(Fault::io("read", Path::new("/dev/urandom")))?;
-    keep(directory, name, format!("{}\n", hex(&bytes)).as_bytes())?;
+    let text = format!("{}\n", hex(&bytes)).into_bytes();
+    keep_or_wait(directory, name, text, waiting)?;
     Ok(bytes)
 }
 
@@ -226,9 +265,14 @@ fn lock(directory: &Path) -> Result<File, Fault> {
         }
         Err(TryLockError::Error(error)) => return Err(Fault::io("lock", &path)(error)),
     }
-    file.set_len(0)
-        .and_then(|()| writeln!(file, "{}", std::process::id()))
-        .map_err(Fault::io("write", &path))?;
+    // It only tells who holds the lock, and that need not be known. The room that it has
+    // is kept: on a full disk there is no other.
+    let text = format!("{}\n", std::process::id());
+    let length = u64::try_from(text.len()).unwrap_or(u64::MAX);
+    let told = file.write_all_at(text.as_bytes(), 0);
+    if let Err(error) = told.and_then(|()| file.set_len(length)) {
+        tracing::warn!("cannot write {}: {error}", path.display());
+    }
     Ok(file)
 }
 

@@ -42,10 +42,15 @@ pub struct Journal {
     file: File,
     /// The end of what was written whole.
     at: u64,
-    /// Whether a failed write may have left something behind `at`.
+    /// Whether a failed write may have left something behind `at`, or there may be no
+    /// room behind it.
     spoiled: bool,
     /// The segment after this one, with its room on the disk.
     next: Option<File>,
+    /// This life began without room for the next segment.
+    cramped: bool,
+    /// What was found of an earlier life, in frames, as long as it is not written.
+    found: Vec<u8>,
     /// Whether the current segment's name may not be on the disk yet.
     unsynced_name: bool,
     /// The segments before this one are on the disk.
@@ -65,10 +70,13 @@ pub struct Journal {
 impl Journal {
     /// Opens a shard's journal for appending, at the end of what is whole. What
     /// was found is in [`Self::resumed`], in the log, and, if anything was cut or
-    /// damaged, in the journal itself.
+    /// damaged, in the journal itself, before anything else.
+    ///
+    /// Where there is no room for the next segment, [`Self::wants_room`] says so.
     ///
     /// # Errors
-    /// [`Fault`]: there is no right to write, or no room for two segments.
+    /// [`Fault`]: there is no right to write, or no room for a segment where one must be
+    /// begun.
     pub fn open(ledger: &Ledger, shard: u16, wall: Wall) -> Result<Self, Fault> {
         let folder = segment::folder(&ledger.directory, shard);
         create_folder(&folder)?;
@@ -91,10 +99,10 @@ impl Journal {
             None => None,
         };
         let mut day = day_of(wall);
-        let (sequence, file, at) = match going_on {
-            Some((file, at, begun)) => {
-                day = day_of(begun);
-                (last.unwrap_or(0), file, at)
+        let (sequence, file, at, spoiled) = match going_on {
+            Some(last) => {
+                day = day_of(last.begun);
+                (last.sequence, last.file, last.at, !last.has_room)
             }
             None => {
                 let sequence = last.unwrap_or(0).saturating_add(1);
@@ -102,15 +110,18 @@ impl Journal {
                 let file = room(&folder, size)
                     .and_then(|file| begin(&folder, header(sequence), file))
                     .map_err(Fault::io("create", &path))?;
-                (sequence, file, HEADER)
+                (sequence, file, HEADER, false)
             }
         };
+        let mark = ledger.marks.begin(shard, (sequence, at), &file);
         let mut journal = Self {
             _lock: Arc::clone(&ledger.lock),
             next: None,
+            cramped: false,
+            found: Vec::new(),
             unsynced_name: true,
             settled: sequence,
-            spoiled: false,
+            spoiled,
             folder,
             shard,
             size,
@@ -120,11 +131,10 @@ impl Journal {
             wall,
             day,
             resumed,
-            mark: ledger.marks.of(shard),
+            mark,
             series,
             durable: ledger.durable,
         };
-        journal.mark.set(journal.sequence, journal.at);
         journal.start(wall)?;
         Ok(journal)
     }
@@ -132,8 +142,16 @@ impl Journal {
     /// Makes sure of the next segment, and reports what was found.
     fn start(&mut self, wall: Wall) -> Result<(), Fault> {
         let path = segment::path(&self.folder, self.sequence);
-        self.prepare()
-            .map_err(Fault::io("preallocate a segment after", &path))?;
+        match self
+            .prepare()
+            .map_err(Fault::io("preallocate a segment after", &path))
+        {
+            Err(fault) if fault.is_lack_of_room() => {
+                self.cramped = true;
+                tracing::warn!("ledger: {fault}");
+            }
+            prepared => prepared?,
+        }
         let Resumed {
             segment: Some(found),
             cut,
@@ -166,12 +184,32 @@ impl Journal {
             ),
         };
         tracing::warn!("ledger: {detail}");
-        self.begin(&[Record::Note {
+        let note = Record::Note {
             wall,
             what,
             detail: &detail,
             count: 1,
-        }])
+        };
+        let mut buffer = Buffer::new();
+        buffer
+            .append(&note)
+            .map_err(io::Error::other)
+            .map_err(Fault::io("write", &path))?;
+        self.found = buffer.bytes().to_vec();
+        match self.tell_found().map_err(Fault::io("write", &path)) {
+            Err(fault) if fault.is_lack_of_room() => Ok(()),
+            told => told,
+        }
+    }
+
+    /// Writes what was found, if that is not done yet.
+    fn tell_found(&mut self) -> io::Result<()> {
+        let found = std::mem::take(&mut self.found);
+        let written = self.append(&found);
+        if written.is_err() {
+            self.found = found;
+        }
+        written
     }
 
     /// Appends what stands at the beginning of this life, before any turn.
@@ -205,6 +243,9 @@ impl Journal {
         if frames.is_empty() {
             return Ok(());
         }
+        if !self.found.is_empty() {
+            self.tell_found()?;
+        }
         let length = u64::try_from(frames.len()).unwrap_or(u64::MAX);
         if self.at > HEADER && self.at.saturating_add(length) > self.size {
             self.rotate(frames)?;
@@ -222,11 +263,12 @@ impl Journal {
         Ok(())
     }
 
-    /// Whether it is time to call [`Self::prepare`]: the current segment is half
-    /// full, and the next one is not there yet.
+    /// Whether it is time to call [`Self::prepare`]: the next segment is not there yet,
+    /// and the current one is half full, or there was no room for the next one at the
+    /// start.
     #[must_use]
     pub const fn wants_room(&self) -> bool {
-        self.next.is_none() && self.at > self.size / 2
+        self.next.is_none() && (self.cramped || self.at > self.size / 2)
     }
 
     /// Goes on to the next segment if this one was begun on another day (UTC), so
@@ -258,6 +300,7 @@ impl Journal {
         if self.next.is_none() {
             self.next = Some(room(&self.folder, self.size)?);
         }
+        self.cramped = false;
         Ok(())
     }
 
@@ -319,6 +362,7 @@ impl Journal {
             series: self.series,
         };
         let file = begin(&self.folder, header, next)?;
+        self.mark.begin(sequence, &file);
         let full = std::mem::replace(&mut self.file, file);
         if let Err(error) = full.set_len(self.at) {
             tracing::warn!("ledger: cannot shorten a full segment: {error}");
@@ -352,8 +396,14 @@ const fn day_of(wall: Wall) -> i64 {
 
 /// A new file without a number yet, with its room on the disk.
 fn room(folder: &Path, size: u64) -> io::Result<File> {
-    let file = private().truncate(true).open(folder.join("next"))?;
-    segment::clear_from(&file, 0, size)?;
+    let mut options = private();
+    let file = options.read(true).truncate(false);
+    let file = file.open(folder.join("next"))?;
+    if let Err(error) = segment::clear_from(&file, 0, size) {
+        // What there was of it is of more use to others.
+        let _given_back = file.set_len(0);
+        return Err(error);
+    }
     Ok(file)
 }
 
@@ -365,6 +415,17 @@ fn begin(folder: &Path, header: Header, file: File) -> io::Result<File> {
     Ok(file)
 }
 
+/// The last segment of an earlier life, to go on in.
+struct Last {
+    sequence: u64,
+    file: File,
+    /// The end of what is whole.
+    at: u64,
+    begun: Wall,
+    /// Whether what is behind that has its room on the disk.
+    has_room: bool,
+}
+
 /// Finds the end of the last segment, which should have a header like `wanted`,
 /// and cuts off what was written only in part. `None` if it is damaged or not of
 /// this ledger: then a new one is to be begun.
@@ -373,7 +434,7 @@ fn resume(
     wanted: Header,
     size: u64,
     resumed: &mut Resumed,
-) -> Result<Option<(File, u64, Wall)>, Fault> {
+) -> Result<Option<Last>, Fault> {
     let path = segment::path(folder, wanted.sequence);
     let bytes = std::fs::read(&path).map_err(Fault::io("read", &path))?;
     resumed.segment = Some(path.clone());
@@ -402,10 +463,22 @@ fn resume(
     };
     resumed.cut = u64::try_from(torn).unwrap_or(u64::MAX);
     let at = u64::try_from(bytes.len() - rest.len()).unwrap_or(u64::MAX);
-    let file = private()
-        .truncate(false)
-        .open(&path)
-        .map_err(Fault::io("write", &path))?;
-    segment::clear_from(&file, at, size).map_err(Fault::io("preallocate", &path))?;
-    Ok(Some((file, at, header.wall)))
+    let mut options = private();
+    let file = options.read(true).truncate(false).open(&path);
+    let file = file.map_err(Fault::io("write", &path))?;
+    let cleared = segment::clear_from(&file, at, size).map_err(Fault::io("preallocate", &path));
+    let has_room = match cleared {
+        Err(fault) if fault.is_lack_of_room() => {
+            tracing::warn!("ledger: {fault}");
+            false
+        }
+        cleared => cleared.map(|()| true)?,
+    };
+    Ok(Some(Last {
+        sequence: wanted.sequence,
+        file,
+        at,
+        begun: header.wall,
+        has_room,
+    }))
 }

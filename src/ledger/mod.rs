@@ -19,6 +19,7 @@
 //! but not the loss of power. A [`Reader`] needs no lock and writes nothing, so
 //! it also reads a folder that is being written, or a copy of one.
 
+mod beginning;
 mod chain;
 mod checkpoint;
 mod export;
@@ -27,6 +28,7 @@ mod follow;
 mod incident;
 mod index;
 mod journal;
+mod late;
 mod latest;
 mod mark;
 mod note;
@@ -43,6 +45,7 @@ use std::path::{Path, PathBuf};
 
 use crate::record::frame::VERSION;
 
+pub use beginning::Beginning;
 pub use chain::Chain;
 pub use export::{ExportError, Filter, Form, Summary, export};
 pub use folder::Ledger;
@@ -50,6 +53,7 @@ pub use follow::{Content, Follower, Following, Found, Place, Sink};
 pub use incident::{Event, Exhibit, Incident, Pair, Span, Table, Timeline, incident};
 pub use index::{Call, Calls, Indexing, Summed, Wanted, calls};
 pub use journal::{Journal, Resumed};
+pub use late::Unsigned;
 pub use latest::Latest;
 pub use mark::Syncing;
 pub use note::PublicKey;
@@ -58,7 +62,7 @@ pub use recover::legible;
 pub use retire::Keep;
 pub use segment::SEGMENT_SIZE;
 pub use snapshot::Snapshots;
-pub use verify::{Expected, Finding, Report, public_key, verify};
+pub use verify::{Expected, Finding, Report, Wrong, public_key, verify};
 
 /// Why a ledger cannot be opened, in one line with what to do about it.
 #[derive(Debug)]
@@ -123,6 +127,29 @@ impl Fault {
             path,
             source,
         }
+    }
+
+    /// What is wrong, without what follows from it for the journal.
+    #[must_use]
+    pub fn plainly(&self) -> String {
+        match self {
+            Self::Io {
+                doing,
+                path,
+                source,
+            } => format!("cannot {doing} {}: {source}", path.display()),
+            other => other.to_string(),
+        }
+    }
+
+    /// Whether it is that a disk is full: all goes on when it is not any more.
+    #[must_use]
+    pub fn is_lack_of_room(&self) -> bool {
+        use io::ErrorKind::{QuotaExceeded, StorageFull};
+        let Self::Io { source, .. } = self else {
+            return false;
+        };
+        matches!(source.kind(), StorageFull | QuotaExceeded)
     }
 }
 
@@ -217,8 +244,8 @@ fn advice(kind: io::ErrorKind) -> Option<&'static str> {
             "that file system is mounted read-only; set another [ledger] directory"
         }
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-            "no calls are let through without a journal; free some space, \
-             or set a [ledger] directory on another disk"
+            "no calls are let through without a journal, emergency calls excepted; free some \
+             space, or set a [ledger] directory on another disk"
         }
         io::ErrorKind::NotFound => "check the [ledger] directory in the configuration",
         io::ErrorKind::NotADirectory | io::ErrorKind::AlreadyExists => {

@@ -107,7 +107,6 @@ impl Pile {
     /// Goes on after what is there, less what was written only in part.
     pub(super) fn open(ledger: &Path) -> Result<Self, Fault> {
         let folder = ledger.join(FOLDER);
-        folder::create_folder(&folder)?;
         let mut last = None;
         if let Some(path) = files(ledger)?.pop() {
             let bytes = std::fs::read(&path).map_err(Fault::io("read", &path))?;
@@ -181,6 +180,7 @@ mod tests {
     fn notes_are_piled_and_found_again() {
         let folder = Temporary::new();
         let ledger = folder.ledger();
+        folder::create_folder(&ledger).unwrap();
         let day = 86_400_000_000;
         let note = |text: &str| format!("{text}\n\n{SIGNED}name sig\n");
         let mut pile = Pile::open(&ledger).unwrap();

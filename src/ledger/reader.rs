@@ -41,6 +41,7 @@ pub struct Entry<'a> {
 #[derive(Debug)]
 pub struct Reader {
     shards: Vec<Cursor>,
+    missing: u64,
 }
 
 impl Reader {
@@ -49,10 +50,13 @@ impl Reader {
     /// # Errors
     /// [`Fault`]: it cannot be read, or there is no such folder.
     pub fn open(directory: &Path) -> Result<Self, Fault> {
-        let mut shards = Vec::new();
+        let (mut shards, mut missing) = (Vec::new(), 0_u64);
         for shard in segment::shards(directory).map_err(Fault::io("read", directory))? {
             let folder = segment::folder(directory, shard);
             let sequences = segment::sequences(&folder).map_err(Fault::io("read", &folder))?;
+            let pairs = sequences.iter().zip(sequences.iter().skip(1));
+            let gaps = pairs.map(|(one, next)| next.saturating_sub(*one).saturating_sub(1));
+            missing = gaps.fold(missing, u64::saturating_add);
             shards.push(Cursor {
                 shard,
                 folder,
@@ -63,7 +67,7 @@ impl Reader {
                 ready: None,
             });
         }
-        Ok(Self { shards })
+        Ok(Self { shards, missing })
     }
 
     /// The same, of each shard only the latest segment.
@@ -83,6 +87,12 @@ impl Reader {
                 .retain(|sequence| *sequence >= place.segment);
             cursor.start = Some(place);
         }
+    }
+
+    /// How many segments are missing between others.
+    #[must_use]
+    pub const fn missing(&self) -> u64 {
+        self.missing
     }
 
     /// Whether there is no shard's journal at all.

@@ -109,8 +109,16 @@ fn named<T: Ord>(folder: &Path, number: impl Fn(&str) -> Option<T>) -> io::Resul
 
 /// Empties a file from `at` on and gives it room up to `size`, which reads as
 /// zeros. Where this succeeds, no later write into that room runs out of disk.
+///
+/// Room that is there is kept, also where this fails: on a full disk it could not be
+/// had again.
 pub(super) fn clear_from(file: &File, at: u64, size: u64) -> io::Result<()> {
-    file.set_len(at)?;
+    let size = size.max(at);
+    wipe(file, at, size)?;
+    let length = file.metadata()?.len();
+    if length < at || length > size {
+        file.set_len(length.clamp(at, size))?;
+    }
     let room = size.saturating_sub(at);
     if room == 0 {
         return Ok(());
@@ -119,6 +127,28 @@ pub(super) fn clear_from(file: &File, at: u64, size: u64) -> io::Result<()> {
     let at = i64::try_from(at).map_err(too_large)?;
     let room = i64::try_from(room).map_err(too_large)?;
     nix::fcntl::posix_fallocate(file, at, room).map_err(io::Error::from)
+}
+
+/// How much is wiped at a time.
+const WIPED: usize = 64 << 10;
+
+/// Writes zeros over what a file holds from `from` up to `to`. Where it has zeros nothing
+/// is written.
+fn wipe(file: &File, from: u64, to: u64) -> io::Result<()> {
+    let (mut at, mut bytes) = (from, Vec::new());
+    while at < to {
+        let most = usize::try_from(to - at).map_or(WIPED, |left| left.min(WIPED));
+        fill(file, at, most, &mut bytes)?;
+        if bytes.is_empty() {
+            break;
+        }
+        if bytes.iter().any(|&byte| byte != 0) {
+            bytes.fill(0);
+            file.write_all_at(&bytes, at)?;
+        }
+        at = at.saturating_add(u64::try_from(bytes.len()).unwrap_or(u64::MAX));
+    }
+    Ok(())
 }
 
 /// Reads so many bytes from `at` on, or those that there are.

@@ -3,6 +3,7 @@ mod export;
 mod follow;
 mod incident;
 mod index;
+mod late;
 mod recover;
 mod retire;
 mod tamper;

@@ -2,6 +2,7 @@
 //! checkpoint's signature, and every shard's chain from checkpoint to checkpoint.
 
 mod walk;
+mod wrong;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -15,6 +16,7 @@ use super::note::{self, PublicKey, Unsigned};
 use super::notes::{self, Note};
 use super::{Fault, Sink, segment};
 use walk::{Anchor, Walk};
+pub use wrong::Wrong;
 
 /// Something that is not as it was signed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,8 +29,8 @@ pub struct Finding {
     /// Where it ends: in which file, before which byte; none in a file of
     /// checkpoints.
     pub to: Option<(PathBuf, u64)>,
-    /// What is wrong, in words.
-    pub what: String,
+    /// What is wrong.
+    pub what: Wrong,
 }
 
 impl std::fmt::Display for Finding {
@@ -57,6 +59,9 @@ impl std::fmt::Display for Finding {
 pub struct Report {
     /// What is not as it was signed.
     pub findings: Vec<Finding>,
+    /// What was signed only long after it was written, more of it than a crash leaves:
+    /// nothing proves that it is as it was written.
+    pub late: Vec<Finding>,
     /// What is worth knowing, and no fault: a record that a crash cut short, a
     /// clock that stepped back.
     pub remarks: Vec<String>,
@@ -169,7 +174,7 @@ fn read_checkpoints(
         for note in notes {
             match read(&note, key) {
                 Ok(checkpoint) => signed.push(Signed { checkpoint, note }),
-                Err(what) => report.findings.push(finding(&note, what.to_owned())),
+                Err(what) => report.findings.push(finding(&note, what)),
             }
         }
         if rest > 0 {
@@ -188,26 +193,25 @@ fn read_checkpoints(
         && last.checkpoint.shards.iter().all(|it| it.oldest <= 1)
     {
         // Checkpoints are retired with the segments that they prove.
-        let missing = missing(1, first.checkpoint.number);
-        let what = format!("{missing}, and nothing was retired");
+        let what = Wrong::Missing {
+            from: 1,
+            to: first.checkpoint.number.saturating_sub(1),
+            first: true,
+        };
         report.findings.push(finding(&first.note, what));
     }
     if signed.is_empty() {
-        let what = "there is no checkpoint that this key has signed: nothing here is proved";
         report.findings.push(Finding {
             file: directory.join("checkpoints"),
             from: 0,
             to: None,
-            what: what.to_owned(),
+            what: Wrong::NoCheckpoint,
         });
     }
     for it in &signed {
-        for shard in &it.checkpoint.anew {
-            let what = format!(
-                "shard {shard} was signed anew from its oldest record on at {}: what had been \
-                 signed of it before was not there",
-                time(it.checkpoint.wall)
-            );
+        for &shard in &it.checkpoint.anew {
+            let at = it.checkpoint.wall;
+            let what = Wrong::Anew { shard, at };
             report.findings.push(finding(&it.note, what));
         }
     }
@@ -217,38 +221,43 @@ fn read_checkpoints(
     Ok(signed)
 }
 
-fn read(note: &Note, key: &PublicKey) -> Result<Checkpoint, &'static str> {
+fn read(note: &Note, key: &PublicKey) -> Result<Checkpoint, Wrong> {
     let text = note::open(&note.text, key).map_err(|fault| match fault {
-        Unsigned::Malformed => "this is no checkpoint",
-        Unsigned::OtherKey => "this checkpoint is signed with another key",
-        Unsigned::Changed => "this checkpoint was changed after it was signed",
+        Unsigned::Malformed => Wrong::NotACheckpoint,
+        Unsigned::OtherKey => Wrong::OtherKey,
+        Unsigned::Changed => Wrong::Changed,
     })?;
-    Checkpoint::parse(text).ok_or("this checkpoint is of a form that this version does not know")
+    Checkpoint::parse(text).ok_or(Wrong::UnknownForm)
 }
 
 /// Compares a checkpoint with the one after it.
 fn compare(one: &Signed, next: &Signed, report: &mut Report) {
     let [number, after] = [&one.checkpoint, &next.checkpoint].map(|it| it.number);
-    if one.note.text == next.note.text {
-        let what = format!("checkpoint {number} is there twice");
-        report.findings.push(finding(&next.note, what));
+    let wrong = if one.note.text == next.note.text {
+        Some(Wrong::Twice(number))
     } else if number == after {
-        let what = format!(
-            "there are two different checkpoints {number}: the ledger was put back to an earlier \
-             state and signed again"
-        );
-        report.findings.push(finding(&next.note, what));
+        Some(Wrong::Different(number))
     } else if number > after {
-        let what = format!("checkpoint {after} stands behind checkpoint {number}");
-        report.findings.push(finding(&next.note, what));
+        Some(Wrong::Behind {
+            number: after,
+            later: number,
+        })
     } else if number.saturating_add(1) < after {
-        let what = missing(number.saturating_add(1), after);
-        report.findings.push(finding(&next.note, what));
+        Some(Wrong::Missing {
+            from: number.saturating_add(1),
+            to: after.saturating_sub(1),
+            first: false,
+        })
     } else if next.checkpoint.before != Some(one.note.hash()) {
-        let what =
-            format!("checkpoint {after} does not follow the checkpoint {number} that is here");
-        report.findings.push(finding(&next.note, what));
-    }
+        Some(Wrong::DoesNotFollow {
+            number: after,
+            before: number,
+        })
+    } else {
+        None
+    };
+    let wrong = wrong.map(|what| finding(&next.note, what));
+    report.findings.extend(wrong);
     let [before, later] = [one, next].map(|it| it.checkpoint.wall);
     if later < before && number < after {
         let remark = format!(
@@ -257,14 +266,6 @@ fn compare(one: &Signed, next: &Signed, report: &mut Report) {
             time(later)
         );
         report.remarks.push(remark);
-    }
-}
-
-/// That those from one checkpoint to before another are missing.
-fn missing(from: u64, before: u64) -> String {
-    match before.saturating_sub(1) {
-        last if last == from => format!("checkpoint {from} is missing"),
-        last => format!("checkpoints {from} to {last} are missing"),
     }
 }
 
@@ -278,7 +279,7 @@ fn expect(
 ) {
     let checkpoint = match read(note, key) {
         Ok(checkpoint) => checkpoint,
-        Err(what) => return report.findings.push(finding(note, what.to_owned())),
+        Err(what) => return report.findings.push(finding(note, what)),
     };
     let number = checkpoint.number;
     let same = signed.iter().find(|it| it.checkpoint.number == number);
@@ -286,28 +287,25 @@ fn expect(
     match same {
         Some(same) if same.note.text == note.text => return,
         Some(same) => {
-            let what = format!(
-                "this is not the checkpoint {number} that is expected: the ledger was put back to \
-                 an earlier state and signed again"
-            );
+            let what = Wrong::NotExpected(number);
             report.findings.push(finding(&same.note, what));
         }
         // Its file was retired, which the segments need not have been.
         None if number < oldest => {}
         None => {
             let last = signed.last().map_or(0, |it| it.checkpoint.number);
-            let what = format!(
-                "this checkpoint {number} of {} is missing in the ledger, whose last one is {last}: \
-                 its end was cut off",
-                time(checkpoint.wall)
-            );
+            let what = Wrong::ExpectedMissing {
+                number,
+                at: checkpoint.wall,
+                last,
+            };
             report.findings.push(finding(note, what));
         }
     }
     anchors.add(&checkpoint);
 }
 
-fn finding(note: &Note, what: String) -> Finding {
+fn finding(note: &Note, what: Wrong) -> Finding {
     Finding {
         file: note.file.clone(),
         from: u64::try_from(note.line).unwrap_or(u64::MAX),
@@ -322,27 +320,35 @@ struct Anchors(BTreeMap<u16, Vec<Anchor>>);
 
 impl Anchors {
     fn add(&mut self, checkpoint: &Checkpoint) {
-        let number = checkpoint.number;
+        let (number, wall) = (checkpoint.number, checkpoint.wall);
         for &shard in &checkpoint.anew {
             // What was signed before is another chain's, and was said to be gone.
             self.0.remove(&shard);
         }
         for it in &checkpoint.starts {
             let at = (it.segment, 0);
-            self.insert(it.shard, number, at, it.count, it.head);
+            self.insert(it.shard, (number, wall), at, it.count, it.head);
         }
         for it in &checkpoint.shards {
             let at = (it.at.segment, it.at.offset);
-            self.insert(it.shard, number, at, it.at.count, it.head);
+            self.insert(it.shard, (number, wall), at, it.at.count, it.head);
         }
     }
 
-    fn insert(&mut self, shard: u16, number: u64, at: (u64, u64), count: u64, head: Head) {
+    fn insert(
+        &mut self,
+        shard: u16,
+        (number, wall): (u64, Wall),
+        at: (u64, u64),
+        count: u64,
+        head: Head,
+    ) {
         let anchor = Anchor {
             at,
             count,
             head,
             number,
+            wall,
         };
         let anchors = self.0.entry(shard).or_default();
         if anchors.last() != Some(&anchor) {

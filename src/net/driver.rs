@@ -104,6 +104,8 @@ impl Driver {
     /// Runs until told to stop.
     pub(super) async fn run(&mut self) {
         let mut alarm = Alarm::new(LONGEST_SLEEP);
+        // Before the first message: a journal may have begun without room.
+        self.tend_journal(clock::now());
         while !self.stopping {
             let now = clock::now();
             let more = self.turn(now);

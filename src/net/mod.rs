@@ -41,7 +41,7 @@ pub use names::{Lookup, Names, WeakNames};
 pub use pen::Journal;
 pub use reins::{Beside, Obeyed, Reins, Silent};
 pub use rules::{Loaded, Reload, Renewal, Then};
-pub use run::{Ended, Restored, RunError, Setup, default_shards, run, run_until};
+pub use run::{Ended, Outcome, Restored, RunError, Setup, default_shards, run, run_until};
 pub use socket::{BindError, Handed, Sockets};
 pub use stats::{Stats, Tally};
 pub use tls::{Expiry, ReadFile, Tls, TlsFault};

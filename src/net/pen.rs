@@ -200,6 +200,7 @@ impl Pen {
         if let Err(error) = written {
             let (shard, lost) = (self.shard, self.unwritten.len());
             tracing::error!(shard, lost, %error, "the journal could not be finished");
+            self.stats.journal_lost.add_len(lost);
         }
     }
 

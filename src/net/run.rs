@@ -81,6 +81,15 @@ pub enum Ended {
     HandedOver,
 }
 
+/// What is left of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Outcome {
+    /// How it ended.
+    pub ended: Ended,
+    /// Whether every record is in the journals.
+    pub whole: bool,
+}
+
 /// Why [`run`] did not run, or not to its end.
 #[derive(Debug)]
 #[non_exhaustive]
@@ -156,7 +165,7 @@ pub fn default_shards() -> u16 {
 ///
 /// # Errors
 /// [`RunError`]: something needed to start is missing, or a shard broke down.
-pub fn run(setup: Setup) -> Result<Ended, RunError> {
+pub fn run(setup: Setup) -> Result<Outcome, RunError> {
     run_until(setup, std::future::pending())
 }
 
@@ -165,7 +174,7 @@ pub fn run(setup: Setup) -> Result<Ended, RunError> {
 ///
 /// # Errors
 /// As [`run`].
-pub fn run_until(setup: Setup, stop: impl Future<Output = ()>) -> Result<Ended, RunError> {
+pub fn run_until(setup: Setup, stop: impl Future<Output = ()>) -> Result<Outcome, RunError> {
     // Before anyone can see that we are up, and send one.
     let (runtime, signals) = heed_signals()?;
     let sockets = setup.sockets.announced();
@@ -216,6 +225,7 @@ pub fn run_until(setup: Setup, stop: impl Future<Output = ()>) -> Result<Ended, 
         threads.push(seat.start(exits.clone())?);
     }
     drop(setup.rules);
+    let figures = stats.clone();
     let reins = Reins {
         mailboxes,
         stats,
@@ -230,16 +240,18 @@ pub fn run_until(setup: Setup, stop: impl Future<Output = ()>) -> Result<Ended, 
     // What a thread had to say, it said through `exits`.
     let served = served.inspect(|_| threads.into_iter().for_each(|it| drop(it.join())));
     streams.stop();
-    look_for_leaks(served?, &setup.counters)
+    let whole = figures.iter().all(|it| it.journal_lost.value() == 0);
+    let ended = look_for_leaks(served?, &setup.counters);
+    Ok(Outcome { ended, whole })
 }
 
 /// When no call lives, nothing is held.
-fn look_for_leaks(ended: Ended, counters: &Counters) -> Result<Ended, RunError> {
+fn look_for_leaks(ended: Ended, counters: &Counters) -> Ended {
     let live = counters.places();
     if live > 0 && ended == Ended::Stopped {
         tracing::warn!(live, "counters of live calls were not given back");
     }
-    Ok(ended)
+    ended
 }
 
 /// The main thread's loop, and the signals that it serves.

@@ -202,6 +202,12 @@ fn a_journal_that_somebody_removes_is_told_of() {
     let message = posted.recv_timeout(PATIENCE).unwrap();
     assert_eq!(message["kind"], "journal", "{message}");
     assert_eq!(message["what"], "removed");
+    let status = || files.tollgate(&["status", "-c", "tollgate.toml"]).out;
+    assert!(
+        status().contains("journal    NOT IN ITS FOLDER: "),
+        "{}",
+        status()
+    );
     running.stop();
 }
 

@@ -175,6 +175,62 @@ fn another_user_gives_no_orders() {
 }
 
 #[test]
+fn a_block_that_cannot_be_kept_is_kept_later_and_this_is_told() {
+    let files = folder();
+    let order = |words: &[&str]| files.tollgate(&[words, &["-c", "tollgate.toml"]].concat());
+    let mut running = Running::start(&files, &[]);
+    running.says("listening on UDP");
+    let obstacle = files.path("ledger/blocks.json.new");
+    std::fs::create_dir(&obstacle).unwrap();
+    let said = order(&["block", "kiku"]);
+    said.is_one_line("it is in force, and in the journal; and it is not kept: cannot write ");
+    assert!(!said.err.contains("no calls are let"), "{said:?}");
+    running.says("what is blocked cannot be kept for the next start");
+    let status = order(&["status"]).out;
+    assert!(status.contains("BLOCKED    kiku: every call"), "{status}");
+    assert!(
+        status.contains("NOT KEPT, the next start would block what"),
+        "{status}"
+    );
+    let said = order(&["run", "--take-over"]);
+    said.is_one_line("what it blocks cannot be kept, and its successor would not know of it");
+    std::fs::remove_dir(&obstacle).unwrap();
+    running.says("what is blocked is kept for the next start");
+    assert!(!order(&["status"]).out.contains("NOT KEPT"));
+    running.kill();
+    let mut running = Running::start(&files, &[]);
+    running.says("blocked tenant=\"kiku\"");
+    running.says("listening on UDP");
+    running.stop();
+}
+
+/// `status` tells of a journal that is written where nobody will find it.
+#[test]
+fn a_journal_that_is_not_in_its_folder_is_told_of() {
+    let files = folder();
+    let mut running = Running::start(&files, &[]);
+    running.says("listening on UDP");
+    let status = || files.tollgate(&["status", "-c", "tollgate.toml"]).out;
+    assert!(status().contains("journal    written, in "), "{}", status());
+    let segment = files.path("ledger/shard-000/00000001.tgj");
+    let copy = std::fs::read(&segment).unwrap();
+    std::fs::remove_file(&segment).unwrap();
+    assert!(
+        status().contains("journal    NOT IN ITS FOLDER: "),
+        "{}",
+        status()
+    );
+    // A copy in its place is not what is written.
+    std::fs::write(&segment, copy).unwrap();
+    assert!(
+        status().contains("journal    NOT IN ITS FOLDER: "),
+        "{}",
+        status()
+    );
+    running.stop();
+}
+
+#[test]
 fn a_block_is_in_force_kept_over_a_restart_and_lifted() {
     let files = folder();
     let order = |words: &[&str]| files.tollgate(&[words, &["-c", "tollgate.toml"]].concat());

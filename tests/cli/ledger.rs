@@ -307,6 +307,54 @@ fn an_incident_is_reported_on_one_page() {
         "--from",
         "1970-01-01",
     ]);
-    assert_eq!(said.code, Some(0), "{said:?}");
+    assert_eq!(said.code, Some(1), "{said:?}");
+    assert!(
+        said.err
+            .contains("is not as it was signed, as the page says"),
+        "{said:?}"
+    );
     assert!(said.out.contains("NOT as they were signed"), "{}", said.out);
+    assert!(said.out.ends_with("</html>\n"), "{}", said.out);
+    let of = [
+        "--dir=ledger",
+        "--tenant=kiku",
+        "--from=1970-01-01",
+        "--language=ja",
+    ];
+    let said = files.tollgate(&[&["ledger", "report"], &of[..]].concat());
+    for part in [
+        "署名された内容と一致しない箇所",
+        "バイト目): 改変または欠落により読み取れません",
+    ] {
+        assert!(said.out.contains(part), "{part}: {}", said.out);
+    }
+    assert!(
+        !said.out.contains("has signed") && !said.out.contains(", bytes "),
+        "{}",
+        said.out
+    );
+    let of = ["--tenant=kiku", "--from=1970-01-01", "--indicators=csv"];
+    let said = files.tollgate(&[&["ledger", "report", "--dir=ledger"], &of[..]].concat());
+    assert_eq!(
+        (said.code, said.out.as_str()),
+        (Some(1), "kind,value,calls\r\n"),
+        "{said:?}"
+    );
+    assert!(
+        said.err
+            .contains("the journal is damaged, and what is printed"),
+        "{said:?}"
+    );
+}
+
+#[test]
+fn segments_that_are_missing_are_a_fault_of_an_export() {
+    let files = Folder::new();
+    fill(&files.path("ledger"));
+    let folder = files.path("ledger/shard-000");
+    let bytes = std::fs::read(folder.join("00000001.tgj")).unwrap();
+    std::fs::write(folder.join("00000004.tgj"), bytes).unwrap();
+    let said = files.tollgate(&["ledger", "export", "--dir", "ledger"]);
+    assert_eq!(said.code, Some(1), "{said:?}");
+    assert!(said.out.contains("\"record\":\"verdict\""), "{said:?}");
 }

@@ -186,6 +186,17 @@ fn a_start_with_broken_rules_falls_back_to_the_last_good_ones() {
 }
 
 #[test]
+fn what_names_led_to_is_said_to_be_lost() {
+    let files = folder();
+    std::fs::create_dir(files.path("ledger")).unwrap();
+    files.write("ledger/names.json", "{\"names\":");
+    let mut running = Running::start(&files, &[]);
+    running.says("names.json is damaged");
+    running.says("listening on UDP");
+    running.stop();
+}
+
+#[test]
 fn the_log_can_be_json() {
     let files = folder();
     let mut running = Running::start(&files, &["--log", "json"]);

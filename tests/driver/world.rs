@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use jiff::tz::TimeZoneDatabase;
 use tollgate::ledger::{Journal, Ledger, Reader};
-use tollgate::net::{self, Ended, RunError, Setup, Sockets, clock};
+use tollgate::net::{self, Outcome, RunError, Setup, Sockets, clock};
 use tollgate::policy::{Blocks, Counters, Options, RuleSet, Source, Sources, compile};
 
 use super::PATIENCE;
@@ -125,7 +125,7 @@ pub(crate) struct World {
     reloads: Arc<Mutex<u32>>,
     directory: PathBuf,
     counters: Arc<Counters>,
-    thread: JoinHandle<Result<Ended, RunError>>,
+    thread: JoinHandle<Result<Outcome, RunError>>,
 }
 
 impl World {
@@ -213,7 +213,7 @@ impl World {
     }
 
     /// Waits for its end, and has another one take over, with the same peers.
-    pub(crate) fn restart(self, listen: Listen) -> (Result<Ended, RunError>, Self) {
+    pub(crate) fn restart(self, listen: Listen) -> (Result<Outcome, RunError>, Self) {
         let result = self.thread.join().unwrap();
         let world = Self::run(self.pbx, self.carrier, self.address, listen, self.directory);
         (result, world)

@@ -1,40 +1,18 @@
 """A journal that cannot be written."""
 
-import errno
-import subprocess
+import json
+import os
+import signal
+import socket
 import time
-from pathlib import Path
 
 from cases import case
 from cases_calls import refused_caller
-from lab import PROGRAM, Tollgate
-from process import Process, check, equal, until
+from disk import OnSmallDisk
+from process import check, equal, until
 from scenario import ALLOWED, plain_callee, plain_caller, sdp
 
 ABROAD = "+23276123456"
-
-
-class OnSmallDisk(Tollgate):
-    """Tollgate with a disk of its own for its journal, which no other program sees."""
-
-    def launch(self, lab):
-        var = self.home / "var"
-        var.mkdir()
-        mount = 'mount -t tmpfs -o size=24m tmpfs "$0" && exec "$@"'
-        command = [PROGRAM, "run", "--preview", "-c", self.config]
-        Process.__init__(self, lab, "tollgate", ["unshare", "--mount", "sh", "-c", mount, var, *command])
-        self.disk = Path(f"/proc/{self.child.pid}/root{var}")
-
-
-def fill(path):
-    """Takes all the room that there is on a disk."""
-    with path.open("wb", buffering=0) as filler:
-        for size in (1 << 20, 1 << 16, 1 << 12):
-            try:
-                while True:
-                    filler.write(bytes(size))
-            except OSError as error:
-                equal(error.errno, errno.ENOSPC, "the error on a full disk")
 
 
 @case(needs_tollgate=True, alone=True)
@@ -45,8 +23,7 @@ def disk_full(lab):
     carrier = lab.waiting(lab.carrier(plain_callee()), 5070)
     held = lab.pbx(plain_caller(hold=True), name="held", number=ALLOWED, calls=10, rate=100, hold=25000)
     time.sleep(1)
-    filler = lab.tollgate.disk / "filler"
-    fill(filler)
+    lab.disk.fill()
     # Refusals are recorded, too: until the room that each shard keeps ahead is used.
     large = sdp() + "".join(f"a=room:{number:0900}\r\n" for number in range(33))
     for port, number in ((5081, ABROAD), (5082, "999999")):
@@ -57,18 +34,110 @@ def disk_full(lab):
     lab.pbx(refused_caller(), name="late", port=5083, number=ALLOWED, calls=5).finish(10, 5)
     lab.pbx(plain_caller(), name="emergency", port=5084, number="110", calls=2).finish(10, 2)
     held.finish(30, 10)
-    filler.unlink()
+    lab.disk.free()
     until(lambda: lab.tollgate.text().count("the journal is written again") == 2, 5,
           "each shard having room again", lab.tollgate)
     lab.pbx(plain_caller(), name="resumed", port=5085, number=ALLOWED, calls=5).finish(10, 5)
     carrier.stop(10, 17)
     time.sleep(0.5)
-    inside = ["nsenter", f"--mount=/proc/{lab.tollgate.child.pid}/ns/mnt", PROGRAM, "ledger"]
-    for command in (["verify"], ["export", "--verdict", "allow"]):
-        done = subprocess.run([*inside, *command, "-c", lab.tollgate.config], capture_output=True, text=True,
-                              timeout=60, check=False)
-        equal(done.returncode, 0, f"exit code of `ledger {command[0]}`\n{done.stdout}{done.stderr}")
-    ends = done.stdout.count('"record":"ended"')
+    lab.tollgate.says("ledger", "verify")
+    records = lab.tollgate.says("ledger", "export", "--verdict", "allow")
+    ends = records.count('"record":"ended"')
     equal(ends, 15, "calls ended in the ledger")
     check("panicked" not in lab.tollgate.text(), "Tollgate panicked")
     lab.tollgate.stop()
+
+
+FULL = "new calls are refused, emergency calls excepted"
+
+
+class Collector:
+    """Who is sent alerts, by syslog."""
+
+    def __init__(self, lab):
+        address = (f"{lab.net}.4", 5140)
+        self.rules = '[[alerts.syslog]]\naddress = "udp:{}:{}"\n'.format(*address)
+        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.socket.bind(address)
+        self.socket.setblocking(False)
+        self.text = ""
+
+    def has(self, words):
+        """Whether this has come."""
+        try:
+            while True:
+                self.text += self.socket.recv(65535).decode() + "\n"
+        except BlockingIOError:
+            return words in self.text
+
+
+def restarted(lab, crowd=lambda: None):
+    """kill -9, and Tollgate again on the same disk."""
+    lab.tollgate.signal(signal.SIGKILL)
+    lab.tollgate.wait(10)
+    crowd()
+    lab.tollgate.output.rename(lab.tollgate.output.with_suffix(f".{time.monotonic_ns()}"))
+    lab.tollgate = OnSmallDisk(lab)
+
+
+def crowd_out(lab):
+    """Has a disk full to the last byte behind what is written: no room is kept for more."""
+    for shard in (lab.disk.path / "ledger").glob("shard-*"):
+        (shard / "next").unlink(missing_ok=True)
+        segment = max(shard.glob("*.tgj"))
+        os.truncate(segment, len(segment.read_bytes().rstrip(b"\0")))
+    lab.disk.fill()
+
+
+@case(needs_tollgate=True, alone=True)
+def disk_full_at_start(lab):
+    """kill -9 on a full disk: it starts, calls that are up go on, emergencies pass, caps hold, and it resumes by itself."""
+    lab.program = OnSmallDisk
+    collector = Collector(lab)
+    lab.start(segment_megabytes=1, calls_at_once=12, listen=collector.rules)
+    carrier = lab.waiting(lab.carrier(plain_callee()), 5070)
+    held = lab.pbx(plain_caller(hold=True), name="held", number=ALLOWED, calls=10, rate=100, hold=22000)
+    time.sleep(1)
+    # The room that each shard has kept is there again.
+    lab.disk.fill()
+    restarted(lab)
+    check(FULL not in lab.tollgate.text(), f"the room is lost\n{lab.tollgate.tail()}")
+    lab.pbx(plain_caller(), name="room", port=5081, number=ALLOWED, calls=2).finish(10, 2)
+    time.sleep(0.5)
+    # None is.
+    restarted(lab, lambda: crowd_out(lab))
+    until(lambda: lab.tollgate.text().count(FULL) == 2, 5, "each shard missing its room", lab.tollgate)
+    check("Tollgate starts all the same" in lab.tollgate.text(), f"it does not say so\n{lab.tollgate.tail()}")
+    until(lambda: collector.has("the journal cannot be written: only emergency calls"), 10, "an alert", lab.tollgate)
+    check("CANNOT BE WRITTEN" in lab.tollgate.says("status"), "`status` calls the journal written")
+    lab.pbx(refused_caller(), name="late", port=5082, number=ALLOWED, calls=5).finish(10, 5)
+    lab.pbx(plain_caller(), name="emergency", port=5083, number="110", calls=2).finish(10, 2)
+    # Nothing of that life could be written, so nothing of it is known. No file can be made.
+    restarted(lab, lab.disk.fill_with_files)
+    check("no orders are taken before there is room" in lab.tollgate.text(), "there is room for a socket")
+    until(lambda: lab.tollgate.text().count(FULL) == 2, 5, "each shard missing its room again", lab.tollgate)
+    lab.pbx(plain_caller(), name="help", port=5084, number="110", calls=2).finish(10, 2)
+    lab.disk.free()
+    until(lambda: lab.tollgate.text().count("the journal is written again") == 2, 5,
+          "each shard having room again", lab.tollgate)
+    until(lambda: "orders are taken at" in lab.tollgate.text(), 5, "the control socket", lab.tollgate)
+    check("journal    written" in lab.tollgate.says("status"), "`status` calls the journal unwritten")
+    # Ten are up, and the cap is twelve.
+    more = lab.pbx(plain_caller(hold=True), name="more", port=5085, number=ALLOWED, calls=2, hold=2000)
+    time.sleep(0.5)
+    lab.pbx(refused_caller(), name="surplus", port=5086, number=ALLOWED, calls=1).finish(10, 1)
+    more.finish(10, 2)
+    held.finish(40, 10)
+    lab.pbx(plain_caller(), name="resumed", port=5087, number=ALLOWED, calls=5).finish(10, 5)
+    carrier.stop(10, 23)
+    lab.tollgate.stop()
+    lab.tollgate.says("ledger", "verify")
+    records = [json.loads(line) for line in lab.tollgate.says("ledger", "export").splitlines()]
+    ends = [record for record in records if record["record"] == "ended"]
+    # Those of the life that could not be written are in no ledger.
+    equal(len(ends), 10 + 2 + 2 + 2 + 5, "calls ended in the ledger")
+    equal(sum(record["live"] for record in records if record["record"] == "stopped"), 0, "calls up at the end")
+    for shard in (0, 1):
+        of = [record["record"] for record in records if record["shard"] == shard]
+        begins = of[len(of) - 1 - of[::-1].index("started"):]
+        check(begins.index("resumed") < begins.index("verdict"), f"shard {shard} begins with {begins[:9]}")

@@ -85,14 +85,14 @@ class Wire:
                    f"To: {refusal.first('To')}", f"Call-ID: {refusal.call_id}",
                    f"CSeq: {refusal.first('CSeq').split()[0]} ACK"])
 
-    def ask(self, method, uri, dialog, cseq, body=""):
+    def ask(self, method, uri, dialog, cseq, body="", headers=()):
         """Sends a request of a dialog."""
         near, far, call_id = dialog
         self.via = f"SIP/2.0/UDP {self.here};branch=z9hG4bK{time.monotonic_ns()};rport"
         lines = [f"{method} {uri} SIP/2.0",
                  f"Via: {self.via}",
                  "Max-Forwards: 70", f"From: {near}", f"To: {far}", f"Call-ID: {call_id}", f"CSeq: {cseq} {method}",
-                 f"Contact: <sip:{self.here}>"]
+                 f"Contact: <sip:{self.here}>", *headers]
         self.send(lines, body)
 
 

@@ -14,7 +14,7 @@ use socket2::{Domain, Socket, Type};
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio::sync::oneshot;
 use tollgate::ledger::{Journal, Ledger};
-use tollgate::net::{self, Beside, Ended, Loaded, RunError, Setup, Sockets, Then, Tls, clock};
+use tollgate::net::{self, Beside, Loaded, Outcome, RunError, Setup, Sockets, Then, Tls, clock};
 use tollgate::policy::{Blocks, Counters, Options, RuleSet, Source, Sources, compile};
 
 use super::certificates::{Authority, Papers, Until};
@@ -78,7 +78,7 @@ pub(crate) struct World {
     own: Arc<Mutex<(Papers, &'static str)>>,
     reloads: Reloads,
     stop: oneshot::Sender<()>,
-    thread: JoinHandle<Result<Ended, RunError>>,
+    thread: JoinHandle<Result<Outcome, RunError>>,
 }
 
 /// Connects to `to` from an address of this machine.

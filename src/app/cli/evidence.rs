@@ -31,8 +31,12 @@ Every ten seconds in which something happened, Tollgate signs how far the journa
 has come. Whatever was changed, cut off, moved, removed or repeated before the
 last of these checkpoints is found, with its place. What came after it is only
 counted: a checkpoint kept elsewhere, and given with --expect, shows whether the
-end was cut off. A copy of the folder and of public.key will do; sign.key is no
-part of what should be handed on.
+end was cut off. Records that were signed only long after they were written, more
+than a crash leaves, are told of by themselves: a full disk does that, and so does
+who removes checkpoints. A copy of the folder and of public.key will do; sign.key is no
+part of what should be handed on. Of a ledger that is being written, copy the
+folder `checkpoints` first and the rest after it: the other way round, the end of
+the journal is missing that its last checkpoint has signed.
 
 Exit codes: 0 all is as it was signed; 1 it is not, or a fault.")]
     Verify(Verify),

@@ -19,7 +19,7 @@ use crate::policy::{Blocks, Counters, Options, RuleSet, Source, Sources, compile
 
 use super::message;
 use super::script::{A_MINUTE, AT_ONCE, BUDGET_YEN};
-use crate::app::run;
+use crate::app::{journals, run};
 
 /// One is enough for a few dozen calls a second.
 const SHARDS: u16 = 1;
@@ -68,6 +68,7 @@ pub(super) struct Gate {
     thread: Option<JoinHandle<Result<(), RunError>>>,
     counters: Arc<Counters>,
     ledger: Ledger,
+    begun: journals::Begun,
     _folder: Folder,
 }
 
@@ -85,8 +86,9 @@ impl Gate {
         let sockets = net::Sockets::open(&rules).map_err(|error| error.to_string())?;
         let recovered = run::recover(&ledger, &counters).map_err(|fault| fault.to_string())?;
         let wall = net::clock::now().wall;
-        let dealt = recovered.deal(&Buckets::new(bucket_key), SHARDS, wall);
-        let journals = run::journals(&ledger, &dealt, &rules).map_err(|fault| fault.to_string())?;
+        let dealt = Arc::new(recovered.deal(&Buckets::new(bucket_key), SHARDS, wall));
+        let (journals, begun) =
+            journals::journals(&ledger, &dealt, &rules).map_err(|fault| fault.to_string())?;
         let setup = net::Setup {
             rules: Arc::new(rules),
             tls: Arc::default(),
@@ -117,6 +119,7 @@ impl Gate {
             thread: Some(thread),
             counters,
             ledger,
+            begun,
             _folder: folder,
         };
         gate.wait_until_it_answers(places, pbx)?;
@@ -168,7 +171,8 @@ impl Gate {
             Some(Err(_)) => return Err("a defect of the program ended Tollgate".to_owned()),
         }
         let live = self.counters.places();
-        run::close(&self.ledger, SHARDS, live).map_err(|fault| fault.to_string())?;
+        let closed = self.begun.close(true, &self.ledger, SHARDS, live);
+        closed.map_err(|fault| fault.to_string())?;
         match live {
             0 => Ok(()),
             _ => Err(format!("{live} counters of live calls were not given back")),

@@ -1,5 +1,7 @@
 //! What countries, kinds of number and reasons are called in each language.
 
+use std::borrow::Cow;
+
 use crate::app::cli::Language;
 use crate::policy::Reason;
 use crate::policy::number::Number;
@@ -99,14 +101,31 @@ pub(super) fn event(language: Language, what: &str) -> String {
 }
 
 /// About what; which calls, of a block.
-pub(super) fn detail(language: Language, detail: &str) -> &str {
+pub(super) fn detail(language: Language, detail: &str) -> Cow<'_, str> {
     match (detail, language) {
-        ("international", Language::En) => "those abroad",
-        ("international", Language::Ja) => "国際発信",
-        ("everything", Language::En) => "all but emergency calls",
-        ("everything", Language::Ja) => "緊急通報以外のすべて",
-        _ => detail,
+        ("international", Language::En) => "those abroad".into(),
+        ("international", Language::Ja) => "国際発信".into(),
+        ("everything", Language::En) => "all but emergency calls".into(),
+        ("everything", Language::Ja) => "緊急通報以外のすべて".into(),
+        (pattern, Language::Ja) => sights(pattern).map_or(detail.into(), Cow::Owned),
+        _ => detail.into(),
     }
+}
+
+/// What made a pattern, in Japanese: `5 of 3, number +23276123456, from 192.0.2.1: ` and
+/// the rule. None where it is about something else.
+fn sights(detail: &str) -> Option<String> {
+    let (counts, rest) = detail.split_once(", number ")?;
+    let (value, threshold) = counts.split_once(" of ")?;
+    let (number, rest) = rest.split_once(", from ")?;
+    let (source, rule) = rest.split_once(": ")?;
+    let number = match number {
+        "none" => "番号不明",
+        number => number,
+    };
+    Some(format!(
+        "{value}件(しきい値{threshold})、番号 {number}、送信元 {source}、規則 {rule}"
+    ))
 }
 
 /// A reason in Japanese.
@@ -197,6 +216,12 @@ mod tests {
         assert_eq!(reason(Language::Ja, "of-later"), "of-later");
         assert_eq!(event(Language::Ja, "block"), "発信停止");
         assert_eq!(event(Language::En, "burst"), reason(Language::En, "burst"));
-        assert_eq!(detail(Language::En, "3 of 3"), "3 of 3");
+        let pattern = "5 of 3, number none, from 192.0.2.1: acme.toml:7: burst = 3";
+        assert_eq!(detail(Language::En, pattern), pattern);
+        assert_eq!(
+            detail(Language::Ja, pattern),
+            "5件(しきい値3)、番号 番号不明、送信元 192.0.2.1、規則 acme.toml:7: burst = 3"
+        );
+        assert_eq!(detail(Language::Ja, "3 of 3"), "3 of 3");
     }
 }

@@ -5,8 +5,8 @@ use std::fmt::Write;
 
 use jiff::tz::TimeZone;
 
-use super::names;
 use super::words::Words;
+use super::{faults, names};
 use crate::app::render::grouped;
 use crate::base::time::Wall;
 use crate::ledger::{Event, Exhibit, Incident, Pair, Report, Span, Table};
@@ -316,13 +316,19 @@ impl Page {
         let bad = |what: &str, count: &dyn std::fmt::Display| {
             format!("<p class=\"bad\">{} {count}</p>\n", escaped(what))
         };
-        match report.findings.len() {
-            0 => self.paragraph(words.sound),
-            count => {
-                self.put(&bad(words.unsound, &count));
-                for finding in report.findings.iter().take(ROWS) {
-                    self.paragraph(&finding.to_string());
-                }
+        if report.findings.is_empty() && report.late.is_empty() {
+            self.paragraph(words.sound);
+        }
+        for (what, findings) in [
+            (words.unsound, &report.findings),
+            (words.late, &report.late),
+        ] {
+            if findings.is_empty() {
+                continue;
+            }
+            self.put(&bad(what, &findings.len()));
+            for finding in findings.iter().take(ROWS) {
+                self.paragraph(&faults::finding(words.of, finding));
             }
         }
         if told.damaged > 0 {
@@ -362,6 +368,7 @@ fn bytes(exhibit: &Exhibit) -> String {
 fn happened(words: &Words, event: &Event) -> String {
     let mut text = names::event(words.of, &event.what);
     let detail = names::detail(words.of, &event.detail);
+    let detail = &*detail;
     for (before, part) in [
         (": ".to_owned(), detail),
         (format!("; {}: ", words.by), &event.by),

@@ -51,6 +51,7 @@ pub(super) struct Words {
     pub(super) unsigned: &'static str,
     pub(super) sound: &'static str,
     pub(super) unsound: &'static str,
+    pub(super) late: &'static str,
     pub(super) damaged: &'static str,
     pub(super) remarks: &'static str,
     pub(super) key: &'static str,
@@ -148,6 +149,8 @@ const ENGLISH: Words = Words {
     unsigned: "records came after it and are not signed yet",
     sound: "The journal is as it was signed.",
     unsound: "Places of the journal that are NOT as they were signed:",
+    late: "Places of the journal that were signed only long after they were written, as after a full \
+           disk, or when checkpoints were removed; nothing proves that they were not changed before:",
     damaged: "Damaged places in the journal:",
     remarks: "Worth knowing, and no fault:",
     key: "Public key",
@@ -202,6 +205,8 @@ const JAPANESE: Words = Words {
     unsigned: "件はその後の記録で、まだ署名されていません",
     sound: "記録は署名された内容と一致しています。",
     unsound: "署名された内容と一致しない箇所:",
+    late: "書き込みから長時間を経て署名された箇所(ディスク満杯、またはチェックポイントの削除による。署名までの間に\
+           改変されていないことは証明されません):",
     damaged: "記録の破損箇所:",
     remarks: "参考(異常ではありません):",
     key: "公開鍵",

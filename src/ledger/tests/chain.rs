@@ -394,3 +394,48 @@ fn what_could_not_be_signed_is_signed_with_what_follows() {
         ("", 2, 0)
     );
 }
+
+/// Copies a folder, and those in it; `named` says which of them.
+fn copy(from: &Path, to: &Path, named: &dyn Fn(&str) -> bool) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let name = entry.file_name().into_string().unwrap();
+        let target = to.join(&name);
+        match entry.path().is_dir() {
+            true if named(&name) => copy(&entry.path(), &target, &|_| true),
+            true => {}
+            false => drop(std::fs::copy(entry.path(), target).unwrap()),
+        }
+    }
+}
+
+/// A ledger that is written while it is copied: whose checkpoints are copied last, these
+/// speak of records that the copy does not have.
+#[test]
+fn a_copy_is_whole_if_its_checkpoints_were_copied_first() {
+    for checkpoints_first in [true, false] {
+        let folder = Temporary::new();
+        let ledger = small(&folder);
+        let mut follower = chaining(&ledger);
+        let mut journal = Journal::open(&ledger, 0, at(0)).unwrap();
+        fill(&mut journal, 30);
+        sign(&mut follower);
+        let copied = folder.0.join("copy");
+        let named = |name: &str| (name == "checkpoints") == checkpoints_first;
+        copy(&folder.ledger(), &copied, &named);
+        fill(&mut journal, 30);
+        sign(&mut follower);
+        copy(&folder.ledger(), &copied, &|name| !named(name));
+        let report = verified(&copied);
+        let said = said(&report);
+        match checkpoints_first {
+            true => assert_eq!((said.as_str(), report.unsigned), ("", 30)),
+            false => {
+                assert!(said.contains("then copy `checkpoints` first"), "{said}");
+                // What of it is there lies before the last checkpoint.
+                assert_eq!((report.findings.len(), report.unsigned), (1, 0), "{said}");
+            }
+        }
+    }
+}

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use super::*;
 use crate::base::tally::{Billing, Marks, Place};
@@ -92,9 +93,12 @@ fn life(folder: &Temporary, shards: u16, wall: i64) -> (Vec<Journal>, Vec<BTreeS
         .recover(Now::default(), "")
         .unwrap()
         .deal(&Buckets::new(KEY), shards, wall);
-    let journals = dealt.resume(&ledger, wall, |shard| opening(shard, shards, wall));
     let names = dealt.shares.iter().map(names).collect();
-    (journals.unwrap(), names)
+    let opening = |shard| opening(shard, shards, wall);
+    let mut beginning = Beginning::of(&ledger, Arc::new(dealt), wall, opening).unwrap();
+    beginning.go_on().unwrap();
+    let journals = (0..shards).map(|shard| beginning.journal(shard).unwrap());
+    (journals.collect(), names)
 }
 
 fn names(share: &Share) -> BTreeSet<String> {
@@ -164,12 +168,9 @@ fn a_start_that_breaks_off_loses_nothing() {
         let wall = at(3_000);
         let dealt = ledger.recover(Now::default(), "").unwrap();
         let dealt = dealt.deal(&Buckets::new(KEY), shards, wall);
-        // What `resume` does, as far as it comes.
-        for (shard, share) in (0..).zip(&dealt.shares).take(steps) {
-            let mut journal = Journal::open(&ledger, shard, wall).unwrap();
-            journal.begin(&opening(shard, shards, wall)).unwrap();
-            journal.take_over(share, wall).unwrap();
-        }
+        let opening = |shard| opening(shard, shards, wall);
+        let beginning = Beginning::of(&ledger, Arc::new(dealt.clone()), wall, opening);
+        beginning.unwrap().take_over(steps).unwrap();
         let found = dealt.shares.iter().flat_map(names).collect::<BTreeSet<_>>();
         assert_eq!(found, all, "{shards} shards, {steps} steps");
         let count: usize = dealt.shares.iter().map(|it| it.calls.len()).sum();
@@ -177,6 +178,80 @@ fn a_start_that_breaks_off_loses_nothing() {
     }
     let (_, taken) = life(&folder, 2, 4_000);
     assert_eq!(taken.into_iter().flatten().collect::<BTreeSet<_>>(), all);
+}
+
+/// What cannot be written at the beginning is written later, once, and no shard goes on
+/// before all can.
+#[test]
+fn a_start_that_cannot_be_written_goes_on_where_it_was() {
+    let folder = Temporary::new();
+    let (mut journals, _) = life(&folder, 1, 1_000);
+    let all: BTreeSet<String> = (0..600).map(|index| format!("call{index}")).collect();
+    for (index, name) in (0..).zip(&all) {
+        call(&mut journals, 1_001 + index, name);
+    }
+    drop(journals);
+    let (ledger, wall) = (small(&folder), at(3_000));
+    let dealt = ledger.recover(Now::default(), "").unwrap();
+    let dealt = dealt.deal(&Buckets::new(KEY), 3, wall);
+    let opening = |shard| opening(shard, 3, wall);
+    let mut beginning = Beginning::of(&ledger, Arc::new(dealt), wall, opening).unwrap();
+    let obstacle = segment::folder(&folder.ledger(), 2).join("next");
+    std::fs::create_dir_all(&obstacle).unwrap();
+    let count = |what: &str| {
+        let found = details(&folder.ledger());
+        found.iter().filter(|it| it.starts_with(what)).count()
+    };
+    for _ in 0..3 {
+        let fault = beginning.go_on().unwrap_err().to_string();
+        assert!(fault.contains("cannot create"), "{fault}");
+        assert!(!beginning.is_done());
+        assert!(beginning.journal(0).is_none() && beginning.syncing(0).is_none());
+        // That of the first life, and those of two shards.
+        assert_eq!((count("Started"), count("Resumed")), (3, 1));
+    }
+    std::fs::remove_dir(&obstacle).unwrap();
+    beginning.go_on().unwrap();
+    beginning.go_on().unwrap();
+    assert!(beginning.is_done());
+    assert_eq!((count("Started"), count("Resumed")), (4, 4));
+    assert_eq!(count("Restored"), 600);
+    for shard in 0..3 {
+        assert!(beginning.journal(shard).is_some() && beginning.syncing(shard).is_some());
+        assert!(beginning.journal(shard).is_none());
+    }
+    drop((beginning, ledger));
+    let (_, taken) = life(&folder, 3, 4_000);
+    assert_eq!(taken.into_iter().flatten().collect::<BTreeSet<_>>(), all);
+}
+
+/// What a write has left of a record gives way to zeros, and the room behind it stays.
+#[test]
+fn what_a_life_has_left_room_for_is_kept() {
+    let folder = Temporary::new();
+    let open = || Journal::open(&small(&folder), 0, at(1)).unwrap();
+    open().append(&note(1, "first")).unwrap();
+    let path = folder.segment(0, 1);
+    let before = std::fs::read(&path).unwrap();
+    let mut torn = before.clone();
+    let end = 64 + note(1, "first").len();
+    torn[end..end + 30].copy_from_slice(&note(2, "one that was written in part")[..30]);
+    std::fs::write(&path, &torn).unwrap();
+    let next = segment::folder(&folder.ledger(), 0).join("next");
+    std::fs::write(&next, vec![7; 100_000]).unwrap();
+    let mut journal = open();
+    assert_eq!(journal.resumed().cut, 30);
+    assert_eq!(details(&folder.ledger()), ["first", "ledger_cut"]);
+    let rest = std::fs::read(&path).unwrap();
+    let written = frame::written(&rest[end..]) + end;
+    assert!(rest[written..].iter().all(|&byte| byte == 0));
+    assert_eq!((rest.len(), before.len()), (1 << 16, 1 << 16));
+    assert_eq!(std::fs::read(&next).unwrap(), vec![0; 1 << 16]);
+    for index in 0..1_000 {
+        let note = note(index, &format!("{index:080}"));
+        journal.append(&note).unwrap();
+    }
+    assert_eq!(details(&folder.ledger()).len(), 1_002);
 }
 
 #[test]

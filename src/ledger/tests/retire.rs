@@ -48,7 +48,7 @@ fn the_oldest_segments_go_first_and_are_not_missed() {
     std::fs::remove_file(folder.segment(0, segments(&folder)[0])).unwrap();
     let findings = verified(&folder.ledger()).findings;
     assert!(
-        findings[0].what.contains("this segment is missing"),
+        findings[0].to_string().contains("this segment is missing"),
         "{findings:?}"
     );
 }

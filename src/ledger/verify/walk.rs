@@ -10,9 +10,10 @@ use crate::record::frame::Damage;
 
 use super::super::chain::chained;
 use super::super::checkpoint::{Head, Link, time};
+use super::super::late::{Stretch, USUAL};
 use super::super::segment::{self, Header};
 use super::super::{Content, Found, Place, Sink};
-use super::{Finding, Report};
+use super::{Finding, Report, Wrong};
 
 /// By how much a record's time may lie before the one before it: shards take their
 /// time once for each turn.
@@ -28,6 +29,8 @@ pub(super) struct Anchor {
     pub(super) head: Head,
     /// Whose checkpoint it is of.
     pub(super) number: u64,
+    /// When that was signed.
+    pub(super) wall: Wall,
 }
 
 /// Why a stretch between two anchors is not proved.
@@ -68,6 +71,12 @@ pub(super) struct Walk {
     steps: u64,
     first_step: Option<(Place, Wall, Wall)>,
     findings: Vec<Finding>,
+    /// What was signed late, of the life that is gone through.
+    stretch: Option<Stretch>,
+    late: Vec<Finding>,
+    /// How many lives ended with something unsigned, and the first place.
+    cut_off: u64,
+    first_cut: Option<Stretch>,
 }
 
 impl Walk {
@@ -98,6 +107,10 @@ impl Walk {
             steps: 0,
             first_step: None,
             findings: Vec::new(),
+            stretch: None,
+            late: Vec::new(),
+            cut_off: 0,
+            first_cut: None,
         }
     }
 
@@ -107,10 +120,7 @@ impl Walk {
         self.sound = (place.segment, 0);
         let oldest = self.oldest.unwrap_or(1);
         if place.segment > oldest {
-            let what = match place.segment - oldest {
-                1 => "this segment is missing".to_owned(),
-                more => format!("this segment is missing, and {} after it", more - 1),
-            };
+            let what = Wrong::SegmentsMissing(place.segment - oldest);
             self.find((oldest, 0), (place.segment, 0), what);
         }
     }
@@ -149,48 +159,92 @@ impl Walk {
             return;
         };
         let what = match why {
-            Broken::Signed(number) => format!(
-                "this is not what checkpoint {number} has signed: records were changed, moved, \
-                 removed or added"
-            ),
-            Broken::Unproved(number, first) if number - 1 == first => {
-                format!("nothing proves this without checkpoint {first}, which is missing")
-            }
-            Broken::Unproved(number, first) => format!(
-                "nothing proves this without the checkpoints {first} to {}, which are missing",
-                number - 1
-            ),
+            Broken::Signed(number) => Wrong::NotAsSigned(number),
+            Broken::Unproved(number, from) => Wrong::Unproved {
+                from,
+                to: number.saturating_sub(1),
+            },
         };
         self.find(self.sound, to, what);
     }
 
-    fn find(&mut self, from: (u64, u64), to: (u64, u64), what: String) {
+    fn find(&mut self, from: (u64, u64), to: (u64, u64), what: Wrong) {
+        let finding = self.finding(from, to, what);
+        self.findings.push(finding);
+    }
+
+    fn finding(&self, from: (u64, u64), to: (u64, u64), what: Wrong) -> Finding {
         let path = |sequence| segment::path(&self.folder, sequence);
-        self.findings.push(Finding {
+        Finding {
             file: path(from.0),
             from: from.1,
             to: Some((path(to.0), to.1)),
             what,
-        });
+        }
     }
 
     fn check_header(&mut self, found: &Found<'_>) {
         let (from, to) = (spot(found.place), spot(found.after));
         match Header::decode(found.bytes) {
             Some(it) if it.shard != self.shard || it.sequence != found.place.segment => {
-                let (shard, sequence) = (it.shard, it.sequence);
-                let what = format!("this is segment {sequence} of shard {shard}, put in its place");
+                let segment = it.sequence;
+                let what = Wrong::InPlaceOf {
+                    segment,
+                    shard: it.shard,
+                };
                 self.find(from, to, what);
             }
             Some(it) if it.series != self.series => {
-                let what = "this segment is of a ledger with another key".to_owned();
-                self.find(from, to, what);
+                self.find(from, to, Wrong::Foreign);
             }
             Some(_) => {}
             None => {
-                let what = "the segment's header was changed".to_owned();
-                self.find(from, to, what);
+                self.find(from, to, Wrong::Header);
             }
+        }
+    }
+
+    /// How long the record waited for being signed.
+    fn check_wait(&mut self, record: &Record<'_>, found: &Found<'_>) {
+        if matches!(record, Record::Started { .. }) {
+            self.close_stretch(true);
+        }
+        let (Some(next), Some(wall)) = (self.anchors.front().copied(), record.wall()) else {
+            return;
+        };
+        // Where checkpoints are missing, that is told.
+        let follows = next.number <= self.number.saturating_add(1);
+        if !follows || wall + USUAL >= next.wall {
+            return;
+        }
+        if self.stretch.is_some_and(|it| it.number != next.number) {
+            self.close_stretch(false);
+        }
+        let stretch = self.stretch.get_or_insert(Stretch {
+            number: next.number,
+            signed: next.wall,
+            from: spot(found.place),
+            to: spot(found.after),
+            records: 0,
+            first: wall,
+            last: wall,
+        });
+        stretch.records += 1;
+        stretch.to = spot(found.after);
+        stretch.last = stretch.last.max(wall);
+    }
+
+    /// Says what was signed late up to here; `ended` says that a life has ended here.
+    fn close_stretch(&mut self, ended: bool) {
+        let Some(stretch) = self.stretch.take() else {
+            return;
+        };
+        if stretch.is_long() {
+            let late = self.finding(stretch.from, stretch.to, stretch.into());
+            self.late.push(late);
+        } else if ended {
+            self.cut_off += 1;
+            self.first_cut.get_or_insert(stretch);
         }
     }
 
@@ -206,8 +260,7 @@ impl Walk {
     /// A torn record with something behind it is none that a crash has left.
     fn check_torn(&mut self) {
         if let Some(place) = self.torn.take() {
-            let what = "a record is cut short, and others follow".to_owned();
-            self.find(spot(place), (place.segment + 1, 0), what);
+            self.find(spot(place), (place.segment + 1, 0), Wrong::CutShort);
         }
     }
 
@@ -215,18 +268,21 @@ impl Walk {
     pub(super) fn finish(mut self, report: &mut Report) {
         let last = self.anchors.back().copied();
         if let Some(last) = last.filter(|_| !self.begun) {
-            let what = format!(
-                "the shard's journal is missing: checkpoint {} has signed {} records of it",
-                last.number, last.count
-            );
+            let what = Wrong::ShardMissing {
+                number: last.number,
+                records: last.count,
+            };
             self.find((self.oldest.unwrap_or(1), 0), last.at, what);
         } else if let Some(last) = last {
-            let what = format!(
-                "records are missing: the journal ends in segment {} at byte {}, and checkpoint {} \
-                 has signed {} records of it",
-                self.at.segment, self.at.offset, last.number, last.count
-            );
+            let what = Wrong::EndMissing {
+                segment: self.at.segment,
+                byte: self.at.offset,
+                number: last.number,
+                records: last.count,
+            };
             self.broken = None;
+            // These are before the last checkpoint, and not behind it.
+            self.since = 0;
             self.find(self.sound, last.at, what);
         }
         self.close();
@@ -248,7 +304,21 @@ impl Walk {
                 time(wall)
             ));
         }
+        self.close_stretch(false);
+        if let Some(it) = self.first_cut {
+            report.remarks.push(format!(
+                "shard {shard}: {} times a run ended before its last records were signed, as a \
+                 crash leaves it, and the next one signed them; first in {} at byte {}: written at \
+                 {}, signed at {}",
+                self.cut_off,
+                segment::path(&self.folder, it.from.0).display(),
+                it.from.1,
+                time(it.first),
+                time(it.signed)
+            ));
+        }
         report.findings.append(&mut self.findings);
+        report.late.append(&mut self.late);
         report.records += self.records;
         report.unsigned += self.since;
     }
@@ -280,6 +350,7 @@ impl Sink for &mut Walk {
                 self.records += 1;
                 self.since += 1;
                 self.check_time(record, found.place);
+                self.check_wait(record, found);
             }
             Content::Damage(Damage::Torn) => self.torn = Some(found.place),
             Content::Damage(Damage::Unknown { .. }) => {
@@ -289,11 +360,11 @@ impl Sink for &mut Walk {
             // A damaged header was told.
             Content::Damage(Damage::Corrupt { .. }) if found.place.offset == 0 => {}
             Content::Damage(damage) => {
-                self.find(spot(found.place), spot(found.after), damage.to_string());
+                self.find(spot(found.place), spot(found.after), Wrong::Damaged(damage));
             }
             Content::Missing(segments) => {
                 let to = found.place.segment;
-                let what = format!("{segments} segments are missing");
+                let what = Wrong::SegmentsMissing(segments);
                 self.find((to.saturating_sub(segments), 0), (to, 0), what);
             }
         }

@@ -1,0 +1,117 @@
+//! What was signed long after it was written: nothing proves that it was not changed in
+//! between.
+//!
+//! A life that is killed leaves up to ten seconds of records that the next one signs, and
+//! who looks at a ledger cannot tell these from others. More than that is left by a disk
+//! that was full, by a chain that did not keep up, or by somebody who took checkpoints away.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::base::time::Wall;
+use crate::record::Record;
+
+use super::checkpoint::{Checkpoint, time};
+use super::{Fault, Ledger, Place, Reader, chain, segment};
+
+/// What a life may leave unsigned, and how long a record may wait for being signed: ten
+/// seconds, and as long as a busy machine takes.
+pub(super) const USUAL: Duration = Duration::from_secs(60);
+
+/// Records of an earlier life that no checkpoint covers, more of them than one that is
+/// killed leaves.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unsigned {
+    /// The number of the last checkpoint.
+    checkpoint: Option<u64>,
+    shard: u16,
+    segment: PathBuf,
+    offset: u64,
+    /// When the first of them was written.
+    from: Wall,
+}
+
+impl std::fmt::Display for Unsigned {
+    fn fmt(&self, to: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self {
+            checkpoint,
+            shard,
+            segment,
+            offset,
+            from,
+        } = self;
+        let (segment, from) = (segment.display(), time(*from));
+        match checkpoint {
+            Some(number) => write!(to, "the last checkpoint, {number}, does not cover")?,
+            None => write!(
+                to,
+                "there is no checkpoint that this ledger's key has signed for"
+            )?,
+        }
+        write!(
+            to,
+            " what shard {shard} wrote from {from} on ({segment}, byte {offset}): it is signed now, \
+             and nothing proves that it was not changed before. A full disk leaves that, or who \
+             removes checkpoints: compare with those that were kept elsewhere (tollgate ledger \
+             verify --expect)"
+        )
+    }
+}
+
+impl Ledger {
+    /// Whether earlier lives have left more unsigned than one that is killed does.
+    ///
+    /// # Errors
+    /// [`Fault`]: the ledger cannot be read.
+    pub fn unsigned(&self) -> Result<Option<Unsigned>, Fault> {
+        let last = chain::last(self)?.0.map(|(checkpoint, _)| checkpoint);
+        let mut reader = Reader::open(&self.directory)?;
+        for it in last.iter().flat_map(|it: &Checkpoint| &it.shards) {
+            let path = segment::path(&segment::folder(&self.directory, it.shard), it.at.segment);
+            // What is not there any more is told by the chain.
+            let end = path.metadata().map_or(0, |it| it.len());
+            let offset = it.at.offset.min(end);
+            reader.skip_to(it.shard, Place { offset, ..it.at });
+        }
+        let mut begun = std::collections::BTreeMap::<u16, Unsigned>::new();
+        while let Some(entry) = reader.next()? {
+            let Ok(record) = entry.content else { continue };
+            if matches!(record, Record::Started { .. }) {
+                begun.remove(&entry.shard);
+            }
+            let Some(wall) = record.wall() else { continue };
+            let first = begun.entry(entry.shard).or_insert_with(|| Unsigned {
+                checkpoint: last.as_ref().map(|it| it.number),
+                shard: entry.shard,
+                segment: entry.segment.to_path_buf(),
+                offset: entry.offset,
+                from: wall,
+            });
+            if first.from + USUAL < wall {
+                return Ok(Some(first.clone()));
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// Records of one life that were signed long after they were written.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Stretch {
+    /// By which checkpoint, and when.
+    pub(super) number: u64,
+    pub(super) signed: Wall,
+    pub(super) from: (u64, u64),
+    pub(super) to: (u64, u64),
+    pub(super) records: u64,
+    /// When the first and the last one was written.
+    pub(super) first: Wall,
+    pub(super) last: Wall,
+}
+
+impl Stretch {
+    /// Whether it is more than a life that is killed leaves.
+    pub(super) fn is_long(&self) -> bool {
+        self.first + USUAL < self.last
+    }
+}
