@@ -112,12 +112,18 @@ impl Wire {
         self.deaf = !wanted;
     }
 
-    /// Receives a batch at most from each socket that may have something, and
-    /// shows it to `each`. Whether there may be more. With `probe`, sockets
+    /// Whether nothing is received.
+    pub(super) const fn is_deaf(&self) -> bool {
+        self.deaf
+    }
+
+    /// Receives so many batches at most from each socket that may have something, and
+    /// shows them to `each`. Whether there may be more. With `probe`, sockets
     /// that seem to have nothing are tried as well.
     pub(super) fn receive(
         &mut self,
         probe: bool,
+        batches: usize,
         mut each: impl FnMut(ListenerId, Batch<'_>),
     ) -> bool {
         let mut more = false;
@@ -149,12 +155,11 @@ impl Wire {
                 // what comes in meanwhile is a new edge, and is not lost.
                 Err(io::ErrorKind::WouldBlock.into())
             };
-            let full = if probe {
-                read(fd.get_ref())
-            } else {
-                fd.try_io(Interest::READABLE, read)
+            let mut full = || match probe {
+                true => read(fd.get_ref()).is_ok(),
+                false => fd.try_io(Interest::READABLE, &mut read).is_ok(),
             };
-            more |= full.is_ok();
+            more |= (0..batches).all(|_| full());
         }
         more
     }

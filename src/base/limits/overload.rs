@@ -14,7 +14,7 @@ pub const WAITING_NEW: usize = 1_024;
 pub const WAITING_UNDER_WAY: usize = 2_048;
 
 /// The same of INVITEs to emergency numbers.
-pub const WAITING_EMERGENCIES: usize = 512;
+pub const WAITING_EMERGENCIES: usize = 1_024;
 
 /// Bytes of messages of each of these classes that wait. At the limit what comes is shed,
 /// as it is beyond those numbers.
