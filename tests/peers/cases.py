@@ -18,6 +18,6 @@ def case(function=None, *, needs_tollgate=False, alone=False):
 def load():
     """Every case, in the order in which they run."""
     # pylint: disable=import-outside-toplevel,unused-import
-    import cases_blocked, cases_calls, cases_disk, cases_judged, cases_midcall, cases_phones, cases_races  # noqa: E401,F401
+    import cases_blocked, cases_calls, cases_disk, cases_flood, cases_judged, cases_midcall, cases_phones, cases_races  # noqa: E401,F401
     import cases_kill, cases_names, cases_onward, cases_signals, cases_trunks, cases_ways, cases_tls  # noqa: E401,F401
     return CASES
