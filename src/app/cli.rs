@@ -352,13 +352,18 @@ pub(super) struct Reset {
     pub(super) why: Option<String>,
 }
 
+/// An address, or that of a network.
+fn address(text: &str) -> Result<IpAddr, std::net::AddrParseError> {
+    text.split('/').next().unwrap_or(text).parse()
+}
+
 #[derive(Debug, Args)]
 pub(super) struct Bans {
     /// The configuration that it runs with.
     #[arg(short = 'c', long = "config", value_name = "FILE")]
     pub(super) config: PathBuf,
-    /// Lift the ban of this address.
-    #[arg(long, value_name = "ADDR")]
+    /// Lift the ban of this address, as it is listed.
+    #[arg(long, value_name = "ADDR", value_parser = address)]
     pub(super) lift: Option<IpAddr>,
     /// Lift all bans.
     #[arg(long, conflicts_with = "lift")]

@@ -24,6 +24,7 @@ use crate::base::time::{Mono, Now, Wall};
 use crate::policy::{Banning, RuleSet};
 use crate::shard::{Command, Note};
 
+use super::log::Gate;
 use super::nft::{Mirror, Table, Work, shown};
 use sights::Sights;
 
@@ -44,18 +45,20 @@ pub struct Ban {
 impl Ban {
     /// What is written down of its begin.
     pub(super) fn note(&self) -> Command {
-        let lasts = self
-            .until
-            .as_micros()
-            .saturating_sub(self.since.as_micros())
-            / 1_000_000;
-        let net = shown(self.net);
-        tracing::warn!(source = %net, seconds = lasts, "banned: no `sources` name who sends this, and it is too much");
         Command::Note(Note {
             what: "banned",
-            detail: format!("{net} for {lasts} s").into(),
+            detail: format!("{} for {} s", self.source(), self.seconds()).into(),
             count: 1,
         })
+    }
+
+    /// How long it lasts in all.
+    fn seconds(&self) -> i64 {
+        let micros = self
+            .until
+            .as_micros()
+            .saturating_sub(self.since.as_micros());
+        micros / 1_000_000
     }
 
     /// The address, or the network.
@@ -88,6 +91,7 @@ struct State {
     sights: Sights,
     bans: BTreeMap<IpNet, Kept>,
     mirror: Mirror,
+    log: Gate,
 }
 
 impl Bans {
@@ -158,7 +162,12 @@ impl Bans {
         state.bans.insert(net, kept);
         state.mirror.ban(net, lasts);
         self.count.store(state.bans.len(), Ordering::Relaxed);
-        Some(kept.shown(now, net))
+        let ban = kept.shown(now, net);
+        if state.log.pass(now.mono).0 {
+            let (source, seconds) = (ban.source(), ban.seconds());
+            tracing::warn!(%source, seconds, "banned: no `sources` name who sends this, and it is too much");
+        }
+        Some(ban)
     }
 
     /// Who is banned.

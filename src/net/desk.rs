@@ -342,6 +342,10 @@ impl Desk {
 
     /// A command to the core.
     pub(super) fn command(&mut self, now: Now, command: Command) {
+        if matches!(command, Command::Rules(_)) {
+            // By the rules that they were counted by.
+            self.tell_sheds(now, true);
+        }
         self.handling = Bytes::new();
         match &command {
             Command::Rules(rules) => {

@@ -56,7 +56,7 @@ impl Strangers {
 
 /// Lets so many through a second.
 #[derive(Clone, Copy, Debug, Default)]
-struct Gate {
+pub(super) struct Gate {
     second: u64,
     passed: u32,
     held: u64,
@@ -65,7 +65,7 @@ struct Gate {
 impl Gate {
     /// Whether one more may pass, and how many were held back in an earlier
     /// second that nobody was told of yet.
-    fn pass(&mut self, now: Mono) -> (bool, u64) {
+    pub(super) fn pass(&mut self, now: Mono) -> (bool, u64) {
         let second = now.as_nanos() / SECOND_NANOS;
         let mut untold = 0;
         if second != self.second {

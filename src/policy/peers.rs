@@ -99,10 +99,12 @@ impl RuleSet {
     }
 
     /// Whether a peer sends from an address of `net`, which is one IPv4 address or a network of
-    /// IPv6.
+    /// IPv6; or a phone system has registered from there.
     #[must_use]
     pub fn has_peer_in(&self, net: IpNet) -> bool {
-        self.peers.find(net.addr()).is_some() || self.peers.has_some_in(net)
+        self.peers.find(net.addr()).is_some()
+            || self.peers.has_some_in(net)
+            || self.door.bindings.is_any_in(net)
     }
 
     /// Who has a certificate that is for this name.

@@ -53,6 +53,21 @@ fn count(files: &Folder, name: &str) -> u64 {
     found.map_or(0, |it| it["value"].as_u64().unwrap())
 }
 
+/// Waits until a collector of syslog is told this.
+#[track_caller]
+fn told(owner: &UdpSocket, what: &str) {
+    owner
+        .set_read_timeout(Some(Duration::from_secs(30)))
+        .unwrap();
+    let mut bytes = [0; 65_535];
+    loop {
+        let length = owner.recv(&mut bytes).unwrap();
+        if String::from_utf8_lossy(&bytes[..length]).contains(what) {
+            return;
+        }
+    }
+}
+
 #[track_caller]
 fn until(what: &str, mut holds: impl FnMut() -> bool) {
     for _ in 0..1_500 {
@@ -67,13 +82,21 @@ fn until(what: &str, mut holds: impl FnMut() -> bool) {
 #[test]
 fn a_stranger_is_banned_shown_and_let_go() {
     // Nobody finds nft there, which changes nothing but that the kernel is not told.
-    let files = banning("nftables = \"tollgate\"\n");
+    let owner = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let syslog = format!("address = \"udp:{}\"", owner.local_addr().unwrap());
+    let files = banning(&format!(
+        "nftables = \"tollgate\"\n[[alerts.syslog]]\n{syslog}\n"
+    ));
     let mut running = Running::start_with(&files, &[], &[("PATH", "/nowhere")]);
     running.says("not by the kernel: there is no program nft: install nftables");
     let said = files.tollgate(&["bans", "-c", "tollgate.toml"]);
     assert_eq!(said.out, "nobody is banned\n");
     let stranger = stranger(&files, "127.0.0.77");
     send(&stranger, 20);
+    told(
+        &owner,
+        "a stranger who sent too much is banned: 127.0.0.77 for 600 s",
+    );
     running.says("banned: no `sources` name who sends this");
     send(&stranger, 30);
     until("it is dropped", || count(&files, "banned") == 30);

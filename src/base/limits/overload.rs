@@ -1,7 +1,7 @@
 //! What holds where more comes than can be handled.
 
-/// Batches that a turn receives from one listener where the turn before left something
-/// there: a shard that cannot keep up must at least see whose messages it has too many
+/// Batches that a turn receives, or one from each listener, where the turn before left
+/// something: a shard that cannot keep up must at least see whose messages it has too many
 /// of. What is left after that waits in the kernel.
 pub const BATCHES_BEHIND: usize = 64;
 

@@ -2,7 +2,7 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 
 use super::*;
-use crate::base::limits::WAITING_NEW;
+use crate::base::limits::{WAITING_NEW, WAITING_UNDER_WAY};
 use crate::net::clock;
 use crate::policy::samples::{rules, tenant};
 use crate::shard::Config;
@@ -359,4 +359,37 @@ fn nothing_that_came_over_a_connection_is_shed() {
         desk.defer(clock::now(), other).is_some(),
         "it is not put off"
     );
+}
+
+/// A flood of what seems to be under way does not keep others' from being heard, nor new calls.
+#[test]
+fn a_flood_of_answers_and_hangups_waits_for_itself() {
+    let mut desk = desk();
+    desk.fell_behind(true);
+    let mut ids = of_this_shard();
+    for id in ids.by_ref().take(5_000) {
+        let bye = call("a", id).replace("INVITE", "BYE");
+        desk.receive(
+            "127.0.0.4:5080",
+            &bye.replace("<sip:a@b>\r", "<sip:a@b>;tag=2\r"),
+        );
+    }
+    let shed = u64::try_from(5_000 - WAITING_UNDER_WAY / 2).unwrap();
+    assert_eq!(desk.stats.shed.value(), shed);
+    let of_carrier = options(ids.next().unwrap());
+    desk.receive("127.0.0.2:5070", &of_carrier);
+    let bye = options(ids.next().unwrap()).replace("OPTIONS", "BYE");
+    desk.receive(
+        "127.0.0.2:5070",
+        &bye.replace("<sip:a@b>\r", "<sip:a@b>;tag=2\r"),
+    );
+    let served = desk.served().into_iter();
+    let carrier: SocketAddr = "127.0.0.2:5070".parse().unwrap();
+    let to_carrier = served.filter(|(to, _)| *to == carrier);
+    let lines: Vec<String> = to_carrier.map(|(_, line)| line).collect();
+    let expected = [
+        "SIP/2.0 481 Call/Transaction Does Not Exist",
+        "SIP/2.0 200 OK",
+    ];
+    assert_eq!(lines, expected);
 }

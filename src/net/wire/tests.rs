@@ -240,3 +240,29 @@ async fn a_receive_error_does_not_spin() {
     assert!(!wire.receive(true, 1, |_, _| {}));
     assert!(wire.take_trouble().is_none());
 }
+
+/// One socket's flood does not keep others from being read, nor a turn from its end.
+#[tokio::test(flavor = "current_thread")]
+async fn sockets_take_turns() {
+    let open = || Opened::new(&listener("127.0.0.1:0", "127.0.0.1:5060"), None).unwrap();
+    let sockets = [open(), open()];
+    let peers = sockets.each_ref().map(|it| {
+        let port = it.socket.local_addr().unwrap().as_socket().unwrap().port();
+        peer("127.0.0.1", ("127.0.0.1", port))
+    });
+    let mut wire = Wire::new(&sockets, 0, 1, Mailbox::new(), Arc::default()).unwrap();
+    for _ in 0..4 * BATCH {
+        peers[0].send(b"flood").unwrap();
+    }
+    peers[1].send(b"one").unwrap();
+    let mut receive = |batches| {
+        let mut counts = Vec::new();
+        let more = wire.receive(true, batches, |id, batch| {
+            counts.push((id.0, batch.count()))
+        });
+        (counts, more)
+    };
+    assert_eq!(receive(3), (vec![(0, BATCH), (1, 1), (0, BATCH)], true));
+    assert_eq!(receive(1), (vec![(0, BATCH)], true));
+    assert_eq!(receive(9), (vec![(0, BATCH)], false));
+}
