@@ -113,7 +113,7 @@ stats! {
     truncated "truncated",
     /// Messages dropped because they broke the program before.
     quarantined "quarantined",
-    /// Messages dropped because more came than could be handled: see [`super::sheds`].
+    /// Messages dropped because more came than could be handled: see `Reins::sheds`.
     shed "shed, of who sent the most",
     /// Messages handed to the shard that has their call.
     hopped "handed over",
