@@ -12,8 +12,8 @@
 //! one that floods gets half of the room at the most, and what it sends beyond that is
 //! shed, while there is room for whoever comes next.
 //!
-//! What waits is never older than a few hundredths of a second, which is less than any
-//! time after which SIP repeats something: no retransmission waits beside its original.
+//! What waits is never older than some tenths of a second, which is less than the time
+//! after which SIP repeats something: no retransmission waits beside its original.
 
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, VecDeque};
@@ -94,8 +94,13 @@ pub(super) struct Intake<T> {
 
 impl<T> Intake<T> {
     pub(super) fn new() -> Self {
+        Self::with_room([WAITING_EMERGENCIES, WAITING_UNDER_WAY, WAITING_NEW])
+    }
+
+    /// With room for so many of each class.
+    fn with_room(most: [usize; 3]) -> Self {
         Self {
-            lanes: [WAITING_EMERGENCIES, WAITING_UNDER_WAY, WAITING_NEW].map(Lane::new),
+            lanes: most.map(Lane::new),
         }
     }
 

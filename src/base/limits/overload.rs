@@ -7,18 +7,19 @@ pub const BATCHES_BEHIND: usize = 64;
 
 /// Messages that wait for a shard which cannot keep up: those that begin something. One
 /// peer has half of the room at the most, several share it, and what is beyond is shed.
-/// At 10,000 a second the last one waits a twentieth of a second.
-pub const WAITING_NEW: usize = 1_024;
+/// So much is an honest peer's burst; and at 20,000 a second the last one waits a fifth of a
+/// second, before which nobody repeats it (T1, RFC 3261 §17.1.1.1).
+pub const WAITING_NEW: usize = 8_192;
 
 /// The same of what belongs to something that is going on.
-pub const WAITING_UNDER_WAY: usize = 2_048;
+pub const WAITING_UNDER_WAY: usize = 16_384;
 
 /// The same of INVITEs to emergency numbers.
-pub const WAITING_EMERGENCIES: usize = 1_024;
+pub const WAITING_EMERGENCIES: usize = 2_048;
 
 /// Bytes of messages of each of these classes that wait. At the limit what comes is shed,
 /// as it is beyond those numbers.
-pub const WAITING_BYTES: usize = 8 << 20;
+pub const WAITING_BYTES: usize = 16 << 20;
 
 /// Messages of each of these classes that are handled in a turn: emergencies, what is under
 /// way, what is new. A call that is let in makes about six times as many messages as it began
