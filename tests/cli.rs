@@ -13,6 +13,8 @@
 mod alerts;
 #[path = "cli/bad_input.rs"]
 mod bad_input;
+#[path = "cli/bans.rs"]
+mod bans;
 #[path = "streams/certificates.rs"]
 #[allow(dead_code, reason = "nobody is connected to here")]
 mod certificates;

@@ -5,7 +5,13 @@
 //! connection is closed. Whoever reads an answer passes over keys that it does not
 //! know; an order with one is refused, since what it asks for would not be done.
 
+use std::net::IpAddr;
+
 use serde::{Deserialize, Serialize};
+
+mod flood;
+
+pub use flood::{Banned, Bans, Shed};
 
 /// The version of this protocol. A change that an older client or server would
 /// misread raises it.
@@ -43,6 +49,17 @@ pub enum Order {
     Reset {
         /// Whose.
         tenant: String,
+        /// Why, in words.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        why: String,
+    },
+    /// Tell which strangers are banned.
+    Bans,
+    /// Lift bans of strangers.
+    LiftBans {
+        /// Whose; none for all of them.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        source: Option<IpAddr>,
         /// Why, in words.
         #[serde(default, skip_serializing_if = "String::is_empty")]
         why: String,
@@ -136,6 +153,8 @@ pub enum Reply {
         /// Every shard has it in its journal.
         recorded: bool,
     },
+    /// Which strangers are banned.
+    Bans(Bans),
     /// Whether the clock is believed.
     Clock(Clock),
     /// It was not done.
@@ -302,6 +321,12 @@ pub struct Status {
     /// Why the next start would not know that, if it would not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub blocks_unkept: Option<String>,
+    /// Whose messages were shed, the most first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub shed: Vec<Shed>,
+    /// How many strangers are banned.
+    #[serde(default)]
+    pub banned: usize,
     /// The journal.
     pub journal: Journal,
     /// The carriers.

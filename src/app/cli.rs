@@ -2,6 +2,7 @@
 
 mod evidence;
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -128,6 +129,18 @@ its budgets in the day and the month. Calls that are up go on being counted, and
 keep what they hold. Patterns of fraud are not forgotten. It is written into the
 ledger, with who did it and why; no reload and no restart does this.")]
     Reset(Reset),
+    /// List the strangers who are not heard because they send too much, or lift their bans.
+    #[command(after_help = "\
+Examples:
+  tollgate bans -c tollgate.toml
+  tollgate bans -c tollgate.toml --lift 192.0.2.9 --why 'our new phone system'
+
+[bans] in the configuration says who is banned, and for how long. No phone system
+and no carrier is: an address that rules name is heard again as soon as they are in
+force. Of IPv6 a whole /64 is banned. A ban that was lifted is written into the
+ledger, with who did it and why; who goes on sending as before is banned again.
+A restart forgets all bans.")]
+    Bans(Bans),
     /// Say whether the machine's clock is believed, or confirm it after it jumped.
     #[command(after_help = "\
 Examples:
@@ -337,6 +350,30 @@ pub(super) struct Reset {
     /// Why, for the ledger.
     #[arg(long, value_name = "TEXT")]
     pub(super) why: Option<String>,
+}
+
+/// An address, or that of a network.
+fn address(text: &str) -> Result<IpAddr, std::net::AddrParseError> {
+    text.split('/').next().unwrap_or(text).parse()
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Bans {
+    /// The configuration that it runs with.
+    #[arg(short = 'c', long = "config", value_name = "FILE")]
+    pub(super) config: PathBuf,
+    /// Lift the ban of this address, as it is listed.
+    #[arg(long, value_name = "ADDR", value_parser = address)]
+    pub(super) lift: Option<IpAddr>,
+    /// Lift all bans.
+    #[arg(long, conflicts_with = "lift")]
+    pub(super) all: bool,
+    /// Why, for the ledger.
+    #[arg(long, value_name = "TEXT")]
+    pub(super) why: Option<String>,
+    /// One JSON object instead of text.
+    #[arg(long)]
+    pub(super) json: bool,
 }
 
 #[derive(Debug, Args)]

@@ -24,6 +24,7 @@ use crate::policy::{
 };
 use crate::shard::{Command, Confirmed, Reset};
 
+use super::bans;
 use super::blocks::{Blocking, Blocks, plain};
 use super::names::Names;
 use super::rules::Files;
@@ -126,6 +127,8 @@ impl Operator for Desk {
             Order::Unblock(unblock) => self.unblock(&by, unblock).await,
             Order::HandOver => self.hand_over(&by, replies).await,
             Order::Reset { tenant, why } => self.reset(&by, tenant, &why).await,
+            Order::Bans => Reply::Bans(self.bans()),
+            Order::LiftBans { source, why } => self.lift_bans(&by, source, &why).await,
             Order::Clock { confirm, why } => self.clock(&by, confirm, &why).await,
         }
     }
@@ -252,6 +255,8 @@ impl Desk {
             clock_ahead_s: self.running.counters.clock_ahead_s(now),
             blocks,
             blocks_unkept: self.blocking.unkept(),
+            shed: self.reins.sheds().into_iter().map(bans::shed).collect(),
+            banned: self.reins.bans().len(),
             journal: Journal {
                 shards_without: tally.journal_faults,
                 misplaced: self.running.journal.misplaced().len(),

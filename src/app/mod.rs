@@ -2,6 +2,7 @@
 
 mod alerts;
 mod ask;
+mod bans;
 mod block;
 mod blocks;
 mod calls;
@@ -56,6 +57,7 @@ pub fn main() -> ExitCode {
         cli::Command::Run(wanted) => run::run(wanted).map(well),
         cli::Command::Status(wanted) => status::run(&wanted).map(well),
         cli::Command::Reset(wanted) => reset::run(wanted).map(well),
+        cli::Command::Bans(wanted) => bans::run(wanted).map(well),
         cli::Command::Clock(wanted) => clock::run(wanted).map(well),
         cli::Command::Alert(cli::Alert::Test(wanted)) => alerts::test(&wanted).map(well),
         cli::Command::Reload(wanted) => reload::run(&wanted).map(well),

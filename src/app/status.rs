@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use crate::admin::protocol::{Budget, Carrier, LeadsTo, Order, Place, Reply, Status, Tenant};
+use crate::admin::protocol::{Budget, Carrier, LeadsTo, Order, Place, Reply, Shed, Status, Tenant};
 
 use super::block::line as blocked_line;
 use super::cli::Status as Wanted;
@@ -12,8 +12,10 @@ use super::render::count;
 use super::{ask, print};
 
 /// Counts that a healthy machine does not have, beside those of the journal.
-const DROPPED: [&str; 10] = [
+const DROPPED: [&str; 12] = [
     "strangers",
+    "banned",
+    "shed",
     "not_sip",
     "bad_status_line",
     "truncated",
@@ -68,6 +70,12 @@ fn text(status: &Status) -> String {
             format!("NOT KEPT, the next start would block what was kept before: {fault}"),
         ));
     }
+    let shed = status.shed.iter();
+    lines.extend(shed.map(|it| ("shed", self::shed(it))));
+    if status.banned > 0 {
+        let strangers = count(status.banned, "stranger", "strangers");
+        lines.push(("banned", format!("{strangers}: see tollgate bans")));
+    }
     lines.push(("journal", journal(status)));
     for carrier in &status.carriers {
         lines.push(("carrier", self::carrier(carrier)));
@@ -102,6 +110,25 @@ fn text(status: &Status) -> String {
         let _ = writeln!(text, "{head:<11}{line}");
     }
     text
+}
+
+/// What was lost of who sent the most.
+fn shed(shed: &Shed) -> String {
+    let Shed {
+        whose,
+        new,
+        under_way,
+        emergency,
+    } = shed;
+    let mut line = format!(
+        "{whose}: {new} new messages and {under_way} of calls under way, more than could be handled"
+    );
+    if *emergency > 0 {
+        let calls = count(amount(*emergency), "INVITE", "INVITEs");
+        // Writing to a string cannot fail.
+        let _ = write!(line, "; {calls} TO EMERGENCY NUMBERS");
+    }
+    line
 }
 
 fn carrier(carrier: &Carrier) -> String {

@@ -222,6 +222,9 @@ impl Watch {
         if matches!(what, "carrier-down" | "carrier-up") || what.starts_with("registration-") {
             return self.carrier(wall, what, detail);
         }
+        if matches!(what, "shed" | "banned") {
+            return self.flood(wall, what, detail, count);
+        }
         let pattern = Reason::PATTERNS.iter().find(|it| it.code() == what);
         let (kind, tenant, sentence) = match (pattern, detail.split_once(": ")) {
             (Some(reason), Some((tenant, rest))) => {
@@ -241,6 +244,24 @@ impl Watch {
             ..Happened::default()
         };
         self.add(kind, event, wall);
+    }
+
+    /// Messages were dropped because more came than could be handled, or a stranger was
+    /// banned.
+    fn flood(&mut self, wall: Wall, what: &str, detail: &str, count: u64) {
+        let (whose, rest) = detail.split_once(": ").unwrap_or(("", detail));
+        let sentence = match what {
+            "shed" => format!("more came than could be handled, and was dropped: {rest}"),
+            _ => format!("a stranger who sent too much is banned: {rest} (tollgate bans)"),
+        };
+        let event = Happened {
+            tenant: whose.to_owned(),
+            what: what.to_owned(),
+            sentence,
+            count: count.max(1),
+            ..Happened::default()
+        };
+        self.add(Kind::Flood, event, wall);
     }
 
     /// Something about a carrier: it answers or not, brings calls or not.

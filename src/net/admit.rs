@@ -4,10 +4,13 @@ use bytes::{Bytes, BytesMut};
 
 use crate::base::flow::{Flow, ListenerId, Transport};
 use crate::base::limits::RECEIVE_BLOCK_BYTES;
+use crate::base::time::Now;
 use crate::policy::RuleSet;
 use crate::sip::error::UnreadableReason;
 use crate::sip::{Message, scan};
 
+use super::bans::Bans;
+use super::intake::Party;
 use super::quarantine::Quarantine;
 use super::stats::Stats;
 use super::udp::Datagram;
@@ -23,7 +26,7 @@ impl Block {
 
     /// A copy of `bytes` in the block. Does not allocate, unless a message
     /// that was handed to another shard still keeps the block when it is full.
-    fn keep(&mut self, bytes: &[u8]) -> Bytes {
+    pub(super) fn keep(&mut self, bytes: &[u8]) -> Bytes {
         if self.0.capacity() < bytes.len() {
             self.0.reserve(RECEIVE_BLOCK_BYTES);
         }
@@ -37,33 +40,54 @@ impl Block {
     }
 }
 
-/// The message in a datagram that came to `listener`, if its source is a
-/// configured peer and it is one. What is dropped is counted, and nothing is
-/// ever answered: a stranger's datagram is not even looked into, unless the listener
-/// challenges and it begins as what that is for. `handling` is
-/// set to the datagram before anything tries to understand it.
+/// Why a datagram is not heard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Unheard {
+    /// Nobody knows whose it is.
+    Stranger,
+    /// A stranger's who is banned.
+    Banned,
+    /// There is nothing in it.
+    Nothing,
+}
+
+/// Whose a datagram is that came to `listener`, if it may be a message and its source is a
+/// configured peer. What is dropped is counted, and nothing is ever answered: a stranger's
+/// datagram is not even looked into, unless the listener challenges and it begins as what
+/// that is for.
+///
+/// # Errors
+/// [`Unheard`]: it is dropped.
 pub(super) fn admit(
-    rules: &RuleSet,
-    quarantine: &Quarantine,
+    (rules, bans): (&RuleSet, &Bans),
+    now: Now,
     listener: ListenerId,
     datagram: &Datagram<'_>,
-    block: &mut Block,
-    handling: &mut Bytes,
     stats: &Stats,
-) -> Option<Message> {
+) -> Result<Party, Unheard> {
     let flow = Flow::to(listener, Transport::Udp, datagram.source);
-    let stranger = rules.peer_of(flow).is_none();
-    let dropped = if stranger && !is_asked_who(rules, flow, datagram) {
-        &stats.strangers
+    let peer = rules.peer_of(flow);
+    let (dropped, why) = if peer.is_none() && bans.holds(now, datagram.source.ip()) {
+        (&stats.banned, Unheard::Banned)
+    } else if peer.is_none() && !is_asked_who(rules, flow, datagram) {
+        (&stats.strangers, Unheard::Stranger)
     } else if datagram.truncated {
-        &stats.truncated
+        (&stats.truncated, Unheard::Nothing)
     } else if is_keep_alive(datagram.bytes) {
-        &stats.keep_alives
-    } else if quarantine.holds(datagram.bytes) {
+        (&stats.keep_alives, Unheard::Nothing)
+    } else {
+        return Ok(peer.map_or(Party::Strangers, Party::Peer));
+    };
+    dropped.add(1);
+    Err(why)
+}
+
+/// The message in a datagram, if it is one and may be heard. What is not is counted.
+pub(super) fn read(quarantine: &Quarantine, datagram: Bytes, stats: &Stats) -> Option<Message> {
+    let dropped = if quarantine.holds(&datagram) {
         &stats.quarantined
     } else {
-        *handling = block.keep(datagram.bytes);
-        match scan(handling.clone()) {
+        match scan(datagram) {
             Ok(message) => return Some(message),
             Err(unreadable) => match unreadable.reason {
                 UnreadableReason::Empty => &stats.keep_alives,

@@ -8,21 +8,24 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::base::flow::{Flow, ListenerId, Transport};
-use crate::base::limits::{MAILBOX_LETTERS, MAILBOX_RESERVE};
+use crate::base::limits::{MAILBOX_LETTERS, MAILBOX_RESERVE, SERVED, WAITING_CONNECTED};
 use crate::base::time::{Mono, Now};
 use crate::base::token::Buckets;
 use crate::policy::RuleSet;
-use crate::shard::{Command, Input, Outbox, Shard, shard_of};
+use crate::shard::{Command, Input, Note, Outbox, Shard, shard_of};
 use crate::sip::fields::Essentials;
 use crate::sip::{Message, Method};
 use crate::transaction::Origin;
 
-use super::admit::{Block, admit};
+use super::admit::{Block, Unheard, admit, read};
+use super::bans::Bans;
+use super::intake::{Class, Intake, Party};
 use super::log::Strangers;
 use super::mailbox::Mailbox;
 use super::quarantine::Quarantine;
 use super::reins::Receipt;
 use super::run::Restored;
+use super::sheds::{Shed, Sheds};
 use super::stats::Stats;
 use super::udp::{Batch, Datagram};
 use super::wire::Unsent;
@@ -56,6 +59,15 @@ pub(super) enum Letter {
     Cede,
 }
 
+/// What waits for its turn where the shard cannot keep up.
+#[derive(Debug)]
+enum Waiting {
+    /// Not read yet.
+    Datagram(Flow, Bytes),
+    /// What another thread has read, and sent here.
+    Message(Box<(Flow, Message)>),
+}
+
 /// How the requests begin that rules may have to judge.
 const INVITE: &[u8] = b"INVITE ";
 
@@ -67,6 +79,7 @@ pub(super) struct Desk {
     buckets: Buckets,
     rules: Arc<RuleSet>,
     quarantine: Quarantine,
+    bans: Bans,
     /// Every shard's mailbox, in order of their ids, one's own included.
     mailboxes: Vec<Mailbox<Letter>>,
     /// What goes to each of them at the end of the turn: one lock and one
@@ -74,6 +87,12 @@ pub(super) struct Desk {
     outgoing: Vec<Vec<Letter>>,
     draining: bool,
     block: Block,
+    intake: Intake<Waiting>,
+    /// The turn before left something in a socket, or had more letters than it handles.
+    behind: bool,
+    /// How much of what waits came over connections.
+    connected: usize,
+    sheds: Sheds,
     /// What is being handled, should it break the program.
     pub(super) handling: Bytes,
     pub(super) strangers: Option<Strangers>,
@@ -88,7 +107,7 @@ impl Desk {
         id: u16,
         buckets: Buckets,
         rules: Arc<RuleSet>,
-        quarantine: Quarantine,
+        (quarantine, bans): (Quarantine, Bans),
         mailboxes: Vec<Mailbox<Letter>>,
         stats: Arc<Stats>,
     ) -> Self {
@@ -99,10 +118,15 @@ impl Desk {
             buckets,
             rules,
             quarantine,
+            bans,
             outgoing: mailboxes.iter().map(|_| Vec::new()).collect(),
             mailboxes,
             draining: false,
             block: Block::new(),
+            intake: Intake::new(),
+            behind: false,
+            connected: 0,
+            sheds: Sheds::default(),
             handling: Bytes::new(),
             strangers: None,
             receipts: Vec::new(),
@@ -117,10 +141,28 @@ impl Desk {
         self.shard.restore(now, calls, next, &mut self.outbox);
     }
 
+    /// Whether more came than could be handled at once. What comes then waits, so that
+    /// its peers can take turns.
+    pub(super) fn is_behind(&self) -> bool {
+        self.behind || !self.intake.is_empty()
+    }
+
+    /// Says whether this turn left something that had come.
+    pub(super) const fn fell_behind(&mut self, behind: bool) {
+        self.behind = behind;
+    }
+
+    /// Whether nothing waits that was read before.
+    pub(super) fn has_served_all(&self) -> bool {
+        self.intake.is_empty()
+    }
+
     /// Datagrams that came to `listener`.
     pub(super) fn batch(&mut self, now: Now, listener: ListenerId, batch: Batch<'_>) {
-        let calls = batch.clone().filter(|it| it.bytes.starts_with(INVITE));
-        self.rules.warm(calls.map(|it| it.source.ip()));
+        if !self.is_behind() {
+            let calls = batch.clone().filter(|it| it.bytes.starts_with(INVITE));
+            self.rules.warm(calls.map(|it| it.source.ip()));
+        }
         for datagram in batch {
             self.datagram(now, listener, &datagram);
         }
@@ -128,17 +170,11 @@ impl Desk {
 
     /// A datagram that came to `listener`.
     fn datagram(&mut self, now: Now, listener: ListenerId, datagram: &Datagram<'_>) {
-        let Some(message) = admit(
-            &self.rules,
-            &self.quarantine,
-            listener,
-            datagram,
-            &mut self.block,
-            &mut self.handling,
-            &self.stats,
-        ) else {
-            self.note_stranger(listener, datagram.source.ip());
-            return;
+        let by = (&*self.rules, &self.bans);
+        let party = match admit(by, now, listener, datagram, &self.stats) {
+            Ok(party) => party,
+            Err(Unheard::Stranger) => return self.note_stranger(now, datagram.source.ip()),
+            Err(Unheard::Banned | Unheard::Nothing) => return,
         };
         let flow = Flow {
             listener,
@@ -148,6 +184,28 @@ impl Desk {
             connection: None,
             name: None,
         };
+        if !self.is_behind() {
+            let bytes = self.block.keep(datagram.bytes);
+            return self.read(now, flow, bytes);
+        }
+        let class = Class::of(&self.rules, party, datagram.bytes);
+        let length = datagram.bytes.len();
+        if !self.intake.has_room(class, party, length) {
+            return self.shed(now, party, class);
+        }
+        // The block is this turn's alone.
+        let bytes = Bytes::copy_from_slice(datagram.bytes);
+        let waiting = Waiting::Datagram(flow, bytes);
+        self.intake.put(class, party, length, waiting);
+    }
+
+    /// A datagram whose turn it is.
+    fn read(&mut self, now: Now, flow: Flow, bytes: Bytes) {
+        // Set before anything tries to understand it.
+        self.handling = bytes.clone();
+        let Some(message) = read(&self.quarantine, bytes, &self.stats) else {
+            return;
+        };
         let shards = u16::try_from(self.mailboxes.len()).unwrap_or(u16::MAX);
         let owner = shard_of(&self.buckets, shards, message.call_id());
         match self.outgoing.get_mut(usize::from(owner)) {
@@ -156,6 +214,75 @@ impl Desk {
             }
             _ => self.message(now, flow, message),
         }
+    }
+
+    /// Has a letter with a message wait for its turn; another one is returned.
+    pub(super) fn defer(&mut self, now: Now, letter: Letter) -> Option<Letter> {
+        let Letter::Message { flow, message } = letter else {
+            return Some(letter);
+        };
+        let peer = self.rules.peer_of(flow);
+        let party = peer.map_or(Party::Strangers, Party::Peer);
+        let class = match (message.method(), message.uri()) {
+            (Some(method), Some(uri)) => Class::of_request(&self.rules, party, method, uri),
+            _ => Class::UnderWay,
+        };
+        let length = message.bytes().len();
+        if flow.transport.is_reliable() {
+            // Nobody would repeat it.
+            self.connected += 1;
+        } else if !self.intake.has_room(class, party, length) {
+            self.shed(now, party, class);
+            return None;
+        }
+        let waiting = Waiting::Message(Box::new((flow, message)));
+        self.intake.put(class, party, length, waiting);
+        None
+    }
+
+    /// Whether no more letters are to be taken before some of what waits is handled.
+    pub(super) const fn is_full(&self) -> bool {
+        self.connected >= WAITING_CONNECTED
+    }
+
+    fn shed(&mut self, now: Now, party: Party, class: Class) {
+        self.stats.shed.add(1);
+        self.sheds.count(now.mono, party, class);
+    }
+
+    /// Handles the next of what waits.
+    pub(super) fn serve(&mut self, now: Now) {
+        for (class, count) in Class::ALL.into_iter().zip(SERVED) {
+            for _ in 0..count {
+                match self.intake.take(class) {
+                    None => break,
+                    Some(Waiting::Datagram(flow, bytes)) => self.read(now, flow, bytes),
+                    Some(Waiting::Message(waiting)) => {
+                        let (flow, message) = *waiting;
+                        let connected = usize::from(flow.transport.is_reliable());
+                        self.connected = self.connected.saturating_sub(connected);
+                        self.handling = message.bytes().clone();
+                        self.message(now, flow, message);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Has written down what was shed, once a second, or whatever there is at the `end`.
+    /// Returns it.
+    pub(super) fn tell_sheds(&mut self, now: Now, end: bool) -> Vec<Shed> {
+        let sheds = self.sheds.due((!end).then_some(now.mono), &self.rules);
+        for shed in &sheds {
+            let command = Command::Note(Note {
+                what: "shed",
+                detail: shed.to_string().into(),
+                count: shed.all(),
+            });
+            self.command(now, command);
+        }
+        self.stats.sheds.add(&sheds);
+        sheds
     }
 
     /// Letters that come next, for the rules to be ready for the calls among them.
@@ -168,10 +295,11 @@ impl Desk {
         }));
     }
 
-    /// Notes for the log who was dropped, if it was nobody known.
-    fn note_stranger(&mut self, listener: ListenerId, source: IpAddr) {
-        if self.rules.peer(listener, source).is_none() {
-            self.strangers = Some(Strangers::and(self.strangers, source));
+    /// Notes for the log who was dropped because nobody knows it, and bans who goes on.
+    fn note_stranger(&mut self, now: Now, source: IpAddr) {
+        self.strangers = Some(Strangers::and(self.strangers, source));
+        if let Some(ban) = self.bans.sees(now, &self.rules, source, false) {
+            self.command(now, ban.note());
         }
     }
 
@@ -198,6 +326,7 @@ impl Desk {
                 self.shard.handle(now, input, &mut self.outbox);
             }
             Letter::Stop | Letter::Cede => {
+                self.tell_sheds(now, true);
                 self.command(now, Command::Close);
                 return false;
             }
@@ -213,9 +342,16 @@ impl Desk {
 
     /// A command to the core.
     pub(super) fn command(&mut self, now: Now, command: Command) {
+        if matches!(command, Command::Rules(_)) {
+            // By the rules that they were counted by.
+            self.tell_sheds(now, true);
+        }
         self.handling = Bytes::new();
         match &command {
-            Command::Rules(rules) => self.rules = Arc::clone(rules),
+            Command::Rules(rules) => {
+                self.rules = Arc::clone(rules);
+                self.bans.obey(rules);
+            }
             Command::Drain => self.draining = true,
             _ => {}
         }
@@ -258,7 +394,7 @@ impl Desk {
         for (mailbox, letters) in self.mailboxes.iter().zip(&mut self.outgoing) {
             if !letters.is_empty() {
                 let count = letters.len();
-                let _all = post(&self.rules, mailbox, letters);
+                let _all = post(&self.rules, mailbox, letters, MAILBOX_LETTERS);
                 self.stats
                     .hopped
                     .add_len(count.saturating_sub(letters.len()));
@@ -281,9 +417,15 @@ impl Desk {
     }
 }
 
-/// Posts `letters` as far as there is room. Whether there was for all.
-pub(super) fn post(rules: &RuleSet, mailbox: &Mailbox<Letter>, letters: &mut Vec<Letter>) -> bool {
-    mailbox.post(letters, MAILBOX_LETTERS);
+/// Posts `letters` as far as there is room, as if `most` were all of it. Whether there was
+/// for all.
+pub(super) fn post(
+    rules: &RuleSet,
+    mailbox: &Mailbox<Letter>,
+    letters: &mut Vec<Letter>,
+    most: usize,
+) -> bool {
+    mailbox.post(letters, most);
     if !letters.is_empty() {
         post_to_full(rules, mailbox, letters);
     }

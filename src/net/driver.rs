@@ -10,7 +10,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::task::yield_now;
 
-use crate::base::limits::{BATCH, FLUSHES};
+use crate::base::limits::{BATCH, BATCHES_BEHIND, FLUSHES};
 use crate::base::time::{Mono, Now};
 use crate::shard::Command;
 use crate::transaction::Origin;
@@ -21,6 +21,7 @@ use super::hold::{Hold, Released};
 use super::log::Logger;
 use super::mailbox::Mailbox;
 use super::pen::Pen;
+use super::reins::Receipt;
 use super::rules::Job;
 use super::stats::Stats;
 use super::wire::{Unsent, Wire};
@@ -57,6 +58,8 @@ pub(super) struct Driver {
     /// INVITEs that were held back because their calls are not recorded, and of
     /// which the core does not know yet.
     unrecorded: Vec<Origin>,
+    /// To be given when nothing waits that was read before.
+    settling: Vec<Receipt>,
     /// Where rule sets go to be freed.
     jobs: mpsc::Sender<Job>,
     stats: Arc<Stats>,
@@ -92,6 +95,7 @@ impl Driver {
             inbox: VecDeque::new(),
             failed: Vec::new(),
             unrecorded: Vec::new(),
+            settling: Vec::new(),
             jobs,
             stats,
             probed: Mono::ZERO,
@@ -143,9 +147,15 @@ impl Driver {
             self.probed = now.mono;
         }
         let desk = &mut self.desk;
-        let more = self.wire.receive(probe, |listener, batch| {
+        let batches = if desk.is_behind() { BATCHES_BEHIND } else { 1 };
+        let more = self.wire.receive(probe, batches, |listener, batch| {
             desk.batch(now, listener, batch);
         });
+        desk.serve(now);
+        desk.fell_behind(more);
+        if desk.has_served_all() {
+            desk.receipts.append(&mut self.settling);
+        }
         if let Some((listener, errno)) = self.wire.take_trouble() {
             self.logger.unreceived(now.mono, listener, errno);
         }
@@ -153,6 +163,8 @@ impl Driver {
             self.stats.last_stranger.set(strangers.last);
         }
         self.logger.strangers(now.mono, &mut self.desk.strangers);
+        self.logger
+            .sheds(now.mono, &self.desk.tell_sheds(now, false));
         self.desk.post();
         self.flush(now);
         self.tend_journal(now);
@@ -162,7 +174,7 @@ impl Driver {
         self.desk.rest();
         let untold = !self.failed.is_empty() || !self.unrecorded.is_empty();
         let unfinished = untold || !self.desk.outbox.is_empty();
-        more || unfinished || !self.inbox.is_empty()
+        more || unfinished || !self.inbox.is_empty() || self.desk.is_behind()
     }
 
     /// Lets no new call in while the journal cannot be trusted.
@@ -184,23 +196,35 @@ impl Driver {
         }
     }
 
-    /// Handles as many letters as a socket's batch has datagrams.
+    /// Handles as many letters as a socket's batch has datagrams. Where there are more, the
+    /// messages among them wait for their turns.
     fn read_mail(&mut self, now: Now) {
         if self.inbox.is_empty() {
             self.mailbox.collect(&mut self.inbox);
         }
-        let count = self.inbox.len().min(BATCH);
-        self.desk.expect(self.inbox.iter().take(count));
-        for _ in 0..count {
+        let behind = self.desk.is_behind() || self.inbox.len() > BATCH;
+        if !behind {
+            self.desk.expect(self.inbox.iter());
+        }
+        while !self.desk.is_full() {
             let Some(letter) = self.inbox.pop_front() else {
                 return;
             };
+            let now_due = match behind {
+                true => self.desk.defer(now, letter),
+                false => Some(letter),
+            };
+            let Some(letter) = now_due else {
+                continue;
+            };
             match letter {
                 Letter::Synced(ticket, error) => self.synced(now, ticket, error),
+                // Confirmed when what had been read before is handled, or handed on.
                 Letter::Read(wanted, receipt) => {
                     self.wire.read(wanted);
-                    self.desk.receipts.push(receipt);
+                    self.settling.push(receipt);
                 }
+                Letter::Order(None, receipt) if self.wire.is_deaf() => self.settling.push(receipt),
                 // Told, and logged, like those of a socket.
                 Letter::Unsent(unsent) => self.failed.push(unsent),
                 letter => {

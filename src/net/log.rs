@@ -12,6 +12,7 @@ use crate::policy::number::Number;
 use crate::record::Party;
 use crate::shard::Event;
 
+use super::sheds::Shed;
 use super::wire::Unsent;
 
 /// How often the log tells of strangers.
@@ -30,6 +31,8 @@ pub(super) struct Logger {
     network: Gate,
     /// When the log was last told of strangers.
     told: Option<Mono>,
+    /// When it was last told of what was shed.
+    told_of_sheds: Option<Mono>,
 }
 
 /// Datagrams of strangers that the log was not told of yet.
@@ -53,7 +56,7 @@ impl Strangers {
 
 /// Lets so many through a second.
 #[derive(Clone, Copy, Debug, Default)]
-struct Gate {
+pub(super) struct Gate {
     second: u64,
     passed: u32,
     held: u64,
@@ -62,7 +65,7 @@ struct Gate {
 impl Gate {
     /// Whether one more may pass, and how many were held back in an earlier
     /// second that nobody was told of yet.
-    fn pass(&mut self, now: Mono) -> (bool, u64) {
+    pub(super) fn pass(&mut self, now: Mono) -> (bool, u64) {
         let second = now.as_nanos() / SECOND_NANOS;
         let mut untold = 0;
         if second != self.second {
@@ -99,6 +102,7 @@ impl Logger {
             faults: Gate::default(),
             network: Gate::default(),
             told: None,
+            told_of_sheds: None,
         }
     }
 
@@ -111,6 +115,18 @@ impl Logger {
             tracing::info!(shard, datagrams, %last, "dropped unread: no `sources` name who sends this");
             *seen = None;
             self.told = Some(now);
+        }
+    }
+
+    /// Logs now and then that more comes than can be handled, and of whom the most.
+    pub(super) fn sheds(&mut self, now: Mono, sheds: &[Shed]) {
+        let due = self
+            .told_of_sheds
+            .is_none_or(|at| now >= at + STRANGERS_EVERY);
+        if let (true, Some(most)) = (due, sheds.first()) {
+            let shard = self.shard;
+            tracing::warn!(shard, shed = %most, "more comes than can be handled: who sends the most loses the most");
+            self.told_of_sheds = Some(now);
         }
     }
 

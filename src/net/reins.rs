@@ -14,9 +14,12 @@ use crate::base::limits::ORDER_TIME_S;
 use crate::policy::RuleSet;
 use crate::shard::Command;
 
+use super::bans::{Ban, Bans};
+use super::clock;
 use super::desk::Letter;
 use super::mailbox::Mailbox;
 use super::rules::Job;
+use super::sheds::{AllSheds, Shed};
 use super::socket::Handed;
 use super::stats::{Stats, Tally};
 use super::tls::Tls;
@@ -61,6 +64,7 @@ pub struct Reins {
     pub(super) jobs: std::sync::mpsc::Sender<Job>,
     pub(super) in_force: InForce,
     pub(super) quarantined: usize,
+    pub(super) bans: Bans,
     /// To the main thread: the program is to end, and whoever sends this gets its
     /// sockets.
     pub(super) heirs: mpsc::Sender<oneshot::Sender<Handed>>,
@@ -246,6 +250,28 @@ impl Reins {
             tally.add(stats);
         }
         tally
+    }
+
+    /// Which strangers are banned.
+    #[must_use]
+    pub fn bans(&self) -> Vec<Ban> {
+        self.bans.list(clock::now())
+    }
+
+    /// Lifts the ban of an address, or all. Those that were lifted.
+    #[must_use]
+    pub fn lift(&self, source: Option<IpAddr>) -> Vec<Ban> {
+        self.bans.lift(clock::now(), source)
+    }
+
+    /// Whose messages were shed since the start, the most first.
+    #[must_use]
+    pub fn sheds(&self) -> Vec<Shed> {
+        let all = AllSheds::default();
+        for stats in &self.stats {
+            stats.sheds.add_to(&all);
+        }
+        all.list()
     }
 
     /// Who was dropped last because nobody knows him; of one of the shards.

@@ -19,12 +19,14 @@ use crate::record::{CallRef, fold};
 use crate::shard::{Command, Config, Shard};
 use crate::transaction::Timers;
 
+use super::bans::Bans;
 use super::clock;
 use super::control::{self, Exit};
 use super::desk::{Desk, Letter};
 use super::driver::{Driver, Parts};
 use super::hold::Hold;
 use super::mailbox::Mailbox;
+use super::nft;
 use super::pen::{Journal, Pen};
 use super::quarantine::Quarantine;
 use super::reins::{Beside, InForce, Reins};
@@ -179,6 +181,7 @@ pub fn run_until(setup: Setup, stop: impl Future<Output = ()>) -> Result<Outcome
     let (runtime, signals) = heed_signals()?;
     let sockets = setup.sockets.announced();
     let quarantine = kept_out(&setup.directory)?;
+    let (bans, mirror) = banning(&setup.rules)?;
     let shards = u16::try_from(setup.journals.len()).unwrap_or(u16::MAX);
     let mailboxes: Vec<_> = (0..shards).map(|_| Mailbox::new()).collect();
     let stats: Vec<Arc<Stats>> = (0..shards).map(|_| Arc::default()).collect();
@@ -197,7 +200,7 @@ pub fn run_until(setup: Setup, stop: impl Future<Output = ()>) -> Result<Outcome
         setup.bucket_key,
         &sockets,
         &in_force,
-        &quarantine,
+        (&quarantine, &bans),
         &mailboxes,
         &exits,
     )?;
@@ -210,7 +213,7 @@ pub fn run_until(setup: Setup, stop: impl Future<Output = ()>) -> Result<Outcome
             key: random().map_err(RunError::system("read /dev/urandom"))?,
             bucket_key: setup.bucket_key,
             rules: Arc::clone(&setup.rules),
-            quarantine: quarantine.clone(),
+            kept_out: (quarantine.clone(), bans.clone()),
             directory: setup.directory.clone(),
             sockets: sockets.clone(),
             mailbox: mailbox.clone(),
@@ -233,6 +236,7 @@ pub fn run_until(setup: Setup, stop: impl Future<Output = ()>) -> Result<Outcome
         jobs,
         in_force,
         quarantined: quarantine.len(),
+        bans: bans.clone(),
         heirs,
     };
     let control = control::Control::new(reins, exited, asked, sockets, setup.stop_after);
@@ -240,9 +244,18 @@ pub fn run_until(setup: Setup, stop: impl Future<Output = ()>) -> Result<Outcome
     // What a thread had to say, it said through `exits`.
     let served = served.inspect(|_| threads.into_iter().for_each(|it| drop(it.join())));
     streams.stop();
+    mirror.end(matches!(served, Ok(Ended::HandedOver)));
     let whole = figures.iter().all(|it| it.journal_lost.value() == 0);
     let ended = look_for_leaks(served?, &setup.counters);
     Ok(Outcome { ended, whole })
+}
+
+/// Nobody is banned yet, and the kernel is told of who will be.
+fn banning(rules: &RuleSet) -> Result<(Bans, nft::Telling), RunError> {
+    let bans = Bans::default();
+    let telling = nft::start(&bans).map_err(RunError::system("start the thread for nftables"))?;
+    bans.obey(rules);
+    Ok((bans, telling))
 }
 
 /// When no call lives, nothing is held.
@@ -301,7 +314,7 @@ impl Streams {
         bucket_key: u128,
         sockets: &[Opened],
         in_force: &InForce,
-        quarantine: &Quarantine,
+        (quarantine, bans): (&Quarantine, &Bans),
         mailboxes: &[Mailbox<Letter>],
         exits: &UnboundedSender<Exit>,
     ) -> Result<Self, RunError> {
@@ -310,6 +323,7 @@ impl Streams {
             in_force: in_force.clone(),
             bucket_key,
             quarantine: quarantine.clone(),
+            bans: bans.clone(),
             mailboxes: mailboxes.to_vec(),
             errands: Mailbox::new(),
             stats: Arc::default(),
@@ -374,7 +388,7 @@ struct Seat {
     key: u128,
     bucket_key: u128,
     rules: Arc<RuleSet>,
-    quarantine: Quarantine,
+    kept_out: (Quarantine, Bans),
     directory: PathBuf,
     sockets: Vec<Opened>,
     mailbox: Mailbox<Letter>,
@@ -451,7 +465,7 @@ impl Seat {
             self.id,
             Buckets::new(self.bucket_key),
             self.rules,
-            self.quarantine,
+            self.kept_out,
             self.mailboxes,
             Arc::clone(&self.stats),
         );

@@ -5,6 +5,8 @@ use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
+use super::sheds::AllSheds;
+
 /// A number that one thread raises and others read.
 #[derive(Debug, Default)]
 pub struct Count(AtomicU64);
@@ -56,6 +58,8 @@ macro_rules! stats {
             $($(#[doc = $doc])+ pub $name: Count,)+
             /// Who was dropped last as a stranger.
             pub(super) last_stranger: Last,
+            /// What was shed, by whose it was.
+            pub(super) sheds: AllSheds,
         }
 
         /// [`Stats`] at one moment, of one shard or summed.
@@ -97,6 +101,8 @@ stats! {
     received "received",
     /// Datagrams from no configured peer: dropped unread.
     strangers "from strangers",
+    /// Messages and connections of strangers who are banned.
+    banned "from banned strangers",
     /// Empty datagrams and line ends only: a peer keeping a NAT binding open.
     keep_alives "keep-alives",
     /// Datagrams of peers without a SIP start line: dropped.
@@ -107,6 +113,8 @@ stats! {
     truncated "truncated",
     /// Messages dropped because they broke the program before.
     quarantined "quarantined",
+    /// Messages dropped because more came than could be handled: see `Reins::sheds`.
+    shed "shed, of who sent the most",
     /// Messages handed to the shard that has their call.
     hopped "handed over",
     /// Messages dropped because the other shard's mailbox was full.

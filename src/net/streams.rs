@@ -35,6 +35,7 @@ use crate::base::flow::{ListenerId, Transport};
 use crate::base::limits::{FILES_BESIDE, STREAMS};
 use crate::transaction::Transmit;
 
+use super::bans::Bans;
 use super::desk::Letter;
 use super::mailbox::Mailbox;
 use super::quarantine::Quarantine;
@@ -74,6 +75,7 @@ pub(super) struct Seat {
     pub(super) in_force: InForce,
     pub(super) bucket_key: u128,
     pub(super) quarantine: Quarantine,
+    pub(super) bans: Bans,
     /// Every shard's mailbox, in order.
     pub(super) mailboxes: Vec<Mailbox<Letter>>,
     pub(super) errands: Mailbox<Errand>,

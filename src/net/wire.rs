@@ -64,6 +64,8 @@ struct End {
 struct Reader {
     fd: AsyncFd<Arc<Socket>>,
     headers: Headers,
+    /// It was not found empty in this turn.
+    more: bool,
 }
 
 impl Wire {
@@ -88,7 +90,11 @@ impl Wire {
                     true => Headers::with_called(),
                     false => Headers::new(),
                 };
-                Some(Reader { fd, headers })
+                Some(Reader {
+                    fd,
+                    headers,
+                    more: false,
+                })
             } else {
                 None
             };
@@ -112,51 +118,89 @@ impl Wire {
         self.deaf = !wanted;
     }
 
-    /// Receives a batch at most from each socket that may have something, and
-    /// shows it to `each`. Whether there may be more. With `probe`, sockets
-    /// that seem to have nothing are tried as well.
+    /// Whether nothing is received.
+    pub(super) const fn is_deaf(&self) -> bool {
+        self.deaf
+    }
+
+    /// Receives so many batches at most, or one from each socket if that is more, and shows
+    /// them to `each`: a batch from each that may have something, and so on. Whether there
+    /// may be more. With `probe`, sockets that seem to have nothing are tried as well.
     pub(super) fn receive(
         &mut self,
         probe: bool,
+        batches: usize,
         mut each: impl FnMut(ListenerId, Batch<'_>),
     ) -> bool {
-        let mut more = false;
         if self.deaf {
-            return more;
+            return false;
         }
-        for (end, id) in self.ends.iter_mut().zip(0..) {
-            let Some(Reader { fd, headers }) = &mut end.reader else {
-                continue;
-            };
-            let mut read = |socket: &Arc<Socket>| {
-                let stats = &self.stats;
-                let each = |batch: Batch<'_>| each(ListenerId(id), batch);
-                match udp::receive(socket, headers, &mut self.slots, each) {
-                    Ok(count) => {
-                        stats.received.add_len(count);
-                        if count == BATCH {
-                            return Ok(());
-                        }
-                    }
-                    Err(Errno::EAGAIN) => {}
-                    Err(errno) => {
-                        stats.receive_failed.add(1);
-                        self.trouble = Some((ListenerId(id), errno));
+        for reader in self.ends.iter_mut().filter_map(|end| end.reader.as_mut()) {
+            reader.more = true;
+        }
+        let (mut left, mut first) = (batches, true);
+        loop {
+            let mut more = false;
+            for at in 0..self.ends.len() {
+                if first || left > 0 {
+                    left = left.saturating_sub(usize::from(self.has_more(at)));
+                    self.receive_from(at, probe, &mut each);
+                }
+                more |= self.has_more(at);
+            }
+            if !more || left == 0 {
+                return more;
+            }
+            first = false;
+        }
+    }
+
+    fn has_more(&self, at: usize) -> bool {
+        let reader = self.ends.get(at).and_then(|end| end.reader.as_ref());
+        reader.is_some_and(|it| it.more)
+    }
+
+    /// Receives a batch from a socket, unless it was found empty.
+    fn receive_from(
+        &mut self,
+        at: usize,
+        probe: bool,
+        each: &mut impl FnMut(ListenerId, Batch<'_>),
+    ) {
+        let reader = self.ends.get_mut(at).and_then(|end| end.reader.as_mut());
+        let (Some(Reader { fd, headers, more }), Ok(id)) = (reader, u16::try_from(at)) else {
+            return;
+        };
+        if !*more {
+            return;
+        }
+        let mut read = |socket: &Arc<Socket>| {
+            let stats = &self.stats;
+            let each = |batch: Batch<'_>| each(ListenerId(id), batch);
+            match udp::receive(socket, headers, &mut self.slots, each) {
+                Ok(count) => {
+                    stats.received.add_len(count);
+                    if count == BATCH {
+                        return Ok(());
                     }
                 }
-                // The batch was not full, so the socket was found empty, and
-                // its readiness is over. `try_io` looked at it before that:
-                // what comes in meanwhile is a new edge, and is not lost.
-                Err(io::ErrorKind::WouldBlock.into())
-            };
-            let full = if probe {
-                read(fd.get_ref())
-            } else {
-                fd.try_io(Interest::READABLE, read)
-            };
-            more |= full.is_ok();
-        }
-        more
+                Err(Errno::EAGAIN) => {}
+                Err(errno) => {
+                    stats.receive_failed.add(1);
+                    self.trouble = Some((ListenerId(id), errno));
+                }
+            }
+            // The batch was not full, so the socket was found empty, and
+            // its readiness is over. `try_io` looked at it before that:
+            // what comes in meanwhile is a new edge, and is not lost.
+            Err(io::ErrorKind::WouldBlock.into())
+        };
+        let full = if probe {
+            read(fd.get_ref())
+        } else {
+            fd.try_io(Interest::READABLE, read)
+        };
+        *more = full.is_ok();
     }
 
     /// Whether a socket may have something to read. If none has, the task is

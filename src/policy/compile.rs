@@ -16,6 +16,7 @@ use super::tariff;
 use build::Build;
 
 mod alerts;
+mod bans;
 mod budget;
 mod build;
 mod caps;

@@ -70,7 +70,7 @@ pub(crate) enum Proof<'r> {
 #[derive(Debug, Default)]
 pub(crate) struct Door {
     state: Mutex<State>,
-    bindings: Bindings,
+    pub(super) bindings: Bindings,
 }
 
 #[derive(Debug, Default)]

@@ -9,6 +9,7 @@
 #![forbid(unsafe_code)]
 
 mod alerting;
+mod banning;
 mod blocks;
 mod cap;
 mod carrier;
@@ -54,6 +55,7 @@ mod warm;
 mod ways;
 
 pub use alerting::{Alerting, Mail, Relay, SecretIn, Security, Syslog, Webhook};
+pub use banning::Banning;
 pub use blocks::{Block, Blocks, Order, Scope, Switch};
 pub use carrier::{Carrier, Gateway, LeftOut};
 pub use compile::{Options, Outline, Sources, compile, compile_with, outline};

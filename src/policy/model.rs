@@ -5,6 +5,7 @@
 
 mod account;
 mod alerts;
+mod bans;
 mod main;
 mod plan;
 mod registration;
@@ -13,6 +14,7 @@ mod tls;
 
 pub(super) use account::AccountTable;
 pub(super) use alerts::{AlertsTable, MailTable, WebhookTable};
+pub(super) use bans::BansTable;
 pub(super) use main::{CarrierTable, ListenTable, MainFile, ResolverTable, main_file};
 pub(super) use plan::{PlanFile, plan_file};
 pub(super) use registration::RegistrationTable;

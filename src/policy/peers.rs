@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap};
 use std::hint::black_box;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
 
 use foldhash::fast::FixedState;
@@ -71,6 +71,15 @@ impl Peers {
         }
     }
 
+    /// Whether somebody claimed a part of a network of IPv6. This looks through all claims.
+    fn has_some_in(&self, net: IpNet) -> bool {
+        let IpNet::V6(net) = net else {
+            return false;
+        };
+        let mut claims = self.v6.iter().flat_map(|(_, claims)| claims.keys());
+        claims.any(|claimed| net.contains(&Ipv6Addr::from_bits(*claimed)))
+    }
+
     /// Has the processor fetch where most searches for this address begin.
     pub(super) fn warm(&self, source: IpAddr) {
         if let IpAddr::V4(ip) = source.to_canonical() {
@@ -87,6 +96,15 @@ impl RuleSet {
     #[must_use]
     pub fn peer(&self, _listener: ListenerId, source: IpAddr) -> Option<Peer> {
         self.peers.find(source)
+    }
+
+    /// Whether a peer sends from an address of `net`, which is one IPv4 address or a network of
+    /// IPv6; or a phone system has registered from there.
+    #[must_use]
+    pub fn has_peer_in(&self, net: IpNet) -> bool {
+        self.peers.find(net.addr()).is_some()
+            || self.peers.has_some_in(net)
+            || self.door.bindings.is_any_in(net)
     }
 
     /// Who has a certificate that is for this name.
@@ -214,7 +232,7 @@ impl Slots {
 
 #[cfg(test)]
 mod tests {
-    use std::net::{Ipv4Addr, Ipv6Addr};
+    use std::net::Ipv4Addr;
 
     use proptest::prelude::*;
 

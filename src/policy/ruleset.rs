@@ -8,6 +8,7 @@ use std::time::Duration;
 use foldhash::fast::FixedState;
 
 use super::alerting::Alerting;
+use super::banning::Banning;
 use super::cap::Condition;
 use super::carrier::Carrier;
 use super::counters::{Books, Zone};
@@ -143,6 +144,8 @@ pub struct Run {
     pub socket: Option<String>,
     /// Who is told when something is stopped.
     pub alerts: Alerting,
+    /// When strangers are banned.
+    pub bans: Banning,
 }
 
 /// A rule, for people.

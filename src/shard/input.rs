@@ -67,8 +67,36 @@ pub enum Command {
     Close,
     /// Write down that a tenant's counters began anew.
     Reset(Arc<Reset>),
+    /// Write down what was seen before anything reached the core.
+    Note(Note),
+    /// Write down that bans of strangers were lifted.
+    Lifted(Arc<Lifted>),
     /// Write down that the wall clock is believed again.
     Confirmed(Arc<Confirmed>),
+}
+
+/// Something that was seen before anything reached the core.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Note {
+    /// What sort: a short name.
+    pub what: &'static str,
+    /// In words.
+    pub detail: Box<str>,
+    /// How often.
+    pub count: u64,
+}
+
+/// Bans of strangers were lifted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lifted {
+    /// Whose.
+    pub detail: Box<str>,
+    /// The user who did it.
+    pub uid: u32,
+    /// The user's name.
+    pub by: Box<str>,
+    /// Why, in words; may be empty.
+    pub why: Box<str>,
 }
 
 /// A wall clock that had jumped was confirmed.

@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 mod input;
+mod noted;
 mod registrations;
 mod route;
 #[cfg(test)]
@@ -18,12 +19,12 @@ use crate::base::time::{Mono, Now};
 use crate::base::token::Buckets;
 use crate::call::Calls;
 use crate::policy::RuleSet;
-use crate::record::{CLOCK, CallRef, Record, fold};
+use crate::record::{CallRef, Record, fold};
 use crate::transaction::Origin;
 use crate::trunk::{Probes, Registrar, Registrations, Seed};
 
 pub use crate::call::{Config, Counts, Event, Outbox};
-pub use input::{Command, Confirmed, Input, Reset};
+pub use input::{Command, Confirmed, Input, Lifted, Note, Reset};
 
 /// One core's share of the calls.
 #[derive(Debug)]
@@ -109,24 +110,10 @@ impl Shard {
                 let old = self.calls.swap_rules(now, rules, out);
                 out.retired.push(old);
             }
-            Input::Command(Command::Reset(reset)) => out.journal(&Record::Reset {
-                wall: now.wall,
-                tenant: &reset.tenant,
-                resets: reset.times,
-                by: &reset.by,
-                why: &reset.why,
-            }),
-            Input::Command(Command::Confirmed(confirmed)) => out.journal(&Record::Ordered {
-                wall: now.wall,
-                order: CLOCK,
-                tenant: "",
-                detail: &format!("{} s ahead", confirmed.ahead_s),
-                hang_up: false,
-                lasts_s: 0,
-                uid: confirmed.uid,
-                by: &confirmed.by,
-                why: &confirmed.why,
-            }),
+            Input::Command(Command::Reset(reset)) => noted::reset(now, &reset, out),
+            Input::Command(Command::Confirmed(confirmed)) => noted::confirmed(now, &confirmed, out),
+            Input::Command(Command::Note(note)) => noted::note(now, &note, out),
+            Input::Command(Command::Lifted(lifted)) => noted::lifted(now, &lifted, out),
             Input::Command(Command::Drain) => self.calls.drain(),
             Input::Command(Command::Journal { trusted }) => self.calls.trust_journal(trusted),
             Input::Command(Command::Close) => self.calls.close_evidence(now, out),

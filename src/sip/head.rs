@@ -3,7 +3,7 @@
 use super::error::{Fault, FaultKind};
 use super::header::{self, HeaderId};
 use super::lex;
-use super::line::Method;
+use super::line::{Method, StartLine};
 use super::scan::MAX_FIELDS;
 
 /// No slot.
@@ -54,6 +54,23 @@ pub(crate) enum Start {
         code: u16,
         reason: Span,
     },
+}
+
+impl Start {
+    /// What it indexes in `buf`.
+    #[inline]
+    pub(crate) fn line(self, buf: &[u8]) -> StartLine<'_> {
+        match self {
+            Self::Request { method, uri, .. } => StartLine::Request {
+                method,
+                uri: uri.of(buf),
+            },
+            Self::Response { code, reason } => StartLine::Response {
+                code,
+                reason: reason.of(buf),
+            },
+        }
+    }
 }
 
 /// One header field.

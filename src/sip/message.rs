@@ -64,16 +64,7 @@ impl Message {
     /// The start line.
     #[must_use]
     pub fn start(&self) -> StartLine<'_> {
-        match self.head.start {
-            Start::Request { method, uri, .. } => StartLine::Request {
-                method,
-                uri: uri.of(&self.buf),
-            },
-            Start::Response { code, reason } => StartLine::Response {
-                code,
-                reason: reason.of(&self.buf),
-            },
-        }
+        self.head.start.line(&self.buf)
     }
 
     /// The request's method; `None` for a response.

@@ -3,8 +3,8 @@
 use super::draft::{append_unfolded, blank_controls};
 use super::frame::{Frame, Framer};
 use super::{
-    Draft, Echo, Essentials, HeaderId, Message, NameAddr, StartLine, Uri, Via, fields, reply_to,
-    scan,
+    Draft, Echo, Essentials, HeaderId, Message, NameAddr, StartLine, Uri, Via, fields, first_line,
+    reply_to, scan,
 };
 use crate::base::flow::Transport;
 use bytes::Bytes;
@@ -255,7 +255,9 @@ proptest! {
     #[test]
     fn no_bytes_panic(bytes in prop_oneof![soup(), damaged()]) {
         read_value(&bytes);
-        if let Ok(message) = scan(Bytes::from(bytes)) {
+        let scanned = scan(Bytes::from(bytes.clone()));
+        prop_assert_eq!(first_line(&bytes), scanned.as_ref().map(Message::start).map_err(|it| *it));
+        if let Ok(message) = scanned {
             read_everything(&message);
         }
     }

@@ -10,6 +10,7 @@ use super::error::{FaultKind, Unreadable};
 use super::head::Head;
 use super::header::HeaderId;
 use super::lex;
+use super::line::StartLine;
 use super::message::Message;
 use super::words;
 use bytes::Bytes;
@@ -50,6 +51,16 @@ pub fn scan(buf: Bytes) -> Result<Message, Unreadable> {
     }
     *body_end = head_end + body.min(room);
     Ok(message)
+}
+
+/// The first line of a datagram alone, as [`scan`] reads it: so much can be known of one
+/// that there is no time for.
+///
+/// # Errors
+/// As [`scan`].
+pub fn first_line(buf: &[u8]) -> Result<StartLine<'_>, Unreadable> {
+    let (start, _, _) = start::start_line(window(buf))?;
+    Ok(start.line(buf))
 }
 
 /// The part of the received bytes that the head must be in.

@@ -3,6 +3,7 @@
 //! `table/servers.rs` and `table/clients.rs`.
 
 mod clients;
+mod repeats;
 mod servers;
 mod weight;
 
@@ -19,6 +20,7 @@ use super::machine::{Clock, Over, Timers, Todo};
 use super::matching::Index;
 use super::{ClientKey, ClientSide, Counts, Expired, Origin, ServerKey, ServerSide, Transmit};
 use clients::Client;
+use repeats::Repeats;
 use servers::Server;
 use weight::Weight;
 
@@ -36,6 +38,7 @@ pub struct Table<U: Copy> {
     clients: Slab<Client<U>, ClientSide>,
     client_index: Index<ClientKey>,
     weight: Weight,
+    repeats: Repeats,
     /// Where ACKs and CANCELs are written.
     scratch: Vec<u8>,
 }
@@ -134,6 +137,7 @@ impl<U: Copy> Table<U> {
             clients: Slab::tagged(limits.client),
             client_index: Index::default(),
             weight: Weight::new(limits.bytes, limits.bytes_reserve),
+            repeats: Repeats::default(),
             scratch: Vec::new(),
         }
     }

@@ -33,9 +33,15 @@ pub struct Running {
 
 impl Running {
     pub fn start(files: &Folder, more: &[&str]) -> Self {
+        Self::start_with(files, more, &[])
+    }
+
+    /// With this in its environment.
+    pub fn start_with(files: &Folder, more: &[&str], environment: &[(&str, &str)]) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_tollgate"))
             .args([&["run", "-c", "tollgate.toml"], more].concat())
             .current_dir(files.path("."))
+            .envs(environment.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())

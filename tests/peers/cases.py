@@ -18,7 +18,7 @@ def case(function=None, *, needs_tollgate=False, alone=False):
 def load():
     """Every case, in the order in which they run."""
     # pylint: disable=import-outside-toplevel,unused-import
-    import cases_blocked, cases_calls, cases_disk, cases_judged, cases_midcall, cases_phones, cases_races  # noqa: E401,F401
-    import cases_kill, cases_names, cases_onward, cases_report, cases_signals, cases_tls, cases_trunks  # noqa: E401,F401
-    import cases_ways  # noqa: F401
+    import cases_blocked, cases_calls, cases_disk, cases_flood, cases_judged, cases_midcall, cases_phones  # noqa: E401,F401
+    import cases_kill, cases_names, cases_onward, cases_races, cases_report, cases_signals, cases_tls  # noqa: E401,F401
+    import cases_trunks, cases_ways  # noqa: E401,F401
     return CASES

@@ -19,12 +19,12 @@ class Sipp(Process):
     """One SIPp with one scenario."""
 
     def __init__(self, lab, name, end, address, port, *, to=None, number="", calls=None, rate=20,
-                 hold=0, trace=True, numbers=None, seconds=90, transport="u1"):
+                 hold=0, trace=True, numbers=None, seconds=90, transport="u1", options=()):
         directory = lab.directory / name
         directory.mkdir()
         (directory / "scenario.xml").write_text(end.xml())
         command = ["sipp", "-sf", "scenario.xml", "-i", address, "-p", port, "-mi", address, "-t", transport,
-                   *OPTIONS, "-timeout", seconds, "-timeout_error"]
+                   *OPTIONS, *options, "-timeout", seconds, "-timeout_error"]
         if trace:
             command += ["-trace_msg", "-message_file", "messages.log"]
         if numbers:

@@ -24,6 +24,8 @@ pub enum Kind {
     Carrier,
     /// Messages came from an address that no peer has.
     Stranger,
+    /// More came than could be handled, and some was dropped; or a stranger was banned.
+    Flood,
     /// The journal cannot be written, or is damaged.
     Journal,
     /// The files of rules are broken.

@@ -106,7 +106,7 @@ impl Collector {
 pub(super) fn line(message: &Message, host: &str, process: u32) -> String {
     // RFC 5424 §6.2.1: 1 is "action must be taken immediately", 4 a warning.
     let severity = match message.kind {
-        Kind::Refused | Kind::Stranger | Kind::Order => 4,
+        Kind::Refused | Kind::Stranger | Kind::Flood | Kind::Order => 4,
         Kind::Trial => 5,
         _ => 1,
     };

@@ -17,6 +17,8 @@ use crate::shard::shard_of;
 use crate::sip::Message;
 use crate::transaction::{Origin, Transmit};
 
+use super::super::bans::Bans;
+use super::super::clock;
 use super::super::desk::{Letter, post};
 use super::super::log::Strangers;
 use super::super::mailbox::Mailbox;
@@ -28,7 +30,7 @@ use super::line::{Line, Unwritten};
 use super::lines::Lines;
 use super::shake::Shaking;
 use super::{Seat, begin};
-use crate::base::limits::STREAM_READ_BYTES;
+use crate::base::limits::{MAILBOX_CONNECTED, STREAM_READ_BYTES};
 
 /// What every task of the thread holds.
 pub(super) struct Hub {
@@ -41,6 +43,7 @@ pub(super) struct Hub {
     /// Bytes of messages that are not whole, over all connections.
     pub(super) partial: Cell<usize>,
     pub(super) quarantine: Quarantine,
+    bans: Bans,
     pub(super) stats: Arc<Stats>,
     pub(super) strangers: Cell<Option<Strangers>>,
     /// The last fault of a connection, for the log.
@@ -77,6 +80,7 @@ impl Hub {
             scratch: RefCell::new(vec![0; STREAM_READ_BYTES].into_boxed_slice()),
             partial: Cell::new(0),
             quarantine: seat.quarantine.clone(),
+            bans: seat.bans.clone(),
             stats: Arc::clone(&seat.stats),
             strangers: Cell::new(None),
             trouble: RefCell::new(None),
@@ -100,7 +104,11 @@ impl Hub {
     ) {
         let (rules, tls) = self.in_force.both();
         let asks = transport == Transport::Tls && tls.server(listener).is_some_and(|it| it.asks);
-        if !asks && rules.peer(listener, remote.ip()).is_none() {
+        let known = rules.peer(listener, remote.ip()).is_some();
+        if !known && self.bans.holds(clock::now(), remote.ip()) {
+            return self.stats.banned.add(1);
+        }
+        if !asks && !known {
             return self.note_stranger(remote.ip());
         }
         let flow = Flow::to(listener, transport, remote);
@@ -112,11 +120,24 @@ impl Hub {
         self.count();
     }
 
-    /// Someone is closed whom no rules name.
+    /// Someone is closed whom no rules name, and banned if that happens too often. Not where
+    /// somebody with a certificate is connected from the same address (a network behind
+    /// address translation).
     pub(super) fn note_stranger(&self, source: IpAddr) {
         self.stats.strangers.add(1);
         let seen = Strangers::and(self.strangers.get(), source);
         self.strangers.set(Some(seen));
+        let shared = |line: &Rc<Line>| {
+            let flow = line.flow();
+            flow.name.is_some() && flow.remote.ip() == source
+        };
+        if self.lines.borrow().iter().any(shared) {
+            return;
+        }
+        let ban = self.bans.sees(clock::now(), &self.rules(), source, true);
+        if let Some(ban) = ban {
+            self.tell(0, Letter::Command(ban.note()));
+        }
     }
 
     /// Sends a shard's messages, each over the connection that leads there, or a
@@ -169,7 +190,7 @@ impl Hub {
         let letter = Letter::Message { flow, message };
         if let (Some(mailbox), Some(held)) = (ways.mailboxes.get(owner), ways.held.get_mut(owner)) {
             held.push(letter);
-            if !post(rules, mailbox, held) {
+            if !post(rules, mailbox, held, MAILBOX_CONNECTED) {
                 self.full.notify_one();
             }
         }
@@ -192,7 +213,7 @@ impl Hub {
         let ways = &mut *ways;
         let mut all = true;
         for (mailbox, held) in ways.mailboxes.iter().zip(&mut ways.held) {
-            all &= held.is_empty() || post(&rules, mailbox, held);
+            all &= held.is_empty() || post(&rules, mailbox, held, MAILBOX_CONNECTED);
         }
         if all {
             ways.sleepers.drain(..).for_each(Waker::wake);

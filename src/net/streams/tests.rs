@@ -57,6 +57,7 @@ impl World {
             in_force: InForce::new(rules, tls),
             bucket_key: 1,
             quarantine: Quarantine::default(),
+            bans: Bans::default(),
             mailboxes: vec![Mailbox::new()],
             errands: Mailbox::new(),
             stats: Arc::default(),

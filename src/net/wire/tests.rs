@@ -64,7 +64,7 @@ fn transmit(user: &str, to: SocketAddr, local: Option<&str>, body: &[u8]) -> Tra
 fn called(wire: &mut Wire, count: usize) -> Vec<Option<IpAddr>> {
     let mut called = Vec::new();
     while called.len() < count {
-        wire.receive(true, |_, batch| called.extend(batch.map(|it| it.local)));
+        wire.receive(true, 1, |_, batch| called.extend(batch.map(|it| it.local)));
     }
     called
 }
@@ -78,7 +78,7 @@ async fn what_comes_to_a_deaf_one_waits_for_its_successor() {
     before.read(false);
     peer.send(b"two").unwrap();
     let mut heard = 0;
-    assert!(!before.receive(true, |_, batch| heard += batch.count()));
+    assert!(!before.receive(true, 1, |_, batch| heard += batch.count()));
     assert_eq!(heard, 0);
     let socket = before.ends[0].opened.socket.try_clone().unwrap();
     drop(before);
@@ -86,7 +86,7 @@ async fn what_comes_to_a_deaf_one_waits_for_its_successor() {
     let mut after = Wire::new(&[opened], 0, 1, Mailbox::new(), Arc::default()).unwrap();
     let mut heard = Vec::new();
     while heard.is_empty() {
-        after.receive(true, |_, batch| {
+        after.receive(true, 1, |_, batch| {
             batch.for_each(|it| heard.extend_from_slice(it.bytes));
         });
     }
@@ -209,7 +209,7 @@ async fn failures_are_told_one_by_one() {
         assert_eq!([(); 3].map(|()| heard(&peer)), ["one", "two", "three"]);
         assert_eq!(wire.stats.sent.value(), 5);
         assert_eq!(wire.stats.send_failed.value(), 2);
-        assert!(!wire.receive(true, |_, _| {}));
+        assert!(!wire.receive(true, 1, |_, _| {}));
         assert_eq!(wire.stats.receive_failed.value(), 0);
     }
 }
@@ -230,13 +230,39 @@ async fn a_receive_error_does_not_spin() {
     };
     let mut wire = Wire::new(&[opened], 0, 1, Mailbox::new(), Arc::default()).unwrap();
     let trouble = loop {
-        assert!(!wire.receive(true, |_, _| {}), "there is nothing more");
+        assert!(!wire.receive(true, 1, |_, _| {}), "there is nothing more");
         if let Some(trouble) = wire.take_trouble() {
             break trouble;
         }
     };
     assert_eq!(trouble, (ListenerId(0), Errno::ECONNREFUSED));
     assert_eq!(wire.stats.receive_failed.value(), 1);
-    assert!(!wire.receive(true, |_, _| {}));
+    assert!(!wire.receive(true, 1, |_, _| {}));
     assert!(wire.take_trouble().is_none());
+}
+
+/// One socket's flood does not keep others from being read, nor a turn from its end.
+#[tokio::test(flavor = "current_thread")]
+async fn sockets_take_turns() {
+    let open = || Opened::new(&listener("127.0.0.1:0", "127.0.0.1:5060"), None).unwrap();
+    let sockets = [open(), open()];
+    let peers = sockets.each_ref().map(|it| {
+        let port = it.socket.local_addr().unwrap().as_socket().unwrap().port();
+        peer("127.0.0.1", ("127.0.0.1", port))
+    });
+    let mut wire = Wire::new(&sockets, 0, 1, Mailbox::new(), Arc::default()).unwrap();
+    for _ in 0..4 * BATCH {
+        peers[0].send(b"flood").unwrap();
+    }
+    peers[1].send(b"one").unwrap();
+    let mut receive = |batches| {
+        let mut counts = Vec::new();
+        let more = wire.receive(true, batches, |id, batch| {
+            counts.push((id.0, batch.count()))
+        });
+        (counts, more)
+    };
+    assert_eq!(receive(3), (vec![(0, BATCH), (1, 1), (0, BATCH)], true));
+    assert_eq!(receive(1), (vec![(0, BATCH)], true));
+    assert_eq!(receive(9), (vec![(0, BATCH)], false));
 }

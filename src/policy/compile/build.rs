@@ -11,6 +11,7 @@ use jiff::tz::TimeZoneDatabase;
 use super::main::{KEPT_DAYS, LEDGER, SEGMENT_MEGABYTES, STOP_AFTER};
 use crate::base::flow::{ListenerId, PeerName, Transport};
 use crate::policy::alerting::Alerting;
+use crate::policy::banning::Banning;
 use crate::policy::cap::Condition;
 use crate::policy::carrier::Carrier;
 use crate::policy::counters::{Counters, Zone};
@@ -108,6 +109,7 @@ impl<'z> Build<'z> {
                 ledger: LEDGER.to_owned(),
                 socket: None,
                 alerts: Alerting::default(),
+                bans: Banning::default(),
             },
             listeners: Vec::new(),
             carriers: Vec::new(),

@@ -76,6 +76,9 @@ pub(super) fn main(build: &mut Build<'_>, file: &MainFile<'_>, faults: &mut Faul
     if let Some(table) = &file.alerts {
         build.run.alerts = super::alerts::alerts(table, faults);
     }
+    if let Some(table) = &file.bans {
+        build.run.bans = super::bans::bans(table, faults);
+    }
     if let Some(ledger) = file.ledger {
         ledger.value.clone_into(&mut build.run.ledger);
     }

@@ -4,6 +4,7 @@ use crate::policy::samples::MAIN;
 
 mod accounts;
 mod alerts;
+mod bans;
 mod choices;
 mod inbound;
 mod listeners;

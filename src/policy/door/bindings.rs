@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use foldhash::fast::FixedState;
+use ipnet::IpNet;
 
 use crate::base::flow::{Flow, ListenerId, Transport};
 use crate::base::time::Mono;
@@ -133,6 +134,16 @@ impl Bindings {
         }
         let all = self.lock();
         all.by_way.get(&way(flow)).map(|it| Arc::clone(&it.tenant))
+    }
+
+    /// Whether somebody has registered from an address of `net`.
+    pub(crate) fn is_any_in(&self, net: IpNet) -> bool {
+        if self.is_empty() {
+            return false;
+        }
+        let all = self.lock();
+        let mut ways = all.by_way.keys();
+        ways.any(|(_, _, from)| net.contains(&from.ip().to_canonical()))
     }
 
     /// Where a tenant's calls go.

@@ -4,6 +4,7 @@ use crate::policy::diagnostic::{At, Fault, Faults, Place};
 use crate::policy::reader::Fields;
 
 use super::alerts::{AlertsTable, alerts_table};
+use super::bans::BansTable;
 use super::registration::RegistrationTable;
 use super::tls::TlsTable;
 
@@ -32,6 +33,8 @@ pub(in crate::policy) struct MainFile<'t> {
     pub socket: Option<At<&'t str>>,
     /// `[alerts]`
     pub alerts: Option<AlertsTable<'t>>,
+    /// `[bans]`
+    pub bans: Option<BansTable<'t>>,
     /// `[resolver]`
     pub resolver: Option<ResolverTable<'t>>,
     /// `run.shards`
@@ -134,6 +137,9 @@ pub(in crate::policy) fn main_file<'t>(
     }
     if let Some(alerts) = root.table("alerts", "[alerts]", faults) {
         file.alerts = Some(alerts_table(alerts, faults));
+    }
+    if let Some(bans) = root.table("bans", "[bans]", faults) {
+        file.bans = Some(BansTable::of(bans, faults));
     }
     if let Some(mut resolver) = root.table("resolver", "[resolver]", faults) {
         file.resolver = Some(ResolverTable {

@@ -24,6 +24,9 @@ pub(super) struct Server<U> {
     pub(super) echo: Option<Echo>,
     /// The last response, while it may be sent again.
     pub(super) packet: Option<Packet>,
+    /// It was refused before it was told of anything else: whoever has not heard that goes
+    /// on asking (RFC 3261 §17.1.1.2, Timer A).
+    refused_at_once: bool,
     /// What it weighs: see `weight.rs`.
     pub(super) held: usize,
     pub(super) clocks: Clocks,
@@ -178,6 +181,7 @@ impl<U: Copy> Table<U> {
             owner: None,
             echo: Some(Echo::new(msg, e, flow.remote)),
             packet: None,
+            refused_at_once: false,
             held: 0,
             clocks: Clocks::default(),
         })?;
@@ -244,6 +248,7 @@ impl<U: Copy> Table<U> {
         if todo.send.is_none() {
             return;
         }
+        server.refused_at_once = code >= 300 && server.packet.is_none();
         server.packet = Some(packet);
         if code >= 200 {
             server.echo = None;
@@ -305,7 +310,12 @@ impl<U: Copy> Table<U> {
     ) -> Option<Over> {
         let server = self.servers.get_mut(key)?;
         let reliable = server.flow.transport.is_reliable();
-        let todo = server.machine.step(event, &self.timers, reliable);
+        let mut todo = server.machine.step(event, &self.timers, reliable);
+        let by_itself = matches!(event, Event::Timer(Which::Resend)) && todo.send.is_some();
+        if by_itself && server.refused_at_once && !self.repeats.pass(now) {
+            // As if it were lost on the way.
+            todo.send = None;
+        }
         self.apply_to_server(now, key, &todo, out);
         todo.over
     }

@@ -1,6 +1,7 @@
 //! When what is sent again, and when it is over.
 
 use super::*;
+use crate::base::limits::REFUSALS_REPEATED;
 
 /// `line` at each of these milliseconds.
 fn at(times: &[u64], line: &str) -> Log {
@@ -221,5 +222,33 @@ fn spans_set_to_nothing_still_end() {
     let key = world.new_request(&request("INVITE", "z9hG4bK1"));
     world.respond(key, 603);
     assert!(world.run_to(1_000).len() < 20);
+    world.check_at_rest();
+}
+
+/// A flood that nobody acknowledges is not multiplied; a call that rang is told as ever.
+#[test]
+fn of_many_refusals_without_ack_some_are_repeated() {
+    let most = usize::try_from(REFUSALS_REPEATED).unwrap();
+    let mut world = World::with_limits(2 * most, 10, 10);
+    let rang = world.new_request(&request("INVITE", "z9hG4bKrang"));
+    world.respond(rang, 180);
+    world.run_to(700);
+    world.respond(rang, 486);
+    for n in 0..most + 200 {
+        let key = world.new_request(&request("INVITE", &format!("z9hG4bK{n}")));
+        world.respond(key, 603);
+    }
+    world.sent();
+    let repeated = world.run_to(1_900).into_iter();
+    let (few, all): (Vec<_>, Vec<_>) = repeated.partition(|(_, line)| line.contains("486"));
+    assert_eq!(few, at(&[1_200], "SIP/2.0 486 R"));
+    assert_eq!(all, at(&vec![1_200; most], REFUSED));
+    // Whoever asks again is answered, as often.
+    for n in 0..most + 200 {
+        let again = world.request(&request("INVITE", &format!("z9hG4bK{n}")));
+        assert_eq!(again, Arrival::Absorbed);
+    }
+    assert_eq!(world.sent(), vec![REFUSED; most + 200]);
+    world.run_to(100_000);
     world.check_at_rest();
 }
