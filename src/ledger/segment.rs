@@ -132,6 +132,8 @@ pub(super) fn clear_from(file: &File, at: u64, size: u64) -> io::Result<()> {
 /// How much is wiped at a time.
 const WIPED: usize = 64 << 10;
 
+static ZEROS: [u8; WIPED] = [0; WIPED];
+
 /// Writes zeros over what a file holds from `from` up to `to`. Where it has zeros nothing
 /// is written.
 fn wipe(file: &File, from: u64, to: u64) -> io::Result<()> {
@@ -142,9 +144,11 @@ fn wipe(file: &File, from: u64, to: u64) -> io::Result<()> {
         if bytes.is_empty() {
             break;
         }
-        if bytes.iter().any(|&byte| byte != 0) {
-            bytes.fill(0);
-            file.write_all_at(&bytes, at)?;
+        // Compared as a whole: that is many times faster than byte by byte.
+        if let Some(zeros) = ZEROS.get(..bytes.len())
+            && bytes != zeros
+        {
+            file.write_all_at(zeros, at)?;
         }
         at = at.saturating_add(u64::try_from(bytes.len()).unwrap_or(u64::MAX));
     }
