@@ -9,7 +9,6 @@ use crate::admin::alert::{
     Webhook,
 };
 use crate::base::limits::CA_BYTES;
-use crate::base::time::Now;
 use crate::ledger::{Ledger, Sink};
 use crate::net::{Reins, clock};
 use crate::policy::{self, Alerting, Counters, Security, Syslog};
@@ -34,14 +33,14 @@ pub(super) struct Alerts {
 
 impl Alerts {
     /// Begins to send what waits, and says who is to follow the journal: nobody if
-    /// no place is configured. `believed` is what time it is by the reckoning of earlier
-    /// runs, so that the owner is told where the clock shows another.
+    /// no place is configured. Where the clock shows another time than `counters` believe,
+    /// by the reckoning of earlier runs, the owner is told.
     pub(super) fn start(
         alerting: &Alerting,
         config: &Path,
         ledger: &Ledger,
         files: &Arc<Files>,
-        believed: Now,
+        counters: &Counters,
     ) -> (Self, Option<Box<dyn Sink>>) {
         let reins = Arc::new(OnceLock::new());
         if alerting.is_empty() {
@@ -75,7 +74,7 @@ impl Alerts {
             outbox.clone(),
             Arc::clone(&reins),
             Arc::clone(files),
-            believed,
+            counters.believed(clock::now()),
         );
         let alerts = Self {
             outbox,

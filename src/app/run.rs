@@ -51,9 +51,8 @@ pub(super) fn run(wanted: cli::Run) -> Result<(), String> {
     let dealt = Arc::new(dealt);
     let journals = journals::journals(&ledger, &dealt, &rules).map_err(|fault| fault.to_string());
     let (journals, begun) = journals?;
-    let believed = counters.believed(net::clock::now());
     let config = &configuration.config;
-    let (alerts, watch) = Alerts::start(&run.alerts, config, &ledger, &files, believed);
+    let (alerts, watch) = Alerts::start(&run.alerts, config, &ledger, &files, &counters);
     let running = Running {
         configuration: configuration.config.clone(),
         ledger: directory.clone(),

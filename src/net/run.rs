@@ -186,13 +186,10 @@ pub fn run_until(setup: Setup, stop: impl Future<Output = ()>) -> Result<Outcome
     let mailboxes: Vec<_> = (0..shards).map(|_| Mailbox::new()).collect();
     let stats: Vec<Arc<Stats>> = (0..shards).map(|_| Arc::default()).collect();
     let in_force = InForce::new(Arc::clone(&setup.rules), setup.tls);
-    let jobs = rules::start(
-        in_force.clone(),
-        Arc::clone(&setup.counters),
-        setup.reload,
-        mailboxes.clone(),
-    )
-    .map_err(RunError::system("start the thread for rules"))?;
+    let counters = setup.counters;
+    let told = mailboxes.clone();
+    let jobs = rules::start(in_force.clone(), Arc::clone(&counters), setup.reload, told)
+        .map_err(RunError::system("start the thread for rules"))?;
     block(setup.blocks, &mailboxes);
     let (exits, exited) = tokio::sync::mpsc::unbounded_channel();
     let (heirs, asked) = tokio::sync::mpsc::channel(1);
@@ -220,7 +217,7 @@ pub fn run_until(setup: Setup, stop: impl Future<Output = ()>) -> Result<Outcome
             mailboxes: mailboxes.clone(),
             journal,
             restored: restored.next().unwrap_or_default(),
-            counters: Arc::clone(&setup.counters),
+            counters: Arc::clone(&counters),
             jobs: jobs.clone(),
             errands: streams.errands.clone(),
             stats: Arc::clone(stats),
@@ -245,9 +242,15 @@ pub fn run_until(setup: Setup, stop: impl Future<Output = ()>) -> Result<Outcome
     let served = served.inspect(|_| threads.into_iter().for_each(|it| drop(it.join())));
     streams.stop();
     mirror.end(matches!(served, Ok(Ended::HandedOver)));
-    let whole = figures.iter().all(|it| it.journal_lost.value() == 0);
-    let ended = look_for_leaks(served?, &setup.counters);
-    Ok(Outcome { ended, whole })
+    Ok(outcome(served?, &figures, &counters))
+}
+
+/// How the shards ended, and what they leave.
+fn outcome(ended: Ended, figures: &[Arc<Stats>], counters: &Counters) -> Outcome {
+    Outcome {
+        ended: look_for_leaks(ended, counters),
+        whole: figures.iter().all(|it| it.journal_lost.value() == 0),
+    }
 }
 
 /// Nobody is banned yet, and the kernel is told of who will be.
