@@ -245,12 +245,14 @@ pub fn run_until(setup: Setup, stop: impl Future<Output = ()>) -> Result<Outcome
     Ok(outcome(served?, &figures, &counters))
 }
 
-/// How the shards ended, and what they leave.
+/// How the shards ended, and what they leave. When no call lives, nothing is held.
 fn outcome(ended: Ended, figures: &[Arc<Stats>], counters: &Counters) -> Outcome {
-    Outcome {
-        ended: look_for_leaks(ended, counters),
-        whole: figures.iter().all(|it| it.journal_lost.value() == 0),
+    let live = counters.places();
+    if live > 0 && ended == Ended::Stopped {
+        tracing::warn!(live, "counters of live calls were not given back");
     }
+    let whole = figures.iter().all(|it| it.journal_lost.value() == 0);
+    Outcome { ended, whole }
 }
 
 /// Nobody is banned yet, and the kernel is told of who will be.
@@ -259,15 +261,6 @@ fn banning(rules: &RuleSet) -> Result<(Bans, nft::Telling), RunError> {
     let telling = nft::start(&bans).map_err(RunError::system("start the thread for nftables"))?;
     bans.obey(rules);
     Ok((bans, telling))
-}
-
-/// When no call lives, nothing is held.
-fn look_for_leaks(ended: Ended, counters: &Counters) -> Ended {
-    let live = counters.places();
-    if live > 0 && ended == Ended::Stopped {
-        tracing::warn!(live, "counters of live calls were not given back");
-    }
-    ended
 }
 
 /// The main thread's loop, and the signals that it serves.
