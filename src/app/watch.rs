@@ -333,7 +333,9 @@ impl Sink for Watch {
         self.kept.places.insert(found.shard, found.after);
         match found.content {
             Content::Record(record) => self.see(found.shard, record),
-            Content::Header(_) | Content::Damage(crate::record::frame::Damage::Torn) => {}
+            Content::Header(_)
+            | Content::Frame
+            | Content::Damage(crate::record::frame::Damage::Torn) => {}
             Content::Damage(damage) => self.damaged(found.shard, &damage.to_string()),
             Content::Missing(segments) => {
                 self.damaged(found.shard, &format!("{segments} segments are missing"));

@@ -199,6 +199,10 @@ impl Sink for Chain {
         self.anew.push(shard);
     }
 
+    fn reads(&self) -> bool {
+        false
+    }
+
     fn take(&mut self, found: &Found<'_>) {
         let shard = found.shard;
         let (state, link) = self.shards.entry(shard).or_insert_with(|| {
@@ -217,7 +221,7 @@ impl Sink for Chain {
                 count: found.place.count,
                 head: link.cut(),
             }),
-            Content::Record(_) | Content::Damage(Damage::Unknown { .. }) => {}
+            Content::Record(_) | Content::Frame | Content::Damage(Damage::Unknown { .. }) => {}
             Content::Damage(damage) => {
                 tracing::error!(shard, place = ?found.place, "the journal is damaged: {damage}");
             }
@@ -273,7 +277,7 @@ impl Chain {
 /// Whether the chain is made over it. Damage is not: what it was is not known.
 pub(super) const fn chained(content: &Content<'_>) -> bool {
     match content {
-        Content::Header(_) | Content::Record(_) => true,
+        Content::Header(_) | Content::Record(_) | Content::Frame => true,
         Content::Damage(damage) => matches!(damage, Damage::Unknown { .. }),
         Content::Missing(_) => false,
     }

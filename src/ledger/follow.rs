@@ -41,6 +41,8 @@ pub enum Content<'a> {
     Header(&'a [u8]),
     /// A record.
     Record(&'a Record<'a>),
+    /// A whole frame that no sink wants read: see [`Sink::reads`].
+    Frame,
     /// An intact frame of a kind that this version does not know, or bytes that
     /// are no frame. A torn one is followed by nothing in its segment.
     Damage(Damage),
@@ -75,6 +77,11 @@ pub trait Sink: Send {
     /// The place that [`Self::place`] named does not exist: the journal is not
     /// the one it was of. All records come again from the oldest on.
     fn reset(&mut self, shard: u16);
+
+    /// Whether it looks into records. To have them read is half of what following costs.
+    fn reads(&self) -> bool {
+        true
+    }
 
     /// Takes the next thing found in a shard's journal.
     fn take(&mut self, found: &Found<'_>);

@@ -99,7 +99,7 @@ impl Places {
             "[[listen]]\naddress = \"udp:{}\"\n[[carrier]]\nname = \"upstream\"\n\
              address = \"udp:{}\"\nsources = [\"{}/32\"]\nnumber_format = \"e164\"\n\
              [policies]\ndirectory = \"rules\"\n[ledger]\ndirectory = \"ledger\"\n\
-             [run]\nshards = 1\nstop_after = \"1s\"\n",
+             [bans]\nmessages = 0\n[run]\nshards = 1\nstop_after = \"1s\"\n",
             self.here(),
             self.carrier(),
             self.host(2),

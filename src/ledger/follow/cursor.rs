@@ -267,10 +267,12 @@ impl Cursor {
     /// Hands over the frames that these bytes begin with; `whole` says that
     /// nothing is written behind them. False if more of them must be read first.
     fn hand_over(&mut self, bytes: &[u8], whole: bool, sinks: &mut [Box<dyn Sink + '_>]) -> bool {
+        let reads = sinks.iter().any(|sink| sink.reads());
         let mut rest = bytes;
         while !rest.is_empty() {
             let record;
             let (taken, content) = match frame::split(rest) {
+                Ok(Some(found)) if !reads => (found.bytes.len(), Content::Frame),
                 Ok(Some(found)) => {
                     record = frame::decode(found.payload);
                     (found.bytes.len(), content(&found, record.as_ref()))

@@ -66,6 +66,7 @@ impl Sink for Collector {
                 what => what.to_owned(),
             }),
             Content::Record(other) => Some(format!("{other:?}")),
+            Content::Frame => panic!("this one reads"),
             Content::Damage(damage) => Some(format!("!{damage:?}")),
             Content::Missing(segments) => Some(format!("!{segments} missing")),
         };

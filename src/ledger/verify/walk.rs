@@ -353,7 +353,7 @@ impl Sink for &mut Walk {
                 self.check_wait(record, found);
             }
             Content::Damage(Damage::Torn) => self.torn = Some(found.place),
-            Content::Damage(Damage::Unknown { .. }) => {
+            Content::Frame | Content::Damage(Damage::Unknown { .. }) => {
                 self.records += 1;
                 self.since += 1;
             }
