@@ -85,9 +85,10 @@ impl Alerts {
     }
 
     /// Ends: what still waits has a few seconds to be taken.
-    pub(super) fn finish(self) {
+    pub(super) fn finish(self, ledger: &Ledger) {
         if let Some(sending) = self.sending {
             sending.finish(PATIENCE);
+            Kept::keep_waiting(ledger, self.outbox.waiting());
         }
     }
 }

@@ -366,15 +366,21 @@ pub(super) fn plain(why: &str) -> Result<(), Fault> {
 }
 
 fn nothing_lifted(wanted: &Unblock, in_force: &[Blocked]) -> Fault {
-    let whose = match &wanted.tenant {
-        Some(tenant) => format!("{tenant:?} is not blocked"),
-        None => "no block is of every tenant".to_owned(),
+    let another = in_force.iter().any(|it| it.tenant == wanted.tenant);
+    let whose = match (&wanted.tenant, another) {
+        (Some(tenant), false) => format!("{tenant:?} is not blocked"),
+        (Some(tenant), true) => format!("{tenant:?} has no such block"),
+        (None, false) => "no block is of every tenant".to_owned(),
+        (None, true) => "no such block is of every tenant".to_owned(),
     };
-    let names = in_force.iter().map(|it| match &it.tenant {
-        Some(tenant) => tenant.as_str(),
-        None => "every tenant (--all)",
+    let names = in_force.iter().map(|it| {
+        let whose = it.tenant.as_deref().unwrap_or("every tenant (--all)");
+        match it.scope {
+            Scope::Everything => whose.to_owned(),
+            Scope::International => format!("{whose} (--international)"),
+        }
     });
-    let names: Vec<&str> = names.take(20).collect();
+    let names: Vec<String> = names.take(20).collect();
     let rest = match names.is_empty() {
         true => "nobody is".to_owned(),
         false => format!("blocked are {}", names.join(", ")),

@@ -90,7 +90,7 @@ pub(super) fn run(wanted: cli::Run) -> Result<(), String> {
     })
     .map_err(|error| error.to_string())?;
     let closed = begun.close(outcome.whole, &ledger, shards, counters.places());
-    wind_down(outcome.ended, following, alerts, indexing);
+    wind_down(&ledger, outcome.ended, (following, alerts, indexing));
     closed.map_err(|fault| format!("the next start takes this end for a crash: {fault}"))
 }
 
@@ -120,13 +120,14 @@ fn behind(
 
 /// Ends what runs behind the calls' way. A successor waits for the end of the process,
 /// and its own go on from where these are.
-fn wind_down(ended: net::Ended, following: Following, alerts: Alerts, indexing: Indexing) {
+fn wind_down(ledger: &Ledger, ended: net::Ended, behind: (Following, Alerts, Indexing)) {
     if ended == net::Ended::HandedOver {
-        std::mem::forget((following, alerts, indexing));
+        std::mem::forget(behind);
         return;
     }
+    let (following, alerts, indexing) = behind;
     following.finish();
-    alerts.finish();
+    alerts.finish(ledger);
     drop(indexing);
 }
 

@@ -48,6 +48,18 @@ pub(super) struct Kept {
 }
 
 impl Kept {
+    /// What was sent since this was kept last is not to be sent again.
+    pub(super) fn keep_waiting(ledger: &Ledger, waiting: Waiting) {
+        let kept = Self {
+            waiting,
+            ..Self::read(ledger)
+        };
+        let bytes = serde_json::to_vec(&kept).unwrap_or_default();
+        if let Err(fault) = ledger.keep(NAME, &bytes) {
+            tracing::warn!("alerts that were sent come once more at the next start: {fault}");
+        }
+    }
+
     /// What an earlier run left. Where there is nothing, or nothing that can be
     /// read, alerts begin now.
     pub(super) fn read(ledger: &Ledger) -> Self {
@@ -161,9 +173,17 @@ impl Watch {
                 detail,
                 by,
                 why,
+                hang_up,
+                lasts_s,
                 ..
             } if shard == 0 => {
                 let mut sentence = format!("{by} ordered {order}");
+                if lasts_s > 0 {
+                    sentence.push_str(&format!(" for {lasts_s} s"));
+                }
+                if hang_up {
+                    sentence.push_str(", and to hang up");
+                }
                 for (before, text, after) in [(", ", detail, ""), (" (", why, ")")] {
                     if !text.is_empty() {
                         sentence.extend([before, text, after]);
@@ -173,6 +193,22 @@ impl Watch {
                     tenant: tenant.to_owned(),
                     what: order.to_owned(),
                     sentence,
+                    count: 1,
+                    ..Happened::default()
+                };
+                self.add(Kind::Order, event, wall);
+            }
+            Record::Reset {
+                wall,
+                tenant,
+                by,
+                why,
+                ..
+            } if shard == 0 => {
+                let event = Happened {
+                    tenant: tenant.to_owned(),
+                    what: "reset".to_owned(),
+                    sentence: format!("{by} began its counters anew ({why})").replace(" ()", ""),
                     count: 1,
                     ..Happened::default()
                 };
@@ -221,6 +257,10 @@ impl Watch {
     fn note(&mut self, wall: Wall, what: &str, detail: &str, count: u64) {
         if matches!(what, "carrier-down" | "carrier-up") || what.starts_with("registration-") {
             return self.carrier(wall, what, detail);
+        }
+        // One of many calls; the ledger has it.
+        if what == "identity-dropped" {
+            return;
         }
         if matches!(what, "shed" | "banned") {
             return self.flood(wall, what, detail, count);

@@ -90,6 +90,12 @@ pub struct Event {
     pub by: String,
     /// Why, as whoever ordered it said.
     pub why: String,
+    /// It is about every tenant.
+    pub all: bool,
+    /// Calls that were up were hung up.
+    pub hang_up: bool,
+    /// For so many seconds; 0 for as long as nobody takes it back.
+    pub lasts_s: u64,
 }
 
 /// Calls in parts of the time, from the first call to the last.
@@ -126,6 +132,9 @@ pub struct Incident {
     pub places: Table,
     /// By the number. Of calls that were recorded in sums only the last has one.
     pub numbers: Table,
+    /// The same, without the calls that an operator had blocked: those say nothing of where
+    /// they went.
+    pub judged: Table,
     /// By the address that the INVITE came from.
     pub sources: Table,
     /// By the User-Agent of INVITEs that were recorded.
@@ -211,7 +220,7 @@ impl Telling<'_> {
                 if !stopped {
                     self.live.insert(key, false);
                 }
-                self.asked = Some((key, stopped));
+                self.asked = (!is_ordered(reason)).then_some((key, stopped));
                 self.count(
                     entry.wall,
                     reason,
@@ -246,7 +255,7 @@ impl Telling<'_> {
                     add(row, stopped, 1);
                 }
             }
-            Record::Note { .. } | Record::Ordered { .. } if within => {
+            Record::Note { .. } | Record::Ordered { .. } | Record::Reset { .. } if within => {
                 self.heard(entry.shard, record);
             }
             _ => self.follow(entry.shard, record),
@@ -279,6 +288,8 @@ impl Telling<'_> {
                 detail,
                 by,
                 why,
+                hang_up,
+                lasts_s,
                 ..
             } if shard == 0 && (tenant.is_empty() || tenant == self.span.tenant) => {
                 let [what, detail, by, why] = [order, detail, by, why].map(str::to_owned);
@@ -287,6 +298,25 @@ impl Telling<'_> {
                     detail,
                     by,
                     why,
+                    all: tenant.is_empty(),
+                    hang_up,
+                    lasts_s,
+                };
+                self.event(wall, event);
+            }
+            Record::Reset {
+                wall,
+                tenant,
+                by,
+                why,
+                ..
+            } if shard == 0 && tenant == self.span.tenant => {
+                let [what, by, why] = ["reset", by, why].map(str::to_owned);
+                let event = Event {
+                    what,
+                    by,
+                    why,
+                    ..Event::default()
                 };
                 self.event(wall, event);
             }
@@ -377,6 +407,9 @@ impl Telling<'_> {
         }
         add(told.places.row(&(self.place_of)(number)), stopped, by);
         add(told.numbers.row(number), stopped, by);
+        if !is_ordered(reason) {
+            add(told.judged.row(number), stopped, by);
+        }
         add(told.sources.row(source), stopped, by);
     }
 
@@ -451,6 +484,11 @@ impl Incident {
             parts,
         }
     }
+}
+
+/// Whether a call was refused by an order, whatever it was.
+fn is_ordered(reason: &str) -> bool {
+    matches!(reason, "blocked" | "stopping")
 }
 
 fn add(pair: &mut Pair, stopped: bool, by: u64) {

@@ -180,7 +180,7 @@ impl std::fmt::Display for Fault {
             ),
             Self::PublicKey { path } => write!(
                 to,
-                "{} holds no public key: name the ledger's own with --key FILE, or the ledger's \
+                "{} is not there, or holds no public key: name the ledger's own with --key FILE, or the ledger's \
                  folder, where it is called public.key",
                 path.display()
             ),
@@ -247,7 +247,9 @@ fn advice(kind: io::ErrorKind) -> Option<&'static str> {
             "no calls are let through without a journal, emergency calls excepted; free some \
              space, or set a [ledger] directory on another disk"
         }
-        io::ErrorKind::NotFound => "check the [ledger] directory in the configuration",
+        io::ErrorKind::NotFound => {
+            "check that path, or the [ledger] directory in the configuration"
+        }
         io::ErrorKind::NotADirectory | io::ErrorKind::AlreadyExists => {
             "a file stands where a folder should be; set another [ledger] directory"
         }

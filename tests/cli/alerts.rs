@@ -227,6 +227,14 @@ fn a_flood_is_a_few_messages_and_every_call_is_counted() {
         1_500
     );
     assert!(messages.len() <= 4, "{messages:#?}");
+    // What was told at the end is not told again by the next run.
+    let kept = std::fs::read(files.path("ledger/alerts.json")).unwrap();
+    let kept: Value = serde_json::from_slice(&kept).unwrap();
+    let waiting = kept["waiting"].as_object().unwrap();
+    assert!(
+        waiting.values().all(|it| it.as_array().unwrap().is_empty()),
+        "{waiting:?}"
+    );
 }
 
 #[test]

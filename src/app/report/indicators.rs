@@ -29,7 +29,7 @@ pub(super) struct Indicator {
 pub(super) fn indicators(told: &Incident) -> Vec<Indicator> {
     let mut found = Vec::new();
     let mut ranges: BTreeMap<String, (u64, u64)> = BTreeMap::new();
-    for (number, pair) in told.numbers.top(usize::MAX).0 {
+    for (number, pair) in told.judged.top(usize::MAX).0 {
         let attacked = pair.passed == 0 && pair.stopped >= CALLS && number.starts_with('+');
         if !attacked {
             continue;

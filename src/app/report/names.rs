@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use crate::app::cli::Language;
+use crate::ledger::Event;
 use crate::policy::Reason;
 use crate::policy::number::Number;
 use crate::policy::numbering::{Class, Country, Numbering};
@@ -93,6 +94,10 @@ pub(super) fn event(language: Language, what: &str) -> String {
         ("block", Language::Ja) => "発信停止",
         ("unblock", Language::En) => "calls are no longer blocked",
         ("unblock", Language::Ja) => "発信停止の解除",
+        ("reset", Language::En) => "the counters of its caps and budgets began anew",
+        ("reset", Language::Ja) => "カウンターのリセット",
+        ("lift-ban", Language::En) => "a ban was lifted",
+        ("lift-ban", Language::Ja) => "遮断の解除",
         ("clock", Language::En) => "the clock was confirmed",
         ("clock", Language::Ja) => "時計の確認",
         _ => return reason(language, what),
@@ -110,6 +115,25 @@ pub(super) fn detail(language: Language, detail: &str) -> Cow<'_, str> {
         (pattern, Language::Ja) => sights(pattern).map_or(detail.into(), Cow::Owned),
         _ => detail.into(),
     }
+}
+
+/// How far an order went: for every tenant, with calls that were up, for how long.
+pub(super) fn terms(language: Language, event: &Event) -> String {
+    let of_all = event.all && matches!(&*event.what, "block" | "unblock");
+    let mut terms = Vec::new();
+    let (all, hung_up) = match language {
+        Language::En => ("of every tenant", "calls that were up were hung up"),
+        Language::Ja => ("全テナント", "通話中の呼も切断"),
+    };
+    terms.extend(of_all.then(|| all.to_owned()));
+    terms.extend(event.hang_up.then(|| hung_up.to_owned()));
+    if event.lasts_s > 0 {
+        terms.push(match language {
+            Language::En => format!("for {} s", event.lasts_s),
+            Language::Ja => format!("{}秒間", event.lasts_s),
+        });
+    }
+    terms.join(", ")
 }
 
 /// What made a pattern, in Japanese: `5 of 3, number +23276123456, from 192.0.2.1: ` and

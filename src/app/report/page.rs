@@ -369,8 +369,10 @@ fn happened(words: &Words, event: &Event) -> String {
     let mut text = names::event(words.of, &event.what);
     let detail = names::detail(words.of, &event.detail);
     let detail = &*detail;
+    let terms = names::terms(words.of, event);
     for (before, part) in [
         (": ".to_owned(), detail),
+        ("; ".to_owned(), &terms),
         (format!("; {}: ", words.by), &event.by),
         (format!("; {}: ", words.why), &event.why),
     ] {

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 /// The columns: fields by the names that the lines give them too. What a record
 /// has besides is in the lines alone.
-const COLUMNS: [&str; 33] = [
+const COLUMNS: [&str; 39] = [
     "wall",
     "shard",
     "record",
@@ -38,6 +38,12 @@ const COLUMNS: [&str; 33] = [
     "last",
     "rules_hash8",
     "message",
+    "a_call_id",
+    "b_call_id",
+    "order",
+    "why",
+    "hang_up",
+    "lasts_s",
 ];
 
 pub(super) fn heading() -> String {

@@ -77,8 +77,10 @@ const OF_CALL: &str = "WHERE shard = ?1 AND call = ?2 AND decision <> 'refuse'";
 impl Day {
     pub(super) fn open(path: &Path) -> rusqlite::Result<Self> {
         // Nobody else's business, like the journal: SQLite gives the files beside it this
-        // one's mode. Where it cannot be made, SQLite says why.
-        let _made = private().open(path);
+        // one's mode. Where it cannot be made, SQLite says why. It is closed again before
+        // SQLite locks it: a process that closes a file loses all its locks on it, and then
+        // the next who reads the index takes itself for the last one, and clears up.
+        drop(private().open(path));
         for beside in ["", "-wal", "-shm"] {
             // Of an earlier version; or there is none.
             let older = format!("{}{beside}", path.display());
@@ -302,6 +304,19 @@ pub(super) fn wall(micros: Option<i64>) -> Option<Wall> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn whoever_reads_a_day_sees_that_it_is_written() {
+        let path = std::env::temp_dir().join(format!("tollgate-lock-{}", std::process::id()));
+        let day = Day::open(&path).unwrap();
+        // `1: POSIX  ADVISORY  READ 4711 fe:00:123456 1073741826 1073742335`
+        let file = format!(":{} ", day.inode.unwrap());
+        let locks = fs::read_to_string("/proc/locks").unwrap();
+        let ours = |line: &str| line.contains(&file) && line.contains("READ");
+        assert!(locks.lines().any(ours), "no lock on {file}:\n{locks}");
+        drop(day);
+        super::super::remove(&path).unwrap();
+    }
 
     #[test]
     fn a_call_s_row_is_found_without_a_search() {
