@@ -86,6 +86,9 @@ fn shown(report: &Report) -> String {
             let _ = writeln!(text, "; {records} {behind}");
         }
     }
+    if found == 0 && report.last.is_some() {
+        text.push_str("intact: all of it is as it was signed\n");
+    }
     text
 }
 

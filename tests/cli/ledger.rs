@@ -142,7 +142,8 @@ fn a_ledger_is_verified_where_it_is_or_as_a_copy() {
     ] {
         let said = files.tollgate(&[&["ledger", "verify"], &arguments[..]].concat());
         assert_eq!((said.code, said.err.as_str()), (Some(0), ""), "{said:?}");
-        let expected = "4 records, 1 checkpoint, the last one 1 of 1970-01-01T00:00:00Z\n";
+        let expected = "4 records, 1 checkpoint, the last one 1 of 1970-01-01T00:00:00Z\n\
+                        intact: all of it is as it was signed\n";
         assert_eq!(said.out, expected);
     }
     std::fs::copy(
