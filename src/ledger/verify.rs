@@ -77,16 +77,21 @@ pub struct Report {
 
 /// Checkpoints that were kept elsewhere, for [`verify`] to expect.
 #[derive(Clone, Debug)]
-pub struct Expected(Vec<Note>);
+pub struct Expected(pub(super) Vec<Note>);
 
 impl Expected {
     /// Reads a file with one or several checkpoints in it. What stands before each,
-    /// such as the words of a mail that it came with, is passed over.
+    /// such as the words of a mail that it came with, is passed over. The body of a
+    /// webhook may be given whole.
     ///
     /// # Errors
     /// [`Fault`]: it cannot be read, or has none in it.
     pub fn read(file: &Path) -> Result<Self, Fault> {
-        let mut notes = notes::read(file)?.0;
+        let bytes = std::fs::read(file).map_err(Fault::io("read", file))?;
+        let text = String::from_utf8_lossy(&bytes);
+        let body: Option<serde_json::Value> = serde_json::from_str(&text).ok();
+        let within = body.as_ref().and_then(|it| it.get("checkpoint")?.as_str());
+        let mut notes = notes::split(file, within.unwrap_or(&text)).0;
         for note in &mut notes {
             note.strip();
         }

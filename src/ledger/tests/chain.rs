@@ -186,6 +186,12 @@ fn an_expected_checkpoint_finds_a_tail_that_was_cut_off() {
     let mail = format!("What was stopped.\r\n\r\nThe last checkpoint:\r\n\r\n{notes}");
     std::fs::write(&kept, mail).unwrap();
     let expected = Expected::read(&kept).unwrap();
+    // And the body of a webhook.
+    let note = expected.0.last().unwrap();
+    let body = serde_json::json!({"id": "a", "checkpoint": note.text}).to_string();
+    std::fs::write(&kept, body).unwrap();
+    let told = Expected::read(&kept).unwrap();
+    assert_eq!(told.0.last().unwrap().text, note.text);
     let key = *ledger.public_key();
     let verify = || verify(&folder.ledger(), &key, Some(&expected)).unwrap();
     assert_eq!(said(&verify()), "");
