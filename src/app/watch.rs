@@ -166,6 +166,15 @@ impl Watch {
                 detail,
                 count,
             } => self.note(wall, what, detail, count),
+            // Every shard has these.
+            Record::Ordered { .. } | Record::Reset { .. } if shard == 0 => self.ordered(record),
+            _ => {}
+        }
+    }
+
+    /// What an operator did.
+    fn ordered(&mut self, record: &Record<'_>) {
+        match *record {
             Record::Ordered {
                 wall,
                 order,
@@ -176,7 +185,7 @@ impl Watch {
                 hang_up,
                 lasts_s,
                 ..
-            } if shard == 0 => {
+            } => {
                 let mut sentence = format!("{by} ordered {order}");
                 if lasts_s > 0 {
                     sentence.push_str(&format!(" for {lasts_s} s"));
@@ -204,7 +213,7 @@ impl Watch {
                 by,
                 why,
                 ..
-            } if shard == 0 => {
+            } => {
                 let event = Happened {
                     tenant: tenant.to_owned(),
                     what: "reset".to_owned(),

@@ -1,5 +1,7 @@
 //! What happened to one tenant in a span of time, as the journal tells it.
 
+mod event;
+
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::Duration;
 
@@ -10,6 +12,8 @@ use crate::record::{CallRef, Decision, Direction, Record};
 
 use super::note::hex;
 use super::{Entry, Fault, Reader};
+
+pub use event::Event;
 
 /// Calls that are over whose cost may still be corrected. Of more the oldest stand as
 /// they are.
@@ -77,25 +81,6 @@ pub struct Exhibit {
     pub length: usize,
     /// Their BLAKE3 hash, in hexadecimal.
     pub hash: String,
-}
-
-/// What was noted, or ordered.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Event {
-    /// The short name of a note or an order.
-    pub what: String,
-    /// About what.
-    pub detail: String,
-    /// Who ordered it; empty if nobody did.
-    pub by: String,
-    /// Why, as whoever ordered it said.
-    pub why: String,
-    /// It is about every tenant.
-    pub all: bool,
-    /// Calls that were up were hung up.
-    pub hang_up: bool,
-    /// For so many seconds; 0 for as long as nobody takes it back.
-    pub lasts_s: u64,
 }
 
 /// Calls in parts of the time, from the first call to the last.
@@ -256,71 +241,11 @@ impl Telling<'_> {
                 }
             }
             Record::Note { .. } | Record::Ordered { .. } | Record::Reset { .. } if within => {
-                self.heard(entry.shard, record);
-            }
-            _ => self.follow(entry.shard, record),
-        }
-    }
-
-    /// What was noted or ordered: of this tenant, or of everybody.
-    fn heard(&mut self, shard: u16, record: &Record<'_>) {
-        match *record {
-            Record::Note {
-                wall, what, detail, ..
-            } => {
-                if let Some((whose, detail)) = detail.split_once(": ")
-                    && whose == self.span.tenant
-                {
-                    let (what, detail) = (what.to_owned(), detail.to_owned());
-                    let event = Event {
-                        what,
-                        detail,
-                        ..Event::default()
-                    };
+                if let Some((wall, event)) = Event::of(entry.shard, record, &self.span.tenant) {
                     self.event(wall, event);
                 }
             }
-            // Every shard has it.
-            Record::Ordered {
-                wall,
-                order,
-                tenant,
-                detail,
-                by,
-                why,
-                hang_up,
-                lasts_s,
-                ..
-            } if shard == 0 && (tenant.is_empty() || tenant == self.span.tenant) => {
-                let [what, detail, by, why] = [order, detail, by, why].map(str::to_owned);
-                let event = Event {
-                    what,
-                    detail,
-                    by,
-                    why,
-                    all: tenant.is_empty(),
-                    hang_up,
-                    lasts_s,
-                };
-                self.event(wall, event);
-            }
-            Record::Reset {
-                wall,
-                tenant,
-                by,
-                why,
-                ..
-            } if shard == 0 && tenant == self.span.tenant => {
-                let [what, by, why] = ["reset", by, why].map(str::to_owned);
-                let event = Event {
-                    what,
-                    by,
-                    why,
-                    ..Event::default()
-                };
-                self.event(wall, event);
-            }
-            _ => {}
+            _ => self.follow(entry.shard, record),
         }
     }
 
