@@ -160,12 +160,17 @@ fn read(ledger: &Ledger) -> Result<Vec<Kept>, String> {
 }
 
 impl Desk {
+    /// The time that blocks go by: a clock that jumped ends none.
+    fn believed(&self) -> Wall {
+        self.running.counters.believed(clock::now()).wall
+    }
+
     /// Blocks calls. They are stopped first and kept then; it is confirmed when both
     /// are done.
     pub(super) async fn block(&self, by: &By, wanted: Block) -> Reply {
         let _alone = self.blocking.alone.lock().await;
         let mut blocks = self.running.blocks.borrow().clone();
-        let wall = clock::now().wall;
+        let wall = self.believed();
         if let Err(fault) = sound(&wanted, &self.reins.rules()) {
             return Reply::Fault(fault);
         }
@@ -209,7 +214,7 @@ impl Desk {
     pub(super) async fn unblock(&self, by: &By, wanted: Unblock) -> Reply {
         let _alone = self.blocking.alone.lock().await;
         let mut blocks = self.running.blocks.borrow().clone();
-        let wall = clock::now().wall;
+        let wall = self.believed();
         if let Err(fault) = plain(&wanted.why) {
             return Reply::Fault(fault);
         }
@@ -248,7 +253,7 @@ impl Desk {
         self.running.blocks.replace(blocks.clone());
         let mut told = Told {
             changed,
-            in_force: blocks.shown(clock::now().wall),
+            in_force: blocks.shown(self.believed()),
             recorded: true,
             ..Told::default()
         };

@@ -65,7 +65,7 @@ pub(super) fn run(wanted: cli::Run) -> Result<(), String> {
         names: names.clone(),
     };
     let (following, indexing) =
-        behind(&ledger, keep(&rules), watch).map_err(|fault| fault.to_string())?;
+        behind(&ledger, keep(&rules), watch, &counters).map_err(|fault| fault.to_string())?;
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
         configuration = %configuration.config.display(),
@@ -111,8 +111,13 @@ fn behind(
     ledger: &Ledger,
     keep: Keep,
     watch: Option<Box<dyn Sink>>,
+    counters: &Arc<Counters>,
 ) -> Result<(Following, Indexing), Fault> {
-    let sinks = sinks(ledger, keep, watch)?;
+    let chain = Chain::open(ledger)?.keeping(keep);
+    let chain = chain.doubting(Arc::clone(counters));
+    let mut sinks: Vec<Box<dyn Sink>> =
+        vec![Box::new(Snapshots::new(ledger.clone())), Box::new(chain)];
+    sinks.extend(watch);
     let following = Follower::new(ledger.clone(), sinks, net::clock::now).start()?;
     let indexing = Indexing::start(ledger.clone(), keep, net::clock::now)?;
     Ok((following, indexing))
@@ -175,20 +180,6 @@ fn loaded_rules(rules: Rules, tls: net::Tls, names: &Names, anew: bool) -> net::
         tls,
         then: net::Then::new(move || names.follow(wanted, sources, anew)),
     }
-}
-
-/// Who makes something of what is journalled, behind the calls' way.
-fn sinks(
-    ledger: &Ledger,
-    keep: Keep,
-    watch: Option<Box<dyn Sink>>,
-) -> Result<Vec<Box<dyn Sink>>, Fault> {
-    let mut sinks: Vec<Box<dyn Sink>> = vec![
-        Box::new(Snapshots::new(ledger.clone())),
-        Box::new(Chain::open(ledger)?.keeping(keep)),
-    ];
-    sinks.extend(watch);
-    Ok(sinks)
 }
 
 /// What runs beside, and the reins for who watches the figures, and for who has the rules

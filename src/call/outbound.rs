@@ -47,7 +47,7 @@ impl Calls {
         let forwarded_by = forwarded_by(arrived);
         let facts = facts(tenant, uri, &forwarded_by, arrived);
         let rules = &self.tools.rules;
-        if let Some(refused) = rules.blocked(&self.blocks, &facts, now.wall) {
+        if let Some(refused) = rules.blocked(&self.blocks, &facts, now) {
             let asker = Asker::Tenant(tenant);
             return self.refuse_call(now, asker, server, &refused, arrived, out);
         }

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::base::time::{Mono, Now, Wall};
+use crate::policy::Counters;
 use crate::record::frame::Damage;
 
 use super::checkpoint::{Checkpoint, Head, Link, Start, State};
@@ -49,6 +50,8 @@ pub struct Chain {
     failing: bool,
     keep: Keep,
     watch: Watch,
+    /// Who knows whether the clock is believed.
+    counters: Option<Arc<Counters>>,
     /// The time of the last checkpoint before this life.
     wall: Option<Wall>,
 }
@@ -90,6 +93,7 @@ impl Chain {
             failing: false,
             keep: Keep::default(),
             watch: Watch::default(),
+            counters: None,
             wall,
         })
     }
@@ -98,6 +102,13 @@ impl Chain {
     #[must_use]
     pub const fn keeping(mut self, keep: Keep) -> Self {
         self.keep = keep;
+        self
+    }
+
+    /// By a clock that these do not believe nothing is retired.
+    #[must_use]
+    pub fn doubting(mut self, counters: Arc<Counters>) -> Self {
+        self.counters = Some(counters);
         self
     }
 
@@ -241,8 +252,10 @@ impl Sink for Chain {
     fn rest(&mut self, now: Now, caught_up: bool, last: bool) {
         self.sign_in_time(now, last);
         let limited = self.keep != Keep::default();
+        let believed = |it: &Arc<Counters>| it.clock_ahead_s(now) == 0;
         if limited
             && caught_up
+            && self.counters.as_ref().is_none_or(believed)
             && self.watch.is_due(now, self.wall)
             && let Err(fault) = self.retire(now)
         {

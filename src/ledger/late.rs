@@ -76,10 +76,10 @@ impl Ledger {
         let mut begun = std::collections::BTreeMap::<u16, Unsigned>::new();
         while let Some(entry) = reader.next()? {
             let Ok(record) = entry.content else { continue };
-            if matches!(record, Record::Started { .. }) {
+            if begins(&record) {
                 begun.remove(&entry.shard);
             }
-            let Some(wall) = record.wall() else { continue };
+            let Some(wall) = shown(&record) else { continue };
             let first = begun.entry(entry.shard).or_insert_with(|| Unsigned {
                 checkpoint: last.as_ref().map(|it| it.number),
                 shard: entry.shard,
@@ -92,6 +92,26 @@ impl Ledger {
             }
         }
         Ok(None)
+    }
+}
+
+/// Whether a life begins with a record: with what it found at the end of the one before,
+/// or with the word that it has begun.
+pub(super) fn begins(record: &Record<'_>) -> bool {
+    match record {
+        Record::Started { .. } => true,
+        Record::Note { what, .. } => {
+            matches!(*what, "ledger_cut" | "ledger_damaged" | "ledger_foreign")
+        }
+        _ => false,
+    }
+}
+
+/// What the wall clock showed; nothing of records that have the time as it was believed.
+pub(super) fn shown(record: &Record<'_>) -> Option<Wall> {
+    match record {
+        Record::Counted { .. } => None,
+        _ => record.wall(),
     }
 }
 

@@ -314,7 +314,7 @@ fn faults_say_what_to_do() {
     let fault = Reader::open(&folder.0.join("none"))
         .unwrap_err()
         .to_string();
-    assert!(fault.contains("check the [ledger] directory"), "{fault}");
+    assert!(fault.contains("or the [ledger] directory"), "{fault}");
     for kind in [
         io::ErrorKind::PermissionDenied,
         io::ErrorKind::StorageFull,

@@ -5,9 +5,10 @@
 //! which a mirror of this list can spare (`nft`).
 //!
 //! No ban touches a peer. Rules are asked first, who is one is never counted here, and
-//! who becomes one is banned no more. Where phone systems register from anywhere, each of
-//! them was a stranger once, and the source of a datagram can be forged: there only those
-//! are banned who have shown, by connecting, that their address is theirs.
+//! who becomes one is banned no more. Where phone systems register from anywhere, or peers
+//! are known by their certificates, each of them was a stranger once, and the source of a
+//! datagram can be forged: there only those are banned who have shown, by connecting, that
+//! their address is theirs.
 
 mod sights;
 
@@ -99,8 +100,11 @@ impl Bans {
     pub(super) fn obey(&self, rules: &RuleSet) {
         let mut state = self.lock();
         state.banning.clone_from(&rules.run().bans);
-        state.proof = rules.has_accounts() && rules.listeners().iter().any(|it| it.challenge);
-        let is_peer = |net: &IpNet| rules.has_peer_in(*net);
+        let registers = rules.has_accounts() && rules.listeners().iter().any(|it| it.challenge);
+        let before = std::mem::replace(&mut state.proof, registers || rules.knows_by_certificate());
+        // What was proved by nothing counts no more.
+        let doubted = state.proof && !before;
+        let is_peer = |net: &IpNet| doubted || rules.has_peer_in(*net);
         let lifted: Vec<IpNet> = state.bans.keys().copied().filter(is_peer).collect();
         for net in &lifted {
             state.bans.remove(net);

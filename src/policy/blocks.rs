@@ -10,7 +10,7 @@ use super::reason::Reason;
 use super::ruleset::{RuleSet, TenantId};
 use super::target::Destination;
 use super::verdict::{Decision, Refused};
-use crate::base::time::Wall;
+use crate::base::time::{Now, Wall};
 
 /// Which calls a block is about. None is about an emergency call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -162,8 +162,10 @@ impl RuleSet {
     /// Why a call that a tenant's phone system asks for does not leave, whatever the
     /// rules say: it is blocked. None for others, and for every emergency call.
     #[must_use]
-    pub fn blocked(&self, blocks: &Blocks, facts: &Facts<'_>, wall: Wall) -> Option<Refused> {
+    pub fn blocked(&self, blocks: &Blocks, facts: &Facts<'_>, now: Now) -> Option<Refused> {
         let tenant = &self.tenant(facts.tenant)?.name;
+        // A clock that jumped ends no block.
+        let wall = self.believed(facts.tenant, now);
         if blocks.is_empty() || !blocks.cover(tenant, true, wall) {
             return None;
         }
@@ -175,6 +177,11 @@ impl RuleSet {
         let abroad = number.is_some_and(|number| self.is_abroad(facts.tenant, &number));
         let blocked = blocks.cover(tenant, abroad, wall);
         blocked.then(|| Refused::new(Reason::Blocked, None, number))
+    }
+
+    /// What the wall clock shows, as far as it is believed.
+    pub(super) fn believed(&self, tenant: TenantId, now: Now) -> Wall {
+        self.lane(tenant).map_or(now.wall, |it| it.book.wall(now))
     }
 
     /// Whether a tenant's call to this number goes abroad as

@@ -118,7 +118,7 @@ impl RuleSet {
         };
         let (tenant, number) = (called.tenant, called.number);
         let name = self.tenant(tenant).map_or("", |it| &it.name);
-        if blocks.cover(name, false, now.wall) {
+        if blocks.cover(name, false, self.believed(tenant, now)) {
             let blocked = Refused::new(Reason::Blocked, None, Some(number));
             return Inbound::Refuse(blocked, Some(tenant));
         }

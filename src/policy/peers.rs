@@ -107,6 +107,12 @@ impl RuleSet {
             || self.door.bindings.is_any_in(net)
     }
 
+    /// Whether anybody is known by a certificate, wherever it connects from.
+    #[must_use]
+    pub fn knows_by_certificate(&self) -> bool {
+        !self.named.is_empty()
+    }
+
     /// Who has a certificate that is for this name.
     #[must_use]
     pub fn peer_named(&self, name: PeerName) -> Option<Peer> {

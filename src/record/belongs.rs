@@ -27,6 +27,7 @@ impl Record<'_> {
             | Self::Restored { wall, .. }
             | Self::Resumed { wall, .. }
             | Self::Counted { wall, .. }
+            | Self::Agreed { wall, .. }
             | Self::Reset { wall, .. } => Some(*wall),
             Self::Target { .. }
             | Self::CSeq { .. }
@@ -72,6 +73,7 @@ impl Record<'_> {
             | Self::Resumed { .. }
             | Self::Scope { .. }
             | Self::Drawn { .. }
+            | Self::Agreed { .. }
             | Self::Reset { .. } => None,
         }
     }

@@ -31,7 +31,7 @@ mod recovered;
 pub use ahead::Ahead;
 pub use buffer::{Buffer, TooLong};
 pub use fold::Fold;
-pub use model::{CLOCK, Record};
+pub use model::Record;
 pub use parts::{CallRef, Decision, Direction, Leg, Party, Session, Side, Stock};
 
 pub use places::{read_billing, read_places, write_billing, write_places};

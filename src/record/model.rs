@@ -14,9 +14,6 @@ use crate::base::time::{Mono, Wall};
 use super::encode;
 use super::parts::{CallRef, Decision, Direction, Leg, Party, Session, Side, Stock};
 
-/// The order that confirms a wall clock, in [`Record::Ordered`].
-pub const CLOCK: &str = "clock";
-
 /// What the journal holds. Invariant 4: each is in the journal before the
 /// message it belongs to leaves.
 ///
@@ -53,7 +50,6 @@ pub enum Record<'a> {
         version: u64,
     },
     /// A call was judged. *Verdict*: before its 603, or before its INVITE.
-    /// *Restart*: what the call holds of every counter follows from it.
     Verdict {
         /// The call.
         call: CallRef,
@@ -179,15 +175,13 @@ pub enum Record<'a> {
         cause: &'a str,
         /// The final status of the set-up (RFC 3261 §21); 0 if none came.
         status: u16,
-        /// What it has cost at the most, in millionths of the currency's unit:
-        /// this was booked. 0 if it has no price.
+        /// What was booked of it at the most, in millionths; 0 if it has no price.
         #[serde(with = "encode::money")]
         cost: u64,
         /// In which currency (ISO 4217); empty if it has no price.
         currency: &'a str,
     },
-    /// Something worth keeping that is no call: messages dropped as malformed,
-    /// strangers, faults. *Evidence* only.
+    /// Something worth keeping that is no call: strangers, faults. *Evidence* only.
     Note {
         /// When.
         #[serde(with = "encode::wall")]
@@ -249,8 +243,7 @@ pub enum Record<'a> {
         /// The currency (ISO 4217).
         currency: &'a str,
     },
-    /// An operator's order came into force in this shard. *Evidence*: who gave it,
-    /// and why.
+    /// An operator's order came into force in this shard. *Evidence*: who, and why.
     Ordered {
         /// When.
         #[serde(with = "encode::wall")]
@@ -260,8 +253,8 @@ pub enum Record<'a> {
         order: &'a str,
         /// Whose calls it is about; empty for every tenant's.
         tenant: &'a str,
-        /// Which of them: for a block `everything` (but emergency calls) or
-        /// `international`. For a clock, how far it was ahead of what was believed.
+        /// For a block `everything` (but emergency calls) or `international`. For a clock,
+        /// how far it was ahead of what was believed.
         detail: &'a str,
         /// Such calls that were up are hung up.
         hang_up: bool,
@@ -494,5 +487,13 @@ pub enum Record<'a> {
         resets: u64,
         /// How much.
         upto: u64,
+    },
+    /// A wall clock that had jumped was confirmed. *Restart*: days go by both clocks.
+    Agreed {
+        /// The monotonic clock.
+        mono: Mono,
+        /// The wall clock.
+        #[serde(with = "encode::wall")]
+        wall: Wall,
     },
 }

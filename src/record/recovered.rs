@@ -20,6 +20,8 @@ pub struct Recovered {
     calls: Vec<(u16, Call)>,
     /// Every series there is.
     series: Vec<u16>,
+    /// Copies of such calls, which a start that broke off has left in other series.
+    doubles: Vec<(u16, CallRef)>,
     /// The highest number that any series gave to a call.
     highest: CallRef,
     /// Places that could not be read. What they held is not known.
@@ -111,10 +113,19 @@ impl Recovered {
         // What one of them holds is counted nowhere else.
         let counted = self.calls.iter().filter(|(_, it)| it.counted.is_some());
         let counted: BTreeSet<_> = counted.filter_map(|(_, it)| tag(it)).collect();
-        self.calls.retain(|(_, call)| {
+        let doubles = &mut self.doubles;
+        self.calls.retain(|(shard, call)| {
             let tag = tag(call).filter(|tag| call.counted.is_some() || !counted.contains(tag));
-            tag.is_some_and(|tag| seen.insert(tag))
+            let first = tag.is_some_and(|tag| seen.insert(tag));
+            if !first && call.counted.is_some() {
+                doubles.push((*shard, call.reference));
+            }
+            first
         });
+        // In its own series a copy has the same number, and is the same.
+        let kept = self.calls.iter().map(|(shard, it)| (*shard, it.reference));
+        let kept: BTreeSet<_> = kept.collect();
+        self.doubles.retain(|it| !kept.contains(it));
     }
 
     /// Deals the calls to so many shards. Who is dealt a call of another shard's
@@ -125,6 +136,10 @@ impl Recovered {
         let mut next = self.highest.0.max(clock);
         let mut shares: Vec<Share> = (0..shards).map(|_| Share::default()).collect();
         let mut moved = BTreeMap::<u16, Vec<CallRef>>::new();
+        // What these hold is held by the one that goes on.
+        for (shard, call) in self.doubles {
+            moved.entry(shard).or_default().push(call);
+        }
         for (was_shard, mut call) in self.calls {
             let call_id = call.legs.as_ref().map(|legs| &*legs.caller.call_id);
             let shard = buckets.bucket(call_id.unwrap_or_default()).shard(shards);

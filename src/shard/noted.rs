@@ -2,7 +2,7 @@
 
 use crate::base::time::Now;
 use crate::call::Outbox;
-use crate::record::{CLOCK, Record};
+use crate::record::Record;
 
 use super::input::{Confirmed, Lifted, Note, Reset};
 
@@ -21,7 +21,7 @@ pub(super) fn reset(now: Now, reset: &Reset, out: &mut Outbox) {
 pub(super) fn confirmed(now: Now, confirmed: &Confirmed, out: &mut Outbox) {
     out.journal(&Record::Ordered {
         wall: now.wall,
-        order: CLOCK,
+        order: "clock",
         tenant: "",
         detail: &format!("{} s ahead", confirmed.ahead_s),
         hang_up: false,
@@ -29,6 +29,10 @@ pub(super) fn confirmed(now: Now, confirmed: &Confirmed, out: &mut Outbox) {
         uid: confirmed.uid,
         by: &confirmed.by,
         why: &confirmed.why,
+    });
+    out.journal(&Record::Agreed {
+        mono: now.mono,
+        wall: now.wall,
     });
 }
 

@@ -2,10 +2,12 @@
 //! true is for whoever has the certificate; nothing is fetched here, and nothing verified.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 
 use crate::base::limits::PASSPORT_BYTES;
 
@@ -57,6 +59,9 @@ pub fn is_of(value: &[u8], caller: &str, called: &str) -> bool {
     let Ok(Claims { orig, dest }) = serde_json::from_slice(&claims) else {
         return false;
     };
+    if has_doubles(&claims) {
+        return false;
+    }
     digits(&orig.tn) == digits(caller) && dest.tn.iter().any(|it| digits(it) == digits(called))
 }
 
@@ -65,17 +70,24 @@ fn digits(number: &str) -> &str {
     number.strip_prefix('+').unwrap_or(number)
 }
 
-/// Whether a comma stands in these parameters, other than in a URI in angle brackets.
+/// Whether these parameters may be read as the end of one value and another one behind it,
+/// by whoever splits lists: wherever a comma stands, since not all see quotes and brackets
+/// alike.
 fn is_list(parameters: &[u8]) -> bool {
-    let mut within = false;
-    parameters.iter().any(|byte| {
-        match byte {
-            b'<' => within = true,
-            b'>' => within = false,
-            _ => {}
-        }
-        *byte == b',' && !within
-    })
+    parameters.contains(&b',')
+}
+
+/// Whether a claim that says who calls whom is there twice for who does not heed case.
+fn has_doubles(claims: &[u8]) -> bool {
+    let claims: Result<HashMap<String, IgnoredAny>, _> = serde_json::from_slice(claims);
+    let names = claims.unwrap_or_default();
+    let of = |wanted: &str| {
+        names
+            .keys()
+            .filter(|it| it.eq_ignore_ascii_case(wanted))
+            .count()
+    };
+    of("orig") != 1 || of("dest") != 1
 }
 
 #[cfg(test)]
@@ -87,7 +99,7 @@ mod tests {
     /// An Identity of these claims.
     fn identity(claims: &str) -> Vec<u8> {
         let [header, claims] = [r#"{"alg":"ES256"}"#, claims].map(|it| URL_SAFE_NO_PAD.encode(it));
-        format!("{header}.{claims}.c2ln;info=<https://c.example/a,b.pem>;alg=ES256").into_bytes()
+        format!("{header}.{claims}.c2ln;info=<https://c.example/c.pem>;alg=ES256").into_bytes()
     }
 
     const CALLER: &str = "+81335570001";
@@ -105,6 +117,7 @@ mod tests {
             OF_BOTH.replace("{\"tn\":\"81335570001\"}", "{\"uri\":\"sip:a@b\"}"),
             OF_BOTH.replace("[\"1\",\"442071838750\"]", "\"442071838750\""),
             OF_BOTH.replace('}', ""),
+            OF_BOTH.replace("\"iat\"", "\"Orig\":{\"tn\":\"1\"},\"iat\""),
             "[]".repeat(9),
             "[".repeat(4_000),
         ];
@@ -117,7 +130,17 @@ mod tests {
         let compact = text[text.find(".c2ln").unwrap()..].to_owned();
         let unsigned = text.replace(".c2ln", ".");
         let bare = text.split(';').next().unwrap().to_owned();
-        for other in [long, twice, format!(".{compact}"), unsigned, bare] {
+        let quoted = format!("{text};x=\"<\", {text}");
+        let open = text.replace(".pem>", &format!(".pem, {text}"));
+        for other in [
+            quoted,
+            open,
+            long,
+            twice,
+            format!(".{compact}"),
+            unsigned,
+            bare,
+        ] {
             assert!(!is_of(other.as_bytes(), CALLER, CALLED), "{other}");
         }
     }

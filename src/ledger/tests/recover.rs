@@ -413,3 +413,38 @@ fn what_calls_hold_that_are_over_is_neither_booked_nor_held_twice_in_whatever_se
     let recovered = small(&folder).recover(Now::default(), "").unwrap();
     assert_eq!(money(&recovered), (140, 0));
 }
+
+#[test]
+fn what_calls_hold_that_are_over_is_booked_once_whatever_starts_broke_off() {
+    let folder = Temporary::new();
+    let (mut journals, _) = life(&folder, 2, 1_000);
+    for index in 0..20 {
+        let name = format!("call{index}");
+        call(&mut journals, 1_001 + index, &name);
+        ended(&mut journals, 1_001 + index, &name);
+    }
+    drop(journals);
+    for (round, (shards, steps)) in [(3, 3), (3, 1), (5, 4), (1, 1), (2, 2)]
+        .into_iter()
+        .enumerate()
+    {
+        let ledger = small(&folder);
+        let wall = at(2_000 + 1_000 * i64::try_from(round).unwrap());
+        let dealt = ledger.recover(Now::default(), "").unwrap();
+        let dealt = dealt.deal(&Buckets::new(KEY), shards, wall);
+        let opening = |shard| opening(shard, shards, wall);
+        let beginning = Beginning::of(&ledger, Arc::new(dealt), wall, opening);
+        beginning.unwrap().take_over(steps).unwrap();
+        let recovered = ledger.recover(Now::default(), "").unwrap();
+        assert_eq!(
+            money(&recovered),
+            (0, 140),
+            "{shards} shards, {steps} steps"
+        );
+    }
+    for shards in [4, 2] {
+        drop(life(&folder, shards, 9_000));
+        let recovered = small(&folder).recover(Now::default(), "").unwrap();
+        assert_eq!(money(&recovered), (0, 140), "in {shards} shards");
+    }
+}

@@ -10,7 +10,7 @@ use crate::record::frame::Damage;
 
 use super::super::chain::chained;
 use super::super::checkpoint::{Head, Link, time};
-use super::super::late::{Stretch, USUAL};
+use super::super::late::{self, Stretch, USUAL};
 use super::super::segment::{self, Header};
 use super::super::{Content, Found, Place, Sink};
 use super::{Finding, Report, Wrong};
@@ -206,10 +206,10 @@ impl Walk {
 
     /// How long the record waited for being signed.
     fn check_wait(&mut self, record: &Record<'_>, found: &Found<'_>) {
-        if matches!(record, Record::Started { .. }) {
+        if late::begins(record) {
             self.close_stretch(true);
         }
-        let (Some(next), Some(wall)) = (self.anchors.front().copied(), record.wall()) else {
+        let (Some(next), Some(wall)) = (self.anchors.front().copied(), late::shown(record)) else {
             return;
         };
         // Where checkpoints are missing, that is told.

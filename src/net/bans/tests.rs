@@ -142,6 +142,29 @@ fn where_phone_systems_register_no_forged_address_is_banned() {
     assert_eq!(proved.count(), 1);
 }
 
+/// Nor of a peer that is known by its certificate, wherever it connects from.
+#[test]
+fn where_a_certificate_says_who_a_peer_is_no_forged_address_is_banned() {
+    let bans = bans(MAIN);
+    assert_eq!(sees(&bans, 0, "192.0.2.9", 20), 1);
+    let listen = "[[listen]]\naddress = \"tls:127.0.0.1\"\ncertificate = \"own.pem\"\n\
+                  key = \"own.key\"\nclient_ca = \"clients.pem\"\n";
+    let tenant = tenant("127.0.0.4/32", "");
+    let tenant = tenant.replace(
+        "[identify]",
+        "[identify]\ntls_names = [\"pbx.example.net\"]",
+    );
+    let named = rules(&format!("{listen}{MAIN}"), &tenant);
+    bans.obey(&named);
+    assert!(!bans.holds(at(0), ip("192.0.2.9")), "it was not proved");
+    let seen = |proved| {
+        let all = (0..1_000).filter_map(|_| bans.sees(at(0), &named, ip("192.0.2.8"), proved));
+        all.count()
+    };
+    assert_eq!(seen(false), 0);
+    assert!(seen(true) > 0);
+}
+
 #[test]
 fn nobody_is_banned_where_nobody_is_to_be() {
     let bans = bans(&MAIN.replace("messages = 20", "messages = 0"));

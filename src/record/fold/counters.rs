@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::Call;
 use crate::base::tally::{Billing, Marks, Place, Scope, Tallies, Which};
 use crate::base::time::{Mono, Now, Wall};
-use crate::record::{CLOCK, CallRef, Record, encode, read_billing, read_places};
+use crate::record::{CallRef, Record, encode, read_billing, read_places};
 use counter::Counter;
 
 /// One series' part of every counter; the parts of all series add up.
@@ -162,7 +162,10 @@ impl Counters {
                 }
             }
             Record::Stopped { .. } => self.stopped = true,
-            Record::Ordered { order, .. } if order == CLOCK => self.agreed = None,
+            Record::Agreed { mono, wall } => {
+                let boot = self.boots;
+                self.agreed = Some(Time { boot, mono, wall });
+            }
             Record::Ended { call, .. } => {
                 if let Some(open) = self.open.get_mut(&call) {
                     open.ended = true;
@@ -442,7 +445,7 @@ impl Counters {
     }
 
     /// What both clocks showed when the wall clock was believed last in this boot of the
-    /// host; nothing where it was confirmed since.
+    /// host.
     #[must_use]
     pub fn agreed(&self, boot: &str) -> Option<Now> {
         let agreed = self.agreed.filter(|it| it.boot == self.boots)?;

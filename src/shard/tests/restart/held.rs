@@ -214,4 +214,8 @@ fn a_clock_that_was_set_while_nothing_ran_opens_no_budget_and_ends_no_call() {
         world.crash(20);
         assert_eq!(world.counters.clock_ahead_s(world.now), 0);
     }
+    // What was said of it is said of no later jump.
+    world.now.wall = world.now.wall + DAY;
+    world.crash(20);
+    assert_eq!(world.counters.clock_ahead_s(world.now), 86_400);
 }
