@@ -2,7 +2,7 @@
 //! true is for whoever has the certificate; nothing is fetched here, and nothing verified.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -79,7 +79,7 @@ fn is_list(parameters: &[u8]) -> bool {
 
 /// Whether a claim that says who calls whom is there twice for who does not heed case.
 fn has_doubles(claims: &[u8]) -> bool {
-    let claims: Result<HashMap<String, IgnoredAny>, _> = serde_json::from_slice(claims);
+    let claims: Result<BTreeMap<String, IgnoredAny>, _> = serde_json::from_slice(claims);
     let names = claims.unwrap_or_default();
     let of = |wanted: &str| {
         names
