@@ -325,10 +325,12 @@ impl Desk {
         self.keep(&blocks).await
     }
 
-    /// Tries to keep what is blocked until it is, for as long as the program runs.
+    /// Tries to keep what is blocked, and the rules in force, until they are, for as long as
+    /// the program runs.
     pub(super) async fn go_on_keeping(&self) {
         loop {
             sleep(RETRY).await;
+            self.running.files.keep_again(&self.running.journal);
             // It was said, and is tried again.
             let _kept = self.keep_blocks().await;
         }

@@ -24,11 +24,16 @@ struct File {
     text: String,
 }
 
-/// Keeps rules that compiled.
+/// Keeps rules that compiled, as [`written`].
 ///
 /// # Errors
 /// [`Fault`]: they cannot be written; those kept before still are.
-pub(super) fn keep(ledger: &Ledger, sources: &Sources) -> Result<(), Fault> {
+pub(super) fn keep(ledger: &Ledger, written: &[u8]) -> Result<(), Fault> {
+    ledger.keep(NAME, written)
+}
+
+/// Rules as they are kept.
+pub(super) fn written(sources: &Sources) -> Vec<u8> {
     let file = |source: &Source| File {
         name: source.name.clone(),
         text: source.text.clone(),
@@ -41,7 +46,7 @@ pub(super) fn keep(ledger: &Ledger, sources: &Sources) -> Result<(), Fault> {
         plans: files(&sources.plans),
         tariffs: files(&sources.tariffs),
     };
-    ledger.keep(NAME, &serde_json::to_vec(&kept).unwrap_or_default())
+    serde_json::to_vec(&kept).unwrap_or_default()
 }
 
 /// The rules kept last, if there are any that can be read.

@@ -7,13 +7,14 @@ use std::sync::{Mutex, PoisonError};
 use jiff::tz::TimeZoneDatabase;
 
 use crate::base::time::Wall;
+use crate::ledger::Ledger;
 use crate::net::Expiry;
 use crate::policy::{Answers, Counters, Diagnostic, RuleSet, Severity};
 use crate::policy::{Options, Sources, compile_with};
 
 use super::cli::Configuration;
 use super::render::{count, render};
-use super::{log, sources};
+use super::{last_good, log, sources};
 
 /// Rules that can be used.
 pub(super) struct Rules {
@@ -85,6 +86,8 @@ pub(super) struct Files {
     tenants: Mutex<Vec<String>>,
     /// Until when the certificates in force are good.
     expiries: Mutex<Vec<Expiry>>,
+    /// The rules in force, as long as they could not be kept for a later start.
+    unkept: Mutex<Option<Vec<u8>>>,
 }
 
 impl Files {
@@ -96,6 +99,31 @@ impl Files {
     /// Whether they were broken when they were read last.
     pub(super) fn are_broken(&self) -> bool {
         self.broken.load(Ordering::Relaxed)
+    }
+
+    /// Keeps rules that come into force for a start at which the files are broken; later,
+    /// if that cannot be.
+    pub(super) fn keep(&self, ledger: &Ledger, sources: &Sources) {
+        let mut unkept = self.unkept.lock().unwrap_or_else(PoisonError::into_inner);
+        let written = last_good::written(sources);
+        let kept = last_good::keep(ledger, &written);
+        *unkept = kept.is_err().then_some(written);
+        if let Err(fault) = kept {
+            tracing::warn!(
+                "{fault}: a start at which the files are broken would go by older rules. It is \
+                 tried again until they are kept"
+            );
+        }
+    }
+
+    /// Keeps the rules in force, if that could not be done when they came into force.
+    pub(super) fn keep_again(&self, ledger: &Ledger) {
+        let mut unkept = self.unkept.lock().unwrap_or_else(PoisonError::into_inner);
+        let kept = |written: &Vec<u8>| last_good::keep(ledger, written).is_ok();
+        if unkept.as_ref().is_some_and(kept) {
+            *unkept = None;
+            tracing::warn!("the rules in force are kept for a later start");
+        }
     }
 
     /// Notes until when the certificates in force are good.

@@ -166,7 +166,12 @@ fn reloading(
         files.note(loaded.is_err());
         let (rules, tls) = loaded?;
         files.show(tls.expiries());
-        Ok(loaded_rules(in_force(rules, &ledger), tls, &names, true))
+        Ok(loaded_rules(
+            in_force(rules, &ledger, &files),
+            tls,
+            &names,
+            true,
+        ))
     }
 }
 
@@ -207,7 +212,12 @@ fn first_rules(
             files.replace(&rules.set)?;
             secrets::at_start(&mut rules, &configuration.config, files);
             let tls = tls::at_start(&rules, &configuration.config, files);
-            return Ok(loaded_rules(in_force(rules, ledger), tls, names, false));
+            return Ok(loaded_rules(
+                in_force(rules, ledger, files),
+                tls,
+                names,
+                false,
+            ));
         }
         Err(broken) => broken,
     };
@@ -233,11 +243,9 @@ fn first_rules(
 
 /// Rules that are about to come into force: their warnings are logged, and they
 /// are kept for a start at which the files are broken.
-fn in_force(rules: Rules, ledger: &Ledger) -> Rules {
+fn in_force(rules: Rules, ledger: &Ledger, files: &Files) -> Rules {
     rules.log_warnings();
-    if let Err(fault) = last_good::keep(ledger, &rules.sources) {
-        tracing::warn!("the rules cannot be kept for a later start: {fault}");
-    }
+    files.keep(ledger, &rules.sources);
     rules
 }
 

@@ -204,6 +204,28 @@ fn a_block_that_cannot_be_kept_is_kept_later_and_this_is_told() {
     running.stop();
 }
 
+/// A start at which the files are broken goes by the rules that were in force, also if there
+/// was no room for them when they came into force.
+#[test]
+fn rules_that_cannot_be_kept_are_kept_later() {
+    let files = folder();
+    let mut running = Running::start(&files, &[]);
+    running.says("listening on UDP");
+    let kept = || std::fs::read_to_string(files.path("ledger/rules.json")).unwrap();
+    let obstacle = files.path("ledger/rules.json.new");
+    std::fs::create_dir(&obstacle).unwrap();
+    let main = std::fs::read_to_string(files.path("tollgate.toml")).unwrap();
+    files.write("tollgate.toml", &format!("{main}# later\n"));
+    let said = files.tollgate(&["reload", "-c", "tollgate.toml"]);
+    assert_eq!(said.code, Some(0), "{said:?}");
+    running.says("a start at which the files are broken would go by older rules");
+    assert!(!kept().contains("# later"));
+    std::fs::remove_dir(&obstacle).unwrap();
+    running.says("the rules in force are kept for a later start");
+    assert!(kept().contains("# later"));
+    running.stop();
+}
+
 /// `status` tells of a journal that is written where nobody will find it.
 #[test]
 fn a_journal_that_is_not_in_its_folder_is_told_of() {
