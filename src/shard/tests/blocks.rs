@@ -50,6 +50,29 @@ fn roomy() -> World {
 }
 
 #[test]
+fn a_clock_that_jumped_ends_no_block() {
+    let mut world = roomy();
+    assert!(world.calls("0335570042", "j0").starts_with("INVITE "));
+    let block = Block {
+        tenant: Some("acme".into()),
+        scope: Scope::Everything,
+        until: Some(world.now.wall + Duration::from_secs(7_200)),
+    };
+    world.order(Command::Block(Arc::new(Switch {
+        blocks: [block].into_iter().collect(),
+        order: None,
+    })));
+    let inbound = invite("+81335570005", "j9").replace("127.0.0.3", "127.0.0.2");
+    world.now.wall = world.now.wall + Duration::from_secs(86_400);
+    assert!(world.calls("0335570042", "j1").starts_with("SIP/2.0 603 "));
+    let answer = world.send(CARRIER, &inbound).pop().unwrap().1;
+    assert!(answer.starts_with("SIP/2.0 603 "), "{answer}");
+    // Its own end it has all the same.
+    world.now = world.now + Duration::from_secs(7_200);
+    assert!(world.calls("0335570042", "j2").starts_with("INVITE "));
+}
+
+#[test]
 fn a_blocked_tenant_calls_nobody_but_for_help_until_it_is_lifted() {
     let mut world = roomy();
     world.order(block(Some("acme"), Scope::Everything, false));
