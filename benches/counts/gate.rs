@@ -1,14 +1,12 @@
 //! A shard between a phone system and a carrier, without a socket.
 
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use jiff::tz::TimeZoneDatabase;
 use tollgate::base::flow::{Flow, ListenerId, Transport};
 use tollgate::base::time::Now;
-use tollgate::policy::{Counters, Options, Source, Sources, compile};
+use tollgate::policy::Counters;
 use tollgate::shard::{Config, Input, Outbox, Shard};
 use tollgate::sip::scan;
 use tollgate::transaction::Timers;
@@ -42,20 +40,7 @@ pub struct Gate {
 
 impl Gate {
     pub fn new() -> Self {
-        let read = |name: &str| {
-            let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../policies");
-            source(name, &std::fs::read_to_string(shipped.join(name)).unwrap())
-        };
-        let sources = Sources {
-            main: source("tollgate.toml", files::MAIN),
-            tenants: vec![source("tenants/acme.toml", files::TENANT)],
-            plans: vec![read("plans/jp.toml")],
-            numbering: None,
-            tariffs: vec![read("tariffs/jp-carrier.csv")],
-        };
-        let zones = TimeZoneDatabase::bundled();
-        let rules = compile(&sources, Options::default(), &zones, &Counters::new());
-        let rules = rules.unwrap_or_else(|faults| panic!("{}", faults[0]));
+        let rules = files::rules(&Counters::new()).unwrap_or_else(|faults| panic!("{faults}"));
         let now = world::now(0);
         let config = Config {
             id: 0,
@@ -149,11 +134,4 @@ fn find<'m>(sent: &'m [Bytes], method: &[u8]) -> Read<'m> {
     let mut all = sent.iter().rev().map(|it| sip::read(it).unwrap());
     let found = all.find(|it| it.method == method);
     found.unwrap_or_else(|| panic!("{sent:?}"))
-}
-
-fn source(name: &str, text: &str) -> Source {
-    Source {
-        name: name.to_owned(),
-        text: text.to_owned(),
-    }
 }

@@ -12,14 +12,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use jiff::tz::TimeZoneDatabase;
 use tollgate::ledger::{
     Chain, Follower, Following, Indexing, Journal, Keep, Ledger, Sink, Snapshots,
 };
 use tollgate::net::{self, Setup, Sockets, clock};
-use tollgate::policy::{Blocks, Counters, Options, RuleSet, Source, Sources, compile};
+use tollgate::policy::{Blocks, Counters};
 
-use crate::files::{MAIN, TENANT};
+use crate::files;
 
 /// How much of its ledger there is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -118,7 +117,7 @@ pub fn run(directory: &Path, kept: Kept) -> Result<(), String> {
     let log = tracing_subscriber::fmt().with_writer(io::sink);
     log.try_init().map_err(text)?;
     let counters = Arc::new(Counters::new());
-    let rules = rules(&counters)?;
+    let rules = files::rules(&counters)?;
     let ledger = Ledger::open(&directory.join("ledger")).map_err(text)?;
     let journal: Box<dyn net::Journal> = match kept {
         Kept::Nothing => Box::new(Nowhere),
@@ -166,31 +165,6 @@ fn follow(ledger: &Ledger, kept: Kept) -> Result<Option<Following>, String> {
     }
     let follower = Follower::new(ledger.clone(), sinks, clock::now);
     follower.start().map(Some).map_err(text)
-}
-
-fn rules(counters: &Counters) -> Result<RuleSet, String> {
-    let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("policies");
-    let read = |name: &str| {
-        let text = fs::read_to_string(shipped.join(name)).map_err(text)?;
-        Ok::<_, String>(source(name, &text))
-    };
-    let sources = Sources {
-        main: source("tollgate.toml", MAIN),
-        tenants: vec![source("tenants/acme.toml", TENANT)],
-        plans: vec![read("plans/jp.toml")?],
-        numbering: None,
-        tariffs: vec![read("tariffs/jp-carrier.csv")?],
-    };
-    let zones = TimeZoneDatabase::bundled();
-    compile(&sources, Options::default(), &zones, counters)
-        .map_err(|faults| faults.iter().map(|it| format!("{it}\n")).collect())
-}
-
-fn source(name: &str, text: &str) -> Source {
-    Source {
-        name: name.to_owned(),
-        text: text.to_owned(),
-    }
 }
 
 fn text(error: impl std::fmt::Display) -> String {

@@ -1,4 +1,34 @@
-//! The files of the Tollgate that is measured.
+//! The files of the Tollgate that is measured, and the rules that they make.
+
+use jiff::tz::TimeZoneDatabase;
+use tollgate::policy::{Counters, Options, RuleSet, Source, Sources, compile};
+
+/// The rules.
+///
+/// # Errors
+/// What is wrong with the files.
+pub fn rules(counters: &Counters) -> Result<RuleSet, String> {
+    let source = |name: &str, text: &str| Source {
+        name: name.to_owned(),
+        text: text.to_owned(),
+    };
+    let sources = Sources {
+        main: source("tollgate.toml", MAIN),
+        tenants: vec![source("tenants/acme.toml", TENANT)],
+        plans: vec![source(
+            "plans/jp.toml",
+            include_str!("../../policies/plans/jp.toml"),
+        )],
+        numbering: None,
+        tariffs: vec![source(
+            "tariffs/jp-carrier.csv",
+            include_str!("../../policies/tariffs/jp-carrier.csv"),
+        )],
+    };
+    let zones = TimeZoneDatabase::bundled();
+    compile(&sources, Options::default(), &zones, counters)
+        .map_err(|faults| faults.iter().map(|it| format!("{it}\n")).collect())
+}
 
 /// The main file.
 pub const MAIN: &str = r#"

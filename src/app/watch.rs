@@ -174,7 +174,7 @@ impl Watch {
 
     /// What an operator did.
     fn ordered(&mut self, record: &Record<'_>) {
-        match *record {
+        let (wall, tenant, what, mut sentence, why) = match *record {
             Record::Ordered {
                 wall,
                 order,
@@ -193,19 +193,10 @@ impl Watch {
                 if hang_up {
                     sentence.push_str(", and to hang up");
                 }
-                for (before, text, after) in [(", ", detail, ""), (" (", why, ")")] {
-                    if !text.is_empty() {
-                        sentence.extend([before, text, after]);
-                    }
+                if !detail.is_empty() {
+                    sentence.extend([", ", detail]);
                 }
-                let event = Happened {
-                    tenant: tenant.to_owned(),
-                    what: order.to_owned(),
-                    sentence,
-                    count: 1,
-                    ..Happened::default()
-                };
-                self.add(Kind::Order, event, wall);
+                (wall, tenant, order, sentence, why)
             }
             Record::Reset {
                 wall,
@@ -214,17 +205,22 @@ impl Watch {
                 why,
                 ..
             } => {
-                let event = Happened {
-                    tenant: tenant.to_owned(),
-                    what: "reset".to_owned(),
-                    sentence: format!("{by} began its counters anew ({why})").replace(" ()", ""),
-                    count: 1,
-                    ..Happened::default()
-                };
-                self.add(Kind::Order, event, wall);
+                let sentence = format!("{by} began its counters anew");
+                (wall, tenant, "reset", sentence, why)
             }
-            _ => {}
+            _ => return,
+        };
+        if !why.is_empty() {
+            sentence.extend([" (", why, ")"]);
         }
+        let event = Happened {
+            tenant: tenant.to_owned(),
+            what: what.to_owned(),
+            sentence,
+            count: 1,
+            ..Happened::default()
+        };
+        self.add(Kind::Order, event, wall);
     }
 
     /// Calls that were refused: whose and why, where to, where from, how many and when.

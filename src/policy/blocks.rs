@@ -163,10 +163,13 @@ impl RuleSet {
     /// rules say: it is blocked. None for others, and for every emergency call.
     #[must_use]
     pub fn blocked(&self, blocks: &Blocks, facts: &Facts<'_>, now: Now) -> Option<Refused> {
+        if blocks.is_empty() {
+            return None;
+        }
         let tenant = &self.tenant(facts.tenant)?.name;
         // A clock that jumped ends no block.
         let wall = self.believed(facts.tenant, now);
-        if blocks.is_empty() || !blocks.cover(tenant, true, wall) {
+        if !blocks.cover(tenant, true, wall) {
             return None;
         }
         let number = match self.decide(facts) {

@@ -44,15 +44,8 @@ fn redact_text(text: &[u8], to: &mut Vec<u8>) {
             }
             _ => {}
         }
-        if !may_matter(line) {
-            if let Part::Head { secret } = &mut part {
-                *secret = false;
-            }
-            to.extend_from_slice(line);
-            to.extend_from_slice(end);
-            continue;
-        }
-        let shown = shown(line);
+        let matters = may_matter(line);
+        let shown = matters.then(|| shown(line)).flatten();
         if let Part::Head { secret } = &mut part {
             *secret = shown.is_some();
         }
@@ -64,6 +57,9 @@ fn redact_text(text: &[u8], to: &mut Vec<u8>) {
             None => to.extend_from_slice(line),
         }
         to.extend_from_slice(end);
+        if !matters {
+            continue;
+        }
         if let Some(value) = value_of(line, b"content-encoding") {
             encoded |= !value.eq_ignore_ascii_case(b"identity");
         }

@@ -8,7 +8,7 @@ use super::*;
 use crate::base::tally::{Billing, Marks, Place};
 use crate::base::time::{Mono, Now};
 use crate::base::token::Buckets;
-use crate::record::{Recovered, Share, write_billing, write_places};
+use crate::record::{Dealt, Recovered, Share, write_billing, write_places};
 
 const PEER: &str = "192.0.2.1:5060";
 const KEY: u128 = 5;
@@ -154,6 +154,17 @@ fn no_two_calls_of_a_shard_have_one_number() {
     assert!(numbers.iter().all(|number| *number < share.next));
 }
 
+/// A start with so many shards that ends after so many of them have their calls.
+fn breaks_off(folder: &Temporary, (shards, steps): (u16, usize), wall: i64) -> Arc<Dealt> {
+    let (ledger, wall) = (small(folder), at(wall));
+    let recovered = ledger.recover(Now::default(), "").unwrap();
+    let dealt = Arc::new(recovered.deal(&Buckets::new(KEY), shards, wall));
+    let opening = |shard| opening(shard, shards, wall);
+    let beginning = Beginning::of(&ledger, Arc::clone(&dealt), wall, opening);
+    beginning.unwrap().take_over(steps).unwrap();
+    dealt
+}
+
 #[test]
 fn a_start_that_breaks_off_loses_nothing() {
     let folder = Temporary::new();
@@ -164,13 +175,7 @@ fn a_start_that_breaks_off_loses_nothing() {
     }
     drop(journals);
     for (shards, steps) in [(1, 0), (3, 1), (3, 2), (1, 1), (2, 2), (2, 3)] {
-        let ledger = small(&folder);
-        let wall = at(3_000);
-        let dealt = ledger.recover(Now::default(), "").unwrap();
-        let dealt = dealt.deal(&Buckets::new(KEY), shards, wall);
-        let opening = |shard| opening(shard, shards, wall);
-        let beginning = Beginning::of(&ledger, Arc::new(dealt.clone()), wall, opening);
-        beginning.unwrap().take_over(steps).unwrap();
+        let dealt = breaks_off(&folder, (shards, steps), 3_000);
         let found = dealt.shares.iter().flat_map(names).collect::<BTreeSet<_>>();
         assert_eq!(found, all, "{shards} shards, {steps} steps");
         let count: usize = dealt.shares.iter().map(|it| it.calls.len()).sum();
@@ -392,16 +397,20 @@ fn money(recovered: &Recovered) -> (u64, u64) {
     (booked, recovered.owed())
 }
 
-#[test]
-fn what_calls_hold_that_are_over_is_neither_booked_nor_held_twice_in_whatever_series() {
-    let folder = Temporary::new();
-    let (mut journals, _) = life(&folder, 2, 1_000);
+/// Calls of two shards that are over and hold something.
+fn twenty_ended(folder: &Temporary) {
+    let (mut journals, _) = life(folder, 2, 1_000);
     for index in 0..20 {
         let name = format!("call{index}");
         call(&mut journals, 1_001 + index, &name);
         ended(&mut journals, 1_001 + index, &name);
     }
-    drop(journals);
+}
+
+#[test]
+fn what_calls_hold_that_are_over_is_neither_booked_nor_held_twice_in_whatever_series() {
+    let folder = Temporary::new();
+    twenty_ended(&folder);
     for (round, shards) in [3_u16, 1, 4, 4, 2].into_iter().enumerate() {
         let wall = 2_000 + 1_000 * i64::try_from(round).unwrap();
         let recovered = small(&folder).recover(Now::default(), "").unwrap();
@@ -417,25 +426,14 @@ fn what_calls_hold_that_are_over_is_neither_booked_nor_held_twice_in_whatever_se
 #[test]
 fn what_calls_hold_that_are_over_is_booked_once_whatever_starts_broke_off() {
     let folder = Temporary::new();
-    let (mut journals, _) = life(&folder, 2, 1_000);
-    for index in 0..20 {
-        let name = format!("call{index}");
-        call(&mut journals, 1_001 + index, &name);
-        ended(&mut journals, 1_001 + index, &name);
-    }
-    drop(journals);
+    twenty_ended(&folder);
     for (round, (shards, steps)) in [(3, 3), (3, 1), (5, 4), (1, 1), (2, 2)]
         .into_iter()
         .enumerate()
     {
-        let ledger = small(&folder);
-        let wall = at(2_000 + 1_000 * i64::try_from(round).unwrap());
-        let dealt = ledger.recover(Now::default(), "").unwrap();
-        let dealt = dealt.deal(&Buckets::new(KEY), shards, wall);
-        let opening = |shard| opening(shard, shards, wall);
-        let beginning = Beginning::of(&ledger, Arc::new(dealt), wall, opening);
-        beginning.unwrap().take_over(steps).unwrap();
-        let recovered = ledger.recover(Now::default(), "").unwrap();
+        let wall = 2_000 + 1_000 * i64::try_from(round).unwrap();
+        breaks_off(&folder, (shards, steps), wall);
+        let recovered = small(&folder).recover(Now::default(), "").unwrap();
         assert_eq!(
             money(&recovered),
             (0, 140),
