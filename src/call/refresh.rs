@@ -101,34 +101,31 @@ pub(super) fn agreed(message: &Message) -> Option<(u32, bool)> {
 
 /// Asks for a session timer in the INVITE that opens a leg.
 pub(super) fn put_request(draft: &mut Draft<'_>, interval: u32) {
-    draft.put_args(
-        HeaderId::SessionExpires,
-        format_args!("{interval};refresher=uac"),
-    );
+    draft.put_number(HeaderId::SessionExpires, interval, b";refresher=uac");
     put_least(draft);
 }
 
 /// Asks for what is agreed already, in a request inside the dialog.
 pub(super) fn put_again(draft: &mut Draft<'_>, session: Option<Session>) {
     let Some(session) = session else { return };
-    let refresher = if session.ours { "uac" } else { "uas" };
-    let seconds = session.seconds();
-    draft.put_args(
-        HeaderId::SessionExpires,
-        format_args!("{seconds};refresher={refresher}"),
-    );
+    let refresher: &[u8] = if session.ours {
+        b";refresher=uac"
+    } else {
+        b";refresher=uas"
+    };
+    draft.put_number(HeaderId::SessionExpires, session.seconds(), refresher);
     put_least(draft);
 }
 
 /// Says in a 2xx what is agreed.
 pub(super) fn put_response(draft: &mut Draft<'_>, session: Option<Session>) {
     let Some(session) = session else { return };
-    let refresher = if session.ours { "uas" } else { "uac" };
-    let seconds = session.seconds();
-    draft.put_args(
-        HeaderId::SessionExpires,
-        format_args!("{seconds};refresher={refresher}"),
-    );
+    let refresher: &[u8] = if session.ours {
+        b";refresher=uas"
+    } else {
+        b";refresher=uac"
+    };
+    draft.put_number(HeaderId::SessionExpires, session.seconds(), refresher);
     if !session.ours {
         draft.put(HeaderId::Require, b"timer");
     }
@@ -490,7 +487,7 @@ fn holds_keys(body: &[u8]) -> bool {
 
 /// Says what the least interval is.
 pub(super) fn put_least(draft: &mut Draft<'_>) {
-    draft.put_args(HeaderId::MinSe, format_args!("{LEAST}"));
+    draft.put_number(HeaderId::MinSe, LEAST, b"");
 }
 
 /// Whether a body is a session description that is kept, to be repeated by a refresh.

@@ -87,15 +87,19 @@ pub(super) fn request<'b>(scratch: &'b mut Vec<u8>, ends: &Ends<'_>, head: &Head
     } = ends;
     let (uri, routes) = first_hop(far);
     let mut draft = Draft::request(scratch, head.method, uri);
-    draft.put_args(
+    draft.put_parts(
         HeaderId::Via,
-        format_args!(
-            "SIP/2.0/{} {here};branch=z9hG4bK{};rport",
-            leg.flow.transport.via_name(),
-            head.branch
-        ),
+        &[
+            b"SIP/2.0/",
+            leg.flow.transport.via_name().as_bytes(),
+            b" ",
+            here.as_bytes(),
+            b";branch=z9hG4bK",
+            &head.branch.text(),
+            b";rport",
+        ],
     );
-    draft.put_args(HeaderId::MaxForwards, format_args!("{}", head.max_forwards));
+    draft.put_number(HeaderId::MaxForwards, head.max_forwards.into(), b"");
     draft.put_parts(
         HeaderId::From,
         &[b"<", leg.local_uri(), b">;tag=", &local_tag.text()],
@@ -109,10 +113,9 @@ pub(super) fn request<'b>(scratch: &'b mut Vec<u8>, ends: &Ends<'_>, head: &Head
         );
     }
     draft.put(HeaderId::CallId, leg.call_id());
-    draft.put_args(
-        HeaderId::CSeq,
-        format_args!("{} {}", head.cseq, String::from_utf8_lossy(head.method)),
-    );
+    let mut cseq = itoa::Buffer::new();
+    let cseq = cseq.format(head.cseq).as_bytes();
+    draft.put_parts(HeaderId::CSeq, &[cseq, b" ", head.method]);
     if !routes.is_empty() {
         draft.put(HeaderId::Route, routes);
     }

@@ -136,11 +136,24 @@ struct Sum<'p> {
 }
 
 impl<'p> Sum<'p> {
+    /// Whether it changes the same counters.
+    fn is_alike(&self, other: &Sum<'_>) -> bool {
+        (self.resets, self.days) == (other.resets, other.days) && self.places == other.places
+    }
+
     fn stocks(self) -> impl Iterator<Item = (&'p Place, Stock)> {
         let each = move |place| Stock::of(place, self.days).map(move |stock| (place, stock));
         let places = self.places.iter().filter(move |_| self.money > 0);
         places.flat_map(each)
     }
+}
+
+/// What changes in the places of a sum.
+#[derive(Clone, Copy, Debug)]
+struct Change<'p> {
+    of: Sum<'p>,
+    less: u64,
+    more: u64,
 }
 
 /// What a call holds.
@@ -280,12 +293,25 @@ impl Ahead {
         now: [Sum<'_>; 2],
         draw: &mut impl FnMut(&Record<'_>),
     ) -> bool {
-        self.change(before, |used| used.saturating_sub(before.money));
-        for sum in now {
-            self.change(sum, |used| used.saturating_add(sum.money));
+        // Mostly all are of the same days and places, which are then gone through once.
+        let mut changes: SmallVec<[Change<'_>; 3]> = SmallVec::new();
+        let sums = [(before, before.money, 0)].into_iter();
+        for (sum, less, more) in sums.chain(now.map(|sum| (sum, 0, sum.money))) {
+            match changes.iter_mut().find(|it| it.of.is_alike(&sum)) {
+                _ if sum.money == 0 => {}
+                Some(change) => change.more = change.more.saturating_add(more),
+                None => changes.push(Change {
+                    of: sum,
+                    less,
+                    more,
+                }),
+            }
+        }
+        for change in &changes {
+            self.change(change);
         }
         let mut more = false;
-        for sum in now.into_iter().chain([before]) {
+        for Change { of: sum, .. } in &changes {
             for (place, stock) in sum.stocks() {
                 let line = self.stocks(place, false).and_then(|it| it.get(stock));
                 let Some(line) = line else { continue };
@@ -299,10 +325,13 @@ impl Ahead {
         more
     }
 
-    fn change(&mut self, sum: Sum<'_>, change: impl Fn(u64) -> u64) {
-        for (place, stock) in sum.stocks() {
+    fn change(&mut self, change: &Change<'_>) {
+        for (place, stock) in change.of.stocks() {
             if let Some(line) = self.stocks(place, true).and_then(|it| it.line(stock)) {
-                line.change(sum.resets, &change);
+                let after = |used: u64| used.saturating_sub(change.less);
+                line.change(change.of.resets, |used| {
+                    after(used).saturating_add(change.more)
+                });
             }
         }
     }

@@ -1,7 +1,7 @@
 //! What a response takes over from its request (RFC 3261 §8.2.6.2), and where it
 //! goes (§18.2.2).
 
-use super::draft::{Draft, append, append_clean, append_unfolded};
+use super::draft::{Draft, append, append_clean, append_number, append_unfolded};
 use super::fields::Essentials;
 use super::header::HeaderId;
 use super::message::Message;
@@ -272,12 +272,21 @@ fn top_via(lines: &mut Vec<u8>, text: &[u8], via: &Via<'_>, from: SocketAddr) {
     }
     if via.rport.is_some() || via.host.ip() != Some(from.ip()) {
         match from.ip() {
-            IpAddr::V4(address) => append(lines, format_args!(";received={address}")),
+            IpAddr::V4(address) => {
+                lines.extend_from_slice(b";received=");
+                for (at, octet) in address.octets().into_iter().enumerate() {
+                    if at > 0 {
+                        lines.push(b'.');
+                    }
+                    append_number(lines, octet);
+                }
+            }
             IpAddr::V6(address) => append(lines, format_args!(";received={address}")),
         }
     }
     if via.rport.is_some() {
-        append(lines, format_args!(";rport={}", from.port()));
+        lines.extend_from_slice(b";rport=");
+        append_number(lines, from.port());
     }
     let behind = via.text.len();
     let further = text.get(behind..).unwrap_or_default();

@@ -27,37 +27,40 @@ pub fn redact(message: &Message, to: &mut Vec<u8>) {
 fn redact_text(text: &[u8], to: &mut Vec<u8>) {
     let mut part = Part::Head { secret: false };
     let mut encoded = false;
+    // What is kept is copied as late as can be, most often all at once.
+    let mut kept = text;
     let mut rest = text;
     while !rest.is_empty() {
-        let (line, end, behind) = first_line(rest);
+        let (from, (line, behind)) = (rest, first_line(rest));
         rest = behind;
-        let folded = matches!(line.first(), Some(b' ' | b'\t'));
-        match part {
-            Part::Head { secret: true } if folded => continue,
-            Part::Head { .. } if line.is_empty() => {
-                to.extend_from_slice(end);
+        if let Part::Head { secret } = &mut part {
+            if line.is_empty() {
+                part = Part::Body;
                 if encoded && !rest.is_empty() {
+                    keep(kept, rest, to);
                     return to.extend_from_slice(LEFT_OUT);
                 }
-                part = Part::Body;
                 continue;
             }
-            _ => {}
-        }
-        let matters = may_matter(line);
-        let shown = matters.then(|| shown(line)).flatten();
-        if let Part::Head { secret } = &mut part {
-            *secret = shown.is_some();
-        }
-        match shown {
-            Some(shown) => {
-                to.extend_from_slice(shown);
-                to.extend_from_slice(LEFT_OUT);
+            if *secret && matches!(line.first(), Some(b' ' | b'\t')) {
+                kept = rest;
+                continue;
             }
-            None => to.extend_from_slice(line),
+            *secret = false;
         }
-        to.extend_from_slice(end);
-        if !matters {
+        if !may_matter(line) {
+            continue;
+        }
+        if let Some(shown) = shown(line) {
+            keep(kept, from, to);
+            to.extend_from_slice(shown);
+            to.extend_from_slice(LEFT_OUT);
+            // A line that continues it leaves nothing, not even its end.
+            keep(from.get(line.len()..).unwrap_or_default(), rest, to);
+            kept = rest;
+            if let Part::Head { secret } = &mut part {
+                *secret = true;
+            }
             continue;
         }
         if let Some(value) = value_of(line, b"content-encoding") {
@@ -68,10 +71,20 @@ fn redact_text(text: &[u8], to: &mut Vec<u8>) {
             // Of a part, or of all of it.
             match part {
                 Part::Head { .. } => encoded = true,
-                Part::Body => return to.extend_from_slice(LEFT_OUT),
+                Part::Body => {
+                    keep(kept, rest, to);
+                    return to.extend_from_slice(LEFT_OUT);
+                }
             }
         }
     }
+    to.extend_from_slice(kept);
+}
+
+/// Appends the text up to what follows it.
+fn keep(text: &[u8], following: &[u8], to: &mut Vec<u8>) {
+    let length = text.len().saturating_sub(following.len());
+    to.extend_from_slice(text.get(..length).unwrap_or_default());
 }
 
 #[derive(Clone, Copy)]
@@ -83,21 +96,25 @@ enum Part {
     Body,
 }
 
-/// The first line, what ends it (CRLF, or a CR or LF alone), and what follows.
-fn first_line(text: &[u8]) -> (&[u8], &[u8], &[u8]) {
+/// The first line, and what follows its end (CRLF, or a CR or LF alone).
+fn first_line(text: &[u8]) -> (&[u8], &[u8]) {
     let Some(at) = memchr2(b'\r', b'\n', text) else {
-        return (text, b"", b"");
+        return (text, b"");
     };
     let (line, rest) = text.split_at_checked(at).unwrap_or((text, b""));
     let length = if rest.starts_with(b"\r\n") { 2 } else { 1 };
-    let (end, rest) = rest.split_at_checked(length).unwrap_or((rest, b""));
-    (line, end, rest)
+    (line, rest.get(length..).unwrap_or_default())
 }
 
 /// Whether a line may begin with a name that is looked for here; hardly any does.
 fn may_matter(line: &[u8]) -> bool {
-    let first = line.first().map(u8::to_ascii_lowercase);
-    matches!(first, Some(b'a' | b'c' | b'k' | b'p'))
+    let at = |place: usize| line.get(place).map(u8::to_ascii_lowercase);
+    match at(0) {
+        Some(b'a') if at(1) == Some(b'=') => matches!(at(2), Some(b'c' | b'k')),
+        Some(b'a') => at(1) == Some(b'u'),
+        Some(b'c') => at(8) == Some(b'e') || at(8) == Some(b't'),
+        first => matches!(first, Some(b'k' | b'p')),
+    }
 }
 
 /// How much of a line is shown, if it is one with a secret.
