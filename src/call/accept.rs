@@ -123,8 +123,8 @@ impl Turn<'_> {
             wall: first.wall,
             ends_by: first.wall + longest,
             session_expires: session.map_or(0, |session| session.seconds()),
-            caller: call.caller.as_record(caller_tag),
-            callee: call.callee.as_record(callee_tag),
+            caller: call.caller.as_record(caller_tag).since_setup(),
+            callee: call.callee.as_record(callee_tag).since_setup(),
         };
         self.out.journal(&record);
         self.journal_description(Side::Callee);

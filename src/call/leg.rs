@@ -230,7 +230,10 @@ impl Leg {
             local_tag: tag,
             remote_uri: self.remote_uri(),
             remote_tag: self.far.tag(),
-            target: self.far.target(),
+            target: match self.far.target() {
+                target if target == self.remote_uri() => b"",
+                target => target,
+            },
             routes: self.far.routes(),
             local_cseq: self.local_cseq,
             remote_cseq: self.remote_cseq.unwrap_or(0),

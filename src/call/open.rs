@@ -215,7 +215,10 @@ impl Calls {
                 self.turn(key, now, out, |turn| {
                     turn.tools
                         .respond(now, server, (100, None), b"", turn.out, |_| {});
-                    let asked = essence(arrived.message);
+                    let asked = match turn.out.has_invite(turn.call.reference) {
+                        true => Vec::new(),
+                        false => essence(arrived.message),
+                    };
                     let carried = Carried {
                         message: arrived.message,
                         forwards: arrived.forwards(),

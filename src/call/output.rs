@@ -14,6 +14,10 @@ use crate::sip::message::Message;
 use crate::sip::redact;
 use crate::transaction::{Origin, Transmit};
 
+/// How long an INVITE may be that is kept whole until it is answered. Of longer ones only
+/// what the answer needs is.
+const ASKED_BYTES: usize = 2_048;
+
 /// Everything one turn of a shard leaves behind. The driver appends `records`
 /// to the journal, then sends `transmits` in order, then logs `events`: what
 /// must be known after a crash is written before it is sent.
@@ -37,6 +41,8 @@ pub struct Outbox {
     pub retired: Vec<Arc<RuleSet>>,
     /// Where a message is written without its secrets.
     text: Vec<u8>,
+    /// The call whose INVITE stands in `records` as it came.
+    whole: Option<CallRef>,
 }
 
 impl Outbox {
@@ -55,10 +61,17 @@ impl Outbox {
     pub(crate) fn journal_invite(&mut self, call: CallRef, invite: &Message) {
         let mut text = std::mem::take(&mut self.text);
         text.clear();
-        redact(invite, &mut text);
+        let whole = redact(invite, &mut text) && text.len() <= ASKED_BYTES;
+        self.whole = whole.then_some(call);
         let message = &text;
         self.journal(&Record::Invite { call, message });
         self.text = text;
+    }
+
+    /// Whether the call's INVITE was journalled in this turn so that it can be answered by
+    /// what is written there.
+    pub(crate) fn has_invite(&self, call: CallRef) -> bool {
+        self.whole == Some(call)
     }
 
     /// Empties it, keeping for the next turn what memory a usual one needs.
@@ -69,6 +82,7 @@ impl Outbox {
         self.drawn = false;
         trim::clear(&mut self.events);
         self.retired.clear();
+        self.whole = None;
     }
 
     /// Whether the turn left nothing.

@@ -140,20 +140,25 @@ impl<'p> Sum<'p> {
     fn is_alike(&self, other: &Sum<'_>) -> bool {
         (self.resets, self.days) == (other.resets, other.days) && self.places == other.places
     }
-
-    fn stocks(self) -> impl Iterator<Item = (&'p Place, Stock)> {
-        let each = move |place| Stock::of(place, self.days).map(move |stock| (place, stock));
-        let places = self.places.iter().filter(move |_| self.money > 0);
-        places.flat_map(each)
-    }
 }
 
 /// What changes in the places of a sum.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 struct Change<'p> {
     of: Sum<'p>,
+    stocks: SmallVec<[Stock; 4]>,
     less: u64,
     more: u64,
+}
+
+impl<'p> Change<'p> {
+    /// Where: each counter and stock of it once.
+    fn each(&self) -> impl Iterator<Item = (&'p Place, Stock)> {
+        self.of.places.iter().flat_map(|place| {
+            let stocks = self.stocks.iter().filter(|stock| stock.is_of(place));
+            stocks.map(move |stock| (place, *stock))
+        })
+    }
 }
 
 /// What a call holds.
@@ -301,6 +306,7 @@ impl Ahead {
                 _ if sum.money == 0 => {}
                 Some(change) => change.more = change.more.saturating_add(more),
                 None => changes.push(Change {
+                    stocks: Stock::of(sum.days),
                     of: sum,
                     less,
                     more,
@@ -311,11 +317,11 @@ impl Ahead {
             self.change(change);
         }
         let mut more = false;
-        for Change { of: sum, .. } in &changes {
-            for (place, stock) in sum.stocks() {
+        for change in &changes {
+            for (place, stock) in change.each() {
                 let line = self.stocks(place, false).and_then(|it| it.get(stock));
                 let Some(line) = line else { continue };
-                if let Some(drew) = line.settle(place, sum.resets) {
+                if let Some(drew) = line.settle(place, change.of.resets) {
                     draw(&line.drawn(place));
                     self.note(stock);
                     more |= drew;
@@ -326,7 +332,7 @@ impl Ahead {
     }
 
     fn change(&mut self, change: &Change<'_>) {
-        for (place, stock) in change.of.stocks() {
+        for (place, stock) in change.each() {
             if let Some(line) = self.stocks(place, true).and_then(|it| it.line(stock)) {
                 let after = |used: u64| used.saturating_sub(change.less);
                 line.change(change.of.resets, |used| {

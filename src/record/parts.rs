@@ -1,6 +1,7 @@
 //! What records are made of.
 
 use serde::{Deserialize, Serialize};
+use smallvec::SmallVec;
 
 use crate::base::flow::Flow;
 use crate::base::tally::{Place, month_of};
@@ -90,7 +91,7 @@ pub struct Leg<'a> {
     /// The way to the peer that this leg uses.
     #[serde(with = "encode::flow")]
     pub flow: Flow,
-    /// The Call-ID.
+    /// The Call-ID; empty if it is known from before, as both URIs are then.
     #[serde(serialize_with = "encode::bytes")]
     pub call_id: &'a [u8],
     /// Our own URI in From or To.
@@ -105,7 +106,8 @@ pub struct Leg<'a> {
     /// The peer's tag; empty until it has given one.
     #[serde(serialize_with = "encode::bytes")]
     pub remote_tag: &'a [u8],
-    /// The remote target: the Request-URI of the next request.
+    /// The remote target: the Request-URI of the next request; empty if it is the peer's
+    /// URI.
     #[serde(serialize_with = "encode::bytes")]
     pub target: &'a [u8],
     /// The route set, as the value of one Route field in the order it is sent;
@@ -120,6 +122,19 @@ pub struct Leg<'a> {
     pub allow: Option<u32>,
     /// The session timer; [`Session::NONE`] without one.
     pub session: Session,
+}
+
+impl Leg<'_> {
+    /// The leg without what a dialog never changes (RFC 3261 §12): Call-ID and both URIs.
+    #[must_use]
+    pub const fn since_setup(self) -> Self {
+        Self {
+            call_id: b"",
+            local_uri: b"",
+            remote_uri: b"",
+            ..self
+        }
+    }
 }
 
 /// A leg's session timer (RFC 4028).
@@ -156,16 +171,23 @@ pub enum Stock {
 pub(super) const PERIODS: i32 = 2;
 
 impl Stock {
-    /// Where money of these days counts in a place.
-    pub(super) fn of(place: &Place, (first, last): (i32, i32)) -> impl Iterator<Item = Self> {
+    /// Those of money that counts in these days, from the first to the last.
+    pub(super) fn of((first, last): (i32, i32)) -> SmallVec<[Self; 4]> {
         // Of a long call the last periods matter, in which it still counts.
-        let periods = |counts: bool, first: i32, last: i32| {
-            let first = first.max(last.saturating_sub(PERIODS));
-            (first..=last).filter(move |_| counts)
-        };
-        let days = periods(place.day, first, last).map(Self::Day);
-        let months = periods(place.month, month_of(first), month_of(last));
-        days.chain(months.map(Self::Month))
+        let periods = |first: i32, last: i32| first.max(last.saturating_sub(PERIODS))..=last;
+        let days = periods(first, last).map(Self::Day);
+        let months = (month_of(first), month_of(last));
+        days.chain(periods(months.0, months.1).map(Self::Month))
+            .collect()
+    }
+
+    /// Whether money counts there in such a period.
+    pub(super) const fn is_of(self, place: &Place) -> bool {
+        match self {
+            Self::Calls(_) => false,
+            Self::Day(_) => place.day,
+            Self::Month(_) => place.month,
+        }
     }
 
     /// Whether nobody asks for it any more where there is this later one.

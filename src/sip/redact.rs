@@ -20,11 +20,12 @@ const KEYS: [&[u8]; 3] = [b"a=crypto", b"k=", b"a=key-mgmt"];
 ///
 /// It goes by lines and not by what the scanner made of them, so that it holds for
 /// parts of a body too, and where one program sees a line that another does not.
-pub fn redact(message: &Message, to: &mut Vec<u8>) {
-    redact_text(message.whole(), to);
+/// Whether nothing was left out.
+pub fn redact(message: &Message, to: &mut Vec<u8>) -> bool {
+    redact_text(message.whole(), to)
 }
 
-fn redact_text(text: &[u8], to: &mut Vec<u8>) {
+fn redact_text(text: &[u8], to: &mut Vec<u8>) -> bool {
     let mut part = Part::Head { secret: false };
     let mut encoded = false;
     // What is kept is copied as late as can be, most often all at once.
@@ -38,7 +39,8 @@ fn redact_text(text: &[u8], to: &mut Vec<u8>) {
                 part = Part::Body;
                 if encoded && !rest.is_empty() {
                     keep(kept, rest, to);
-                    return to.extend_from_slice(LEFT_OUT);
+                    to.extend_from_slice(LEFT_OUT);
+                    return false;
                 }
                 continue;
             }
@@ -73,12 +75,14 @@ fn redact_text(text: &[u8], to: &mut Vec<u8>) {
                 Part::Head { .. } => encoded = true,
                 Part::Body => {
                     keep(kept, rest, to);
-                    return to.extend_from_slice(LEFT_OUT);
+                    to.extend_from_slice(LEFT_OUT);
+                    return false;
                 }
             }
         }
     }
     to.extend_from_slice(kept);
+    kept.len() == text.len()
 }
 
 /// Appends the text up to what follows it.
@@ -156,7 +160,8 @@ mod tests {
 
     fn redacted(text: &str) -> String {
         let mut to = Vec::new();
-        redact_text(text.as_bytes(), &mut to);
+        let whole = redact_text(text.as_bytes(), &mut to);
+        assert_eq!(whole, to == text.as_bytes());
         String::from_utf8(to).unwrap()
     }
 

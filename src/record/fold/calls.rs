@@ -51,6 +51,9 @@ pub struct Call {
     pub decision: Decision,
     /// The carrier's name.
     pub carrier: Box<str>,
+    /// The caller's INVITE, between its record and that of the set-up.
+    #[serde(serialize_with = "encode::bytes")]
+    pub invite: Box<[u8]>,
     /// Its legs. None before its INVITE left: then nobody but the caller knows of
     /// it, who sends its INVITE again.
     pub legs: Option<Box<Legs>>,
@@ -309,6 +312,7 @@ impl Call {
             number: number.into(),
             decision,
             carrier: carrier.into(),
+            invite: Box::default(),
             legs: None,
             lease: None,
             ending: None,
@@ -348,15 +352,22 @@ impl Call {
                 asked,
                 ..
             } => {
+                let invite = std::mem::take(&mut self.invite);
                 self.legs = Some(Box::new(Legs {
                     caller: Leg::new(caller, wall),
                     callee: Leg::new(leg, wall),
                     branch: branch.into(),
                     cseq: leg.local_cseq,
-                    asked: asked.into(),
+                    asked: match asked.is_empty() {
+                        true => invite,
+                        false => asked.into(),
+                    },
                     invited: wall,
                     answer: None,
                 }));
+            }
+            Record::Invite { message, .. } if self.legs.is_none() => {
+                self.invite = message.into();
             }
             Record::Lease {
                 wall,
@@ -418,8 +429,8 @@ impl Legs {
                 ref callee,
                 ..
             } => {
-                self.caller = Leg::new(caller, wall);
-                self.callee = Leg::new(callee, wall);
+                self.caller.answered(caller, wall);
+                self.callee.answered(callee, wall);
                 self.answer = Some(Answer {
                     at: wall,
                     ends_by,
@@ -480,7 +491,10 @@ impl Leg {
             local_tag: leg.local_tag.into(),
             remote_uri: leg.remote_uri.into(),
             remote_tag: leg.remote_tag.into(),
-            target: leg.target.into(),
+            target: match leg.target.is_empty() {
+                true => leg.remote_uri.into(),
+                false => leg.target.into(),
+            },
             routes: leg.routes.into(),
             local_cseq: leg.local_cseq,
             remote_cseq: leg.remote_cseq,
@@ -488,6 +502,19 @@ impl Leg {
             session: leg.session,
             agreed,
             description: Box::default(),
+        }
+    }
+
+    /// What it is once the call was answered: what the record leaves out stays as it was.
+    fn answered(&mut self, leg: &record::Leg<'_>, at: Wall) {
+        let before = std::mem::replace(self, Self::new(leg, at));
+        if leg.call_id.is_empty() {
+            self.call_id = before.call_id;
+            self.local_uri = before.local_uri;
+            self.remote_uri = before.remote_uri;
+            if leg.target.is_empty() {
+                self.target.clone_from(&self.remote_uri);
+            }
         }
     }
 }

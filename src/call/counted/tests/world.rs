@@ -177,6 +177,7 @@ pub(super) fn state(reference: CallRef, lived: Lived) -> Vec<u8> {
         number: "".into(),
         decision: Decision::Allow,
         carrier: "".into(),
+        invite: Box::default(),
         legs: None,
         lease: None,
         ending: None,

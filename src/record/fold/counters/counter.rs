@@ -68,7 +68,8 @@ impl Counter {
             month,
             ..Place::default()
         };
-        for stock in Stock::of(&place, days) {
+        let stocks = Stock::of(days).into_iter();
+        for stock in stocks.filter(|stock| stock.is_of(&place)) {
             self.add(stock, money);
             self.use_up(stock, money);
         }
