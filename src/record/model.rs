@@ -112,8 +112,7 @@ pub enum Record<'a> {
         branch: &'a [u8],
         /// The caller leg.
         caller: Leg<'a>,
-        /// Of the caller's INVITE what its response needs, as an INVITE; empty where
-        /// [`Record::Invite`] before it has all of it.
+        /// The caller's INVITE, as its response needs it; empty if a [`Record::Invite`] has it.
         #[serde(serialize_with = "encode::bytes")]
         asked: &'a [u8],
     },
@@ -132,10 +131,9 @@ pub enum Record<'a> {
         /// The session interval on the carrier's leg in seconds (RFC 4028);
         /// 0 if it has no session timer.
         session_expires: u32,
-        /// The leg towards who calls; without what cannot have changed since
-        /// [`Record::Setup`]: see [`Leg::since_setup`].
+        /// The leg towards who calls, as [`Leg::since_setup`] leaves it.
         caller: Leg<'a>,
-        /// The leg towards who is called, as well.
+        /// The leg towards who is called, too.
         callee: Leg<'a>,
     },
     /// A peer moved its remote target (RFC 3261 §12.2). *Target refresh*.

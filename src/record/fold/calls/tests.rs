@@ -1,8 +1,8 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::base::flow::{ListenerId, Transport};
-use crate::record::{Buffer, Fold, frame};
+use crate::base::flow::{Flow, ListenerId, Transport};
+use crate::record::{self, Buffer, Fold, Session, Side, frame};
 
 const FLOW: &str = "192.0.2.1:5060";
 
