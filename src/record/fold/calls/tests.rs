@@ -154,6 +154,72 @@ fn an_answered_call_stands_as_its_records_say() {
 }
 
 #[test]
+fn what_a_record_leaves_out_is_known_from_before() {
+    let invite = Record::Invite {
+        call: CallRef(7),
+        message: b"INVITE sip:x SIP/2.0",
+    };
+    let Record::Setup {
+        call,
+        wall,
+        peer,
+        leg: callee,
+        branch,
+        caller,
+        ..
+    } = setup(7)
+    else {
+        unreachable!()
+    };
+    let there = record::Leg {
+        target: b"",
+        ..callee
+    };
+    let set_up = Record::Setup {
+        call,
+        wall,
+        peer,
+        leg: there,
+        branch,
+        caller,
+        asked: b"",
+    };
+    let answered = Record::Answered {
+        call,
+        wall: at(5),
+        ends_by: at(3605),
+        session_expires: 0,
+        caller: leg(["fork", "p"], 4).since_setup(),
+        callee: record::Leg {
+            target: b"",
+            ..leg(["l", "q"], 1).since_setup()
+        },
+    };
+    let mut records = vec![started(), verdict(7, Decision::Allow), invite, set_up];
+    let calls = known(&records);
+    let legs = calls[0].legs.as_deref().unwrap();
+    assert_eq!(*legs.asked, *b"INVITE sip:x SIP/2.0");
+    assert_eq!(*legs.callee.target, *b"sip:r");
+    records.push(answered);
+    let calls = known(&records);
+    let legs = calls[0].legs.as_deref().unwrap();
+    let is_known = |leg: &Leg| {
+        (&*leg.call_id, &*leg.local_uri, &*leg.remote_uri)
+            == (&b"id"[..], &b"sip:l"[..], &b"sip:r"[..])
+    };
+    assert!(is_known(&legs.caller) && is_known(&legs.callee));
+    assert_eq!(
+        (&*legs.caller.local_tag, legs.caller.local_cseq),
+        (&b"fork"[..], 4)
+    );
+    assert_eq!(
+        (&*legs.callee.remote_tag, &*legs.callee.target),
+        (&b"q"[..], &b"sip:r"[..])
+    );
+    assert_eq!(*legs.caller.target, *b"sip:t");
+}
+
+#[test]
 fn only_what_left_and_has_not_ended_is_up() {
     let refused = verdict(1, Decision::Refuse);
     assert!(known(&[started(), refused, setup(1)]).is_empty());
