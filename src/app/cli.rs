@@ -287,7 +287,7 @@ pub(super) struct Kind {
     #[arg(short = 'c', long = "config", value_name = "FILE")]
     pub(super) config: PathBuf,
     /// Whose calls.
-    #[arg(value_name = "TENANT", required_unless_present = "all")]
+    #[arg(value_name = "TENANT")]
     pub(super) tenant: Option<String>,
     /// Every tenant's calls; behind a TENANT, all of that tenant's.
     #[arg(long)]
