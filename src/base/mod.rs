@@ -5,6 +5,7 @@
 pub mod flow;
 pub mod limits;
 pub mod slab;
+pub mod spread;
 pub mod tally;
 pub mod time;
 pub mod token;

@@ -1,13 +1,12 @@
 //! What a shard's calls share: transactions, timers, tags, tokens and rules.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::base::flow::ListenerId;
+use crate::base::spread::Spread;
 use crate::base::time::Mono;
 use crate::base::token::{Bucket, Buckets, Mint, Token, keyed128};
-use crate::base::trim::trim;
 use crate::base::wheel::{TimerId, Wheel};
 use crate::policy::{Registration, RuleSet};
 use crate::record::{CallRef, Side};
@@ -15,9 +14,6 @@ use crate::transaction::{Table, Timers};
 
 use super::call::{Alarm, Call, CallKey, Owner};
 use super::counted::Named;
-
-/// Keys are keyed hashes or minted tokens: a peer cannot aim them at one slot.
-type Map<K, V> = HashMap<K, V, foldhash::fast::FixedState>;
 
 /// What a shard is built from.
 #[derive(Clone, Debug)]
@@ -66,10 +62,10 @@ pub(super) struct Tools {
     pub(super) transactions: Table<Owner>,
     pub(super) wheel: Wheel<(CallKey, Alarm)>,
     /// Our own tag in a dialog → the call and the leg it belongs to.
-    tags: Map<Token, (CallKey, Side)>,
+    tags: Spread<Token, (CallKey, Side)>,
     /// Where an INVITE came from (Call-ID and From tag) → its call: the same
     /// INVITE over a second path is a merged request (RFC 3261 §8.2.2.2).
-    origins: Map<u128, CallKey>,
+    origins: Spread<u128, CallKey>,
     pub(super) mint: Mint,
     pub(super) buckets: Buckets,
     pub(super) rules: Arc<RuleSet>,
@@ -128,8 +124,8 @@ impl Tools {
         Self {
             transactions: Table::new(keyed128(key, &[b"transactions"]), timers, start.mono),
             wheel: Wheel::new(start.mono),
-            tags: Map::default(),
-            origins: Map::default(),
+            tags: Spread::default(),
+            origins: Spread::default(),
             mint: Mint::new(keyed128(key, &[b"tokens"])),
             buckets: Buckets::new(bucket_key),
             rules: Arc::clone(&config.rules),
@@ -250,8 +246,6 @@ impl Tools {
         if self.by_origin(call.origin) == Some(key) {
             self.origins.remove(&call.origin);
         }
-        trim(&mut self.tags);
-        trim(&mut self.origins);
         for timer in call.timers() {
             self.wheel.cancel(timer);
         }

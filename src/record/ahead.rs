@@ -10,11 +10,13 @@
 //! journal alone says what is lost of it, and what all shards lose adds up.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
 use foldhash::fast::FixedState;
 use smallvec::SmallVec;
 
 use super::{CallRef, Record, Stock};
+use crate::base::spread::Spread;
 use crate::base::tally::{Place, Which};
 use crate::base::time::Wall;
 
@@ -31,7 +33,8 @@ pub struct Ahead {
     counters: HashMap<u32, BTreeMap<Which, Stocks>, FixedState>,
     /// How many counters there are.
     count: usize,
-    holdings: HashMap<CallRef, Holding, FixedState>,
+    holdings: Spread<CallRef, Holding>,
+    shared: Shared,
     /// The latest of each.
     latest: [Stock; 3],
     /// How many counters there were when they were last searched.
@@ -162,12 +165,12 @@ impl<'p> Change<'p> {
 }
 
 /// What a call holds.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Holding {
     resets: u64,
     money: u64,
     days: (i32, i32),
-    places: SmallVec<[Place; 4]>,
+    places: Arc<[Place]>,
 }
 
 impl Holding {
@@ -179,12 +182,32 @@ impl Holding {
             places: &self.places,
         }
     }
+}
 
-    fn keep(&mut self, sum: Sum<'_>) {
-        (self.resets, self.money, self.days) = (sum.resets, sum.money, sum.days);
-        if *self.places != *sum.places {
-            self.places.clear();
-            self.places.extend_from_slice(sum.places);
+/// The places of calls, most of which are those of others, too. Lists that meet at one
+/// slot take turns there.
+#[derive(Debug)]
+struct Shared(Box<[Option<Arc<[Place]>>]>);
+
+impl Default for Shared {
+    fn default() -> Self {
+        Self(vec![None; 1 << 10].into_boxed_slice())
+    }
+}
+
+impl Shared {
+    fn of(&mut self, places: &[Place]) -> Arc<[Place]> {
+        let scopes = places.iter().map(|place| place.scope as usize);
+        let mixed = scopes.fold(0_usize, |mixed, scope| {
+            mixed.wrapping_mul(31).wrapping_add(scope)
+        });
+        let slots = self.0.len().max(1);
+        let Some(slot) = self.0.get_mut(mixed % slots) else {
+            return places.into();
+        };
+        match slot {
+            Some(known) if **known == *places => Arc::clone(known),
+            _ => Arc::clone(slot.insert(places.into())),
         }
     }
 }
@@ -194,7 +217,8 @@ impl Default for Ahead {
         Self {
             counters: HashMap::with_hasher(FixedState::default()),
             count: 0,
-            holdings: HashMap::with_hasher(FixedState::default()),
+            holdings: Spread::default(),
+            shared: Shared::default(),
             latest: [
                 Stock::Calls(Wall::from_micros(i64::MIN)),
                 Stock::Day(i32::MIN),
@@ -241,10 +265,20 @@ impl Ahead {
                     places,
                 };
                 let (cost, holds) = (sum(booked, booked_in), sum(held, held_in));
-                let mut holding = self.holdings.remove(&call).unwrap_or_default();
-                more = self.exchange(holding.sum(), [cost, holds], &mut draw);
+                let before = self.holdings.remove(&call);
+                let held_before = before.as_ref().map_or(sum(0, held_in), Holding::sum);
+                more = self.exchange(held_before, [cost, holds], &mut draw);
                 if holds.money > 0 {
-                    holding.keep(holds);
+                    let places = match before {
+                        Some(before) if *before.places == *places => before.places,
+                        _ => self.shared.of(places),
+                    };
+                    let holding = Holding {
+                        resets,
+                        money: holds.money,
+                        days: held_in,
+                        places,
+                    };
                     self.holdings.insert(call, holding);
                 }
             }

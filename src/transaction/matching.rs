@@ -1,16 +1,16 @@
 //! How messages find their transaction: RFC 3261 §17.1.3 and §17.2.3.
 
-use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 use std::net::IpAddr;
 
 use smallvec::SmallVec;
 
+use crate::base::spread::Spread;
 use crate::base::token::{Token, keyed128};
 use crate::sip::{Essentials, Host, Message, Method};
 
 /// Finds transactions by what [`request_id`] or [`response_id`] made of a message.
-pub(super) type Index<K> = HashMap<u128, K, BuildHasherDefault<Uniform>>;
+pub(super) type Index<K> = Spread<u128, K, BuildHasherDefault<Uniform>>;
 
 /// Hashes what is uniform already: a keyed hash, or a token of ours. An attacker
 /// can choose neither so as to fill one bucket.

@@ -12,7 +12,6 @@ use std::fmt;
 use crate::base::limits;
 use crate::base::slab::Slab;
 use crate::base::time::Mono;
-use crate::base::trim::trim;
 use crate::base::wheel::{TimerId, Wheel};
 use crate::sip::{Method, Packet};
 
@@ -258,7 +257,6 @@ impl<U: Copy> Table<U> {
                     return;
                 };
                 self.server_index.remove(&server.id);
-                trim(&mut self.server_index);
                 self.weight.free(server.held);
                 server.clocks.stop(&mut self.wheel);
                 events.push(Expired::ServerEnded {
@@ -273,7 +271,6 @@ impl<U: Copy> Table<U> {
                     return;
                 };
                 self.client_index.remove(&client.id);
-                trim(&mut self.client_index);
                 self.weight.free(client.held);
                 client.clocks.stop(&mut self.wheel);
                 let Some(owner) = client.owner else {
