@@ -22,7 +22,7 @@ const APART: Duration = Duration::from_millis(10);
 /// are over.
 const BEFORE: usize = 3_600;
 
-const LONDON: Looks<'static> = Looks {
+pub const LONDON: Looks<'static> = Looks {
     number: "+442071838750",
     wide: false,
 };
@@ -71,40 +71,69 @@ impl Gate {
 
     /// Calls: INVITE, 180, 200, ACK, BYE of the caller's, 200.
     pub fn carry(&mut self, meter: &mut Meter) {
-        self.calls(meter, |gate, meter, call| {
-            let sent = gate.say(meter, CALLER, |out| sip::invite(out, call, LONDON));
-            let invite = find(&sent, b"INVITE");
-            gate.say(meter, CALLEE, |out| {
-                sip::respond(out, "180 Ringing", &invite, false);
-            });
-            let sent = gate.say(meter, CALLEE, |out| {
-                sip::respond(out, "200 OK", &invite, false);
-            });
-            let answer = find(&sent, b"INVITE");
-            assert_eq!(answer.status, 200);
-            let within = |out: &mut Vec<u8>, method| {
-                sip::inside(out, call, method, LONDON, &answer);
-            };
-            gate.say(meter, CALLER, |out| within(out, "ACK"));
-            let sent = gate.say(meter, CALLER, |out| within(out, "BYE"));
-            let bye = sent.iter().map(|it| sip::read(it).unwrap());
-            let bye = bye.filter(|it| it.status == 0).last().unwrap();
-            gate.say(meter, CALLEE, |out| {
-                sip::respond(out, "200 OK", &bye, false);
-            });
+        self.calls(meter, |gate, meter, call| gate.whole(meter, call));
+    }
+
+    /// A call from its INVITE to the last answer.
+    pub fn whole(&mut self, meter: &mut Meter, call: u64) {
+        let answered = self.set_up(meter, call, LONDON);
+        let answer = find(&answered, b"INVITE");
+        let sent = self.say(meter, CALLER, |out| {
+            sip::inside(out, call, "BYE", LONDON, &answer);
         });
+        let bye = sent.iter().map(|it| sip::read(it).unwrap());
+        let bye = bye.filter(|it| it.status == 0).last().unwrap();
+        self.say(meter, CALLEE, |out| {
+            sip::respond(out, "200 OK", &bye, false);
+        });
+    }
+
+    /// A call up to the ACK. What left when it was answered.
+    pub fn set_up(&mut self, meter: &mut Meter, call: u64, looks: Looks<'_>) -> Vec<Bytes> {
+        let sent = self.say(meter, CALLER, |out| sip::invite(out, call, looks));
+        let invite = find(&sent, b"INVITE");
+        self.say(meter, CALLEE, |out| {
+            sip::respond(out, "180 Ringing", &invite, looks.wide);
+        });
+        let sent = self.say(meter, CALLEE, |out| {
+            sip::respond(out, "200 OK", &invite, looks.wide);
+        });
+        let answer = find(&sent, b"INVITE");
+        assert_eq!(answer.status, 200);
+        self.say(meter, CALLER, |out| {
+            sip::inside(out, call, "ACK", looks, &answer);
+        });
+        sent
     }
 
     fn calls(&mut self, meter: &mut Meter, one: impl Fn(&mut Self, &mut Meter, u64)) {
         for call in 1..=BEFORE + TIMES {
             meter.counts = call > BEFORE;
             one(self, meter, call as u64);
-            self.now = self.now + APART;
+            self.wait(meter, APART);
+        }
+    }
+
+    /// Time goes by. What falls due in it is done, and the callee answers a session's refresh.
+    pub fn wait(&mut self, meter: &mut Meter, time: Duration) {
+        self.now = self.now + time;
+        loop {
             let (shard, out, now) = (&mut self.shard, &mut self.out, self.now);
-            if shard.next_deadline().is_some_and(|at| at <= now.mono) {
-                meter.of(&mut || shard.handle(now, Input::Tick, out));
+            if shard.next_deadline().is_none_or(|at| at > now.mono) {
+                return;
             }
-            out.clear();
+            meter.of(&mut || shard.handle(now, Input::Tick, out));
+            let sent = out.transmits.iter();
+            let sent: Vec<_> = sent.map(|it| it.packet.clone()).collect();
+            meter.of(&mut || out.clear());
+            for packet in sent {
+                let refresh = sip::read(packet.as_ref()).filter(|it| it.method == b"UPDATE");
+                if let Some(refresh) = refresh {
+                    self.say(meter, CALLEE, |out| {
+                        sip::respond(out, "200 OK", &refresh, false);
+                    });
+                }
+            }
         }
     }
 

@@ -76,7 +76,9 @@ fn give(kind: &Kind, order: Order) -> Result<Blocks, String> {
 /// Which calls are meant, if it is said.
 fn scope(kind: &Kind) -> Result<Option<Scope>, String> {
     if kind.tenant.is_none() && !kind.all {
-        return Err("whose calls? Name a tenant, or say --all for those of every tenant".to_owned());
+        return Err(
+            "whose calls? Name a tenant, or say --all for those of every tenant".to_owned(),
+        );
     }
     match (kind.international, kind.all && kind.tenant.is_some()) {
         (true, true) => Err(
