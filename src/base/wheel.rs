@@ -3,10 +3,12 @@
 //!
 //! The lowest ring has a slot for each of the next 4,096 ticks (41 s): every
 //! timer of a transaction goes straight there and is touched again only to fire
-//! or be cancelled. Three rings above, 64 slots each, hold what is further off
-//! (43 minutes, 46 hours, 124 days); when the wheel reaches one of their slots,
-//! its timers move down. What is further still waits in the outermost slot and
-//! is placed anew from there. Bit maps say which slots are taken, so a clock
+//! or be cancelled. Three rings above, of 4,096 slots as well, hold what is further
+//! off (43 minutes, 46 hours, 124 days); when the wheel reaches one of their slots,
+//! its timers move down. A slot is 64 of the ring below, so that no more move at a
+//! time than are due within 0.64 s (the timers of sessions and leases), or 41 s
+//! (those of the longest calls). What is further still waits in the outermost slot
+//! and is placed anew from there. Bit maps say which slots are taken, so a clock
 //! that jumps by hours goes from one taken slot to the next.
 
 use std::fmt;
@@ -20,15 +22,12 @@ pub const TICK: Duration = Duration::from_millis(10);
 
 const TICK_NANOS: u64 = 10_000_000;
 
-/// Slots of the lowest ring, as a power of two; also how many ticks a slot of
-/// the ring above covers.
-const LOW_BITS: u32 = 12;
-const LOW_SLOTS: u32 = 1 << LOW_BITS;
-/// Slots of each upper ring, as a power of two: one word of bits each.
-const HIGH_BITS: u32 = 6;
-const HIGH_SLOTS: u32 = 1 << HIGH_BITS;
-const HIGH_RINGS: u32 = 3;
-const SLOTS: u32 = LOW_SLOTS + HIGH_RINGS * HIGH_SLOTS;
+const RINGS: u32 = 4;
+/// Slots of each ring: as many as 64 words have bits, of which one word tells which are
+/// none.
+const SLOTS: u64 = 64 * 64;
+/// How many slots of the ring below one covers, as a power of two.
+const RING_BITS: u32 = 6;
 
 /// No node.
 const NONE: u32 = u32::MAX;
@@ -79,12 +78,16 @@ pub struct Wheel<K: Copy> {
     nodes: Slab<Node<K>, Timer>,
     /// The first node of each slot's list, ring by ring, the lowest first.
     heads: Box<[u32]>,
-    /// Which slots of the lowest ring are taken, and which words of that have a
-    /// bit set.
-    low: [u64; 64],
-    low_words: u64,
-    /// Which slots of each upper ring are taken.
-    high: [u64; 3],
+    /// Which slots are taken, of each ring.
+    taken: Box<[Taken; RINGS as usize]>,
+}
+
+/// Which slots of a ring are taken.
+#[derive(Clone, Copy)]
+struct Taken {
+    slots: [u64; 64],
+    /// Which words of that have a bit set.
+    words: u64,
 }
 
 impl<K: Copy> Wheel<K> {
@@ -95,10 +98,13 @@ impl<K: Copy> Wheel<K> {
             start,
             elapsed: 0,
             nodes: Slab::tagged(usize::MAX),
-            heads: (0..SLOTS).map(|_| NONE).collect(),
-            low: [0; 64],
-            low_words: 0,
-            high: [0; 3],
+            heads: (0..u64::from(RINGS) * SLOTS).map(|_| NONE).collect(),
+            taken: Box::new(
+                [Taken {
+                    slots: [0; 64],
+                    words: 0,
+                }; RINGS as usize],
+            ),
         }
     }
 
@@ -135,10 +141,10 @@ impl<K: Copy> Wheel<K> {
 
     /// When to call [`Wheel::pop_expired`] next: less than one tick after the
     /// first timer is due, or before that, when far timers have to move down
-    /// (at most once in 41 s). `None` without timers.
+    /// (at most once in 0.64 s). `None` without timers.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Mono> {
-        let tick = match self.heads.get(low_slot(self.elapsed)) {
+        let tick = match self.heads.get(slot(0, self.elapsed)) {
             Some(&NONE) | None => self.next_tick()?,
             Some(_) => self.elapsed,
         };
@@ -179,7 +185,7 @@ impl<K: Copy> Wheel<K> {
 
     /// Pops from the slot of the tick that was reached.
     fn pop_current(&mut self) -> Option<K> {
-        let head = *self.heads.get(low_slot(self.elapsed))?;
+        let head = *self.heads.get(slot(0, self.elapsed))?;
         if head == NONE {
             return None;
         }
@@ -189,50 +195,23 @@ impl<K: Copy> Wheel<K> {
 
     /// The next tick at which a slot is taken. The current one must be empty.
     fn next_tick(&self) -> Option<u64> {
-        let mut next = self.next_low();
-        for (ring, taken) in (1..).zip(self.high) {
-            let bits = shift(ring);
-            let here = self.elapsed >> bits;
-            let turned = taken.rotate_right(high_place(here + 1));
-            if turned != 0 {
-                let tick = (here + 1 + u64::from(turned.trailing_zeros())) << bits;
-                next = Some(next.map_or(tick, |earlier| earlier.min(tick)));
-            }
-        }
-        next
-    }
-
-    /// The next tick at which a slot of the lowest ring is taken.
-    fn next_low(&self) -> Option<u64> {
-        let here = low_slot(self.elapsed);
-        let word_here = here / 64;
-        let word = self.low.get(word_here)?;
-        // Two shifts, as one by 64 would overflow.
-        let rest = (word >> (here % 64)) >> 1;
-        if rest != 0 {
-            return Some(self.elapsed + 1 + u64::from(rest.trailing_zeros()));
-        }
-        let turn = u32::try_from(word_here + 1).ok()?;
-        let words = self.low_words.rotate_right(turn % 64);
-        if words == 0 {
-            return None;
-        }
-        let word = (word_here + 1 + usize::try_from(words.trailing_zeros()).ok()?) % 64;
-        let bit = usize::try_from(self.low.get(word)?.trailing_zeros()).ok()?;
-        let slot = u64::try_from(word * 64 + bit).ok()?;
-        let ahead = slot.wrapping_sub(self.elapsed) & u64::from(LOW_SLOTS - 1);
-        Some(self.elapsed + ahead)
+        let rings = (0..RINGS).zip(self.taken.iter());
+        let ticks = rings.filter_map(|(ring, taken)| {
+            let here = self.elapsed >> shift(ring);
+            Some(taken.after(here)? << shift(ring))
+        });
+        ticks.min()
     }
 
     /// Goes on to `tick`, moving down what the upper rings hold for it.
     fn advance(&mut self, tick: u64) {
         self.elapsed = tick;
-        for ring in (1..=HIGH_RINGS).rev() {
+        for ring in (1..RINGS).rev() {
             let bits = shift(ring);
             if tick.trailing_zeros() < bits {
                 continue;
             }
-            let slot = high_slot(ring, tick >> bits);
+            let slot = slot(ring, tick >> bits);
             while let Some(&head) = self.heads.get(slot)
                 && let Some(due) = self.nodes.at(head).map(|node| node.due)
             {
@@ -245,18 +224,15 @@ impl<K: Copy> Wheel<K> {
     /// Puts a node into the slot that its tick has, seen from here.
     fn place(&mut self, index: u32, due: u64) {
         let due = due.max(self.elapsed);
-        if due - self.elapsed < u64::from(LOW_SLOTS) {
-            return self.link(index, low_slot(due));
-        }
-        for ring in 1..=HIGH_RINGS {
+        for ring in 0..RINGS {
             let bits = shift(ring);
             let (here, there) = (self.elapsed >> bits, due >> bits);
-            if there - here < u64::from(HIGH_SLOTS) {
-                return self.link(index, high_slot(ring, there));
+            if there - here < SLOTS {
+                return self.link(index, slot(ring, there));
             }
         }
-        let outermost = (self.elapsed >> shift(HIGH_RINGS)) + u64::from(HIGH_SLOTS - 1);
-        self.link(index, high_slot(HIGH_RINGS, outermost));
+        let outermost = (self.elapsed >> shift(RINGS - 1)) + SLOTS - 1;
+        self.link(index, slot(RINGS - 1, outermost));
     }
 
     /// Appends a node to a slot's list.
@@ -310,13 +286,38 @@ impl<K: Copy> Wheel<K> {
     /// Sets or clears a slot's bit.
     fn mark(&mut self, slot: usize, taken: bool) {
         let (word, bit) = (slot / 64, slot % 64);
-        if let Some(bits) = self.low.get_mut(word) {
+        let Some(ring) = self.taken.get_mut(word / 64) else {
+            return;
+        };
+        if let Some(bits) = ring.slots.get_mut(word % 64) {
             set(bits, bit, taken);
             let any = *bits != 0;
-            set(&mut self.low_words, word, any);
-        } else if let Some(bits) = self.high.get_mut(word.saturating_sub(self.low.len())) {
-            set(bits, bit, taken);
+            set(&mut ring.words, word % 64, any);
         }
+    }
+}
+
+impl Taken {
+    /// The number of the next slot that is taken, after this one and less than a turn
+    /// away.
+    fn after(&self, here: u64) -> Option<u64> {
+        let place = place_of(here);
+        let word_here = place / 64;
+        let word = self.slots.get(word_here)?;
+        // Two shifts, as one by 64 would overflow.
+        let rest = (word >> (place % 64)) >> 1;
+        if rest != 0 {
+            return Some(here + 1 + u64::from(rest.trailing_zeros()));
+        }
+        let turn = u32::try_from(word_here + 1).ok()?;
+        let words = self.words.rotate_right(turn % 64);
+        if words == 0 {
+            return None;
+        }
+        let word = (word_here + 1 + usize::try_from(words.trailing_zeros()).ok()?) % 64;
+        let bit = usize::try_from(self.slots.get(word)?.trailing_zeros()).ok()?;
+        let next = u64::try_from(word * 64 + bit).ok()?;
+        Some(here + (next.wrapping_sub(here) & (SLOTS - 1)))
     }
 }
 
@@ -329,26 +330,20 @@ impl<K: Copy> fmt::Debug for Wheel<K> {
     }
 }
 
-/// How many ticks a slot of an upper ring (1 is the lowest of them) covers, as
-/// a power of two.
+/// How many ticks a slot of a ring (0 is the lowest) covers, as a power of two.
 const fn shift(ring: u32) -> u32 {
-    LOW_BITS + HIGH_BITS * (ring - 1)
+    RING_BITS * ring
 }
 
-/// Where the lowest ring keeps a tick.
-fn low_slot(tick: u64) -> usize {
-    usize::try_from(tick & u64::from(LOW_SLOTS - 1)).unwrap_or(0)
+/// A slot number's place in its ring.
+fn place_of(number: u64) -> usize {
+    usize::try_from(number & (SLOTS - 1)).unwrap_or(0)
 }
 
-/// A slot number's place in an upper ring.
-fn high_place(number: u64) -> u32 {
-    u32::try_from(number & u64::from(HIGH_SLOTS - 1)).unwrap_or(0)
-}
-
-/// Where an upper ring keeps a slot number.
-fn high_slot(ring: u32, number: u64) -> usize {
-    let slot = LOW_SLOTS + HIGH_SLOTS * (ring - 1) + high_place(number);
-    usize::try_from(slot).unwrap_or(0)
+/// Where a ring keeps a slot number.
+fn slot(ring: u32, number: u64) -> usize {
+    let before = usize::try_from(u64::from(ring) * SLOTS).unwrap_or(0);
+    before + place_of(number)
 }
 
 const fn set(bits: &mut u64, bit: usize, on: bool) {
