@@ -124,12 +124,28 @@ pub enum Event {
         /// How much it takes.
         threshold: u32,
     },
-    /// A call goes on at another carrier, since one did not answer.
+    /// A call goes on at another carrier, since one did not answer; or where one has
+    /// redirected it to.
     Onward {
         /// The call there.
         call: CallRef,
-        /// That carrier.
+        /// Where to.
+        number: Number,
+        /// Through that carrier.
         carrier: Arc<str>,
+        /// It was redirected.
+        redirected: bool,
+    },
+    /// A carrier has redirected a call to where it may not go.
+    RedirectRefused {
+        /// Whose call.
+        tenant: Arc<str>,
+        /// The carrier.
+        carrier: Arc<str>,
+        /// Where to, if that has a meaning.
+        number: Option<Number>,
+        /// Why it may not.
+        reason: Reason,
     },
     /// A carrier answers no more, or again.
     Carrier {

@@ -63,11 +63,14 @@ pub enum Reason {
     CarriersFull,
     /// Every carrier is reached by a name that has led nowhere yet.
     CarriersNotFound,
+    /// A carrier redirects the call to an emergency number, to where it has been, or too
+    /// often.
+    NotFollowed,
 }
 
 impl Reason {
     /// Every reason.
-    pub const ALL: [Self; 27] = [
+    pub const ALL: [Self; 28] = [
         Self::NoSingleMeaning,
         Self::DestinationNotAllowed,
         Self::DestinationDenied,
@@ -95,6 +98,7 @@ impl Reason {
         Self::NotSecure,
         Self::CarriersFull,
         Self::CarriersNotFound,
+        Self::NotFollowed,
     ];
 
     /// Those that patterns of fraud give.
@@ -137,6 +141,7 @@ impl Reason {
             Self::NotSecure => "sips-without-tls",
             Self::CarriersFull => "carriers-full",
             Self::CarriersNotFound => "carriers-not-found",
+            Self::NotFollowed => "redirect-not-followed",
         }
     }
 
@@ -171,6 +176,9 @@ impl Reason {
             Self::NotSecure => "a sips: URI goes over TLS on both sides, or not at all",
             Self::CarriersFull => "every carrier has as many calls as it takes",
             Self::CarriersNotFound => "no carrier's name has led to an address yet",
+            Self::NotFollowed => {
+                "redirected to an emergency number, to where the call has been, or too often"
+            }
         }
     }
 
