@@ -236,10 +236,7 @@ impl Calls {
         let mut allowed = match verdict {
             Verdict::Allow(allowed) => allowed,
             Verdict::Refuse(refused) => return Err(refused),
-            Verdict::Emergency(allowed) => {
-                allowed.hold.release(now);
-                return Err(Refused::because(Reason::NotFollowed));
-            }
+            Verdict::Emergency(allowed) => return Err(not_followed(allowed.permit.number)),
         };
         // What the caller has dialled for that is no part of where it is redirected to.
         allowed.permit.presentation = onward.permit.presentation;
@@ -341,10 +338,9 @@ fn may_follow<'r>(
     (onward, target): (&Onward, &Target),
 ) -> Result<Option<(&'r Carrier, &'r Gateway)>, Refused> {
     let number = match rules.decide(facts) {
-        Ruling::Emergency(permit) => {
-            return Err(not_followed(permit.number));
+        Ruling::Emergency(permit) | Ruling::Allow(permit) | Ruling::Observe(_, permit) => {
+            permit.number
         }
-        Ruling::Allow(permit) | Ruling::Observe(_, permit) => permit.number,
         Ruling::Refuse(refused, permit) => match permit.map(|it| it.number).or(refused.number) {
             Some(number) => number,
             None => return Ok(None),

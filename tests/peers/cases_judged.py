@@ -118,13 +118,43 @@ def replaced(lab):
 
 @case(needs_tollgate=True)
 def redirected(lab):
-    """The carrier's 302 is not followed, and its Contact goes no further."""
+    """The carrier's 302 to a dear number is refused, on record, and its Contact goes no further."""
     lab.start()
     callee = (Callee().called().reply(302, "Moved Temporarily", headers=["Contact: <sip:+23276123456@192.0.2.1>"])
               .receive("ACK").linger())
     pbx, _ = lab.outbound(Caller().invite().ignore(100).refused(603), callee, 5)
     check(not any("192.0.2.1" in message.head for message in pbx.messages(received=True)), "the redirection leaked")
-    lab.closed(allow=5, answered=0)
+    records = lab.closed(allow=5, refuse=5, answered=0)
+    refused = {(it["number"], it["received_uri"]) for it in records if it.get("decision") == "refuse"}
+    equal(refused, {("+23276123456", "sip:+23276123456@192.0.2.1")}, "what was refused")
+    equal(sum(it.get("what") == "redirect-refused" for it in records), 5, "notes of redirections")
+
+
+@case(needs_tollgate=True)
+def redirect_followed(lab):
+    """The carrier's 302 to an allowed number is a call there, through the carrier, with a verdict of its own."""
+    other = ALLOWED[:-1] + "1"
+    lab.start(calls_at_once=1)
+    pbx, carrier = wires(lab)
+    with pbx, carrier:
+        call = Call(pbx, carrier, ALLOWED)
+        first = call.invite
+        carrier.send(["SIP/2.0 302 Moved Temporarily", *(f"Via: {via}" for via in first.all("Via")),
+                      f"From: {first.first('From')}", f"To: {first.first('To')};tag=d0", f"Call-ID: {first.call_id}",
+                      f"CSeq: {first.first('CSeq')}",
+                      f"Contact: <sip:+23276123456@192.0.2.1>;q=0.3, <sip:{other}@192.0.2.1>;q=0.9"])
+        carrier.request("ACK")
+        call.invite = carrier.request("INVITE")
+        check(other in call.invite.start and "192.0.2.1" not in call.invite.head, call.invite.head)
+        check(call.invite.call_id != first.call_id, "the same call once more")
+        call.answered("d1")
+        call.connected()
+        call.caller_asks("BYE")
+        pbx.response(200, "BYE")
+        carrier.answer(carrier.request("BYE"), 200, "OK")
+    records = lab.closed(allow=2, answered=1)
+    numbers = [it["number"] for it in records if it["record"] == "verdict"]
+    equal(numbers, [ALLOWED, other], "numbers judged")
 
 
 @case(needs_tollgate=True)
