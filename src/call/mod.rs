@@ -8,9 +8,8 @@
 //! - `outside`: requests outside a dialog: what all must satisfy, and who answers
 //! - `open`: the callee's INVITE, from what `outbound` or `inbound` decided
 //! - `ways`: which carrier it is for; `uris`: what that is told of who calls whom
-//! - `onward`: the same call at another carrier, where one does not answer
-//! - `attempt`: what both send
-//! - `redirect`: and to another number, where a carrier redirects it
+//! - `onward`: the same call at another carrier, where one does not answer (`attempt`)
+//! - `redirect`: and to another number, where a carrier redirects it; `elsewhere`: or not
 //! - `health`: what calls tell of carriers
 //! - `emergency`: how messages of emergency calls are read
 //! - `progress`: what is answered to a request that was carried over
@@ -38,6 +37,7 @@ mod block;
 mod call;
 mod challenge;
 mod counted;
+mod elsewhere;
 mod emergency;
 mod ending;
 mod evidence;

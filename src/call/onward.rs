@@ -20,7 +20,7 @@ use crate::base::limits::{CALLS_PER_SHARD, FIRST_ANSWER};
 use crate::base::time::Now;
 use crate::base::wheel::TimerId;
 use crate::policy::{Allowed, Permit, Reason, RuleSet};
-use crate::record::{Decision, Party, Record};
+use crate::record::{Decision, Direction, Party, Record};
 use crate::sip::draft::Packet;
 use crate::sip::message::Message;
 use crate::sip::scan;
@@ -107,6 +107,9 @@ impl Calls {
         let Some(call) = call.filter(|_| code >= 300 && reply.owner.role == Role::Relay) else {
             return;
         };
+        if let (300..=399, Direction::Inbound) = (code, call.direction) {
+            return self.refuse_forwarding(now, (reply.owner.call, reply.key), message, out);
+        }
         if let (300..=399, false) = (code, call.emergency) {
             call.note_redirection(reply.key, message);
         }

@@ -136,14 +136,10 @@ pub enum Event {
         /// It was redirected.
         redirected: bool,
     },
-    /// A carrier has redirected a call to where it may not go.
-    RedirectRefused {
-        /// Whose call.
-        tenant: Arc<str>,
-        /// The carrier.
-        carrier: Arc<str>,
-        /// Where to, if that has a meaning.
-        number: Option<Number>,
+    /// A call was to be redirected or transferred to where it may not go.
+    Elsewhere {
+        /// Whose call, who asked, and where to.
+        detail: String,
         /// Why it may not.
         reason: Reason,
     },

@@ -8,6 +8,8 @@
 //!   names another of its own gateways for it.
 //! - What is refused is recorded as a call of its own, and the next Contact is tried.
 
+use std::sync::Arc;
+
 use smallvec::SmallVec;
 
 use crate::base::limits::{RECORDED_TEXT, REDIRECT_CONTACTS, REDIRECTS_PER_CALL};
@@ -17,7 +19,7 @@ use crate::policy::{
     Carrier, Decision as Ruling, Facts, Gateway, Peer, Presentation, Reason, Refused, RuleSet,
     Verdict,
 };
-use crate::record::{Decision, Direction, Record};
+use crate::record::{Decision, Direction};
 use crate::sip::fields;
 use crate::sip::header::HeaderId;
 use crate::sip::host::Host;
@@ -28,12 +30,12 @@ use crate::transaction::ClientKey;
 
 use super::attempt::Next;
 use super::call::{Call, CallKey};
-use super::evidence::{Extent, Kind};
-use super::judged::{Asked, Judged, clipped};
+use super::elsewhere::Wish;
+use super::judged::clipped;
 use super::onward::Onward;
 use super::outbound::no_way;
 use super::ways::Way;
-use super::{Calls, Event, Outbox};
+use super::{Calls, Outbox, topology};
 
 /// Where a call is redirected to, and where it has been.
 #[derive(Debug)]
@@ -63,6 +65,17 @@ impl Redirects {
             been: SmallVec::from_slice(&[number]),
             taken: 0,
         }
+    }
+
+    /// What a 3xx leads to, the most wanted first: URIs, as far as records hold them.
+    pub(super) fn of(message: &Message) -> impl Iterator<Item = Box<[u8]>> {
+        let mut redirects = Self {
+            waiting: Vec::new(),
+            been: SmallVec::new(),
+            taken: 0,
+        };
+        redirects.note(message);
+        redirects.waiting.into_iter().rev().map(|it| it.uri)
     }
 
     /// Whether there is anywhere else to try.
@@ -268,61 +281,27 @@ impl Calls {
         refused: &Refused,
         out: &mut Outbox,
     ) {
-        let reference = self.tools.number_call();
         let Some(call) = self.calls.get(key) else {
             return;
         };
-        let rules = &self.tools.rules;
-        let kind = Kind {
-            tenant: rules.tenant_named(&call.tenant),
+        let carrier = carrier_of(&self.tools.rules, call).map_or("", |it| &it.name);
+        let dialled = onward.permit.number.as_str();
+        let wish = Wish {
+            tenant: Arc::clone(&call.tenant),
             direction: Direction::Outbound,
-            reason: refused.reason,
+            source: call.caller.flow.remote,
+            caller: onward.permit.caller.number.as_bytes().into(),
+            call_id: call.caller.call_id().into(),
+            target: target.uri.clone(),
+            what: "redirect-refused",
+            told: format!("{carrier} redirected a call to {dialled}"),
         };
-        let (source, tenant) = (call.caller.flow.remote, &call.tenant);
-        let carrier = carrier_of(rules, call);
-        let carrier = carrier.map_or_else(|| "".into(), |it| std::sync::Arc::clone(&it.name));
-        if self.evidence.take(now, kind, source, refused.number) != Extent::Counted {
-            let judged = Judged {
-                call: reference,
-                tenant,
-                direction: Direction::Outbound,
-                decision: Decision::Refuse,
-                number: refused.number.as_ref(),
-                caller: onward.permit.caller.number.as_bytes(),
-                rule: refused.rule,
-                observed: Some(refused),
-                call_id: b"",
-                carrier: "",
-            };
-            let asked = Asked {
-                source,
-                uri: &target.uri,
-                call_id: call.caller.call_id(),
-            };
-            judged.journal_asked(now, rules, &asked, out);
-            let dialled = onward.permit.number.as_str();
-            let to = refused.number.as_ref().map_or("no number", Number::as_str);
-            out.journal(&Record::Note {
-                wall: now.wall,
-                what: "redirect-refused",
-                detail: &format!(
-                    "{tenant}: {carrier} redirected a call to {dialled} to {to}: {}",
-                    refused.reason.code()
-                ),
-                count: 1,
-            });
-        }
-        out.events.push(Event::RedirectRefused {
-            tenant: std::sync::Arc::clone(tenant),
-            carrier,
-            number: refused.number,
-            reason: refused.reason,
-        });
+        self.refuse_wish(now, wish, refused, out);
     }
 }
 
 /// The carrier that a call is at.
-fn carrier_of<'r>(rules: &'r RuleSet, call: &Call) -> Option<&'r Carrier> {
+pub(super) fn carrier_of<'r>(rules: &'r RuleSet, call: &Call) -> Option<&'r Carrier> {
     match rules.peer_of(call.callee.flow)? {
         Peer::Carrier(id) => rules.carrier(id),
         Peer::Tenant(_) => None,
@@ -348,6 +327,13 @@ fn may_follow<'r>(
     };
     if target.beyond {
         return Err(not_followed(number));
+    }
+    // Who did not ask for TLS may not be able to.
+    if topology::is_secure(&target.uri) && !onward.secure {
+        return Err(Refused {
+            number: Some(number),
+            ..Refused::because(Reason::NotSecure)
+        });
     }
     if !onward.redirects.been.contains(&number) {
         return Ok(None);

@@ -151,7 +151,7 @@ impl Logger {
                 }
                 &mut self.calls
             }
-            Event::Refused { .. } | Event::RedirectRefused { .. } => &mut self.refusals,
+            Event::Refused { .. } | Event::Elsewhere { .. } => &mut self.refusals,
             _ => &mut self.faults,
         };
         if gate.pass_and_tell(now, self.shard) {
@@ -214,14 +214,8 @@ fn onward(event: &Event) {
         Event::Onward { call, carrier, .. } => {
             tracing::info!(call = call.0, %carrier, "a carrier did not answer: the call goes on at another");
         }
-        Event::RedirectRefused {
-            tenant,
-            carrier,
-            number,
-            reason,
-        } => {
-            let number = number.as_ref().map_or("-", Number::as_str);
-            tracing::warn!(%tenant, %carrier, number, %reason, "a redirection is refused");
+        Event::Elsewhere { detail, reason } => {
+            tracing::warn!(%reason, "a redirection or transfer is refused: {detail}");
         }
         _ => {}
     }
@@ -271,7 +265,7 @@ fn write(event: &Event) {
             let number = number.as_ref().map_or("-", Number::as_str);
             tracing::warn!(%tenant, %source, number, %reason, value, threshold, "a pattern of fraud");
         }
-        Event::Onward { .. } | Event::RedirectRefused { .. } => onward(event),
+        Event::Onward { .. } | Event::Elsewhere { .. } => onward(event),
         Event::Carrier { carrier, up } => self::carrier(carrier, *up),
         Event::Answered { call } => tracing::debug!(call = call.0, "answered"),
         Event::Ended {

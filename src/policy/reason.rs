@@ -66,11 +66,13 @@ pub enum Reason {
     /// A carrier redirects the call to an emergency number, to where it has been, or too
     /// often.
     NotFollowed,
+    /// A transfer (REFER), or a phone system's redirection of a call that came in.
+    NoTransfers,
 }
 
 impl Reason {
     /// Every reason.
-    pub const ALL: [Self; 28] = [
+    pub const ALL: [Self; 29] = [
         Self::NoSingleMeaning,
         Self::DestinationNotAllowed,
         Self::DestinationDenied,
@@ -99,6 +101,7 @@ impl Reason {
         Self::CarriersFull,
         Self::CarriersNotFound,
         Self::NotFollowed,
+        Self::NoTransfers,
     ];
 
     /// Those that patterns of fraud give.
@@ -142,6 +145,7 @@ impl Reason {
             Self::CarriersFull => "carriers-full",
             Self::CarriersNotFound => "carriers-not-found",
             Self::NotFollowed => "redirect-not-followed",
+            Self::NoTransfers => "no-transfers",
         }
     }
 
@@ -179,6 +183,7 @@ impl Reason {
             Self::NotFollowed => {
                 "redirected to an emergency number, to where the call has been, or too often"
             }
+            Self::NoTransfers => "calls are not transferred, nor redirected by a phone system",
         }
     }
 

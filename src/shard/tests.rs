@@ -15,6 +15,7 @@ mod registrar;
 mod restart;
 mod rules;
 mod sessions;
+mod transfers;
 mod trunks;
 
 use std::time::Duration;

@@ -88,6 +88,11 @@ fn what_may_not_be_dialled_is_not_redirected_to() {
             "",
             "no-single-meaning",
         ),
+        (
+            format!("<sips:{OTHER}@203.0.113.9>"),
+            OTHER,
+            "sips-without-tls",
+        ),
         // Where it has been, and where nobody has dialled to.
         (contact(DIALLED), DIALLED, "redirect-not-followed"),
         (contact("110"), "110", "redirect-not-followed"),

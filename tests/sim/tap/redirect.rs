@@ -81,10 +81,13 @@ impl Tap {
         let Some(plan) = plan.map(|plan| turn.peers.plans[plan as usize].clone()) else {
             return;
         };
-        if plan.inbound || plan.dial.group == Group::Emergency {
+        if plan.dial.group == Group::Emergency {
             return;
         }
-        turn.seen.note(Met::RedirectRefused);
+        turn.seen.note(match plan.inbound {
+            true => Met::ForwardingRefused,
+            false => Met::RedirectRefused,
+        });
         let call_id = self.servers[id]
             .request
             .at(self.servers[id].request.call_id);
@@ -95,6 +98,7 @@ impl Tap {
             );
         }
         let offer = self.servers[id].offers.last().cloned();
+        let offer = offer.filter(|_| !plan.inbound);
         let offer = offer.and_then(|wire| {
             let said = |it: &&Redirect| {
                 let mut contacts = it.contacts.iter();
@@ -106,6 +110,29 @@ impl Tap {
             && self.all_pass(turn, id, &plan, &offer)
         {
             self.fail(turn.now, format!("not followed without cause: {offer:?}"));
+        }
+    }
+
+    /// A REFER in a call was answered: it is carried out for nobody, and is on record.
+    pub(super) fn transfer(&mut self, turn: &mut Turn<'_>, id: Id) -> Result<(), String> {
+        let server = &self.servers[id];
+        let code = server.answer.map_or(0, |answer| answer.0);
+        if code != 603 {
+            let known = matches!(code, 400 | 481 | 500);
+            return known
+                .then_some(())
+                .ok_or(format!("a REFER answered {code}"));
+        }
+        turn.seen.note(Met::TransferRefused);
+        let leg = server.leg.ok_or("a REFER declined in no call")?;
+        // One that was left behind has none any more.
+        let Some(caller) = self.calls[self.legs[leg].call].legs[0] else {
+            return Ok(());
+        };
+        let invite = &self.servers[self.legs[caller].invite].request;
+        match self.turn_records.has_refused(invite.at(invite.call_id)) {
+            true => Ok(()),
+            false => Err("a REFER was declined without a record".into()),
         }
     }
 
