@@ -263,9 +263,12 @@ impl Watch {
         if matches!(what, "carrier-down" | "carrier-up") || what.starts_with("registration-") {
             return self.carrier(wall, what, detail);
         }
-        // One of many calls; the ledger has it.
-        if what == "identity-dropped" {
+        // One of many calls, or told of by its verdict; the ledger has it.
+        if matches!(what, "identity-dropped" | "transfer-refused") {
             return;
+        }
+        if what == "redirect-refused" {
+            return self.redirected(wall, what, detail, count);
         }
         if matches!(what, "shed" | "banned") {
             return self.flood(wall, what, detail, count);
@@ -289,6 +292,20 @@ impl Watch {
             ..Happened::default()
         };
         self.add(kind, event, wall);
+    }
+
+    /// A carrier has redirected a call to where it may not go. The verdict of that says why,
+    /// and what it would have cost.
+    fn redirected(&mut self, wall: Wall, what: &str, detail: &str, count: u64) {
+        let (tenant, rest) = detail.split_once(": ").unwrap_or(("", detail));
+        let event = Happened {
+            tenant: tenant.to_owned(),
+            what: what.to_owned(),
+            sentence: format!("a redirection is refused: {rest}"),
+            count: count.max(1),
+            ..Happened::default()
+        };
+        self.add(Kind::Refused, event, wall);
     }
 
     /// Messages were dropped because more came than could be handled, or a stranger was

@@ -1,10 +1,13 @@
 //! Every limit of the product, each with what happens at it.
 
-use std::time::Duration;
-
+mod carriers;
 mod names;
 mod overload;
 
+pub use carriers::{
+    CARRIER_ANSWERS, CARRIER_FAILURES, CARRIER_PAUSE, CARRIER_REST, CARRIERS_PER_CALL,
+    FIRST_ANSWER, PROBE_WAIT, REDIRECT_CONTACTS, REDIRECTS_PER_CALL,
+};
 pub use names::{
     GATEWAYS_PER_CARRIER, HOPS_PER_CALL, NAME_AGAIN, NAME_CNAMES, NAME_DATAGRAMS, NAME_EARLIER,
     NAME_FIRST, NAME_POINTERS, NAME_QUESTIONS, NAME_RECORDS, NAME_REMEMBERED, NAME_TIME, NAME_TTL,
@@ -472,28 +475,3 @@ pub const STREAM_IDLE_S: u64 = 900;
 /// Seconds from one sign of life that is asked for to the next, on connections that we
 /// made (RFC 5626 §4.4.1 has 120 at most over TCP).
 pub const STREAM_PING_S: u64 = 60;
-
-/// Calls and probes in a row that a carrier says nothing to before it counts as down:
-/// then calls go past it while there is another.
-pub const CARRIER_FAILURES: u8 = 3;
-
-/// Answers in a row that a carrier which was down must give to count as up.
-pub const CARRIER_ANSWERS: u8 = 2;
-
-/// For how long no call tries a carrier that is down and is not probed.
-pub const CARRIER_PAUSE: Duration = Duration::from_secs(30);
-
-/// The longest that a carrier is left alone because it asks for it (Retry-After of a
-/// 503). What it asks for beyond that does not count.
-pub const CARRIER_REST: Duration = Duration::from_secs(600);
-
-/// How long a carrier has for its first word on an INVITE before the call goes to the
-/// next one, where there is another.
-pub const FIRST_ANSWER: Duration = Duration::from_millis(1_500);
-
-/// Carriers that one call may be sent to, one after the other. An emergency call is
-/// sent to as many as there are, up to this.
-pub const CARRIERS_PER_CALL: usize = 16;
-
-/// How long a carrier has to answer a probe.
-pub const PROBE_WAIT: Duration = Duration::from_secs(4);

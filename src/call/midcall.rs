@@ -22,6 +22,15 @@ use super::{Arrived, Calls, Outbox, Turn, outside};
 /// How long an INVITE inside a dialog may go without a final response.
 const LONGEST_CHANGE: Duration = Duration::from_secs(60);
 
+/// What a request inside a dialog asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Taken {
+    /// Something of its call, which has dealt with it.
+    Here,
+    /// That the call go elsewhere, which is for the shard's calls together.
+    Transfer,
+}
+
 impl Calls {
     /// A request with a To tag; without a transaction it is an ACK.
     pub(super) fn in_dialog(
@@ -32,7 +41,7 @@ impl Calls {
         out: &mut Outbox,
     ) {
         let tag = arrived.essentials.to_tag.unwrap_or_default();
-        let mut ours = false;
+        let (mut ours, mut refers) = (false, None);
         if let Some((key, side)) = self.tools.by_tag(tag) {
             self.turn(key, now, out, |turn| {
                 ours = turn.is_in_dialog(side, arrived);
@@ -40,11 +49,17 @@ impl Calls {
                     turn.note_connection(side, arrived.flow);
                 }
                 match server {
-                    Some(server) if ours => turn.request(side, server, arrived),
+                    Some(server) if ours => {
+                        let taken = turn.request(side, server, arrived);
+                        refers = Some((key, side)).filter(|_| taken == Taken::Transfer);
+                    }
                     None if ours => turn.acknowledged(side, arrived),
                     _ => turn.stray_bye(side, arrived),
                 }
             });
+        }
+        if let (Some(call), Some(server)) = (refers, server) {
+            self.refuse_transfer(now, call, server, arrived, out);
         }
         if let (false, Some(server)) = (ours, server) {
             self.tools
@@ -89,7 +104,7 @@ impl Turn<'_> {
         }
     }
 
-    fn request(&mut self, side: Side, server: ServerKey, arrived: &Arrived<'_>) {
+    fn request(&mut self, side: Side, server: ServerKey, arrived: &Arrived<'_>) -> Taken {
         let cseq = arrived.essentials.cseq.number;
         let owner = Owner {
             call: self.key,
@@ -101,7 +116,7 @@ impl Turn<'_> {
             // Who hung up may not have got the answer before a restart.
             let again = self.call.restored && method == Method::Bye;
             self.refuse(server, side, if again { 200 } else { 481 });
-            return;
+            return Taken::Here;
         }
         // Whoever hangs up means it, however it counts.
         let tags = (
@@ -110,7 +125,7 @@ impl Turn<'_> {
         );
         if !self.call.admit_cseq(side, tags, cseq) && method != Method::Bye {
             self.refuse(server, side, 500);
-            return;
+            return Taken::Here;
         }
         if method != Method::Bye {
             self.journal_cseq(side);
@@ -120,7 +135,7 @@ impl Turn<'_> {
             self.respond(server, (420, tag), b"", |draft| {
                 outside::explain(draft, 420, message);
             });
-            return;
+            return Taken::Here;
         }
         match method {
             Method::Bye => self.bye(side, server, arrived),
@@ -137,8 +152,10 @@ impl Turn<'_> {
             Method::Info | Method::Prack => self.relay(side, server, arrived),
             Method::Options => self.refuse(server, side, 200),
             Method::Other => self.refuse(server, side, 501),
+            Method::Refer => return Taken::Transfer,
             _ => self.refuse(server, side, 405),
         }
+        Taken::Here
     }
 
     /// Whether what a request requires is known here (RFC 3261 §8.2.2.3), or no reason

@@ -8,7 +8,8 @@
 //! - `outside`: requests outside a dialog: what all must satisfy, and who answers
 //! - `open`: the callee's INVITE, from what `outbound` or `inbound` decided
 //! - `ways`: which carrier it is for; `uris`: what that is told of who calls whom
-//! - `onward`: the same call at another carrier, where one does not answer
+//! - `onward`: the same call at another carrier, where one does not answer (`attempt`)
+//! - `redirect`: and to another number, where a carrier redirects it; `elsewhere`: or not
 //! - `health`: what calls tell of carriers
 //! - `emergency`: how messages of emergency calls are read
 //! - `progress`: what is answered to a request that was carried over
@@ -30,11 +31,13 @@
 mod accept;
 mod account;
 mod again;
+mod attempt;
 mod block;
 #[expect(clippy::module_inception, reason = "the room's central type")]
 mod call;
 mod challenge;
 mod counted;
+mod elsewhere;
 mod emergency;
 mod ending;
 mod evidence;
@@ -51,6 +54,7 @@ mod output;
 mod outside;
 mod progress;
 mod proof;
+mod redirect;
 mod refresh;
 mod restore;
 mod table;
@@ -288,8 +292,7 @@ impl Calls {
                     });
                 }
                 if !again {
-                    let code = message.status().unwrap_or_default();
-                    self.refused_onward(now, &reply, code, out);
+                    self.refused_onward(now, &reply, message, out);
                     self.turn(reply.owner.call, now, out, |turn| {
                         turn.reply(&reply, arrived);
                     });

@@ -1,4 +1,5 @@
-//! The same call at another carrier, where one does not answer (RFC 3263 §4.3).
+//! The same call at another carrier, where one does not answer (RFC 3263 §4.3); or to
+//! another number, where a carrier redirects it: see `redirect`.
 //!
 //! Each attempt is a call of its own, with its own verdict in the journal, its own places
 //! and its own lease. The next one takes the caller's side over; the one before has no
@@ -15,42 +16,40 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::base::flow::Transport;
 use crate::base::limits::{CALLS_PER_SHARD, FIRST_ANSWER};
 use crate::base::time::Now;
 use crate::base::wheel::TimerId;
-use crate::policy::{Allowed, Carrier, Gateway, Permit, RuleSet, Seat, TenantId};
+use crate::policy::{Allowed, Permit, Reason, RuleSet};
 use crate::record::{Decision, Direction, Party, Record};
 use crate::sip::draft::Packet;
-use crate::sip::echo::essence;
-use crate::sip::fields::Essentials;
 use crate::sip::message::Message;
 use crate::sip::scan;
-use crate::transaction::{ClientKey, Expired, Reply, ServerKey};
+use crate::transaction::{ClientKey, Expired, Reply};
 
-use super::account::Account;
+use super::attempt::{CallersSide, Next};
 use super::call::{Alarm, Call, CallKey, Ending, Exchange, Owner, Role, Stage};
-use super::judged::{Asked, Judged, clipped};
-use super::leg::{Far, Leg, Progress};
-use super::open::Carried;
-use super::uris::{Leaving, Uris};
+use super::leg::{Leg, Progress};
+use super::redirect::Redirects;
 use super::ways::Further;
-use super::{Arrived, Calls, Event, Outbox, Turn, topology};
+use super::{Arrived, Calls, Outbox, Turn, topology};
 
-/// What a call takes with it to another carrier.
+/// What a call takes with it to another carrier, or to another number.
 #[derive(Debug)]
 pub(super) struct Onward {
-    /// Where it may go.
+    /// At which other carriers it may be tried.
     pub(super) further: Further,
+    /// To which other numbers, and where it has been.
+    pub(super) redirects: Redirects,
     /// As what.
     pub(super) permit: Permit,
     pub(super) decision: Decision,
     /// It goes over TLS or not at all.
     pub(super) secure: bool,
-    /// The Request-URI that its caller sent, as far as records hold it.
-    pub(super) received_uri: Box<[u8]>,
-    /// Of the caller's INVITE what its response needs, as an INVITE.
-    pub(super) asked: Box<[u8]>,
+    /// What it was redirected to, as far as records hold it; none where it goes to what
+    /// its caller dialled.
+    pub(super) target: Option<Box<[u8]>>,
+    /// Of the caller's INVITE what its response needs, as an INVITE, once ours was sent.
+    pub(super) asked: Vec<u8>,
     /// Our INVITE, once it was sent.
     pub(super) packet: Option<Packet>,
     /// Runs until its carrier has said nothing for too long.
@@ -66,40 +65,25 @@ enum Before {
     Over,
 }
 
-/// Where the call goes on, and what that was admitted as.
-struct Next<'r> {
-    tenant: TenantId,
-    carrier: &'r Carrier,
-    gateway: &'r Gateway,
-    seat: Seat,
-    allowed: Allowed,
-}
-
-/// The caller's side of a call.
-struct CallersSide {
-    leg: Leg,
-    opening: Exchange,
-    server: ServerKey,
-}
-
 impl Onward {
-    /// What a call takes along, if there is anywhere else to go.
+    /// What a call takes along. Emergency calls are not redirected.
     pub(super) fn of(
         further: Further,
         (decision, allowed): (Decision, &Allowed),
         arrived: &Arrived<'_>,
     ) -> Option<Box<Self>> {
-        if further.is_empty() {
+        if further.is_empty() && decision == Decision::Emergency {
             return None;
         }
         let uri = arrived.message.uri().unwrap_or_default();
         Some(Box::new(Self {
             further,
+            redirects: Redirects::begin(allowed.permit.number),
             permit: allowed.permit,
             decision,
             secure: topology::is_secure(uri),
-            received_uri: clipped(uri).into(),
-            asked: essence(arrived.message).into(),
+            target: None,
+            asked: Vec::new(),
             packet: None,
             timer: None,
         }))
@@ -108,25 +92,43 @@ impl Onward {
 
 impl Calls {
     /// A final response came. Where its carrier is out of service the call goes on at
-    /// another, if it may: nobody has heard anything of it yet. An emergency call tries
-    /// every one, whatever the last has said.
+    /// another, if it may: nobody has heard anything of it yet. Where it is redirected it
+    /// goes to where that leads, if it may. An emergency call tries every carrier, whatever
+    /// the last has said.
     pub(super) fn refused_onward(
         &mut self,
         now: Now,
         reply: &Reply<Owner>,
-        code: u16,
+        message: &Message,
         out: &mut Outbox,
     ) {
-        let emergency = self
-            .calls
-            .get(reply.owner.call)
-            .is_some_and(|it| it.emergency);
+        let code = message.status().unwrap_or_default();
+        let call = self.calls.get_mut(reply.owner.call);
+        let Some(call) = call.filter(|_| code >= 300 && reply.owner.role == Role::Relay) else {
+            return;
+        };
+        if let (300..=399, Direction::Inbound) = (code, call.direction) {
+            return self.refuse_forwarding(now, (reply.owner.call, reply.key), message, out);
+        }
+        if let (300..=399, false) = (code, call.emergency) {
+            call.note_redirection(reply.key, message);
+        }
+        if let (false, Some(onward)) = (call.emergency, &mut call.onward)
+            && !matches!(code, 408 | 503)
+        {
+            // Whoever says so is there, and speaks for this number.
+            onward.further.clear();
+        }
+        let redirects = call.onward.as_ref().map(|it| &it.redirects);
         let fails = match code {
             408 | 503 => true,
-            300.. => emergency && code != 487,
+            487 => false,
+            _ if call.emergency => true,
+            // RFC 3261 §16.7 step 5: 6xx is said for every other place, too.
+            ..=599 => redirects.is_some_and(Redirects::lead_on),
             _ => false,
         };
-        if fails && reply.owner.role == Role::Relay {
+        if fails {
             self.move_on(now, (reply.owner.call, reply.key), Before::Over, out);
         }
     }
@@ -167,20 +169,26 @@ impl Calls {
     }
 
     /// Calls in set-up stay where they are from now on: what they were let in by does
-    /// not hold any more. Emergency calls may still go anywhere.
+    /// not hold any more. Emergency calls may still go anywhere. Where a call is redirected
+    /// to is judged by what holds then.
     pub(super) fn hold_in_place(&mut self) {
         let keys = self.calls.iter();
         let keys = keys.filter(|(_, call)| call.onward.is_some() && !call.emergency);
         let keys: Vec<CallKey> = keys.map(|(key, _)| key).collect();
         for key in keys {
-            let onward = self.calls.get_mut(key).and_then(|it| it.onward.take());
-            if let Some(timer) = onward.and_then(|it| it.timer) {
+            let call = self.calls.get_mut(key);
+            let Some(onward) = call.and_then(|it| it.onward.as_mut()) else {
+                continue;
+            };
+            onward.further.clear();
+            if let Some(timer) = onward.timer.take() {
                 self.tools.wheel.cancel(timer);
             }
         }
     }
 
-    /// Has the call go on at the next carrier that has room, if it may.
+    /// Has the call go on at the next carrier that has room, or else to the next number
+    /// that it was redirected to, if it may.
     fn move_on(
         &mut self,
         now: Now,
@@ -188,13 +196,11 @@ impl Calls {
         before: Before,
         out: &mut Outbox,
     ) {
-        let room = self.calls.len() < CALLS_PER_SHARD;
-        let (unrecorded, rules) = (self.unrecorded, Arc::clone(&self.tools.rules));
+        let (barred, rules) = (self.barred(key), Arc::clone(&self.tools.rules));
         let Some(call) = self.calls.get_mut(key) else {
             return;
         };
-        let may = call.emergency || room && !unrecorded && !call.doomed;
-        if !may || call.ending.is_some() || !call.opens_with(client) {
+        if call.ending.is_some() || !call.opens_with(client) {
             return;
         }
         let Some(mut onward) = call.onward.take() else {
@@ -203,26 +209,50 @@ impl Calls {
         if let Some(timer) = onward.timer.take() {
             self.tools.wheel.cancel(timer);
         }
+        if let Some(reason) = barred {
+            if before == Before::Over {
+                self.refuse_targets(now, key, &mut onward, reason, out);
+            }
+            return;
+        }
         if before == Before::Over
             && let Some(hold) = &call.hold
         {
             // Its carrier is done with it, and the next attempt needs its places.
             hold.leave(now, None);
         }
-        let next = next(&rules, call, &mut onward, now);
-        let invite = onward.packet.take().and_then(|packet| {
-            let invite = scan(Bytes::from_owner(packet.clone())).ok();
-            onward.packet = Some(packet);
-            invite
-        });
-        match next.zip(invite) {
-            Some((next, invite)) => {
+        let packet = onward.packet.clone();
+        let Some(invite) = packet.and_then(|it| scan(Bytes::from_owner(it)).ok()) else {
+            return;
+        };
+        let mut next = next(&rules, call, &mut onward, now);
+        if next.is_none() && before == Before::Over {
+            next = self.next_target(now, &rules, key, &mut onward, out);
+        }
+        match next {
+            Some(next) => {
                 self.leave_behind(now, (key, client), before, (next, onward, &invite), out);
             }
+            None if before == Before::Over => {}
             // It may be let go on when this attempt is over.
-            None if before == Before::Silent => call.onward = Some(onward),
-            None => {}
+            None => {
+                if let Some(call) = self.calls.get_mut(key) {
+                    call.onward = Some(onward);
+                }
+            }
         }
+    }
+
+    /// Why a call may not go on, whatever it is: unless it is an emergency.
+    fn barred(&self, key: CallKey) -> Option<Reason> {
+        let call = self.calls.get(key).filter(|it| !it.emergency)?;
+        if self.unrecorded {
+            return Some(Reason::JournalFault);
+        }
+        if call.doomed {
+            return Some(Reason::Blocked);
+        }
+        (self.calls.len() >= CALLS_PER_SHARD).then_some(Reason::NotFollowed)
     }
 
     /// Parts the caller's side from the attempt so far, and begins the next.
@@ -255,107 +285,6 @@ impl Calls {
             None => next.allowed.hold.release(now),
         }
     }
-
-    /// The next attempt, in the place of the one that was left behind.
-    fn attempt(
-        &mut self,
-        now: Now,
-        side: CallersSide,
-        behind: CallKey,
-        (next, onward, invite): (Next<'_>, Box<Onward>, &Message),
-        out: &mut Outbox,
-    ) {
-        let rules = Arc::clone(&self.tools.rules);
-        let Next {
-            tenant: id,
-            carrier,
-            gateway,
-            seat,
-            allowed,
-        } = next;
-        let (Some(tenant), Some(before)) = (rules.tenant(id), self.calls.get(behind)) else {
-            allowed.hold.release(now);
-            return;
-        };
-        let (emergency, abroad, origin) = (before.emergency, before.abroad, before.origin);
-        let reference = self.tools.number_call();
-        let call_id = self.tools.mint_call_id(side.leg.call_id());
-        let scheme = match onward.secure && gateway.transport == Transport::Tls {
-            true => topology::SIPS,
-            false => "sip:",
-        };
-        let here = self.tools.here.at(gateway.listener);
-        let uris = Uris::of(&rules, id, carrier, &onward.permit, (scheme, here));
-        let routes = carrier.routes();
-        let leaving = Leaving {
-            reference,
-            emergency,
-            tenant,
-            abroad,
-            carrier,
-            gateway,
-            call_id,
-            routes: &routes,
-            uris: &uris,
-        };
-        announce(now, &rules, &leaving, (&onward, &side.leg), out);
-        let account = (!emergency).then(|| {
-            let ring = allowed.longest_ring;
-            Account::new(now, ring, allowed.lease)
-        });
-        self.journal_counts(now, reference, &allowed, account.as_deref(), out);
-        let invited = onward.asked.clone();
-        let further = (!onward.further.is_empty()).then_some(onward);
-        let mut opening = leaving.opening((Far::default(), seat, further), allowed, account);
-        let server = side.server;
-        let call = opening.call_of(side.leg, side.opening, origin, &mut self.tools);
-        let carried = Carried {
-            message: invite,
-            forwards: forwards(invite),
-            asked: &invited,
-        };
-        match self.calls.insert(call) {
-            Ok(key) => {
-                self.turn(key, now, out, |turn| {
-                    turn.invite(server, &carried, &opening)
-                });
-            }
-            Err(call) => self.no_room(now, (server, call), emergency, out),
-        }
-    }
-}
-
-/// Says where the call goes on.
-fn announce(
-    now: Now,
-    rules: &RuleSet,
-    leaving: &Leaving<'_>,
-    (onward, caller): (&Onward, &Leg),
-    out: &mut Outbox,
-) {
-    let (permit, carrier) = (&onward.permit, leaving.carrier);
-    let judged = Judged {
-        call: leaving.reference,
-        tenant: &leaving.tenant.name,
-        direction: Direction::Outbound,
-        decision: onward.decision,
-        number: Some(&permit.number),
-        caller: permit.caller.number.as_bytes(),
-        rule: permit.rule,
-        observed: None,
-        call_id: &leaving.call_id,
-        carrier: &carrier.name,
-    };
-    let asked = Asked {
-        source: caller.flow.remote,
-        uri: &onward.received_uri,
-        call_id: caller.call_id(),
-    };
-    judged.journal_asked(now, rules, &asked, out);
-    out.events.push(Event::Onward {
-        call: leaving.reference,
-        carrier: Arc::clone(&carrier.name),
-    });
 }
 
 /// The next carrier with a place, and what the call holds there.
@@ -385,17 +314,9 @@ fn next<'r>(rules: &'r RuleSet, call: &Call, onward: &mut Onward, now: Now) -> O
     })
 }
 
-/// The Max-Forwards of an INVITE of ours, which another one in its place has, too.
-fn forwards(invite: &Message) -> u8 {
-    let essentials = Essentials::parse(invite).ok();
-    essentials
-        .and_then(|it| it.max_forwards)
-        .unwrap_or(super::MAX_FORWARDS)
-}
-
 impl Call {
     /// Whether this is the INVITE that opens it, and its caller waits for an answer.
-    fn opens_with(&self, client: ClientKey) -> bool {
+    pub(super) fn opens_with(&self, client: ClientKey) -> bool {
         let mut exchanges = self.exchanges.iter();
         exchanges.any(|it| {
             let waits = matches!(it.stage, Stage::Open) && it.server.is_some();
@@ -405,9 +326,17 @@ impl Call {
 }
 
 impl Turn<'_> {
+    /// Keeps of the caller's INVITE what its response needs, for the next attempt.
+    pub(super) fn keep_asked(&mut self, asked: Vec<u8>) {
+        if let Some(onward) = &mut self.call.onward {
+            onward.asked = asked;
+        }
+    }
+
     /// The callee has [`FIRST_ANSWER`] for its first word, if there is another to go to.
     pub(super) fn await_first_answer(&mut self) {
-        if self.call.onward.is_none() {
+        let onward = self.call.onward.as_ref();
+        if onward.is_none_or(|it| it.further.is_empty()) {
             return;
         }
         let (key, now) = (self.key, self.now.mono);
@@ -419,13 +348,17 @@ impl Turn<'_> {
         }
     }
 
-    /// The callee has said this: with more than 100 it is the one.
+    /// The callee has said this: with more than 100 it is the one, and once it answers
+    /// nobody else is asked any more.
     pub(super) fn stay_if_heard(&mut self, code: u16) {
         let Some(onward) = &mut self.call.onward else {
             return;
         };
         let timer = onward.timer.take();
         if code > 100 {
+            onward.further.clear();
+        }
+        if matches!(code, 200..=299) {
             self.call.onward = None;
         }
         if let Some(timer) = timer {
@@ -434,10 +367,13 @@ impl Turn<'_> {
     }
 
     /// Takes the caller's side out of the call: what its callee still says is dealt with
-    /// by Tollgate alone.
+    /// by Tollgate alone. Where the caller has heard of that one, it hears of the next as of
+    /// another fork: what it knows of the first does not hold for it.
     fn part(&mut self) -> Option<CallersSide> {
-        let tag = self.tools.mint.token();
+        let (tag, fresh) = (self.tools.mint.token(), self.tools.mint.token());
         let call = &mut *self.call;
+        let rang = !call.forks.is_empty();
+        let caller_tag = if rang { fresh } else { call.caller.local_tag };
         let exchange = call.exchanges.iter_mut().find(|it| it.opening)?;
         let server = exchange.server.take()?;
         exchange.stage = Stage::Abandoned;
@@ -447,7 +383,7 @@ impl Turn<'_> {
             from: exchange.from,
             server: Some(server),
             client: None,
-            tag: exchange.tag,
+            tag: caller_tag,
             server_cseq: exchange.server_cseq,
             client_cseq: 0,
             offer: exchange.offer,
@@ -455,7 +391,8 @@ impl Turn<'_> {
             offered: None,
         };
         let stub = Leg::new(call.caller.flow, tag, call.caller.call_id(), b"", b"");
-        let leg = std::mem::replace(&mut call.caller, stub);
+        let mut leg = std::mem::replace(&mut call.caller, stub);
+        leg.local_tag = caller_tag;
         call.caller.progress = Progress::default();
         if let Some(ring) = call.limit.take() {
             self.tools.wheel.cancel(ring);

@@ -225,6 +225,7 @@ impl Calls {
                         asked: &asked,
                     };
                     turn.invite(server, &carried, &opening);
+                    turn.keep_asked(asked);
                 });
             }
             Err(call) => self.no_room(now, (server, call), opening.emergency, out),

@@ -1,6 +1,7 @@
 //! A new call from a tenant's phone system: judged, and opened towards the
 //! carrier if it may go.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use smallvec::SmallVec;
@@ -68,7 +69,7 @@ impl Calls {
             Some(refused) => Verdict::Refuse(refused),
             None => rules.judge(&facts, now),
         };
-        self.tell(now, tenant, &verdict, arrived, out);
+        self.tell(now, tenant, &verdict, arrived.flow.remote.ip(), out);
         let (decision, allowed) = match verdict {
             Verdict::Refuse(refused) => {
                 self.refuse_call(now, Asker::Tenant(tenant), server, &refused, arrived, out);
@@ -119,12 +120,12 @@ impl Calls {
     }
 
     /// Says that a call makes a pattern of fraud, in the journal too.
-    fn tell(
+    pub(super) fn tell(
         &self,
         now: Now,
         tenant: TenantId,
         verdict: &Verdict,
-        arrived: &Arrived<'_>,
+        source: IpAddr,
         out: &mut Outbox,
     ) {
         let (alert, number) = match verdict {
@@ -135,7 +136,7 @@ impl Calls {
         let (Some(alert), Some(tenant)) = (alert, rules.tenant(tenant)) else {
             return;
         };
-        let (rule, source) = (rules.rule(alert.rule), arrived.flow.remote.ip());
+        let rule = rules.rule(alert.rule);
         let dialled = number.as_ref().map_or("none", Number::as_str);
         let detail = format!(
             "{}: {} of {}, number {dialled}, from {source}: {}:{}: {}",
@@ -169,7 +170,8 @@ impl Calls {
     ) {
         let emergency = decision == Decision::Emergency;
         let rules = Arc::clone(&self.tools.rules);
-        let way = self.tools.way(now, &rules, (id, emergency), arrived);
+        let secure = arrived.message.uri().is_some_and(topology::is_secure);
+        let way = self.tools.way(now, &rules, (id, emergency, secure));
         let Some((tenant, way)) = rules.tenant(id).zip(way) else {
             allowed.hold.release(now);
             if emergency {
@@ -314,7 +316,7 @@ impl Calls {
 }
 
 /// Why a call that may leave cannot: no carrier has a place for it.
-fn no_way(rules: &RuleSet, tenant: TenantId, called: Number) -> Refused {
+pub(super) fn no_way(rules: &RuleSet, tenant: TenantId, called: Number) -> Refused {
     let reason = match ways::anywhere(rules, tenant) {
         true => Reason::CarriersFull,
         false => Reason::CarriersNotFound,

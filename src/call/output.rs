@@ -138,12 +138,24 @@ pub enum Event {
         /// How much it takes.
         threshold: u32,
     },
-    /// A call goes on at another carrier, since one did not answer.
+    /// A call goes on at another carrier, since one did not answer; or where one has
+    /// redirected it to.
     Onward {
         /// The call there.
         call: CallRef,
-        /// That carrier.
+        /// Where to.
+        number: Number,
+        /// Through that carrier.
         carrier: Arc<str>,
+        /// It was redirected.
+        redirected: bool,
+    },
+    /// A call was to be redirected or transferred to where it may not go.
+    Elsewhere {
+        /// Whose call, who asked, and where to.
+        detail: String,
+        /// Why it may not.
+        reason: Reason,
     },
     /// A carrier answers no more, or again.
     Carrier {

@@ -49,6 +49,7 @@ impl Calls {
                 draft.put(HeaderId::Accept, b"application/sdp");
                 draft.put(HeaderId::Supported, b"100rel, timer");
             }),
+            Method::Refer => self.refuse_referral(now, peer, server, arrived, out),
             method => {
                 let code = match method {
                     Method::Bye | Method::Prack | Method::Update | Method::Info => 481,

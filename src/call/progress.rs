@@ -11,7 +11,7 @@ use crate::sip::line::Method;
 use crate::transaction::{ClientKey, Expired, Reply, ServerKey};
 
 use super::call::{Alarm, Ending, Fork, Owner, Role, Stage};
-use super::open::{failure, own_failure};
+use super::open::{failure, own_failure, with_reason};
 use super::refresh;
 use super::topology;
 use super::{Arrived, Calls, Outbox, Turn};
@@ -205,7 +205,13 @@ impl Turn<'_> {
         };
         let to = exchange.from;
         let told = matches!(exchange.stage, Stage::Abandoned);
-        if let (false, Some(server)) = (told, exchange.server) {
+        if let (300..=399, false, true, Some(server)) =
+            (code, told, exchange.opening, exchange.server)
+        {
+            // Where it would lead is not followed: that is our own refusal.
+            let (code, tag) = (own_failure(self.call.emergency), exchange.tag);
+            self.respond(server, (code, tag), b"", |draft| with_reason(draft, code));
+        } else if let (false, Some(server)) = (told, exchange.server) {
             let tag = self.dialog_tag(to, arrived);
             let onward = match exchange.opening {
                 true => failure(self.call.emergency, self.code_onward(to, code)),

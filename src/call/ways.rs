@@ -26,6 +26,18 @@ pub(super) struct Way<'r> {
     pub(super) further: Further,
 }
 
+impl<'r> Way<'r> {
+    /// To this gateway and no other, if its carrier has a place.
+    pub(super) fn at(carrier: &'r Carrier, gateway: &'r Gateway) -> Option<Self> {
+        Some(Self {
+            carrier,
+            gateway,
+            seat: carrier.seat(gateway, false)?,
+            further: Further::new(),
+        })
+    }
+}
+
 /// The transport that the onward way has to have, if it must be one.
 pub(super) fn onward(
     rules: &RuleSet,
@@ -55,14 +67,12 @@ impl Tools {
         &mut self,
         now: Now,
         rules: &'r RuleSet,
-        (tenant, emergency): (TenantId, bool),
-        arrived: &Arrived<'_>,
+        (tenant, emergency, secure): (TenantId, bool, bool),
     ) -> Option<Way<'r>> {
         let mint = &mut self.mint;
         // The low bits of a token are as good as any.
         let draw = || u64::try_from(mint.token().bits() & u128::from(u64::MAX)).unwrap_or(0);
         let ways = rules.ways(tenant, emergency, now.mono, draw);
-        let secure = arrived.message.uri().is_some_and(topology::is_secure);
         let carries = |hop: &Hop| {
             let (carrier, gateway) = rules.hop(*hop)?;
             let carries = gateway.carries(secure, emergency);

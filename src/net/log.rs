@@ -151,7 +151,7 @@ impl Logger {
                 }
                 &mut self.calls
             }
-            Event::Refused { .. } => &mut self.refusals,
+            Event::Refused { .. } | Event::Elsewhere { .. } => &mut self.refusals,
             _ => &mut self.faults,
         };
         if gate.pass_and_tell(now, self.shard) {
@@ -200,6 +200,27 @@ fn carrier(carrier: &str, up: bool) {
     }
 }
 
+/// A call goes on elsewhere, or may not.
+fn onward(event: &Event) {
+    match event {
+        Event::Onward {
+            call,
+            number,
+            carrier,
+            redirected: true,
+        } => {
+            tracing::info!(call = call.0, %number, %carrier, "a carrier has redirected the call: it goes on there");
+        }
+        Event::Onward { call, carrier, .. } => {
+            tracing::info!(call = call.0, %carrier, "a carrier did not answer: the call goes on at another");
+        }
+        Event::Elsewhere { detail, reason } => {
+            tracing::warn!(%reason, "a redirection or transfer is refused: {detail}");
+        }
+        _ => {}
+    }
+}
+
 fn write(event: &Event) {
     match event {
         Event::Allowed {
@@ -244,9 +265,7 @@ fn write(event: &Event) {
             let number = number.as_ref().map_or("-", Number::as_str);
             tracing::warn!(%tenant, %source, number, %reason, value, threshold, "a pattern of fraud");
         }
-        Event::Onward { call, carrier } => {
-            tracing::info!(call = call.0, %carrier, "a carrier did not answer: the call goes on at another");
-        }
+        Event::Onward { .. } | Event::Elsewhere { .. } => onward(event),
         Event::Carrier { carrier, up } => self::carrier(carrier, *up),
         Event::Answered { call } => tracing::debug!(call = call.0, "answered"),
         Event::Ended {

@@ -63,11 +63,16 @@ pub enum Reason {
     CarriersFull,
     /// Every carrier is reached by a name that has led nowhere yet.
     CarriersNotFound,
+    /// A carrier redirects the call to an emergency number, to where it has been, or too
+    /// often.
+    NotFollowed,
+    /// A transfer (REFER), or a phone system's redirection of a call that came in.
+    NoTransfers,
 }
 
 impl Reason {
     /// Every reason.
-    pub const ALL: [Self; 27] = [
+    pub const ALL: [Self; 29] = [
         Self::NoSingleMeaning,
         Self::DestinationNotAllowed,
         Self::DestinationDenied,
@@ -95,6 +100,8 @@ impl Reason {
         Self::NotSecure,
         Self::CarriersFull,
         Self::CarriersNotFound,
+        Self::NotFollowed,
+        Self::NoTransfers,
     ];
 
     /// Those that patterns of fraud give.
@@ -137,6 +144,8 @@ impl Reason {
             Self::NotSecure => "sips-without-tls",
             Self::CarriersFull => "carriers-full",
             Self::CarriersNotFound => "carriers-not-found",
+            Self::NotFollowed => "redirect-not-followed",
+            Self::NoTransfers => "no-transfers",
         }
     }
 
@@ -171,6 +180,10 @@ impl Reason {
             Self::NotSecure => "a sips: URI goes over TLS on both sides, or not at all",
             Self::CarriersFull => "every carrier has as many calls as it takes",
             Self::CarriersNotFound => "no carrier's name has led to an address yet",
+            Self::NotFollowed => {
+                "redirected to an emergency number, to where the call has been, or too often"
+            }
+            Self::NoTransfers => "calls are not transferred, nor redirected by a phone system",
         }
     }
 

@@ -9,11 +9,13 @@ mod inbound;
 mod names;
 mod onward;
 mod passports;
+mod redirect;
 mod registering;
 mod registrar;
 mod restart;
 mod rules;
 mod sessions;
+mod transfers;
 mod trunks;
 
 use std::time::Duration;
@@ -74,6 +76,8 @@ struct World {
     out: Outbox,
     alerts: Vec<String>,
     notes: Vec<String>,
+    /// Decision, number and reason of each.
+    verdicts: Vec<String>,
     /// Whether the last input left a record.
     recorded: bool,
     /// What all records come to.
@@ -161,6 +165,7 @@ impl World {
             out: Outbox::default(),
             alerts: Vec::new(),
             notes: Vec::new(),
+            verdicts: Vec::new(),
             recorded: false,
             fold,
             cost: 0,
@@ -214,6 +219,18 @@ impl World {
         while let Some((record, rest)) = crate::record::frame::next(records).unwrap() {
             if let Record::Note { what, detail, .. } = record {
                 self.notes.push(format!("{what}: {detail}"));
+            }
+            if let Record::Verdict {
+                decision,
+                number,
+                reason,
+                received_uri,
+                ..
+            } = record
+            {
+                let uri = String::from_utf8_lossy(received_uri);
+                let text = format!("{decision:?} {number} {reason} {uri}");
+                self.verdicts.push(text);
             }
             if let Record::Ended { cost, .. } | Record::Booked { cost, .. } = record {
                 self.cost = cost;

@@ -1,7 +1,7 @@
 //! What the owner is told of at once, by the program itself.
 
 use std::io::{BufRead, BufReader, Write};
-use std::net::{TcpListener, UdpSocket};
+use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
@@ -174,6 +174,78 @@ fn a_refusal_is_told_in_seconds_and_signed_though_the_server_fails_at_first() {
         !kept.contains("/tollgate\""),
         "an address can be a secret: {kept}"
     );
+}
+
+/// A message of a peer's at this address.
+fn message(start: &str, here: SocketAddr, more: &str) -> Vec<u8> {
+    format!(
+        "{start} SIP/2.0\r\nVia: SIP/2.0/UDP {here};branch=z9hG4bKx\r\nMax-Forwards: 70\r\n\
+         From: <sip:+81335570001@{here}>;tag=t\r\nTo: <sip:x@127.0.0.1>\r\nCall-ID: x@{here}\r\n\
+         Contact: <sip:{here}>\r\n{more}Content-Length: 0\r\n\r\n"
+    )
+    .into_bytes()
+}
+
+#[test]
+fn a_redirection_and_a_transfer_to_where_nobody_may_call_are_told() {
+    let (files, posted) = alerted(&[]);
+    let [pbx, carrier] = ["127.0.0.9:0", "127.0.0.2:0"].map(|it| UdpSocket::bind(it).unwrap());
+    carrier.set_read_timeout(Some(PATIENCE)).unwrap();
+    let there = carrier.local_addr().unwrap().to_string();
+    files.replace("tollgate.toml", "127.0.0.2:5070", &there);
+    let main = std::fs::read_to_string(files.path("tollgate.toml")).unwrap();
+    let to = main
+        .split("udp:")
+        .nth(1)
+        .unwrap()
+        .split('"')
+        .next()
+        .unwrap();
+    let mut running = Running::start(&files, &[]);
+    running.says("listening on UDP");
+    let here = pbx.local_addr().unwrap();
+    let refer = "CSeq: 1 REFER\r\nRefer-To: <sip:+23276123457@127.0.0.1>\r\n";
+    pbx.send_to(&message("REFER sip:127.0.0.1", here, refer), to)
+        .unwrap();
+    let told = posted.recv_timeout(PATIENCE).unwrap();
+    assert_eq!(told["what"], "no-transfers");
+    assert_eq!(
+        (&told["kind"], &told["tenant"]),
+        (&"refused".into(), &"kiku".into())
+    );
+    assert_eq!(told["number"], "+23276123457");
+
+    let invite = message(
+        "INVITE sip:0335571234@127.0.0.1",
+        here,
+        "CSeq: 1 INVITE\r\n",
+    );
+    pbx.send_to(&invite, to).unwrap();
+    let mut asked = [0; 2_000];
+    let length = carrier.recv(&mut asked).unwrap();
+    let asked = String::from_utf8_lossy(&asked[..length]).into_owned();
+    let copied = asked.lines().filter(|it| {
+        let names = ["Via: ", "From: ", "To: ", "Call-ID: ", "CSeq: "];
+        names.iter().any(|name| it.starts_with(name))
+    });
+    let copied: String = copied.map(|it| format!("{it}\r\n")).collect();
+    let moved = format!(
+        "SIP/2.0 302 Moved\r\n{copied}Contact: <sip:+23276123456@192.0.2.1>\r\nContent-Length: 0\r\n\r\n"
+    );
+    carrier.send_to(moved.as_bytes(), to).unwrap();
+    let mut told: Vec<Value> = (0..2)
+        .map(|_| posted.recv_timeout(PATIENCE).unwrap())
+        .collect();
+    told.sort_by_key(|it| it["what"].to_string());
+    assert_eq!(told[0]["what"], "destination-not-allowed");
+    assert_eq!(told[0]["number"], "+23276123456");
+    assert_eq!(told[1]["what"], "redirect-refused");
+    let text = told[1].to_string();
+    assert!(
+        text.contains("metro redirected a call to +81335571234 to +23276123456"),
+        "{text}"
+    );
+    running.stop();
 }
 
 #[test]

@@ -118,13 +118,43 @@ def replaced(lab):
 
 @case(needs_tollgate=True)
 def redirected(lab):
-    """The carrier's 302 is not followed, and its Contact goes no further."""
+    """The carrier's 302 to a dear number is refused, on record, and its Contact goes no further."""
     lab.start()
     callee = (Callee().called().reply(302, "Moved Temporarily", headers=["Contact: <sip:+23276123456@192.0.2.1>"])
               .receive("ACK").linger())
     pbx, _ = lab.outbound(Caller().invite().ignore(100).refused(603), callee, 5)
     check(not any("192.0.2.1" in message.head for message in pbx.messages(received=True)), "the redirection leaked")
-    lab.closed(allow=5, answered=0)
+    records = lab.closed(allow=5, refuse=5, answered=0)
+    refused = {(it["number"], it["received_uri"]) for it in records if it.get("decision") == "refuse"}
+    equal(refused, {("+23276123456", "sip:+23276123456@192.0.2.1")}, "what was refused")
+    equal(sum(it.get("what") == "redirect-refused" for it in records), 5, "notes of redirections")
+
+
+@case(needs_tollgate=True)
+def redirect_followed(lab):
+    """The carrier's 302 to an allowed number is a call there, through the carrier, with a verdict of its own."""
+    other = ALLOWED[:-1] + "1"
+    lab.start(calls_at_once=1)
+    pbx, carrier = wires(lab)
+    with pbx, carrier:
+        call = Call(pbx, carrier, ALLOWED)
+        first = call.invite
+        carrier.send(["SIP/2.0 302 Moved Temporarily", *(f"Via: {via}" for via in first.all("Via")),
+                      f"From: {first.first('From')}", f"To: {first.first('To')};tag=d0", f"Call-ID: {first.call_id}",
+                      f"CSeq: {first.first('CSeq')}",
+                      f"Contact: <sip:+23276123456@192.0.2.1>;q=0.3, <sip:{other}@192.0.2.1>;q=0.9"])
+        carrier.request("ACK")
+        call.invite = carrier.request("INVITE")
+        check(other in call.invite.start and "192.0.2.1" not in call.invite.head, call.invite.head)
+        check(call.invite.call_id != first.call_id, "the same call once more")
+        call.answered("d1")
+        call.connected()
+        call.caller_asks("BYE")
+        pbx.response(200, "BYE")
+        carrier.answer(carrier.request("BYE"), 200, "OK")
+    records = lab.closed(allow=2, answered=1)
+    numbers = [it["number"] for it in records if it["record"] == "verdict"]
+    equal(numbers, [ALLOWED, other], "numbers judged")
 
 
 @case(needs_tollgate=True)
@@ -178,7 +208,7 @@ def methods(lab):
     pbx, carrier = wires(lab)
     with pbx, carrier:
         for end in (pbx, carrier):
-            for method in ("REGISTER", "MESSAGE", "SUBSCRIBE", "NOTIFY", "PUBLISH", "REFER"):
+            for method in ("REGISTER", "MESSAGE", "SUBSCRIBE", "NOTIFY", "PUBLISH"):
                 end.ask(method, f"sip:{lab.net}.1", (f"<sip:x@{end.here}>;tag=1", "<sip:y@example.com>", f"{method}@x"), 1)
                 check("Allow" in end.response(405, method).head, f"405 to {method} without Allow")
             end.ask("BREW", f"sip:{lab.net}.1", (f"<sip:x@{end.here}>;tag=1", "<sip:y@example.com>", "brew@x"), 1)
@@ -186,8 +216,6 @@ def methods(lab):
         call = Call(pbx, carrier, ALLOWED)
         call.answered("d1")
         call.connected()
-        call.caller_asks("REFER")
-        pbx.response(405, "REFER")
         call.callee_asks("MESSAGE")
         carrier.response(405, "MESSAGE")
         call.callee_asks("BYE", 2)
@@ -196,6 +224,41 @@ def methods(lab):
         pbx.quiet()
         carrier.quiet()
     lab.closed(allow=1, by="callee", cause="bye")
+
+
+@case(needs_tollgate=True)
+def transfers(lab):
+    """REFER, in a call and outside one, and a phone system's own 302: refused on record, and nobody else hears of it."""
+    dear = "Refer-To: <sip:+23276123456@192.0.2.1?Replaces=a%3Bto-tag%3Db%3Bfrom-tag%3Dc>"
+    lab.start()
+    pbx, carrier = wires(lab)
+    with pbx, carrier:
+        pbx.ask("REFER", f"sip:{lab.net}.1", (f"<sip:x@{pbx.here}>;tag=1", "<sip:y@example.com>", "refer@x"), 1,
+                headers=[dear])
+        pbx.response(603, "REFER")
+        call = Call(pbx, carrier, ALLOWED)
+        call.answered("d1")
+        call.connected()
+        pbx.ask("REFER", call.uri, call.dialog, 2, headers=[dear])
+        pbx.response(603, "REFER")
+        carrier.ask("REFER", call.invite.target(), call.other_dialog, 1, headers=[dear])
+        carrier.response(603, "REFER")
+        call.caller_asks("BYE", 3)
+        pbx.response(200, "BYE")
+        carrier.answer(carrier.request("BYE"), 200, "OK")
+        inbound = Call(carrier, pbx, OWN)
+        asked = inbound.invite
+        pbx.send(["SIP/2.0 302 Moved Temporarily", *(f"Via: {via}" for via in asked.all("Via")),
+                  f"From: {asked.first('From')}", f"To: {asked.first('To')};tag=d0", f"Call-ID: {asked.call_id}",
+                  f"CSeq: {asked.first('CSeq')}", "Contact: <sip:+23276123456@192.0.2.1>"])
+        pbx.request("ACK")
+        carrier.acknowledge(carrier.response(603, "INVITE"), inbound.uri)
+        pbx.quiet()
+        carrier.quiet()
+    records = lab.closed(allow=2, refuse=4, answered=1)
+    refused = [(it["reason"], it["number"]) for it in records if it.get("decision") == "refuse"]
+    # What nobody could dial has no number.
+    equal(refused, [("no-transfers", "")] * 3 + [("no-transfers", "+23276123456")], "what was refused")
 
 
 @case(needs_tollgate=True)

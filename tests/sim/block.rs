@@ -90,8 +90,9 @@ impl Tap {
         }
         for leg in 0..self.legs.len() {
             let state = &self.legs[leg];
-            let plan = &turn.peers.plans[self.calls[state.call].plan as usize];
-            if !state.out || state.shard != turn.shard || state.excused || !block.is_of(plan) {
+            let mut plan = turn.peers.plans[self.calls[state.call].plan as usize].clone();
+            plan.dial = state.dial.clone().unwrap_or(plan.dial);
+            if !state.out || state.shard != turn.shard || state.excused || !block.is_of(&plan) {
                 continue;
             }
             let invite = &self.clients[state.invite];

@@ -37,6 +37,7 @@ mod peer;
 mod plan;
 mod power;
 mod prices;
+mod redirect;
 mod rng;
 mod rules;
 mod runner;

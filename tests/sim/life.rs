@@ -20,7 +20,7 @@ pub fn is_mortal(seed: u64) -> bool {
 
 /// The host goes down in runs of seeds from [`MORTAL`] on and below this, if `SIM_POWER`
 /// says nothing else.
-const POWERED: u64 = 360;
+const POWERED: u64 = 400;
 
 /// Whether it may in the run of this seed, and what is left is drawn from.
 pub fn power(seed: u64) -> Option<Rng> {

@@ -38,6 +38,8 @@ pub enum Task {
     Ack(u32),
     /// A response that was kept back; server transaction.
     Reply(u32, u16),
+    /// Leg, and which of its call's redirections.
+    Redirect(u32, u8),
     /// Leg: a reliable provisional once more.
     Reliable(u32),
     /// Leg: refresh the session, or find it expired.

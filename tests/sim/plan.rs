@@ -3,6 +3,7 @@
 
 use crate::dial::{Dialled, Group, dial};
 use crate::link::{MS, Nanos, SEC};
+use crate::redirect::Redirect;
 use crate::rng::Rng;
 
 /// Something a side does inside an established call.
@@ -168,6 +169,8 @@ pub struct CallPlan {
     pub caller: Caller,
     pub callee: Callee,
     pub first: Option<First>,
+    /// How carriers redirect it, one after the other.
+    pub redirects: Vec<Redirect>,
 }
 
 /// How wild a seed's peers are.
@@ -242,6 +245,7 @@ fn call(rng: &mut Rng, mood: Mood, at: Nanos, tenant: u8) -> CallPlan {
     let first = (mood.several && !inbound && rng.permille(300)).then(|| first(rng));
     CallPlan {
         first,
+        redirects: Vec::new(),
         at,
         inbound,
         tenant,

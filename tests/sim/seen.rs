@@ -24,6 +24,8 @@ events! {
     Answered, CarrierRefused, CarrierSilent, Redirected, Rang, RangTooLong, TalkedTooLong,
     HungUpByCaller, HungUpByCallee, CrossingByes, Fork, ForkAnswered,
     WentOn, WentOnInSilence, EmergencyWentOn, LeftBehindRang, LeftBehindAnswered, SecondWay,
+    RedirectFollowed, RedirectRefused, RedirectAfterRinging, RedirectedTalk,
+    ForwardingRefused, TransferRefused,
     CancelBeforeProvisional, CancelWhileRinging, CancelMetOk, CancelAfterFinal, LateOk,
     /// Machines of RFC 3261 §17.
     InviteRepeatedByCore, TimerB, TimerF, TimerG, TimerH, OkRepeatedByCore, OkNeverAcked,

@@ -48,7 +48,7 @@ impl World {
         stream.number += 1;
         let closed = stream.number - 1;
         self.net.seen.note(Met::StreamClosed);
-        self.tap.stream_closed(peer, self.net.now);
+        self.tap.stream_closed(peer, None, self.net.now);
         closed
     }
 

@@ -15,6 +15,7 @@ use crate::net::{Event, Fault, Net};
 use crate::peer::Peers;
 use crate::plan::{self, Mood};
 use crate::prices::Prices;
+use crate::redirect;
 use crate::rng::Rng;
 use crate::rules::{Places, Rules};
 use crate::seen::Met;
@@ -119,7 +120,8 @@ impl World {
             holds: rng.permille(150),
         };
         let count = rng.range(200, 240) as usize;
-        let plans = plan::draw(&mut rng, mood, count);
+        let mut plans = plan::draw(&mut rng, mood, count);
+        redirect::draw(seed, &mut plans);
         let mut rules = vec![Rules::draw(&mut rng, places.tenants)];
         for _ in 0..rng.below(4) {
             let next = rules[0].changed(&mut rng);
@@ -312,7 +314,7 @@ impl World {
             }
             Waiting::Closed(peer, on) => {
                 // What it has sent meanwhile, over the next one, is cut short as well.
-                self.tap.stream_closed(peer, now);
+                self.tap.stream_closed(peer, Some(shard), now);
                 self.core.flow_closed(shard, now, self.from(peer, on));
                 self.turn(shard, None);
             }

@@ -31,6 +31,9 @@ impl Peers {
         if let Some(first) = first.filter(|_| !attempted) {
             return self.first(net, (leg, tx), first);
         }
+        if self.is_redirected(net, (leg, plan)) {
+            return;
+        }
         let callee = &self.plans[plan as usize].callee;
         if callee.session == Session::TooSmall && wire.session.is_some_and(|s| s.0 < 400) {
             net.seen.note(Met::SessionTooSmall);
@@ -45,6 +48,21 @@ impl Peers {
             net.seen.note(Met::SilentDeath);
             net.after(wait, Task::Die(leg));
         }
+    }
+
+    /// This carrier will send the call elsewhere.
+    fn is_redirected(&mut self, net: &mut Net, (leg, plan): (u32, u32)) -> bool {
+        let level = self.redirected.entry(plan).or_default();
+        let redirects = &self.plans[plan as usize].redirects;
+        let Some(redirect) = redirects.get(usize::from(*level)) else {
+            return false;
+        };
+        net.after(redirect.after, Task::Redirect(leg, *level));
+        *level += 1;
+        if redirect.rings {
+            self.ring(net, leg, 180, 0, false);
+        }
+        true
     }
 
     /// This carrier is the first to get the call, and will not take it.

@@ -142,6 +142,8 @@ pub struct Peers {
     pub expected: Map<u64, u32>,
     /// Plans of which an INVITE has reached a carrier.
     attempted: Map<u32, ()>,
+    /// How often carriers have redirected plans.
+    redirected: Map<u32, u8>,
     /// The faults are over: whoever still talks hangs up.
     pub winding_down: bool,
     serial: u64,
@@ -161,6 +163,7 @@ impl Peers {
             by_branch: Map::default(),
             expected: Map::default(),
             attempted: Map::default(),
+            redirected: Map::default(),
             winding_down: false,
             serial: 0,
         }
@@ -206,6 +209,7 @@ impl Peers {
             Task::Again(leg) => self.invite_again(net, leg),
             Task::Ack(tx) => self.late_ack(net, tx),
             Task::Reply(tx, code) => self.late_reply(net, tx, code),
+            Task::Redirect(leg, level) => self.redirect(net, leg, level),
             Task::Reliable(leg) => self.repeat_reliable(net, leg),
             Task::Refresh(leg) => self.refresh(net, leg),
             Task::Expire(leg) => self.expire(net, leg),

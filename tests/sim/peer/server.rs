@@ -99,7 +99,7 @@ impl Peers {
     }
 
     /// Answers a request, and repeats the answer as its transaction must.
-    pub(super) fn reply(&mut self, net: &mut Net, tx: u32, code: u16, extra: &str, body: &Body) {
+    pub fn reply(&mut self, net: &mut Net, tx: u32, code: u16, extra: &str, body: &Body) {
         let leg = self.servers[tx as usize].leg;
         let tag = if leg == NOBODY {
             "stray".to_string()

@@ -3,6 +3,7 @@
 use std::rc::Rc;
 
 use super::Id;
+use crate::dial::Dialled;
 use crate::link::Nanos;
 use crate::wire::{Method, Wire, hash2};
 
@@ -21,6 +22,11 @@ pub struct Server {
     pub cancelled: bool,
     /// The carriers that it was sent on to.
     pub tried: Vec<u8>,
+    /// The redirections that came for it, and the numbers that it went to because of them.
+    pub offers: Vec<Rc<Wire>>,
+    pub been: Vec<String>,
+    /// Where it goes now, if that is not what was dialled.
+    pub dial: Option<Dialled>,
     pub leg: Option<Id>,
     /// The client transaction that carries it to the other side.
     pub relay: Option<Id>,
@@ -174,6 +180,8 @@ pub struct Leg {
     pub excused: bool,
     /// An emergency call, which no cap of a tenant's shortens.
     pub urgent: bool,
+    /// What it goes to, if that is not what was dialled.
+    pub dial: Option<Dialled>,
 }
 
 /// A call: what came in, and what went out for it.

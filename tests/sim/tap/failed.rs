@@ -29,10 +29,14 @@ impl Tap {
     }
 
     /// A peer's connection has closed: what was under way over it may be lost, and
-    /// what the core waited for is cut short.
-    pub fn stream_closed(&mut self, peer: u8, now: Nanos) {
+    /// what this shard waited for is cut short, or what all did.
+    pub fn stream_closed(&mut self, peer: u8, shard: Option<u8>, now: Nanos) {
         let clients = self.clients.iter_mut().filter(|it| it.peer == peer);
-        for client in clients.filter(|it| it.answer.is_none()) {
+        let legs = &self.legs;
+        let here = |leg: Id| shard.is_none_or(|shard| legs[leg].shard == shard);
+        let waits = |it: &&mut super::Client| it.answer.is_none() && here(it.leg);
+        let waiting: Vec<_> = clients.filter(waits).collect();
+        for client in waiting {
             client.excused = true;
             client.cut = Some(now);
             self.legs[client.leg].excused = true;

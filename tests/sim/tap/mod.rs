@@ -11,6 +11,7 @@ mod onward;
 mod prompt;
 mod receive;
 mod records;
+mod redirect;
 mod respond;
 mod send;
 mod shape;
@@ -119,6 +120,8 @@ pub struct Tap {
     plan: Option<u32>,
     /// What the present turn's input is: a server, or a client.
     current: (Option<Id>, Option<Id>),
+    /// An INVITE whose attempt was redirected in this turn, and that attempt.
+    redirect: Option<(Id, Id)>,
 }
 
 impl Tap {
@@ -148,6 +151,7 @@ impl Tap {
             input: None,
             plan: None,
             current: (None, None),
+            redirect: None,
         }
     }
 
@@ -169,6 +173,7 @@ impl Tap {
         };
         self.outputs(turn, sent);
         self.check(turn, expect, sent);
+        self.redirection(turn);
         self.prompt(turn);
     }
 
@@ -302,6 +307,9 @@ impl Tap {
             acked: None,
             cancelled: false,
             tried: Vec::new(),
+            offers: Vec::new(),
+            been: Vec::new(),
+            dial: None,
             leg: None,
             relay: None,
             amiss: None,

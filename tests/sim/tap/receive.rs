@@ -326,6 +326,9 @@ impl Tap {
         if wire.code < 300 {
             return self.ok_in(turn, id, wire, gone);
         }
+        if wire.code < 400 && self.clients[id].answer.is_none() {
+            self.redirected_in(id, wire);
+        }
         let client = &mut self.clients[id];
         match client.answer {
             Some((code, at)) => {
@@ -391,6 +394,9 @@ impl Tap {
             self.clients[id].answer = Some((wire.code, turn.now));
             self.legs[leg].timer = wire.session.map(|(seconds, _)| (seconds, turn.now));
             turn.seen.note(Met::Answered);
+            if self.legs[leg].dial.is_some() {
+                turn.seen.note(Met::RedirectedTalk);
+            }
             if self.clients[id].left {
                 turn.seen.note(Met::LeftBehindAnswered);
             }

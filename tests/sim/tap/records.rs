@@ -13,8 +13,8 @@ use crate::seen::{Met, Seen};
 pub struct Records {
     /// Decision, number, and the caller's Call-ID.
     verdicts: Vec<(Decision, String, Vec<u8>)>,
-    /// Of those that were let in: the callee's Call-ID and the caller's.
-    let_in: Vec<(Vec<u8>, Vec<u8>)>,
+    /// Of those that were let in: the callee's Call-ID, the caller's, and the number.
+    let_in: Vec<(Vec<u8>, Vec<u8>, String)>,
     setups: usize,
     answers: usize,
     ends: usize,
@@ -52,7 +52,7 @@ impl Records {
                 } => {
                     records.numbers.push((call.0, b_call_id.into()));
                     if decision != Decision::Refuse {
-                        let ids = (b_call_id.into(), a_call_id.into());
+                        let ids = (b_call_id.into(), a_call_id.into(), number.into());
                         records.let_in.push(ids);
                     }
                     records
@@ -91,6 +91,14 @@ pub struct Written {
     setups: usize,
     answers: usize,
     ends: usize,
+}
+
+impl Records {
+    /// Whether a call was refused whose caller's Call-ID is this.
+    pub(super) fn has_refused(&self, call_id: &[u8]) -> bool {
+        let mut verdicts = self.verdicts.iter();
+        verdicts.any(|it| it.0 == Decision::Refuse && it.2 == call_id)
+    }
 }
 
 impl Tap {
@@ -199,11 +207,16 @@ impl Tap {
         Ok(())
     }
 
-    /// An INVITE leaves in place of another: the caller's Call-ID that its verdict names.
+    /// An INVITE leaves in place of another: the caller's Call-ID that its verdict names, and
+    /// the number.
     /// With `money`, its lease is recorded, too.
-    pub(super) fn attempt_written(&self, call_id: &[u8], money: bool) -> Result<&[u8], String> {
+    pub(super) fn attempt_written(
+        &self,
+        call_id: &[u8],
+        money: bool,
+    ) -> Result<(&[u8], &str), String> {
         let mut let_in = self.turn_records.let_in.iter();
-        let Some((_, of)) = let_in.find(|(callee, _)| callee == call_id) else {
+        let Some((_, of, number)) = let_in.find(|it| it.0 == call_id) else {
             return Err("an INVITE that no INVITE asked for, and no verdict".into());
         };
         if self.turn_records.setups == 0 {
@@ -212,7 +225,7 @@ impl Tap {
         if money && self.turn_records.leases.is_empty() {
             return Err("sent on before its lease was recorded".into());
         }
-        Ok(of)
+        Ok((of, number))
     }
 
     /// The caller's 200 leaves: the answer is recorded.

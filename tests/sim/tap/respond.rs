@@ -167,6 +167,9 @@ impl Tap {
         if (300..400).contains(&wire.code) {
             return Err("a redirection was let out".into());
         }
+        if self.servers[id].method == Method::Refer && self.servers[id].leg.is_some() {
+            self.transfer(turn, id)?;
+        }
         let server = &self.servers[id];
         if let (..300, Some(why)) = (wire.code, server.amiss) {
             return Err(format!(

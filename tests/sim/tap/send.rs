@@ -92,9 +92,8 @@ impl Tap {
             let client = &self.clients[id];
             let first = &client.request;
             let longer = client.answer.is_some_and(|a| a.0 == 422);
-            // An emergency call may go to another carrier instead.
-            let there =
-                self.places.carriers > 1 && wire.at(wire.call_id) != first.at(first.call_id);
+            // It may go to another carrier or number instead.
+            let there = wire.at(wire.call_id) != first.at(first.call_id);
             client.method == Method::Invite && longer && !there
         });
         if let Some(before) = retried {
@@ -439,5 +438,6 @@ pub(super) fn leg_of(call: Id, peer: u8, shard: u8, out: bool, invite: Id) -> Le
         timer: None,
         excused: false,
         urgent: false,
+        dial: None,
     }
 }
