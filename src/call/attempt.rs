@@ -103,7 +103,7 @@ impl Calls {
                 self.turn(key, now, out, |turn| {
                     turn.invite(server, &carried, &opening)
                 });
-                self.turn(key, now, out, |turn| turn.keep_asked(asked));
+                self.turn(key, now, out, |turn| turn.keep_asked(|| asked));
             }
             Err(call) => self.no_room(now, (server, call), emergency, out),
         }

@@ -327,9 +327,9 @@ impl Call {
 
 impl Turn<'_> {
     /// Keeps of the caller's INVITE what its response needs, for the next attempt.
-    pub(super) fn keep_asked(&mut self, asked: Vec<u8>) {
+    pub(super) fn keep_asked(&mut self, asked: impl FnOnce() -> Vec<u8>) {
         if let Some(onward) = &mut self.call.onward {
-            onward.asked = asked;
+            onward.asked = asked();
         }
     }
 

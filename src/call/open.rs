@@ -225,7 +225,10 @@ impl Calls {
                         asked: &asked,
                     };
                     turn.invite(server, &carried, &opening);
-                    turn.keep_asked(asked);
+                    turn.keep_asked(|| match asked.is_empty() {
+                        true => essence(arrived.message),
+                        false => asked,
+                    });
                 });
             }
             Err(call) => self.no_room(now, (server, call), opening.emergency, out),
