@@ -19,6 +19,7 @@ mod last_good;
 mod ledger;
 mod log;
 mod names;
+mod registered;
 mod reload;
 mod render;
 mod report;

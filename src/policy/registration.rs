@@ -3,7 +3,8 @@
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::base::time::Mono;
+use crate::base::flow::Flow;
+use crate::base::time::{Mono, Wall};
 use crate::base::token::{Token, keyed128};
 use crate::sip::digest::{Account, Challenge};
 
@@ -121,6 +122,12 @@ pub enum RegistrationState {
     Good {
         /// Until then.
         until: Mono,
+        /// Since when it has, without a gap in this life.
+        since: Wall,
+        /// What is registered: a URI.
+        contact: Arc<[u8]>,
+        /// The way to its registrar.
+        flow: Flow,
         /// Where the carrier wants requests to be sent through (RFC 3608): the value of a
         /// Route; may be empty.
         routes: Arc<[u8]>,

@@ -74,6 +74,8 @@ struct World {
     out: Outbox,
     alerts: Vec<String>,
     notes: Vec<String>,
+    /// How often the journal was told of what a phone system registered.
+    bound: u32,
     /// Whether the last input left a record.
     recorded: bool,
     /// What all records come to.
@@ -161,6 +163,7 @@ impl World {
             out: Outbox::default(),
             alerts: Vec::new(),
             notes: Vec::new(),
+            bound: 0,
             recorded: false,
             fold,
             cost: 0,
@@ -215,6 +218,7 @@ impl World {
             if let Record::Note { what, detail, .. } = record {
                 self.notes.push(format!("{what}: {detail}"));
             }
+            self.bound += u32::from(matches!(record, Record::Bound(_)));
             if let Record::Ended { cost, .. } | Record::Booked { cost, .. } = record {
                 self.cost = cost;
             }

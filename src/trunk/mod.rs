@@ -15,5 +15,5 @@ mod registrar;
 mod registrations;
 
 pub(crate) use probes::Probes;
-pub(crate) use registrar::{Asked, Registrar};
+pub(crate) use registrar::{Asked, News, Registrar};
 pub(crate) use registrations::{Output, Registrations, Said, Seed};

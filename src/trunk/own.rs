@@ -51,6 +51,13 @@ impl Own {
             && carrier.registration.as_ref() == Some(&self.account)
     }
 
+    /// What is registered: a URI.
+    pub(super) fn contact(&self) -> Vec<u8> {
+        let here = [self.here.as_str(), self.flow.transport.uri_param()].map(str::as_bytes);
+        let [address, param] = here;
+        [b"sip:", self.user.as_slice(), b"@", address, param].concat()
+    }
+
     /// The next REGISTER.
     pub(super) fn register(&mut self, scratch: &mut Vec<u8>, branch: Token) -> Packet {
         self.cseq = self.cseq.saturating_add(1);
@@ -70,12 +77,7 @@ impl Own {
         draft.put_parts(HeaderId::To, &[b"<", aor, b">"]);
         draft.put(HeaderId::CallId, &self.call_id);
         draft.put_args(HeaderId::CSeq, format_args!("{} REGISTER", self.cseq));
-        let here = [self.here.as_str(), transport.uri_param()].map(str::as_bytes);
-        let [address, param] = here;
-        draft.put_parts(
-            HeaderId::Contact,
-            &[b"<sip:", &self.user, b"@", address, param, b">"],
-        );
+        draft.put_parts(HeaderId::Contact, &[b"<", &self.contact(), b">"]);
         draft.put_args(HeaderId::Expires, format_args!("{}", self.asks_s));
         draft.put(HeaderId::Supported, b"path");
         draft.seal(None)

@@ -57,8 +57,15 @@ impl Registrations {
         own.failures = 0;
         own.why.clear();
         own.answered.taken();
+        let since = match own.account.standing.state() {
+            RegistrationState::Good { since, .. } => since,
+            _ => now.wall,
+        };
         let before = own.account.standing.set(RegistrationState::Good {
             until: now.mono + lasts,
+            since,
+            contact: own.contact().into(),
+            flow: own.flow,
             routes: granted::routes(message).into(),
         });
         if !matches!(before, RegistrationState::Good { .. }) {
