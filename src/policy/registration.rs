@@ -81,6 +81,19 @@ impl Registration {
         })
     }
 
+    /// Which instance of a user agent registers with the carrier of this name (RFC 5626
+    /// §4.1): the same over restarts.
+    #[must_use]
+    pub fn instance(key: u128, carrier: &str) -> String {
+        let parts: [&[u8]; 2] = [b"instance", carrier.as_bytes()];
+        // RFC 9562 §5.8: the version and the variant have their bits.
+        let bits = keyed128(key, &parts) & !(0xf << 76) & !(0b11 << 62) | 8 << 76 | 0b10 << 62;
+        let hex = format!("{bits:032x}");
+        let spans = [0..8, 8..12, 12..16, 16..20, 20..32];
+        let parts = spans.map(|it| hex.get(it).unwrap_or_default());
+        format!("urn:uuid:{}", parts.join("-"))
+    }
+
     /// The user part of the Contact that is registered with the carrier of this name: the
     /// same over restarts, so that a registrar has one and not two, and of no use to
     /// anybody who does not know `key`.
@@ -131,12 +144,23 @@ pub enum RegistrationState {
         /// Where the carrier wants requests to be sent through (RFC 3608): the value of a
         /// Route; may be empty.
         routes: Arc<[u8]>,
+        /// What the carrier has given for being called at.
+        gruus: Gruus,
     },
     /// The carrier has not, or no more.
     Lost {
         /// Why, in words.
         why: String,
     },
+}
+
+/// Globally routable URIs of a registered Contact (RFC 5627 §3.1); each may be empty.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Gruus {
+    /// It says whose it is, and lasts.
+    pub public: Arc<[u8]>,
+    /// It does not.
+    pub temporary: Arc<[u8]>,
 }
 
 impl Registered {
@@ -155,6 +179,16 @@ impl Registered {
     pub(crate) fn routes(&self) -> Arc<[u8]> {
         match &*self.lock() {
             RegistrationState::Good { routes, .. } => Arc::clone(routes),
+            RegistrationState::Begun | RegistrationState::Lost { .. } => Arc::default(),
+        }
+    }
+
+    /// The URI that the carrier has given for being called at; empty for none. Where the
+    /// caller is not shown, only one that does not say whose it is.
+    pub(crate) fn gruu(&self, anonymous: bool) -> Arc<[u8]> {
+        match &*self.lock() {
+            RegistrationState::Good { gruus, .. } if anonymous => Arc::clone(&gruus.temporary),
+            RegistrationState::Good { gruus, .. } => Arc::clone(&gruus.public),
             RegistrationState::Begun | RegistrationState::Lost { .. } => Arc::default(),
         }
     }
@@ -234,6 +268,18 @@ mod tests {
             assert!(own.account(&challenge(other)).is_none(), "{other}");
         }
         assert!(!format!("{own:?} {:?}", own.account(&challenge("c"))).contains("SECRET"));
+    }
+
+    #[test]
+    fn an_instance_is_a_uuid_and_the_same_over_restarts() {
+        let one = Registration::instance(1, "a");
+        assert_eq!(one, Registration::instance(1, "a"));
+        assert_ne!(one, Registration::instance(1, "b"));
+        let uuid = one.strip_prefix("urn:uuid:").unwrap();
+        let lengths: Vec<usize> = uuid.split('-').map(str::len).collect();
+        assert_eq!(lengths, [8, 4, 4, 4, 12]);
+        assert_eq!(uuid.as_bytes()[14], b'8');
+        assert!(b"89ab".contains(&uuid.as_bytes()[19]));
     }
 
     #[test]

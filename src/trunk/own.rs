@@ -24,6 +24,8 @@ pub(super) struct Own {
     pub(super) here: String,
     /// The user part of our Contact.
     pub(super) user: [u8; Token::LEN],
+    /// Which instance of a user agent that is (RFC 5626 §4.1), for a GRUU.
+    pub(super) instance: String,
     pub(super) call_id: [u8; Buckets::AIMED_LEN],
     pub(super) tag: Token,
     pub(super) cseq: u32,
@@ -77,9 +79,11 @@ impl Own {
         draft.put_parts(HeaderId::To, &[b"<", aor, b">"]);
         draft.put(HeaderId::CallId, &self.call_id);
         draft.put_args(HeaderId::CSeq, format_args!("{} REGISTER", self.cseq));
-        draft.put_parts(HeaderId::Contact, &[b"<", &self.contact(), b">"]);
+        let (contact, instance) = (self.contact(), self.instance.as_bytes());
+        let parts: [&[u8]; 5] = [b"<", &contact, b">;+sip.instance=\"<", instance, b">\""];
+        draft.put_parts(HeaderId::Contact, &parts);
         draft.put_args(HeaderId::Expires, format_args!("{}", self.asks_s));
-        draft.put(HeaderId::Supported, b"path");
+        draft.put(HeaderId::Supported, b"path, gruu");
         draft.seal(None)
     }
 }

@@ -67,6 +67,7 @@ impl Registrations {
             contact: own.contact().into(),
             flow: own.flow,
             routes: granted::routes(message).into(),
+            gruus: granted::gruus(message, &own.user),
         });
         if !matches!(before, RegistrationState::Good { .. }) {
             out.said.push(Said {
