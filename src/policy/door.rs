@@ -225,6 +225,17 @@ impl RuleSet {
             && self.peer(flow.listener, flow.remote.ip()).is_none()
     }
 
+    /// Whether somebody may yet become known there, by registering.
+    #[must_use]
+    pub fn lets_register(&self, flow: Flow) -> bool {
+        self.has_accounts() && self.wants_proof(flow)
+    }
+
+    /// A connection is gone: who had registered over it is there no more.
+    pub(crate) fn unbind_gone(&self, flow: Flow) {
+        self.door.bindings.remove_gone(flow);
+    }
+
     /// Which tenant's phone system has registered from there.
     pub(super) fn registered_at(&self, flow: Flow) -> Option<Peer> {
         let tenant = self.door.bindings.at(flow)?;

@@ -14,6 +14,7 @@ mod probes;
 mod registrar;
 mod registrations;
 
+pub(crate) use gate::Gate;
 pub(crate) use probes::Probes;
 pub(crate) use registrar::{Asked, News, Registrar};
 pub(crate) use registrations::{Output, Registrations, Said, Seed};

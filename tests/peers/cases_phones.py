@@ -156,6 +156,33 @@ def baresip_registers_and_is_called(lab):
     phone_is_called(lab, lambda it: Baresip(it, account=ACCOUNT), **registered(lab))
 
 
+def registered_over_tcp(lab):
+    """The same over TCP."""
+    rules = registered(lab)
+    return {**rules, "listen": f'[[listen]]\naddress = "tcp:{lab.net}.1:5060"\n{rules["listen"]}'}
+
+
+@case(needs_tollgate=True)
+def baresip_registers_and_calls_tcp(lab):
+    """baresip, known over the TCP connection that it has registered over, calling."""
+    phone_calls(lab, lambda it: Baresip(it, account=ACCOUNT, transport="tcp"), **registered_over_tcp(lab))
+
+
+@case(needs_tollgate=True)
+def baresip_registers_and_is_called_tcp(lab):
+    """baresip, known over the TCP connection that it has registered over, called."""
+    phone_is_called(lab, lambda it: Baresip(it, account=ACCOUNT, transport="tcp"), **registered_over_tcp(lab))
+
+
+@case(needs_tollgate=True)
+def baresip_registers_and_is_called_tls(lab):
+    """The same over TLS, without a certificate of its own that anybody asks for."""
+    papers, rules = Papers(lab.directory), registered(lab)
+    papers.issue("tollgate.invalid", f"{lab.net}.1")
+    rules["listen"] = papers.listener(f"{lab.net}.1:5061") + rules["listen"]
+    phone_is_called(lab, lambda it: Baresip(it, papers, account=ACCOUNT), **rules)
+
+
 def phones(lab):
     """What `status` says of who has registered."""
     return Control(lab.tollgate).ask("status")["status"].get("phones", [])

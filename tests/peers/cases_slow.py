@@ -184,8 +184,9 @@ class Filler(Process):
         return int(count) / float(seconds)
 
 
-ADDED_S = 0.02
-"""What a flood over connections may add to what an answer takes: to the longest but one in a hundred."""
+ADDED_S = 0.1
+"""What a flood over connections may add to what an answer takes: to the longest but one in a hundred. The processors are few
+for all who want one: see `cases_flood`."""
 
 
 def asked(lab, papers, seconds):

@@ -39,6 +39,22 @@ pub const CHALLENGES_OF_ALL: u32 = 500;
 /// Places in which those of each address are counted. Beyond them some share a place.
 pub const CHALLENGE_SLOTS: usize = 1 << 10;
 
+/// Connections (TCP and TLS) of nobody known at listeners that challenge, over all and of
+/// one address. At the limit of all the oldest goes, at that of an address the new one.
+pub const UNKNOWN_CONNECTIONS: usize = 1 << 10;
+
+/// See [`UNKNOWN_CONNECTIONS`].
+pub const UNKNOWN_PER_SOURCE: usize = 32;
+
+/// Seconds until somebody must have registered over one. Then it is closed.
+pub const UNKNOWN_S: u64 = 32;
+
+/// Messages until then. With one more it is closed.
+pub const UNKNOWN_MESSAGES: u8 = 8;
+
+/// Bytes of a message that is not whole, until then. With more it is closed.
+pub const UNKNOWN_BYTES: usize = 1 << 13;
+
 /// The shortest and the longest time, in seconds, for which a phone system registers here.
 /// It is asked to ask for more than the first, and gets no more than the second.
 pub const REGISTERED_S: (u32, u32) = (30, 300);

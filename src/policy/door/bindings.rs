@@ -192,6 +192,20 @@ impl Bindings {
         self.counted(&all);
     }
 
+    /// Removes those that were made over this connection.
+    pub(crate) fn remove_gone(&self, flow: Flow) {
+        if self.is_empty() || flow.connection.is_none() {
+            return;
+        }
+        let mut all = self.lock();
+        while let Some(gone) = all.by_way.get(&way(flow)).cloned()
+            && gone.flow.connection == flow.connection
+        {
+            all.remove(&gone.account);
+        }
+        self.counted(&all);
+    }
+
     /// All of them, in the order of their accounts.
     pub(crate) fn all(&self) -> Vec<Arc<Binding>> {
         let mut all: Vec<_> = self.lock().by_account.values().cloned().collect();
