@@ -23,6 +23,7 @@ use crate::shard::{Command, Confirmed, Reset};
 
 use super::bans;
 use super::blocks::{Blocking, Blocks, plain};
+use super::kept_bans::Told;
 use super::names::Names;
 use super::registered;
 use super::rules::Files;
@@ -53,6 +54,8 @@ pub(super) struct Desk {
     pub(super) running: Running,
     pub(super) reins: Reins,
     pub(super) blocking: Blocking,
+    /// Which bans are kept for a later start.
+    pub(super) bans_kept: RefCell<Told>,
 }
 
 /// How long after a failure the socket is tried again.
@@ -104,7 +107,9 @@ pub(super) fn answer_on(ear: Ear, running: Running) -> Beside {
             running,
             reins,
             blocking: Blocking::default(),
+            bans_kept: RefCell::default(),
         });
+        desk.take_up_bans();
         Box::pin(async move {
             let serving = async {
                 if let Err(error) = serve(ear.opened().await, Rc::clone(&desk)).await {

@@ -15,6 +15,7 @@ mod explain;
 mod exposure;
 mod heir;
 mod journals;
+mod kept_bans;
 mod last_good;
 mod ledger;
 mod log;
