@@ -191,6 +191,8 @@ fn loaded_rules(rules: Rules, tls: net::Tls, names: &Names, anew: bool) -> net::
 /// follow where names lead.
 fn watched(alerts: &Alerts, names: Names, beside: net::Beside) -> net::Beside {
     let watch = Arc::clone(&alerts.reins);
+    // It is set once, too.
+    let _set = alerts.names.set(names.lookups());
     Box::new(move |reins| {
         names.drive(reins.clone());
         // It is set once: here.
