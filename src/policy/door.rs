@@ -232,7 +232,7 @@ impl RuleSet {
     }
 
     /// A connection is gone: who had registered over it is there no more.
-    pub(crate) fn unbind_gone(&self, flow: Flow) {
+    pub fn unbind_gone(&self, flow: Flow) {
         self.door.bindings.remove_gone(flow);
     }
 

@@ -7,14 +7,12 @@
 
 #![forbid(unsafe_code)]
 
-mod gate;
 mod granted;
 mod own;
 mod probes;
 mod registrar;
 mod registrations;
 
-pub(crate) use gate::Gate;
 pub(crate) use probes::Probes;
 pub(crate) use registrar::{Asked, News, Registrar};
 pub(crate) use registrations::{Output, Registrations, Said, Seed};

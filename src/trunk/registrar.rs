@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::base::flow::Flow;
+use crate::base::gate::Gate;
 use crate::base::limits::{BOUND_NOTED_S, REGISTERED_S, ROUTE_SET_BYTES, TARGET_BYTES};
 use crate::base::time::{Mono, Now};
 use crate::base::token::{Token, keyed128};
@@ -19,7 +20,6 @@ use crate::sip::message::Message;
 use crate::sip::uri::Uri;
 use crate::transaction::{Origin, Transmit};
 
-use super::gate::Gate;
 use super::granted::number;
 
 /// The extensions that a REGISTER may require (RFC 3327, RFC 6140).

@@ -7,10 +7,10 @@ use std::net::IpAddr;
 use std::rc::Rc;
 
 use super::line::Line;
+use crate::base::gate::Gate;
 use crate::base::limits::{UNKNOWN_CONNECTIONS, UNKNOWN_MESSAGES, UNKNOWN_PER_SOURCE, UNKNOWN_S};
 use crate::base::time::Mono;
 use crate::sip::{Message, Method};
-use crate::trunk::Gate;
 
 /// Of those who connect to us, the oldest first.
 #[derive(Debug)]
