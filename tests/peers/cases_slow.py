@@ -10,7 +10,8 @@ from pathlib import Path
 
 from cases import case
 from cases_flood import broken, percentile, reload
-from process import Process, check
+from cases_phones import registered_over_tcp
+from process import Process, check, equal
 from tls import Papers
 
 SLOW = int(os.environ.get("SLOW_CONNECTIONS", "2000"))
@@ -154,6 +155,59 @@ def slow(lab, transport):
           f"{time.monotonic() - crowd.begun:.0f} s, an honest peer waited {slowest * 1000:.0f} ms at most", flush=True)
     check(each <= BYTES[transport], f"{each:.0f} bytes a connection")
     check(slowest <= WAITS_S, f"an honest peer waited {slowest * 1000:.0f} ms")
+    lab.closed()
+
+
+def asking(lab, method, end):
+    """A request of somebody whom nobody knows, which is longer than the answer to it."""
+    here, mark = "{}:{}".format(*end.getsockname()), time.monotonic_ns()
+    return "\r\n".join([
+        f"{method} sip:{lab.net}.1 SIP/2.0", f"Via: SIP/2.0/TCP {here};branch=z9hG4bK{mark}", "Max-Forwards: 70",
+        f"From: <sip:nobody@{lab.net}.1>;tag={mark}", f"To: <sip:nobody@{lab.net}.1>", f"Call-ID: {mark}@{here}",
+        f"CSeq: 1 {method}", f"Contact: <sip:nobody@{here}>", f"User-Agent: {'a' * 300}", "Content-Length: 0", "", ""])
+
+
+@case(needs_tollgate=True)
+def strangers_connected(lab):
+    """Strangers at a TCP listener that challenges: one 401 for each of a few questions, and for nothing else anything."""
+    lab.start(**registered_over_tcp(lab))
+
+    def connect():
+        return connected(f"{lab.net}.77", (f"{lab.net}.1", 5060), None)
+
+    with connect() as end:
+        for _ in range(4):
+            for method in ("REGISTER", "INVITE"):
+                end.sendall(asking(lab, method, end).encode())
+                answer = end.recv(4096)
+                check(answer.startswith(b"SIP/2.0 401 ") and answer.count(b"SIP/2.0 401") == 1, f"{method}: {answer!r}")
+        end.sendall(asking(lab, "REGISTER", end).encode())
+        equal(end.recv(4096), b"", "the answer to one question too many")
+    for said in ("OPTIONS", "BYE", "MESSAGE", "SUBSCRIBE"):
+        with connect() as end:
+            end.sendall(asking(lab, said, end).encode())
+            equal(end.recv(4096), b"", f"the answer to {said}")
+    with connect() as end:
+        try:
+            end.sendall(b"REGISTER sip:a SIP/2.0\r\nX: " + b"x" * 20_000)
+            answer = end.recv(4096)
+        except ConnectionError:
+            answer = b""
+        equal(answer, b"", "the answer to a message that is too long")
+    ends = [connect() for _ in range(64)]
+    time.sleep(0.5)
+    left = 0
+    for end in ends:
+        end.setblocking(False)
+        try:
+            left += end.recv(1) != b""
+        except BlockingIOError:
+            left += 1
+        except OSError:
+            pass
+    equal(left, 32, "connections of one address that are open")
+    for end in ends:
+        end.close()
     lab.closed()
 
 
