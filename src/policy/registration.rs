@@ -25,6 +25,9 @@ pub struct Registration {
     pub realm: String,
     /// Whether anything is registered; if not, the account only answers challenges.
     pub registers: bool,
+    /// Whether the carrier is asked for a GRUU, and called by what it gives. Not all that give
+    /// one take in-dialog requests to it.
+    pub gruu: bool,
     /// For how long it registers, in seconds: 60 to 86,400.
     pub expires_s: u32,
     /// Where the password is.
@@ -43,6 +46,7 @@ impl PartialEq for Registration {
         };
         texts(self) == texts(other)
             && (self.registers, self.expires_s) == (other.registers, other.expires_s)
+            && self.gruu == other.gruu
             && self.password == other.password
     }
 }
@@ -63,6 +67,7 @@ impl Registration {
             username,
             realm,
             registers,
+            gruu: false,
             expires_s,
             secret,
             standing,

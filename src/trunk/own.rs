@@ -81,9 +81,16 @@ impl Own {
         draft.put_args(HeaderId::CSeq, format_args!("{} REGISTER", self.cseq));
         let (contact, instance) = (self.contact(), self.instance.as_bytes());
         let parts: [&[u8]; 5] = [b"<", &contact, b">;+sip.instance=\"<", instance, b">\""];
-        draft.put_parts(HeaderId::Contact, &parts);
+        match self.account.gruu {
+            true => draft.put_parts(HeaderId::Contact, &parts),
+            false => draft.put_parts(HeaderId::Contact, &[b"<", &contact, b">"]),
+        };
         draft.put_args(HeaderId::Expires, format_args!("{}", self.asks_s));
-        draft.put(HeaderId::Supported, b"path, gruu");
+        let supported: &[u8] = match self.account.gruu {
+            true => b"path, gruu",
+            false => b"path",
+        };
+        draft.put(HeaderId::Supported, supported);
         draft.seal(None)
     }
 }

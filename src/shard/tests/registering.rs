@@ -137,7 +137,7 @@ fn what_the_carrier_gives_to_be_called_at_is_what_it_is_told() {
         ),
         (";pub-gruu=sip:a@b", own.to_owned(), own.to_owned()),
     ] {
-        let mut world = registering();
+        let mut world = World::with(&format!("{MAIN}{REGISTRATION}gruu = true\n"), TENANT);
         registered_with(&mut world, params);
         let calls = |world: &mut World, text: &str| {
             let sent = world.send(PBX, text);
@@ -162,6 +162,22 @@ fn what_the_carrier_gives_to_be_called_at_is_what_it_is_told() {
 /// The carrier's INVITE to one of the tenant's numbers.
 fn from_outside() -> String {
     invite("+81335570005", "i1").replace("127.0.0.3", "127.0.0.2")
+}
+
+#[test]
+fn who_is_not_asked_for_a_gruu_is_called_at_none() {
+    let mut world = registering();
+    let asked = first(&mut world);
+    assert!(
+        !asked.contains("gruu") && !asked.contains("instance"),
+        "{asked}"
+    );
+    let contact = header(&asked, "Contact");
+    let more = format!("Contact: {contact};expires=100;pub-gruu=\"sip:a@b;gr\"\n");
+    world.send(CARRIER, &answer(&asked, "200 OK", "r", &more));
+    let sent = world.send(PBX, &invite("+442071838750", "a1"));
+    let out = sent.into_iter().find(|(to, _)| to == CARRIER).unwrap().1;
+    assert_eq!(header(&out, "Contact"), "<sip:127.0.0.1:5060>");
 }
 
 #[test]
