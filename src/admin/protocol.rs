@@ -10,8 +10,10 @@ use std::net::IpAddr;
 use serde::{Deserialize, Serialize};
 
 mod flood;
+mod registered;
 
 pub use flood::{Banned, Bans, Shed};
+pub use registered::Registration;
 
 /// The version of this protocol. A change that an older client or server would
 /// misread raises it.
@@ -331,6 +333,12 @@ pub struct Status {
     pub journal: Journal,
     /// The carriers.
     pub carriers: Vec<Carrier>,
+    /// What phone systems have registered here, in the order of their accounts.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub phones: Vec<Registration>,
+    /// How many further ones there are.
+    #[serde(default)]
+    pub phones_left_out: usize,
     /// Tenants with calls, or with money spent: the busiest first.
     pub tenants: Vec<Tenant>,
     /// How many further ones there are.
@@ -369,6 +377,9 @@ pub struct Carrier {
     /// How Tollgate's account with it stands, if it has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub registration: Option<String>,
+    /// What is, while the carrier agrees to it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub registered: Option<Registration>,
     /// How it fares: `up`, `rests` where it asked to be left alone for a while, or
     /// `down` where it does not answer.
     #[serde(default)]

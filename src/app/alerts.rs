@@ -10,7 +10,7 @@ use crate::admin::alert::{
 };
 use crate::base::limits::CA_BYTES;
 use crate::ledger::{Ledger, Sink};
-use crate::net::{Reins, clock};
+use crate::net::{Reins, WeakNames, clock};
 use crate::policy::{self, Alerting, Counters, Security, Syslog};
 
 use super::rules::{self, Broken, Files};
@@ -28,6 +28,8 @@ pub(super) struct Alerts {
     pub(super) outbox: Outbox,
     /// To be given the reins as soon as there are some.
     pub(super) reins: Arc<OnceLock<Reins>>,
+    /// To be given what carriers are called.
+    pub(super) names: Arc<OnceLock<WeakNames>>,
     sending: Option<Sending>,
 }
 
@@ -42,19 +44,20 @@ impl Alerts {
         files: &Arc<Files>,
         counters: &Counters,
     ) -> (Self, Option<Box<dyn Sink>>) {
-        let reins = Arc::new(OnceLock::new());
+        let (reins, names) = (Arc::new(OnceLock::new()), Arc::new(OnceLock::new()));
         if alerting.is_empty() {
             let alerts = Self {
                 outbox: Outbox::default(),
                 reins,
+                names,
                 sending: None,
             };
             return (alerts, None);
         }
         let places = places(alerting, config);
-        let names: Vec<String> = places.iter().map(|it| it.name.clone()).collect();
+        let named: Vec<String> = places.iter().map(|it| it.name.clone()).collect();
         let mut kept = Kept::read(ledger);
-        let outbox = Outbox::new(&names, std::mem::take(&mut kept.waiting));
+        let outbox = Outbox::new(&named, std::mem::take(&mut kept.waiting));
         let mut destinations = Vec::new();
         for Place { name, made } in places {
             match made {
@@ -72,13 +75,14 @@ impl Alerts {
             ledger,
             kept,
             outbox.clone(),
-            Arc::clone(&reins),
+            (Arc::clone(&reins), Arc::clone(&names)),
             Arc::clone(files),
             counters.believed(clock::now()),
         );
         let alerts = Self {
             outbox,
             reins,
+            names,
             sending,
         };
         (alerts, Some(Box::new(watch)))

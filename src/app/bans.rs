@@ -97,6 +97,7 @@ impl Desk {
         if bans.lifted.is_empty() {
             return Reply::Bans(bans);
         }
+        self.keep_bans();
         let detail = match source {
             Some(_) => bans.lifted.iter().map(|it| it.source.as_str()).collect(),
             None => format!("all {}", bans.lifted.len()),

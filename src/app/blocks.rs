@@ -331,6 +331,7 @@ impl Desk {
         loop {
             sleep(RETRY).await;
             self.running.files.keep_again(&self.running.journal);
+            self.keep_bans();
             // It was said, and is tried again.
             let _kept = self.keep_blocks().await;
         }

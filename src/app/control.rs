@@ -18,15 +18,14 @@ use crate::base::limits::STATUS_TENANTS;
 use crate::base::time::{Now, Wall};
 use crate::ledger::Ledger;
 use crate::net::{Beside, Reins, clock};
-use crate::policy::{
-    Amount, Counters, Gateway, Quantity, Registration, RegistrationState, RuleSet, Service, Spent,
-    Standing,
-};
+use crate::policy::{Amount, Counters, Gateway, Quantity, RuleSet, Service, Spent, Standing};
 use crate::shard::{Command, Confirmed, Reset};
 
 use super::bans;
 use super::blocks::{Blocking, Blocks, plain};
+use super::kept_bans::Told;
 use super::names::Names;
+use super::registered;
 use super::rules::Files;
 
 /// What the operator of a program that runs needs to know of it.
@@ -55,6 +54,8 @@ pub(super) struct Desk {
     pub(super) running: Running,
     pub(super) reins: Reins,
     pub(super) blocking: Blocking,
+    /// Which bans are kept for a later start.
+    pub(super) bans_kept: RefCell<Told>,
 }
 
 /// How long after a failure the socket is tried again.
@@ -106,7 +107,9 @@ pub(super) fn answer_on(ear: Ear, running: Running) -> Beside {
             running,
             reins,
             blocking: Blocking::default(),
+            bans_kept: RefCell::default(),
         });
+        desk.take_up_bans();
         Box::pin(async move {
             let serving = async {
                 if let Err(error) = serve(ear.opened().await, Rc::clone(&desk)).await {
@@ -237,6 +240,7 @@ impl Desk {
         let blocks = self.running.blocks.borrow().shown(now.wall);
         let (rules, tally) = (self.reins.rules(), self.reins.tally());
         let (tenants, tenants_left_out) = tenants(&rules, now);
+        let (phones, phones_left_out) = registered::phones(&rules, now);
         let up = now.mono.saturating_since(self.running.start.mono);
         let counts = tally.each().into_iter().filter(|(_, value, _)| *value > 0);
         Status {
@@ -263,6 +267,8 @@ impl Desk {
                 bytes: tally.journal_bytes,
                 lost: tally.journal_lost,
             },
+            phones,
+            phones_left_out,
             carriers: rules
                 .carriers()
                 .iter()
@@ -297,17 +303,15 @@ fn summary(rules: &RuleSet) -> Rules {
 }
 
 fn carrier(carrier: &crate::policy::Carrier, names: &Names, now: Now) -> Carrier {
+    let registration = carrier.registration.as_ref().filter(|it| it.registers);
     Carrier {
         name: carrier.name.to_string(),
         address: match &carrier.looked_up {
             Some(text) => text.to_string(),
             None => carrier.gateways.first().map(address).unwrap_or_default(),
         },
-        registration: carrier
-            .registration
-            .as_ref()
-            .filter(|it| it.registers)
-            .map(|it| registration(it, now)),
+        registration: registration.map(|it| registered::stands(it, now)),
+        registered: registration.and_then(|it| registered::with(&carrier.name, it, now)),
         state: state(carrier.fares(now.mono)),
         calls: carrier.trunk.calls(),
         calls_at_once: carrier.calls_at_once,
@@ -327,18 +331,6 @@ pub(super) fn state(service: Service) -> String {
         Service::Down => "down",
     }
     .to_owned()
-}
-
-/// How an account stands, in words.
-fn registration(registration: &Registration, now: Now) -> String {
-    match registration.standing.state() {
-        RegistrationState::Begun => "not registered yet".to_owned(),
-        RegistrationState::Good { until, .. } => {
-            let left = until.saturating_since(now.mono).as_secs();
-            format!("registered for another {}", span(left))
-        }
-        RegistrationState::Lost { why } => format!("NOT REGISTERED: {why}"),
-    }
 }
 
 fn place(fares: Fares) -> Place {

@@ -16,6 +16,7 @@ use crate::policy::{Answer, Answers, Carrier, Counters, Located, RuleSet, Source
 
 use super::cli::Configuration;
 use super::control::{address, state, time};
+use super::render::count;
 use super::rules::{self, Broken, Rules};
 
 /// What names led to, in the ledger's folder.
@@ -104,10 +105,25 @@ impl Names {
             if let Err(fault) = ledger.keep(NAME, &written(&answers)) {
                 tracing::warn!("what names lead to cannot be kept for a later start: {fault}");
             }
-            let rules = Arc::clone(&rules);
-            reins.renew(move |current| rules.renewed(current, &names.answers()));
+            let (rules, ledger) = (Arc::clone(&rules), ledger.clone());
+            reins.renew(move |current| {
+                let renewed = rules.renewed(current, &names.answers())?;
+                let lost = renewed.iter().flat_map(|set| lost(current, set));
+                let back = lost.filter(|text| names.take_back(text));
+                if back.count() == 0 {
+                    return Ok(renewed);
+                }
+                // It was said of the names themselves where that fails.
+                let _kept = ledger.keep(NAME, &written(&names.answers()));
+                rules.renewed(current, &names.answers())
+            });
         };
         self.names.when_changed(changed);
+    }
+
+    /// The lookups, for who must not keep them up.
+    pub(super) fn lookups(&self) -> net::WeakNames {
+        self.names.downgrade()
     }
 
     /// What a carrier's name leads to, if it has one.
@@ -121,16 +137,30 @@ impl Names {
             state: state(it.trunk.fares(now.mono)),
         });
         let left_out = carrier.left_out.iter();
+        let left_out = left_out.map(|(address, why)| format!("{address}: {}", why.sentence()));
+        let beyond = (lookup.beyond > 0).then(|| {
+            let more = count(lookup.beyond, "further place", "further places");
+            format!("{more}: {GATEWAYS_PER_CARRIER} are used at the most")
+        });
         Some(LeadsTo {
             gateways: gateways.collect(),
-            left_out: left_out
-                .map(|(address, why)| format!("{address}: {}", why.sentence()))
-                .collect(),
+            left_out: left_out.chain(beyond).collect(),
             looked_up: lookup.looked_up.map(time),
             fault: lookup.fault,
             failures: lookup.failures,
         })
     }
+}
+
+/// The names of carriers that would have no gateway any more, and have some now.
+fn lost<'s>(current: &'s RuleSet, set: &'s RuleSet) -> impl Iterator<Item = Arc<str>> + 's {
+    let had = |carrier: &Carrier| {
+        let mut before = current.carriers().iter();
+        before.any(|it| it.looked_up == carrier.looked_up && !it.gateways.is_empty())
+    };
+    let carriers = set.carriers().iter();
+    let none = carriers.filter(move |it| it.gateways.is_empty() && had(it));
+    none.filter_map(|it| it.looked_up.clone())
 }
 
 impl OfRules {

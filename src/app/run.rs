@@ -12,6 +12,7 @@ use crate::ledger::{Chain, Fault, Follower, Following, Indexing, Keep, Ledger, S
 use crate::net;
 use crate::policy::{Counters, RuleSet};
 use crate::record::{Dealt, Recovered};
+use crate::shard;
 
 use super::alerts::Alerts;
 use super::blocks::Blocks;
@@ -47,8 +48,7 @@ pub(super) fn run(wanted: cli::Run) -> Result<(), String> {
     let inherited = inherited.unwrap_or_default();
     let (sockets, ear) = open(&configuration, &rules, inherited)?;
     let blocks = Blocks::kept(&ledger);
-    let dealt = recovered.deal(&Buckets::new(bucket_key), shards, net::clock::now().wall);
-    let dealt = Arc::new(dealt);
+    let dealt = Arc::new(dealt(recovered, &rules, &Buckets::new(bucket_key), shards));
     let journals = journals::journals(&ledger, &dealt, &rules).map_err(|fault| fault.to_string());
     let (journals, begun) = journals?;
     let config = &configuration.config;
@@ -191,6 +191,8 @@ fn loaded_rules(rules: Rules, tls: net::Tls, names: &Names, anew: bool) -> net::
 /// follow where names lead.
 fn watched(alerts: &Alerts, names: Names, beside: net::Beside) -> net::Beside {
     let watch = Arc::clone(&alerts.reins);
+    // It is set once, too.
+    let _set = alerts.names.set(names.lookups());
     Box::new(move |reins| {
         names.drive(reins.clone());
         // It is set once: here.
@@ -293,6 +295,13 @@ pub(super) fn recover(ledger: &Ledger, counters: &Counters) -> Result<Recovered,
     }
     counters.restore(std::mem::take(&mut recovered.tallies));
     Ok(recovered)
+}
+
+/// What each shard takes over. Who has registered is known to all before any of them runs.
+fn dealt(mut recovered: Recovered, rules: &RuleSet, buckets: &Buckets, shards: u16) -> Dealt {
+    let now = net::clock::now();
+    shard::restore_bindings(rules, now, std::mem::take(&mut recovered.bindings));
+    recovered.deal(buckets, shards, now.wall)
 }
 
 /// Which of the host's boots this is; nothing if it does not tell.

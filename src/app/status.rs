@@ -2,14 +2,16 @@
 
 use std::fmt::Write;
 
-use crate::admin::protocol::{Budget, Carrier, LeadsTo, Order, Place, Reply, Shed, Status, Tenant};
+use crate::admin::protocol::{
+    Budget, Carrier, LeadsTo, Order, Place, Registration, Reply, Shed, Status, Tenant,
+};
 
 use super::block::line as blocked_line;
 use super::cli::Status as Wanted;
 use super::clock::apart;
 use super::control::span;
 use super::render::count;
-use super::{ask, print};
+use super::{ask, print, registered};
 
 /// Counts that a healthy machine does not have, beside those of the journal.
 const DROPPED: [&str; 12] = [
@@ -77,11 +79,7 @@ fn text(status: &Status) -> String {
         lines.push(("banned", format!("{strangers}: see tollgate bans")));
     }
     lines.push(("journal", journal(status)));
-    for carrier in &status.carriers {
-        lines.push(("carrier", self::carrier(carrier)));
-        let leads_to = carrier.leads_to.iter().flat_map(self::leads_to);
-        lines.extend(leads_to.map(|it| ("", it)));
-    }
+    lines.extend(peers(status));
     lines.extend(status.tenants.iter().map(|it| ("tenant", tenant(it))));
     if status.tenants_left_out > 0 {
         let more = count(status.tenants_left_out, "tenant", "tenants");
@@ -112,6 +110,25 @@ fn text(status: &Status) -> String {
     text
 }
 
+/// The carriers, and the phone systems that have registered.
+fn peers(status: &Status) -> Vec<(&'static str, String)> {
+    let mut lines = Vec::new();
+    for carrier in &status.carriers {
+        lines.push(("carrier", self::carrier(carrier)));
+        let registered = carrier.registered.iter().map(own);
+        lines.extend(registered.map(|it| ("", it)));
+        let leads_to = carrier.leads_to.iter().flat_map(self::leads_to);
+        lines.extend(leads_to.map(|it| ("", it)));
+    }
+    let phones = status.phones.iter().map(registered::line);
+    lines.extend(phones.map(|it| ("registered", it)));
+    if status.phones_left_out > 0 {
+        let more = count(status.phones_left_out, "registration", "registrations");
+        lines.push(("", format!("{more} more")));
+    }
+    lines
+}
+
 /// What was lost of who sent the most.
 fn shed(shed: &Shed) -> String {
     let Shed {
@@ -136,6 +153,7 @@ fn carrier(carrier: &Carrier) -> String {
         name,
         address,
         registration,
+        registered: _,
         state,
         calls,
         calls_at_once,
@@ -158,6 +176,15 @@ fn carrier(carrier: &Carrier) -> String {
         .as_ref()
         .map_or_else(String::new, |it| format!("; {it}"));
     format!("{name} at {address}: {fares}{up}{of} up{registration}")
+}
+
+/// What is registered with a carrier, below its line.
+fn own(registration: &Registration) -> String {
+    let unnamed = Registration {
+        name: String::new(),
+        ..registration.clone()
+    };
+    format!("  {}", registered::line(&unnamed))
 }
 
 /// What a carrier's name leads to, and how its lookups fare.
@@ -377,6 +404,40 @@ mod tests {
                 "  CANNOT BE LOOKED UP: no name server answers (3 times in a row)",
             ]
         );
+    }
+
+    #[test]
+    fn what_is_registered_is_told_here_and_below_each_carrier() {
+        let registration = |name: &str, account: &str, way: &str| Registration {
+            name: name.to_owned(),
+            account: account.to_owned(),
+            contact: "sip:x@192.0.2.1".to_owned(),
+            since: "2026-11-30T14:00:00Z".to_owned(),
+            until: "2026-11-30T15:00:00Z".to_owned(),
+            way: way.to_owned(),
+        };
+        let status = Status {
+            carriers: vec![Carrier {
+                name: "metro".to_owned(),
+                registered: Some(registration("metro", "sip:1@metro", "udp:192.0.2.9:5060")),
+                ..Carrier::default()
+            }],
+            phones: vec![registration("acme", "acme-pbx", "tcp:192.0.2.1:4711")],
+            phones_left_out: 3,
+            ..Status::default()
+        };
+        let told = text(&status);
+        let lines: Vec<&str> = told.lines().collect();
+        let when = "since 2026-11-30T14:00:00Z, until 2026-11-30T15:00:00Z";
+        for line in [
+            format!("             sip:1@metro is at sip:x@192.0.2.1 by udp:192.0.2.9:5060, {when}"),
+            format!(
+                "registered acme: acme-pbx is at sip:x@192.0.2.1 by tcp:192.0.2.1:4711, {when}"
+            ),
+            "           3 registrations more".to_owned(),
+        ] {
+            assert!(lines.contains(&line.as_str()), "{line}\n{told}");
+        }
     }
 
     #[test]

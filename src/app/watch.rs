@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use crate::admin::alert::{Groups, Happened, Kind, Levels, Message, Outbox, Voice, Waiting};
 use crate::base::time::{Mono, Now, Wall};
 use crate::ledger::{Content, Found, Latest, Ledger, Place, Sink};
-use crate::net::{Reins, clock};
+use crate::net::{Reins, WeakNames, clock};
 use crate::policy::Reason;
 use crate::policy::number::Number;
 use crate::record::{Decision, Direction, Record};
@@ -90,6 +90,8 @@ pub(super) struct Watch {
     outbox: Outbox,
     voice: Voice,
     reins: Arc<OnceLock<Reins>>,
+    /// What carriers are called, once it is looked up.
+    names: Arc<OnceLock<WeakNames>>,
     saved: Mono,
     figures: Figures,
     /// When it was looked for the journal, and the shards whose was not there.
@@ -103,7 +105,7 @@ impl Watch {
         ledger: &Ledger,
         kept: Kept,
         outbox: Outbox,
-        reins: Arc<OnceLock<Reins>>,
+        (reins, names): (Arc<OnceLock<Reins>>, Arc<OnceLock<WeakNames>>),
         files: Arc<Files>,
         believed: Now,
     ) -> Self {
@@ -120,6 +122,7 @@ impl Watch {
             outbox,
             voice,
             reins,
+            names,
             saved: now.mono,
             figures: Figures::new(files, believed),
             looked: now.mono,

@@ -3,6 +3,7 @@
 mod carriers;
 mod names;
 mod overload;
+mod registrations;
 
 pub use carriers::{
     CARRIER_ANSWERS, CARRIER_FAILURES, CARRIER_PAUSE, CARRIER_REST, CARRIERS_PER_CALL,
@@ -17,6 +18,12 @@ pub use overload::{
     BANS, BATCHES_BEHIND, MAILBOX_CONNECTED, NFT_CHANGES, NFT_S, REFUSALS_REPEATED, SERVED,
     SHED_NAMES, STRANGERS_SEEN, WAITING_BYTES, WAITING_CONNECTED, WAITING_EMERGENCIES, WAITING_NEW,
     WAITING_UNDER_WAY,
+};
+pub use registrations::{
+    BOUND_NOTED_S, CHALLENGE_SLOTS, CHALLENGES_OF_ALL, CHALLENGES_OF_SOURCE, NONCE_S, NONCES,
+    REGISTER_MOST_S, REGISTER_PAUSE_S, REGISTERED_S, STATUS_PHONES, TRIES_OF_ACCOUNT,
+    TRIES_OF_SOURCE, TRIES_S, TRY_SLOTS, UNKNOWN_BYTES, UNKNOWN_CONNECTIONS, UNKNOWN_MESSAGES,
+    UNKNOWN_PER_SOURCE, UNKNOWN_S,
 };
 
 /// Server transactions a shard keeps at once, emergency calls' share apart. At
@@ -94,50 +101,6 @@ pub const REFUSALS_RECORDED: u32 = 1_000;
 /// Pairs of tenant and reason that are told apart for [`REFUSALS_WHOLE`], in a minute
 /// and a shard. At the limit further ones have their verdicts recorded alone.
 pub const EVIDENCE_KINDS: usize = 1 << 16;
-
-/// Seconds until a REGISTER is sent again that has failed: at first, and at the most. The
-/// time doubles with each failure, and half of it is left to chance.
-pub const REGISTER_PAUSE_S: (u32, u32) = (5, 300);
-
-/// The longest time for which Tollgate registers, and for which a carrier can have it
-/// wait, in seconds. Longer ones count as this.
-pub const REGISTER_MOST_S: u32 = 86_400;
-
-/// Nonces of ours that were answered rightly, until they are too old. At the limit no
-/// new one is taken: whoever answers one is asked again.
-pub const NONCES: usize = 1 << 16;
-
-/// For how many seconds a nonce of ours may be answered.
-pub const NONCE_S: u64 = 300;
-
-/// Tries to prove an account's password that may fail within [`TRIES_S`], of one address.
-/// Then whatever comes from there is asked again, right or not.
-pub const TRIES_OF_SOURCE: u32 = 20;
-
-/// The same of one account, whoever tries; but not where its phone system is.
-pub const TRIES_OF_ACCOUNT: u32 = 200;
-
-/// See [`TRIES_OF_SOURCE`].
-pub const TRIES_S: u64 = 600;
-
-/// Places in which such tries are counted, of addresses and of accounts. Beyond them some
-/// share a place, and its count.
-pub const TRY_SLOTS: usize = 1 << 10;
-
-/// Strangers' requests that a shard answers in a second with a challenge, of one address
-/// and of all. Those beyond get no answer.
-pub const CHALLENGES_OF_SOURCE: u32 = 20;
-
-/// See [`CHALLENGES_OF_SOURCE`].
-pub const CHALLENGES_OF_ALL: u32 = 500;
-
-/// Places in which those of each address are counted. Beyond them some share a place.
-pub const CHALLENGE_SLOTS: usize = 1 << 10;
-
-/// The shortest and the longest time, in seconds, for which a phone system registers here.
-/// It is asked to ask for more than the first, and gets no more than the second: so long
-/// it may be unknown after a restart.
-pub const REGISTERED_S: (u32, u32) = (30, 300);
 
 /// Challenges of a carrier that are answered one behind the other, each of which says
 /// that the answer before was right and late. The next one is not.
@@ -454,6 +417,9 @@ pub const HANDSHAKES_PER_SOURCE: usize = 64;
 
 /// Names of a certificate that are looked at. Further ones are not.
 pub const CERTIFICATE_NAMES: usize = 64;
+
+/// Certificates that a listener has beside its first.
+pub const CERTIFICATES: usize = 32;
 
 /// Seconds that a TLS handshake may take. Then the connection is closed.
 pub const HANDSHAKE_S: u64 = 5;

@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 pub mod flow;
+pub mod gate;
 pub mod limits;
 pub mod slab;
 pub mod spread;

@@ -272,7 +272,8 @@ impl Turn<'_> {
             draft.put_args(HeaderId::RAck, format_args!("{rseq} {cseq} INVITE"));
         }
         if matches!(method, Method::Invite | Method::Update) {
-            topology::put_contact(&mut draft, ends.here, topology::Reach::on(leg));
+            let reach = topology::Reach::on(&self.tools.rules, leg);
+            topology::put_contact(&mut draft, ends.here, reach);
             topology::put_allow(&mut draft, self.call.leg(side).allow);
             refresh::put_again(&mut draft, leg.session);
         }

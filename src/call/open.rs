@@ -361,7 +361,8 @@ impl Turn<'_> {
             max_forwards: carried.forwards,
         };
         let mut draft = topology::request(&mut self.tools.scratch, &ends, &head);
-        topology::put_contact(&mut draft, ends.here, topology::Reach::on(leg));
+        let reach = topology::Reach::on(&self.tools.rules, leg);
+        topology::put_contact(&mut draft, ends.here, reach);
         topology::carry(&mut draft, message);
         topology::put_allow(&mut draft, self.call.caller.allow);
         topology::carry_tags(&mut draft, message, HeaderId::Supported, true);

@@ -147,7 +147,7 @@ impl Turn<'_> {
         let opens = exchanges.any(|it| it.opening && it.server == Some(server));
         let forms_dialog = to == Side::Caller && (leg.progress.pending || opens);
         let here = self.tools.here.at(leg.flow.listener);
-        let (session, reach) = (leg.session, topology::Reach::on(leg));
+        let (session, reach) = (leg.session, topology::Reach::on(&self.tools.rules, leg));
         let emergency = self.call.emergency;
         let fill = |draft: &mut crate::sip::draft::Draft<'_>| {
             if code < 300 {

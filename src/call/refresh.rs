@@ -339,12 +339,11 @@ impl Turn<'_> {
 
     fn refresh_packet(&mut self, side: Side, method: Method, cseq: u32, branch: Token) -> Packet {
         let leg = self.call.leg(side);
-        let here = self.tools.here.at(leg.flow.listener);
         let ends = Ends {
             leg,
             local_tag: leg.local_tag,
             far: &leg.far,
-            here,
+            here: self.tools.here.at(leg.flow.listener),
         };
         let head = Head {
             method: method.as_str().as_bytes(),
@@ -353,7 +352,8 @@ impl Turn<'_> {
             max_forwards: super::MAX_FORWARDS,
         };
         let mut draft = topology::request(&mut self.tools.scratch, &ends, &head);
-        topology::put_contact(&mut draft, here, topology::Reach::on(leg));
+        let reach = topology::Reach::on(&self.tools.rules, leg);
+        topology::put_contact(&mut draft, ends.here, reach);
         draft.put(HeaderId::Supported, b"timer");
         put_again(&mut draft, leg.session);
         match (&leg.description, method) {
@@ -457,7 +457,7 @@ impl Turn<'_> {
         self.journal_cseq(side);
         let leg = self.call.leg(side);
         let (tag, session) = (leg.local_tag, leg.session);
-        let reach = topology::Reach::on(leg);
+        let reach = topology::Reach::on(&self.tools.rules, leg);
         let here = self.tools.here.text(leg.flow.listener);
         self.respond(server, (200, tag), b"", |draft| {
             topology::put_contact(draft, &here, reach);

@@ -74,7 +74,9 @@ impl Calls {
             Direction::Inbound => &callee,
         };
         let rules = &self.tools.rules;
-        rules.assume_bound(now.mono, &kept.tenant, own.flow, own.far.target());
+        if kept.end.is_none() {
+            rules.assume_bound(now, &kept.tenant, own.flow, own.far.target());
+        }
         let origin = self.tools.origin(caller.call_id(), caller.far.tag());
         let answer = legs.answer.as_ref();
         let longest = answer.map(|answer| answer.ends_by.saturating_since(answer.at));

@@ -2,11 +2,12 @@
 //! here. A head starts empty, and headers pass by allow-list (RFC 7092 §3.2).
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use crate::base::flow::{Flow, Transport};
 use crate::base::limits::{LARGE_REQUEST_BYTES, REASON_BYTES};
 use crate::base::token::Token;
-use crate::policy::RuleSet;
+use crate::policy::{Peer, RuleSet};
 use crate::sip::draft::Draft;
 use crate::sip::error::Fault;
 use crate::sip::fields;
@@ -201,27 +202,46 @@ fn named_hop(rules: &RuleSet, flow: Flow, far: &Far) -> Option<SocketAddr> {
     same_peer.then(|| SocketAddr::new(address, port))
 }
 
-/// What stands around our address where a peer is told how to reach us.
-#[derive(Clone, Copy)]
+/// How a peer is told to reach us: at our address, with what stands around it, or by what
+/// it has given us for that.
+#[derive(Clone)]
 pub(super) struct Reach {
     scheme: &'static str,
     param: &'static str,
+    /// A GRUU (RFC 5627 §4.4); empty for none.
+    gruu: Arc<[u8]>,
 }
 
 impl Reach {
     /// On this leg. A peer that is reached by a `sips:` URI is given one, too (RFC 5630
     /// §5.1.1.1): it is never asked over anything but TLS then, and that needs no
     /// parameter to say so.
-    pub(super) fn on(leg: &Leg) -> Self {
+    ///
+    /// A carrier that has given a GRUU with what is registered gets that, and the one that
+    /// says nothing of who we are where the caller does not.
+    pub(super) fn on(rules: &RuleSet, leg: &Leg) -> Self {
         let transport = leg.flow.transport;
         let secure = transport == Transport::Tls && is_secure(leg.far.target());
         let (scheme, param) = match secure {
             true => (SIPS, ""),
             false => ("sip:", transport.uri_param()),
         };
-        Self { scheme, param }
+        let carrier = match rules.peer_of(leg.flow) {
+            Some(Peer::Carrier(id)) if !secure => rules.carrier(id),
+            _ => None,
+        };
+        let anonymous = leg.local_uri().starts_with(ANONYMOUS);
+        let gruu = carrier.map_or_else(Arc::default, |it| it.gruu(anonymous));
+        Self {
+            scheme,
+            param,
+            gruu,
+        }
     }
 }
+
+/// What From begins with where a caller is not shown (RFC 3323 §4.1.1.3).
+const ANONYMOUS: &[u8] = b"sip:anonymous@";
 
 /// The scheme of what nobody may carry but over TLS (RFC 3261 §26.2.2).
 pub(super) const SIPS: &str = "sips:";
@@ -243,9 +263,17 @@ pub(super) fn onward_scheme(arrived: &Arrived<'_>, onward: Transport) -> &'stati
 
 /// Writes where we want to be reached.
 pub(super) fn put_contact(draft: &mut Draft<'_>, here: &str, reach: Reach) {
-    let Reach { scheme, param } = reach;
-    let parts = ["<", scheme, here, param, ">"].map(str::as_bytes);
-    draft.put_parts(HeaderId::Contact, &parts);
+    let Reach {
+        scheme,
+        param,
+        gruu,
+    } = reach;
+    let parts = match gruu.is_empty() {
+        true => [scheme, here, param].map(str::as_bytes),
+        false => [&*gruu, b"", b""],
+    };
+    let [scheme, here, param] = parts;
+    draft.put_parts(HeaderId::Contact, &[b"<", scheme, here, param, b">"]);
 }
 
 /// Copies from a received message what passes through.

@@ -196,6 +196,11 @@ impl Calls {
                     && filter.number.is_none()
                     && (tenant.is_empty() || is_of(tenant, Decision::Allow, ""))
             }
+            (Record::Bound(bound), _) => {
+                filter.decision.is_none()
+                    && filter.number.is_none()
+                    && is_of(bound.tenant, Decision::Allow, "")
+            }
             (Record::Refusals { tenant, number, .. }, _) => is_of(tenant, Decision::Refuse, number),
             // Its call's end came before, and with that the call was forgotten.
             (Record::Booked { tenant, .. }, _)

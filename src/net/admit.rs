@@ -103,9 +103,7 @@ pub(super) fn read(quarantine: &Quarantine, datagram: Bytes, stats: &Stats) -> O
 /// Whether a stranger's datagram is what a listener that challenges answers.
 fn is_asked_who(rules: &RuleSet, flow: Flow, datagram: &Datagram<'_>) -> bool {
     let asks = [b"REGISTER ".as_slice(), b"INVITE "];
-    rules.wants_proof(flow)
-        && rules.has_accounts()
-        && asks.iter().any(|it| datagram.bytes.starts_with(it))
+    rules.lets_register(flow) && asks.iter().any(|it| datagram.bytes.starts_with(it))
 }
 
 /// Whether `bytes` say nothing and only keep a NAT binding open: empty, line

@@ -174,6 +174,38 @@ impl Bans {
         Some(ban)
     }
 
+    /// Whether only who has shown that its address is its own is banned.
+    pub(super) fn are_proved(&self) -> bool {
+        self.lock().proof
+    }
+
+    /// Goes on with the bans of an earlier life, if these rules ban as it did: no longer than
+    /// one lasts, whatever the wall clock says, and none of who is a peer by now.
+    pub(super) fn take_up(&self, now: Now, rules: &RuleSet, bans: Vec<Ban>, proved: bool) {
+        let mut state = self.lock();
+        if state.banning.messages == 0 || state.proof && !proved {
+            return;
+        }
+        for ban in bans {
+            let left = ban
+                .until
+                .saturating_since(now.wall)
+                .min(state.banning.lasts);
+            let full = state.bans.len() >= BANS;
+            if full || left.is_zero() || rules.has_peer_in(ban.net) {
+                continue;
+            }
+            let kept = Kept {
+                since: ban.since,
+                until: now.mono + left,
+                dropped: ban.dropped,
+            };
+            state.bans.insert(ban.net, kept);
+            state.mirror.ban(ban.net, left);
+        }
+        self.count.store(state.bans.len(), Ordering::Relaxed);
+    }
+
     /// Who is banned.
     pub(super) fn list(&self, now: Now) -> Vec<Ban> {
         let mut state = self.lock();

@@ -14,7 +14,7 @@ use crate::base::token::Buckets;
 use crate::policy::RuleSet;
 use crate::shard::{Command, Input, Note, Outbox, Shard, shard_of};
 use crate::sip::fields::Essentials;
-use crate::sip::{Message, Method};
+use crate::sip::{Message, Method, names_dialog};
 use crate::transaction::Origin;
 
 use super::admit::{Block, Unheard, admit, read};
@@ -224,7 +224,10 @@ impl Desk {
         let peer = self.rules.peer_of(flow);
         let party = peer.map_or(Party::Strangers, Party::Peer);
         let class = match (message.method(), message.uri()) {
-            (Some(method), Some(uri)) => Class::of_request(&self.rules, party, method, uri),
+            (Some(method), Some(uri)) => {
+                let within = method == Method::Invite && names_dialog(message.bytes());
+                Class::of_request((&self.rules, party), method, uri, within)
+            }
             _ => Class::UnderWay,
         };
         let length = message.bytes().len();

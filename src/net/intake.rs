@@ -22,7 +22,7 @@ use foldhash::fast::FixedState;
 
 use crate::base::limits::{WAITING_BYTES, WAITING_EMERGENCIES, WAITING_NEW, WAITING_UNDER_WAY};
 use crate::policy::{Peer, RuleSet};
-use crate::sip::{Method, StartLine, first_line};
+use crate::sip::{Method, StartLine, first_line, names_dialog};
 
 /// Who has one share. It is a peer, however many addresses it sends from: with a share for
 /// each address, whoever has many would have the most.
@@ -49,19 +49,27 @@ impl Class {
     /// Every one, the most urgent first.
     pub(super) const ALL: [Self; 3] = [Self::Emergency, Self::UnderWay, Self::New];
 
-    /// What something received is, by its first line alone.
+    /// What something received is, by its first line, and of an INVITE by its To.
     pub(super) fn of(rules: &RuleSet, party: Party, received: &[u8]) -> Self {
         match first_line(received) {
             Ok(StartLine::Response { .. }) => Self::UnderWay,
-            Ok(StartLine::Request { method, uri }) => Self::of_request(rules, party, method, uri),
+            Ok(StartLine::Request { method, uri }) => {
+                let within = method == Method::Invite && names_dialog(received);
+                Self::of_request((rules, party), method, uri, within)
+            }
             // It is no message; that is said when its turn comes.
             Err(_) => Self::New,
         }
     }
 
-    /// The same of a request. A re-INVITE counts as what begins something: its first line
-    /// does not tell it from one that opens a call.
-    pub(super) fn of_request(rules: &RuleSet, party: Party, method: Method, uri: &[u8]) -> Self {
+    /// The same of a request. `within`: it is an INVITE that names a dialog. Of a stranger's
+    /// nothing is going on.
+    pub(super) fn of_request(
+        (rules, party): (&RuleSet, Party),
+        method: Method,
+        uri: &[u8],
+        within: bool,
+    ) -> Self {
         match method {
             Method::Ack
             | Method::Bye
@@ -73,6 +81,7 @@ impl Class {
             Method::Invite if party != Party::Strangers && rules.is_emergency(uri) => {
                 Self::Emergency
             }
+            Method::Invite if party != Party::Strangers && within => Self::UnderWay,
             _ => Self::New,
         }
     }

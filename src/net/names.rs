@@ -26,7 +26,7 @@ use crate::base::time::{Mono, Now, Wall};
 use crate::policy::{Answer, Answers, Located, Resolver, Wanted, Wants};
 
 use super::clock;
-use locate::{Nowhere, Outcome, locate, rank};
+use locate::{Nowhere, Outcome, beyond, locate, rank};
 use wire::{Servers, Unasked};
 
 mod locate;
@@ -37,6 +37,9 @@ mod wire;
 
 /// Where the system says who is asked.
 const SYSTEM: &str = "/etc/resolv.conf";
+
+/// Of an answer that the rules leave out, whole.
+const USELESS: &str = "by the rules, no address that it leads to now is of use";
 
 /// Called when a name leads elsewhere.
 type Changed = Arc<dyn Fn() + Send + Sync>;
@@ -67,6 +70,8 @@ pub struct Lookup {
     pub fault: Option<String>,
     /// How often it has failed in a row.
     pub failures: u32,
+    /// How many places it leads to beyond those that are used.
+    pub beyond: usize,
 }
 
 #[derive(Default)]
@@ -87,6 +92,9 @@ struct State {
     ending: bool,
 }
 
+/// Where a name led, and where before that.
+type Before = (Vec<Located>, Vec<(IpAddr, Mono)>);
+
 /// What is known of a name.
 #[derive(Debug, Default)]
 struct Known {
@@ -98,6 +106,10 @@ struct Known {
     looked_up: Option<Wall>,
     fault: Option<String>,
     failures: u32,
+    beyond: usize,
+    /// What was known before it led elsewhere, and what of that is of no use.
+    before: Option<Before>,
+    useless: Option<Vec<Located>>,
 }
 
 impl Names {
@@ -134,8 +146,12 @@ impl Names {
     pub fn follow(&self, wants: Wants, forward: bool) {
         let mut state = self.0.lock();
         (state.wants, state.tried) = (wants, Wants::default());
-        for known in state.known.values_mut().filter(|_| forward) {
-            known.due = None;
+        for known in state.known.values_mut() {
+            // These rules may have use for it.
+            known.useless = None;
+            if forward {
+                known.due = None;
+            }
         }
         self.0.stirred.notify_all();
     }
@@ -180,6 +196,14 @@ impl Names {
             .collect()
     }
 
+    /// By the rules nothing of what this name leads to now is of use: what it led to before
+    /// stays, as it does when nothing can be asked. Says whether there was something.
+    pub fn take_back(&self, text: &str) -> bool {
+        let mut state = self.0.lock();
+        let known = state.known.get_mut(text);
+        known.is_some_and(|it| it.take_back(text))
+    }
+
     /// Has `changed` called now, and whenever a name leads elsewhere.
     pub fn when_changed(&self, changed: impl Fn() + Send + Sync + 'static) {
         let changed: Changed = Arc::new(changed);
@@ -198,6 +222,7 @@ impl Names {
                 looked_up: known.looked_up,
                 fault: known.fault.clone(),
                 failures: known.failures,
+                beyond: known.beyond,
             })
         };
         state.wants.names.iter().filter_map(lookup).collect()
@@ -298,13 +323,26 @@ impl Known {
             holds,
             open,
             missing,
+            beyond: more,
         } = outcome;
         // What could not be asked is as it was.
         let kept = self.ways.iter().filter(|it| open.contains(&rank(it)));
         ways.extend(kept.copied());
         ways.sort_unstable();
         ways.dedup();
+        let beyond = more + beyond(ways.len());
+        if beyond > 0 && beyond != self.beyond {
+            tracing::warn!(
+                "the name {text} leads to {beyond} places more than the {GATEWAYS_PER_CARRIER} that are \
+                 used: those of the lowest priority are left out"
+            );
+        }
+        self.beyond = beyond;
         ways.truncate(GATEWAYS_PER_CARRIER);
+        if self.useless.as_ref() == Some(&ways) {
+            self.fails(text, USELESS.to_owned(), now);
+            return forgotten;
+        }
         self.looked_up = Some(now.wall);
         match missing {
             Some(why) => self.fails(text, why.to_string(), now),
@@ -325,9 +363,22 @@ impl Known {
         true
     }
 
+    fn take_back(&mut self, text: &str) -> bool {
+        let Some((ways, earlier)) = self.before.take() else {
+            return false;
+        };
+        tracing::warn!("the name {text}: {USELESS}, and what it led to stays");
+        self.useless = Some(std::mem::replace(&mut self.ways, ways));
+        self.earlier = earlier;
+        self.fault = Some(USELESS.to_owned());
+        true
+    }
+
     /// It leads here now.
     fn move_to(&mut self, ways: Vec<Located>, now: Now) {
         let before = std::mem::replace(&mut self.ways, ways);
+        self.before = (!before.is_empty()).then(|| (before.clone(), self.earlier.clone()));
+        self.useless = None;
         let until = now.mono + NAME_REMEMBERED;
         for way in before {
             let ip = way.address.ip();

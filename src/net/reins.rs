@@ -11,7 +11,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, timeout_at};
 
 use crate::base::limits::ORDER_TIME_S;
-use crate::policy::RuleSet;
+use crate::policy::{Counters, RuleSet};
 use crate::shard::Command;
 
 use super::bans::{Ban, Bans};
@@ -256,6 +256,19 @@ impl Reins {
     #[must_use]
     pub fn bans(&self) -> Vec<Ban> {
         self.bans.list(clock::now())
+    }
+
+    /// Bans again whom an earlier life had banned; `proved` is what
+    /// [`Reins::bans_are_proved`] said then.
+    pub fn ban_again(&self, counters: &Counters, bans: Vec<Ban>, proved: bool) {
+        let now = counters.believed(clock::now());
+        self.bans.take_up(now, &self.rules(), bans, proved);
+    }
+
+    /// Whether only who has shown that its address is its own is banned.
+    #[must_use]
+    pub fn bans_are_proved(&self) -> bool {
+        self.bans.are_proved()
     }
 
     /// Lifts the ban of an address, or all. Those that were lifted.

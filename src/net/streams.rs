@@ -17,6 +17,7 @@ mod line;
 mod lines;
 mod shake;
 mod talk;
+mod unknown;
 mod wire;
 
 use std::collections::VecDeque;

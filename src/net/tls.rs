@@ -11,8 +11,10 @@
 //! each is to show its certificate.
 
 mod certificate;
+mod shown;
 
 pub(super) use certificate::names;
+use shown::Shown;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -140,7 +142,7 @@ struct Loading<'f> {
     provider: Arc<CryptoProvider>,
     read: ReadFile<'f>,
     now: Wall,
-    shown: BTreeMap<(String, String), Option<Arc<SingleCertAndKey>>>,
+    shown: BTreeMap<(String, String), Option<Arc<CertifiedKey>>>,
     trusted: BTreeMap<Option<String>, Option<Arc<RootCertStore>>>,
     expiries: Vec<Expiry>,
     faults: Vec<TlsFault>,
@@ -148,7 +150,13 @@ struct Loading<'f> {
 
 impl Loading<'_> {
     fn server(&mut self, listener: &TlsListener) -> Option<ServerConfig> {
-        let shown = self.shown(&listener.identity);
+        let own = self.shown(&listener.identity);
+        // Those that are faulty are left out: names of others still are shown theirs.
+        let others: Vec<_> = listener
+            .others
+            .iter()
+            .filter_map(|it| self.other(it))
+            .collect();
         let verifier = match &listener.client_ca {
             None => WebPkiClientVerifier::no_client_auth(),
             Some(file) => {
@@ -166,7 +174,8 @@ impl Loading<'_> {
         let config = ServerConfig::builder_with_provider(Arc::clone(&self.provider));
         let config = config.with_safe_default_protocol_versions().ok()?;
         let config = config.with_client_cert_verifier(verifier);
-        let mut config = config.with_cert_resolver(shown?);
+        let shown = Shown([own?].into_iter().chain(others).collect());
+        let mut config = config.with_cert_resolver(Arc::new(shown));
         config.send_tls13_tickets = 0;
         Some(config)
     }
@@ -187,7 +196,10 @@ impl Loading<'_> {
         let config = config.with_webpki_verifier(verifier);
         let mut config = match shown {
             None => config.with_no_client_auth(),
-            Some(shown) => config.with_client_cert_resolver(shown?),
+            Some(shown) => {
+                let shown = SingleCertAndKey::from(CertifiedKey::clone(&*shown?));
+                config.with_client_cert_resolver(Arc::new(shown))
+            }
         };
         config.resumption = Resumption::disabled();
         let name = ServerName::try_from(towards.name.clone()).ok()?;
@@ -206,8 +218,26 @@ impl Loading<'_> {
         None
     }
 
+    /// A certificate that is only shown to who asks for a name of it.
+    fn other(&mut self, identity: &Identity) -> Option<Arc<CertifiedKey>> {
+        let shown = self.shown(identity)?;
+        let own = shown.end_entity_cert().ok()?;
+        if !certificate::names(own).is_empty() {
+            return Some(shown);
+        }
+        self.fault(
+            &identity.certificate,
+            &format!(
+                "`{}` is for no name that anybody can ask for",
+                identity.certificate.path
+            ),
+            "take one with a domain name among its alternative names, or make it the listener's \
+             first",
+        )
+    }
+
     /// A certificate and its key.
-    fn shown(&mut self, identity: &Identity) -> Option<Arc<SingleCertAndKey>> {
+    fn shown(&mut self, identity: &Identity) -> Option<Arc<CertifiedKey>> {
         let Identity { certificate, key } = identity;
         let paths = (certificate.path.clone(), key.path.clone());
         if let Some(known) = self.shown.get(&paths) {
@@ -219,7 +249,7 @@ impl Loading<'_> {
             let first = chain.first()?;
             self.note_until(certificate, certificate::valid_until(first));
             match CertifiedKey::from_der(chain, secret, &self.provider) {
-                Ok(made) => Some(Arc::new(SingleCertAndKey::from(made))),
+                Ok(made) => Some(Arc::new(made)),
                 Err(rustls::Error::InconsistentKeys(InconsistentKeys::KeyMismatch)) => self.fault(
                     key,
                     &format!("`{}` is not the key of `{}`", key.path, certificate.path),

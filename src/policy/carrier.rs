@@ -127,6 +127,12 @@ impl Carrier {
         registration.map_or_else(Arc::default, |it| it.standing.routes())
     }
 
+    /// The URI that the carrier has given for being called at (RFC 5627); empty for none.
+    pub(crate) fn gruu(&self, anonymous: bool) -> Arc<[u8]> {
+        let registration = self.registration.as_ref();
+        registration.map_or_else(Arc::default, |it| it.standing.gruu(anonymous))
+    }
+
     /// A call's place at one of its gateways, if there is one; emergency calls always have
     /// one.
     pub(crate) fn seat(&self, gateway: &Gateway, emergency: bool) -> Option<Seat> {

@@ -18,7 +18,7 @@ use subtle::ConstantTimeEq;
 
 use crate::base::flow::Flow;
 use crate::base::limits::{NONCE_S, NONCES, REGISTERED_S};
-use crate::base::time::Mono;
+use crate::base::time::{Mono, Now};
 use crate::base::token::{Token, keyed128};
 use crate::sip::digest::{self, Algorithm, Credentials, Hash};
 use crate::sip::header::HeaderId;
@@ -225,20 +225,50 @@ impl RuleSet {
             && self.peer(flow.listener, flow.remote.ip()).is_none()
     }
 
+    /// Whether somebody may yet become known there, by registering.
+    #[must_use]
+    pub fn lets_register(&self, flow: Flow) -> bool {
+        self.has_accounts() && self.wants_proof(flow)
+    }
+
+    /// A connection is gone: who had registered over it is there no more.
+    pub fn unbind_gone(&self, flow: Flow) {
+        self.door.bindings.remove_gone(flow);
+    }
+
     /// Which tenant's phone system has registered from there.
     pub(super) fn registered_at(&self, flow: Flow) -> Option<Peer> {
         let tenant = self.door.bindings.at(flow)?;
         self.tenant_named(&tenant).map(Peer::Tenant)
     }
 
-    /// Takes a binding in place of the account's last one.
-    pub(crate) fn bind(&self, binding: Binding) {
-        self.door.bindings.put(binding);
+    /// Takes a binding in place of the account's last one; says whose it takes the place
+    /// of besides.
+    pub(crate) fn bind(&self, binding: Arc<Binding>) -> Vec<Arc<Binding>> {
+        self.door.bindings.put(binding)
+    }
+
+    /// Takes what was registered in an earlier life, if these rules have the account, and
+    /// listen where it is.
+    pub(crate) fn bind_again(&self, now: Mono, binding: Binding) {
+        let account = self.accounts.get(&*binding.account);
+        let tenant = account.and_then(|it| self.tenant(it.tenant));
+        let listener = self.listeners.get(usize::from(binding.flow.listener.0));
+        let listens = listener.is_some_and(|it| it.transport == binding.flow.transport);
+        if tenant.is_some_and(|it| it.name == binding.tenant) && listens && binding.until > now {
+            self.bind(Arc::new(binding));
+        }
+    }
+
+    /// What is registered, in the order of the accounts.
+    #[must_use]
+    pub fn bindings(&self) -> Vec<Arc<Binding>> {
+        self.door.bindings.all()
     }
 
     /// Takes a tenant's phone system to be where a call of it was before a restart, as if
-    /// it had just registered: what was registered is known no more, and its calls go on.
-    pub(crate) fn assume_bound(&self, now: Mono, tenant: &str, flow: Flow, contact: &[u8]) {
+    /// it had just registered, where nothing is known to be registered: its calls go on.
+    pub(crate) fn assume_bound(&self, now: Now, tenant: &str, flow: Flow, contact: &[u8]) {
         let mut accounts = self.accounts.values();
         let account = self.tenant_named(tenant).and_then(|id| {
             let free = |it: &&Account| it.tenant == id && self.binding_of(&it.username).is_none();
@@ -248,17 +278,19 @@ impl RuleSet {
             return;
         };
         let (_, lasts_s) = REGISTERED_S;
-        self.bind(Binding {
+        self.bind(Arc::new(Binding {
             account: account.username.clone(),
             tenant: Arc::from(tenant),
             flow,
             contact: contact.into(),
             bulk: false,
             path: Box::default(),
-            until: now + Duration::from_secs(lasts_s.into()),
+            until: now.mono + Duration::from_secs(lasts_s.into()),
+            since: now.wall,
+            noted: now.mono,
             call_id: Box::default(),
             cseq: 0,
-        });
+        }));
     }
 
     /// Removes an account's binding.
@@ -277,8 +309,8 @@ impl RuleSet {
     }
 
     /// Forgets bindings that are over, and of accounts that there are no more; says when
-    /// the next one is over.
-    pub(crate) fn tidy_bindings(&self, now: Mono) -> Option<Mono> {
+    /// the next one is over, and which of these accounts had one.
+    pub(crate) fn tidy_bindings(&self, now: Mono) -> (Option<Mono>, Vec<Arc<Binding>>) {
         let keeps = |it: &Binding| self.accounts.contains_key(&*it.account);
         self.door.bindings.keep(now, keeps)
     }

@@ -74,7 +74,7 @@ pub use money::{Amount, Currency, Money};
 pub use names::{Answer, Answers, Located, Resolver, Wanted, Wants};
 pub use pattern::Alert;
 pub use reason::Reason;
-pub use registration::{Registered, Registration, RegistrationState};
+pub use registration::{Gruus, Registered, Registration, RegistrationState};
 pub use ruleset::{
     CarrierId, Delivery, Listener, Mode, Peer, RuleId, RuleRef, RuleSet, Run, Tenant, TenantId,
 };

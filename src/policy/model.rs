@@ -21,4 +21,4 @@ pub(super) use registration::RegistrationTable;
 pub(super) use tenant::{
     BudgetTable, CapTable, HoursTable, InboundTable, PatternTable, TenantFile, tenant_file,
 };
-pub(super) use tls::TlsTable;
+pub(super) use tls::{OtherTable, TlsTable};

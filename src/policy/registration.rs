@@ -3,7 +3,8 @@
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::base::time::Mono;
+use crate::base::flow::Flow;
+use crate::base::time::{Mono, Wall};
 use crate::base::token::{Token, keyed128};
 use crate::sip::digest::{Account, Challenge};
 
@@ -24,6 +25,9 @@ pub struct Registration {
     pub realm: String,
     /// Whether anything is registered; if not, the account only answers challenges.
     pub registers: bool,
+    /// Whether the carrier is asked for a GRUU, and called by what it gives. Not all that give
+    /// one take in-dialog requests to it.
+    pub gruu: bool,
     /// For how long it registers, in seconds: 60 to 86,400.
     pub expires_s: u32,
     /// Where the password is.
@@ -42,6 +46,7 @@ impl PartialEq for Registration {
         };
         texts(self) == texts(other)
             && (self.registers, self.expires_s) == (other.registers, other.expires_s)
+            && self.gruu == other.gruu
             && self.password == other.password
     }
 }
@@ -62,6 +67,7 @@ impl Registration {
             username,
             realm,
             registers,
+            gruu: false,
             expires_s,
             secret,
             standing,
@@ -78,6 +84,19 @@ impl Registration {
             username: self.username.as_bytes(),
             password: &self.password.0,
         })
+    }
+
+    /// Which instance of a user agent registers with the carrier of this name (RFC 5626
+    /// §4.1): the same over restarts.
+    #[must_use]
+    pub fn instance(key: u128, carrier: &str) -> String {
+        let parts: [&[u8]; 2] = [b"instance", carrier.as_bytes()];
+        // RFC 9562 §5.8: the version and the variant have their bits.
+        let bits = keyed128(key, &parts) & !(0xf << 76) & !(0b11 << 62) | 8 << 76 | 0b10 << 62;
+        let hex = format!("{bits:032x}");
+        let spans = [0..8, 8..12, 12..16, 16..20, 20..32];
+        let parts = spans.map(|it| hex.get(it).unwrap_or_default());
+        format!("urn:uuid:{}", parts.join("-"))
     }
 
     /// The user part of the Contact that is registered with the carrier of this name: the
@@ -121,15 +140,32 @@ pub enum RegistrationState {
     Good {
         /// Until then.
         until: Mono,
+        /// Since when it has, without a gap in this life.
+        since: Wall,
+        /// What is registered: a URI.
+        contact: Arc<[u8]>,
+        /// The way to its registrar.
+        flow: Flow,
         /// Where the carrier wants requests to be sent through (RFC 3608): the value of a
         /// Route; may be empty.
         routes: Arc<[u8]>,
+        /// What the carrier has given for being called at.
+        gruus: Gruus,
     },
     /// The carrier has not, or no more.
     Lost {
         /// Why, in words.
         why: String,
     },
+}
+
+/// Globally routable URIs of a registered Contact (RFC 5627 §3.1); each may be empty.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Gruus {
+    /// It says whose it is, and lasts.
+    pub public: Arc<[u8]>,
+    /// It does not.
+    pub temporary: Arc<[u8]>,
 }
 
 impl Registered {
@@ -148,6 +184,16 @@ impl Registered {
     pub(crate) fn routes(&self) -> Arc<[u8]> {
         match &*self.lock() {
             RegistrationState::Good { routes, .. } => Arc::clone(routes),
+            RegistrationState::Begun | RegistrationState::Lost { .. } => Arc::default(),
+        }
+    }
+
+    /// The URI that the carrier has given for being called at; empty for none. Where the
+    /// caller is not shown, only one that does not say whose it is.
+    pub(crate) fn gruu(&self, anonymous: bool) -> Arc<[u8]> {
+        match &*self.lock() {
+            RegistrationState::Good { gruus, .. } if anonymous => Arc::clone(&gruus.temporary),
+            RegistrationState::Good { gruus, .. } => Arc::clone(&gruus.public),
             RegistrationState::Begun | RegistrationState::Lost { .. } => Arc::default(),
         }
     }
@@ -227,6 +273,18 @@ mod tests {
             assert!(own.account(&challenge(other)).is_none(), "{other}");
         }
         assert!(!format!("{own:?} {:?}", own.account(&challenge("c"))).contains("SECRET"));
+    }
+
+    #[test]
+    fn an_instance_is_a_uuid_and_the_same_over_restarts() {
+        let one = Registration::instance(1, "a");
+        assert_eq!(one, Registration::instance(1, "a"));
+        assert_ne!(one, Registration::instance(1, "b"));
+        let uuid = one.strip_prefix("urn:uuid:").unwrap();
+        let lengths: Vec<usize> = uuid.split('-').map(str::len).collect();
+        assert_eq!(lengths, [8, 4, 4, 4, 12]);
+        assert_eq!(uuid.as_bytes()[14], b'8');
+        assert!(b"89ab".contains(&uuid.as_bytes()[19]));
     }
 
     #[test]

@@ -84,6 +84,9 @@ pub struct Identity {
 pub struct TlsListener {
     /// What it shows who connects.
     pub identity: Identity,
+    /// What it shows instead to who asks for a name that the certificate is for (SNI,
+    /// RFC 6066 §3): the first of them that is.
+    pub others: Vec<Identity>,
     /// Certificates (PEM) that vouch for who connects. If there are any, nobody is
     /// heard without one of theirs.
     pub client_ca: Option<NamedFile>,

@@ -3,7 +3,7 @@
 use crate::base::time::Wall;
 
 use super::model::Record;
-use super::parts::CallRef;
+use super::parts::{Bound, CallRef};
 
 impl Record<'_> {
     /// When it happened; `None` for those that take their call's time.
@@ -28,6 +28,7 @@ impl Record<'_> {
             | Self::Resumed { wall, .. }
             | Self::Counted { wall, .. }
             | Self::Agreed { wall, .. }
+            | Self::Bound(Bound { wall, .. })
             | Self::Reset { wall, .. } => Some(*wall),
             Self::Target { .. }
             | Self::CSeq { .. }
@@ -74,6 +75,7 @@ impl Record<'_> {
             | Self::Scope { .. }
             | Self::Drawn { .. }
             | Self::Agreed { .. }
+            | Self::Bound(_)
             | Self::Reset { .. } => None,
         }
     }

@@ -6,6 +6,7 @@
 //! all records make. It knows no rules; what becomes of what it holds is decided
 //! by whoever takes it over.
 
+mod bindings;
 mod calls;
 mod counters;
 mod presence;
@@ -17,7 +18,9 @@ use serde::{Deserialize, Serialize};
 use super::Record;
 use crate::base::tally::Tallies;
 use crate::base::time::Now;
+use bindings::Bindings;
 
+pub use bindings::Binding;
 pub use calls::{Answer, Call, Calls, End, Ending, Lease, Leg, Legs};
 pub use counters::{Counters, Held, Lived};
 
@@ -28,6 +31,8 @@ pub struct Fold {
     pub calls: Calls,
     /// What was counted and spent.
     pub counters: Counters,
+    /// What phone systems have registered.
+    bindings: Bindings,
 }
 
 impl Fold {
@@ -35,6 +40,15 @@ impl Fold {
     pub fn apply(&mut self, record: &Record<'_>) {
         self.calls.apply(record);
         self.counters.apply(record);
+        self.bindings.apply(record, self.counters.boots());
+    }
+
+    /// What phone systems have registered, for a life that begins `now`, in this boot of
+    /// the host. What is over is among it: it says that what came before is over, too.
+    #[must_use]
+    pub fn bindings(&self, now: Now, boot: &str) -> Vec<Binding> {
+        self.bindings
+            .taken_over(now, self.counters.clock(now, boot))
     }
 
     /// What the series comes to for a life that begins `now`, in this boot of the
@@ -42,7 +56,9 @@ impl Fold {
     /// may still know of.
     #[must_use]
     pub fn taken_over(self, now: Now, boot: &str) -> (BTreeMap<Box<str>, Tallies>, Vec<Call>) {
-        let Self { calls, counters } = self;
+        let Self {
+            calls, counters, ..
+        } = self;
         let missed = !counters.is_up(boot) || calls.may_have_missed(now.wall);
         let counted = |call: &Call| {
             let lived = match call.end {

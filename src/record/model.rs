@@ -12,7 +12,7 @@ use crate::base::tally::{Marks, Which, Who};
 use crate::base::time::{Mono, Wall};
 
 use super::encode;
-use super::parts::{CallRef, Decision, Direction, Leg, Party, Session, Side, Stock};
+use super::parts::{Bound, CallRef, Decision, Direction, Leg, Party, Session, Side, Stock};
 
 /// What the journal holds. Invariant 4: each is in the journal before the
 /// message it belongs to leaves.
@@ -124,12 +124,10 @@ pub enum Record<'a> {
         /// When: what it costs runs from here.
         #[serde(with = "encode::wall")]
         wall: Wall,
-        /// When it is hung up at the latest; `wall` if the answer came too late, and its
-        /// caller was refused.
+        /// When it is hung up at the latest; `wall` if it came too late, and its caller was refused.
         #[serde(with = "encode::wall")]
         ends_by: Wall,
-        /// The session interval on the carrier's leg in seconds (RFC 4028);
-        /// 0 if it has no session timer.
+        /// The session interval on the carrier's leg in seconds (RFC 4028), or 0.
         session_expires: u32,
         /// The leg towards who calls, as [`Leg::since_setup`] leaves it.
         caller: Leg<'a>,
@@ -227,8 +225,7 @@ pub enum Record<'a> {
         /// That budget; 0 if none is overshot.
         threshold: u64,
     },
-    /// A call that was over has cost more: another answer came late. What was
-    /// booked in all takes the place of the end's cost.
+    /// A call that was over has cost more. What was booked in all takes the place of the end's cost.
     Booked {
         /// The call.
         call: CallRef,
@@ -248,8 +245,7 @@ pub enum Record<'a> {
         /// When.
         #[serde(with = "encode::wall")]
         wall: Wall,
-        /// What was ordered: `block`, `unblock`; `clock` where a wall clock that had
-        /// jumped was confirmed.
+        /// What was ordered: `block`, `unblock`, `lift-ban`; `clock` where it was confirmed.
         order: &'a str,
         /// Whose calls it is about; empty for every tenant's.
         tenant: &'a str,
@@ -496,4 +492,7 @@ pub enum Record<'a> {
         #[serde(with = "encode::wall")]
         wall: Wall,
     },
+    /// A phone system registered, or is registered no more: before it is told so.
+    /// *Restart*: it is known, and is called there.
+    Bound(Bound<'a>),
 }

@@ -5,7 +5,7 @@ use smallvec::SmallVec;
 
 use crate::base::flow::Flow;
 use crate::base::tally::{Place, month_of};
-use crate::base::time::Wall;
+use crate::base::time::{Mono, Wall};
 
 use super::encode;
 
@@ -152,6 +152,41 @@ impl Session {
         seconds: 0,
         ours: false,
     };
+}
+
+/// What is registered for an account of a phone system (RFC 3261 §10).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Bound<'a> {
+    /// When.
+    #[serde(with = "encode::wall")]
+    pub wall: Wall,
+    /// The same, by the monotonic clock.
+    pub mono: Mono,
+    /// The account.
+    pub account: &'a str,
+    /// Whose it is.
+    pub tenant: &'a str,
+    /// For how many seconds; 0 if nothing is registered for it any more.
+    pub lasts_s: u32,
+    /// Since when there was no gap.
+    #[serde(with = "encode::wall")]
+    pub since: Wall,
+    /// The way that the REGISTER came.
+    #[serde(with = "encode::flow")]
+    pub flow: Flow,
+    /// The Contact's URI.
+    #[serde(serialize_with = "encode::bytes")]
+    pub contact: &'a [u8],
+    /// The called number is to be written into that (RFC 6140).
+    pub bulk: bool,
+    /// The value of the Route that calls to it have (RFC 3327); may be empty.
+    #[serde(serialize_with = "encode::bytes")]
+    pub path: &'a [u8],
+    /// The REGISTER's Call-ID.
+    #[serde(serialize_with = "encode::bytes")]
+    pub call_id: &'a [u8],
+    /// Its CSeq number.
+    pub cseq: u32,
 }
 
 /// What of a counter is drawn ahead, so that a loss of power forgets none of it: see

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::fold::Call;
+use super::fold::{Binding, Call};
 use super::{CallRef, Fold, Record};
 use crate::base::tally::{Tallies, add_up};
 use crate::base::time::{Now, Wall};
@@ -16,6 +16,8 @@ use crate::base::token::Buckets;
 pub struct Recovered {
     /// What every counter has come to, by tenant.
     pub tallies: BTreeMap<Box<str>, Tallies>,
+    /// What each account's phone system has registered, in the order in which they did.
+    pub bindings: Vec<Binding>,
     /// Every call that a peer may still know of, and in which series it was found.
     calls: Vec<(u16, Call)>,
     /// Every series there is.
@@ -76,8 +78,17 @@ impl Recovered {
             ahead,
             ..Self::default()
         };
+        let mut bindings = BTreeMap::new();
         for (shard, fold) in folds {
             recovered.series.push(shard);
+            // A REGISTER with another Call-ID may have come to another shard.
+            for binding in fold.bindings(now, boot) {
+                let last = bindings.entry(binding.account.clone());
+                let last = last.or_insert_with(|| binding.clone());
+                if binding.at > last.at {
+                    *last = binding;
+                }
+            }
             recovered.highest = recovered.highest.max(fold.calls.highest());
             let (tallies, calls) = fold.taken_over(now, boot);
             add_up(&mut recovered.tallies, tallies);
@@ -85,6 +96,8 @@ impl Recovered {
             recovered.calls.extend(calls);
         }
         recovered.forget_doubles();
+        recovered.bindings = bindings.into_values().collect();
+        recovered.bindings.sort_by_key(|it| it.at);
         recovered
     }
 

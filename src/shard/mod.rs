@@ -25,6 +25,7 @@ use crate::trunk::{Probes, Registrar, Registrations, Seed};
 
 pub use crate::call::{Config, Counts, Event, Outbox};
 pub use input::{Command, Confirmed, Input, Lifted, Note, Reset};
+pub use registrations::restore_bindings;
 
 /// One core's share of the calls.
 #[derive(Debug)]
@@ -66,6 +67,7 @@ impl Shard {
     pub fn restore(&mut self, now: Now, calls: Vec<fold::Call>, next: CallRef, out: &mut Outbox) {
         self.calls.restore(now, calls, next, out);
         self.registrar.tidy(now.mono, self.calls.rules());
+        registrations::bound(now, &mut self.registrar, out);
     }
 
     /// Takes one input and says in `out` what follows from it. The driver then
@@ -104,6 +106,7 @@ impl Shard {
                 self.registrations.swap_rules(now, &rules);
                 // Before calls of who is known no more are hung up.
                 self.registrar.tidy(now.mono, &rules);
+                registrations::bound(now, &mut self.registrar, out);
                 if let Some(probes) = &mut self.probes {
                     probes.obey(&rules, now.mono);
                 }
@@ -132,6 +135,7 @@ impl Shard {
             .is_some_and(|it| it <= now.mono)
         {
             self.registrar.tidy(now.mono, self.calls.rules());
+            registrations::bound(now, &mut self.registrar, out);
         }
         if let Some(probes) = &mut self.probes {
             let news = probes.tick(now.mono, &mut out.transmits);

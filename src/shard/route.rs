@@ -53,7 +53,8 @@ pub(super) fn message(
                 };
                 let (rules, transmits) = (calls.rules(), &mut out.transmits);
                 let asked = (tenant, &asked);
-                shard.registrar.register(now.mono, rules, asked, transmits);
+                shard.registrar.register(now, rules, asked, transmits);
+                registrations::bound(now, &mut shard.registrar, out);
             }
             _ => calls.handle_request(now, peer, &arrived, out),
         },
@@ -88,7 +89,8 @@ fn stranger(shard: &mut Shard, now: Now, flow: Flow, message: &Message, out: &mu
             essentials: &essentials,
         };
         let transmits = &mut out.transmits;
-        shard.registrar.stranger(now.mono, rules, &asked, transmits);
+        shard.registrar.stranger(now, rules, &asked, transmits);
+        registrations::bound(now, &mut shard.registrar, out);
     }
 }
 

@@ -78,6 +78,8 @@ struct World {
     notes: Vec<String>,
     /// Decision, number and reason of each.
     verdicts: Vec<String>,
+    /// How often the journal was told of what a phone system registered.
+    bound: u32,
     /// Whether the last input left a record.
     recorded: bool,
     /// What all records come to.
@@ -166,6 +168,7 @@ impl World {
             alerts: Vec::new(),
             notes: Vec::new(),
             verdicts: Vec::new(),
+            bound: 0,
             recorded: false,
             fold,
             cost: 0,
@@ -232,6 +235,7 @@ impl World {
                 let text = format!("{decision:?} {number} {reason} {uri}");
                 self.verdicts.push(text);
             }
+            self.bound += u32::from(matches!(record, Record::Bound(_)));
             if let Record::Ended { cost, .. } | Record::Booked { cost, .. } = record {
                 self.cost = cost;
             }

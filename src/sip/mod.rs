@@ -40,6 +40,6 @@ pub use line::{Method, StartLine, reason_phrase};
 pub use message::{Field, Message};
 pub use name_addr::NameAddr;
 pub use redact::redact;
-pub use scan::{first_line, scan};
+pub use scan::{first_line, names_dialog, scan};
 pub use uri::{SipUri, TelUri, Uri};
 pub use via::Via;

@@ -63,6 +63,31 @@ pub fn first_line(buf: &[u8]) -> Result<StartLine<'_>, Unreadable> {
     Ok(start.line(buf))
 }
 
+/// Whether a request names a dialog, as far as its first To says so without being read as
+/// such: for who has to know what to do first, and is not to be misled but by who sent it.
+pub fn names_dialog(buf: &[u8]) -> bool {
+    const TAG: &[u8] = b";tag=";
+    for line in window(buf)
+        .split(|&byte| byte == b'\n')
+        .skip(1)
+        .take(MAX_FIELDS)
+    {
+        let mut parts = line.splitn(2, |&byte| byte == b':');
+        let (name, value) = (parts.next().unwrap_or_default(), parts.next());
+        let name = name.trim_ascii_end();
+        if name.eq_ignore_ascii_case(b"to") || name.eq_ignore_ascii_case(b"t") {
+            let value = value.unwrap_or_default();
+            return value
+                .windows(TAG.len())
+                .any(|it| it.eq_ignore_ascii_case(TAG));
+        }
+        if line.trim_ascii().is_empty() {
+            return false;
+        }
+    }
+    false
+}
+
 /// The part of the received bytes that the head must be in.
 fn window(buf: &[u8]) -> &[u8] {
     buf.get(..MAX_HEAD).unwrap_or(buf)

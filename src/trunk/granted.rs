@@ -1,9 +1,11 @@
 //! What a carrier's 2xx to a REGISTER grants.
 
-use crate::base::limits::ROUTE_SET_BYTES;
+use crate::base::limits::{ROUTE_SET_BYTES, TARGET_BYTES};
+use crate::policy::Gruus;
 use crate::sip::fields;
 use crate::sip::header::HeaderId;
 use crate::sip::message::Message;
+use crate::sip::name_addr::NameAddr;
 use crate::sip::uri::Uri;
 
 /// For how many seconds the Contact with this user part is bound; `asked` where the
@@ -15,11 +17,39 @@ pub(super) fn seconds(response: &Message, user: &[u8], asked: u32) -> Option<u32
         // Against RFC 3261 §10.3, but done.
         return Some(usual).filter(|it| *it > 0);
     }
-    let ours = |uri: Result<Uri<'_>, _>| matches!(uri, Ok(Uri::Sip(it)) if it.user == Some(user));
-    let mut contacts = fields::addresses(response, HeaderId::Contact).flatten();
-    let contact = contacts.find(|it| ours(it.uri()))?;
+    let contact = own(response, user)?;
     let own = contact.param(b"expires").flatten().and_then(number);
     Some(own.unwrap_or(usual)).filter(|it| *it > 0)
+}
+
+/// The Contact with this user part.
+fn own<'m>(response: &'m Message, user: &[u8]) -> Option<NameAddr<'m>> {
+    let ours = |uri: Result<Uri<'_>, _>| matches!(uri, Ok(Uri::Sip(it)) if it.user == Some(user));
+    let mut contacts = fields::addresses(response, HeaderId::Contact).flatten();
+    contacts.find(|it| ours(it.uri()))
+}
+
+/// The GRUUs of the Contact with this user part (RFC 5627 §4.2). One that is no URI that can
+/// be called, or too long to stand in every request, is as none.
+pub(super) fn gruus(response: &Message, user: &[u8]) -> Gruus {
+    let contact = own(response, user);
+    let given = |name: &[u8]| {
+        let text = contact.as_ref()?.param(name).flatten()?;
+        let text = text.strip_prefix(b"\"")?.strip_suffix(b"\"")?;
+        let plain = text
+            .iter()
+            .all(|it| it.is_ascii_graphic() && !b"\"<>\\,".contains(it));
+        match Uri::parse(text) {
+            Ok(Uri::Sip(uri)) if plain && text.len() <= TARGET_BYTES => {
+                uri.param(b"gr").map(|_| text.into())
+            }
+            _ => None,
+        }
+    };
+    Gruus {
+        public: given(b"pub-gruu").unwrap_or_default(),
+        temporary: given(b"temp-gruu").unwrap_or_default(),
+    }
 }
 
 /// A number of seconds (RFC 3261 §20.19).

@@ -7,7 +7,6 @@
 
 #![forbid(unsafe_code)]
 
-mod gate;
 mod granted;
 mod own;
 mod probes;
@@ -15,5 +14,5 @@ mod registrar;
 mod registrations;
 
 pub(crate) use probes::Probes;
-pub(crate) use registrar::{Asked, Registrar};
+pub(crate) use registrar::{Asked, News, Registrar};
 pub(crate) use registrations::{Output, Registrations, Said, Seed};

@@ -24,6 +24,8 @@ pub(super) struct Own {
     pub(super) here: String,
     /// The user part of our Contact.
     pub(super) user: [u8; Token::LEN],
+    /// Which instance of a user agent that is (RFC 5626 §4.1), for a GRUU.
+    pub(super) instance: String,
     pub(super) call_id: [u8; Buckets::AIMED_LEN],
     pub(super) tag: Token,
     pub(super) cseq: u32,
@@ -51,6 +53,13 @@ impl Own {
             && carrier.registration.as_ref() == Some(&self.account)
     }
 
+    /// What is registered: a URI.
+    pub(super) fn contact(&self) -> Vec<u8> {
+        let here = [self.here.as_str(), self.flow.transport.uri_param()].map(str::as_bytes);
+        let [address, param] = here;
+        [b"sip:", self.user.as_slice(), b"@", address, param].concat()
+    }
+
     /// The next REGISTER.
     pub(super) fn register(&mut self, scratch: &mut Vec<u8>, branch: Token) -> Packet {
         self.cseq = self.cseq.saturating_add(1);
@@ -70,14 +79,18 @@ impl Own {
         draft.put_parts(HeaderId::To, &[b"<", aor, b">"]);
         draft.put(HeaderId::CallId, &self.call_id);
         draft.put_args(HeaderId::CSeq, format_args!("{} REGISTER", self.cseq));
-        let here = [self.here.as_str(), transport.uri_param()].map(str::as_bytes);
-        let [address, param] = here;
-        draft.put_parts(
-            HeaderId::Contact,
-            &[b"<sip:", &self.user, b"@", address, param, b">"],
-        );
+        let (contact, instance) = (self.contact(), self.instance.as_bytes());
+        let parts: [&[u8]; 5] = [b"<", &contact, b">;+sip.instance=\"<", instance, b">\""];
+        match self.account.gruu {
+            true => draft.put_parts(HeaderId::Contact, &parts),
+            false => draft.put_parts(HeaderId::Contact, &[b"<", &contact, b">"]),
+        };
         draft.put_args(HeaderId::Expires, format_args!("{}", self.asks_s));
-        draft.put(HeaderId::Supported, b"path");
+        let supported: &[u8] = match self.account.gruu {
+            true => b"path, gruu",
+            false => b"path",
+        };
+        draft.put(HeaderId::Supported, supported);
         draft.seal(None)
     }
 }

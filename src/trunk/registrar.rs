@@ -1,11 +1,13 @@
 //! Phone systems that register here (RFC 3261 §10.3), and strangers who are asked who
 //! they are. Nothing is kept of either until a password has been proved.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::base::flow::Flow;
-use crate::base::limits::{REGISTERED_S, ROUTE_SET_BYTES, TARGET_BYTES};
-use crate::base::time::Mono;
+use crate::base::gate::Gate;
+use crate::base::limits::{BOUND_NOTED_S, REGISTERED_S, ROUTE_SET_BYTES, TARGET_BYTES};
+use crate::base::time::{Mono, Now};
 use crate::base::token::{Token, keyed128};
 use crate::policy::{Account, Binding, Proof, RuleSet, TenantId, challenge};
 use crate::sip::digest::Algorithm;
@@ -18,7 +20,6 @@ use crate::sip::message::Message;
 use crate::sip::uri::Uri;
 use crate::transaction::{Origin, Transmit};
 
-use super::gate::Gate;
 use super::granted::number;
 
 /// The extensions that a REGISTER may require (RFC 3327, RFC 6140).
@@ -40,6 +41,17 @@ pub(crate) struct Registrar {
     scratch: Vec<u8>,
     /// When the next binding is over.
     next: Option<Mono>,
+    /// What the journal is to be told.
+    news: Vec<News>,
+}
+
+/// What has become of a binding.
+#[derive(Clone, Debug)]
+pub(crate) enum News {
+    /// It was made, or goes on.
+    Bound(Arc<Binding>),
+    /// It is over before its time.
+    Gone(Arc<Binding>),
 }
 
 impl Registrar {
@@ -50,7 +62,13 @@ impl Registrar {
             gate: Gate::default(),
             scratch: Vec::new(),
             next: None,
+            news: Vec::new(),
         }
+    }
+
+    /// What the journal is to be told before anything else of this turn leaves.
+    pub(crate) fn take_news(&mut self) -> impl Iterator<Item = News> {
+        self.news.drain(..)
     }
 
     pub(crate) fn next_deadline(&self) -> Option<Mono> {
@@ -59,7 +77,9 @@ impl Registrar {
 
     /// Forgets bindings that are over, or of accounts that there are no more.
     pub(crate) fn tidy(&mut self, now: Mono, rules: &RuleSet) {
-        self.next = rules.tidy_bindings(now);
+        let (next, gone) = rules.tidy_bindings(now);
+        self.next = next;
+        self.news.extend(gone.into_iter().map(News::Gone));
     }
 
     /// Something of somebody who is nobody known, at a listener that challenges: a
@@ -67,7 +87,7 @@ impl Registrar {
     /// are asked to, with an answer no longer than they are.
     pub(crate) fn stranger(
         &mut self,
-        now: Mono,
+        now: Now,
         rules: &RuleSet,
         asked: &Asked<'_>,
         out: &mut Vec<Transmit>,
@@ -76,12 +96,12 @@ impl Registrar {
         let outside = asked.essentials.to_tag.is_none();
         if !matches!(method, Method::Register | Method::Invite)
             || !outside
-            || !self.gate.passes(now, asked.flow.remote.ip(), self.key)
+            || !self.gate.passes(now.mono, asked.flow.remote.ip(), self.key)
         {
             return;
         }
         let proof = match method {
-            Method::Register => self.proof(now, rules, asked),
+            Method::Register => self.proof(now.mono, rules, asked),
             // Nobody's calls are taken from where nobody has registered.
             _ => Proof::Wanted { stale: false },
         };
@@ -95,7 +115,7 @@ impl Registrar {
                 let packet = [Some(all), last]
                     .into_iter()
                     .flatten()
-                    .map(|it| self.challenge(now, asked, it, stale))
+                    .map(|it| self.challenge(now.mono, asked, it, stale))
                     .find(|it| it.len() <= room);
                 if let Some(packet) = packet {
                     // Wherever its Via says that it came from.
@@ -109,18 +129,18 @@ impl Registrar {
     /// tenant's, who may have accounts of its own alone.
     pub(crate) fn register(
         &mut self,
-        now: Mono,
+        now: Now,
         rules: &RuleSet,
         (tenant, asked): (TenantId, &Asked<'_>),
         out: &mut Vec<Transmit>,
     ) {
-        match self.proof(now, rules, asked) {
+        match self.proof(now.mono, rules, asked) {
             Proof::Given(account) if account.tenant == tenant => {
                 self.bind(now, rules, account, asked, out);
             }
             Proof::Given(_) => self.answer(asked, 403, |_| {}, out),
             Proof::Wanted { stale } => {
-                let packet = self.challenge(now, asked, rules.algorithms(asked.flow), stale);
+                let packet = self.challenge(now.mono, asked, rules.algorithms(asked.flow), stale);
                 out.push(back(asked, packet));
             }
         }
@@ -177,7 +197,7 @@ impl Registrar {
     /// Does what a REGISTER asks for whose account is proved.
     fn bind(
         &mut self,
-        now: Mono,
+        now: Now,
         rules: &RuleSet,
         account: &Account,
         asked: &Asked<'_>,
@@ -199,7 +219,8 @@ impl Registrar {
         }
         let before = rules.binding_of(&account.username);
         let (call_id, cseq) = (asked.essentials.call_id, asked.essentials.cseq.number);
-        if before.is_some_and(|it| *it.call_id == *call_id && it.cseq > cseq) {
+        let newer = |it: &Arc<Binding>| *it.call_id == *call_id && it.cseq > cseq;
+        if before.as_ref().is_some_and(newer) {
             return self.answer(asked, 500, |_| {}, out);
         }
         match Wish::of(message) {
@@ -208,32 +229,55 @@ impl Registrar {
             Ok(Wish::Nothing) => self.confirm(now, rules, account, asked, out),
             Ok(Wish::Remove) => {
                 rules.unbind(&account.username);
+                self.news.extend(before.map(News::Gone));
                 self.confirm(now, rules, account, asked, out);
             }
             Ok(Wish::Bind(bound)) => {
                 let tenant = rules.tenant(account.tenant);
-                let until = now + Duration::from_secs(bound.seconds.into());
-                rules.bind(Binding {
+                let binding = Binding {
                     account: account.username.clone(),
                     tenant: tenant.map_or_else(|| "".into(), |it| it.name.clone()),
                     flow: asked.flow,
                     contact: bound.contact.into(),
                     bulk: bound.bulk,
                     path: bound.path.into(),
-                    until,
+                    until: now.mono + Duration::from_secs(bound.seconds.into()),
+                    since: now.wall,
+                    noted: now.mono,
                     call_id: call_id.into(),
                     cseq,
-                });
-                self.next = Some(self.next.map_or(until, |it| it.min(until)));
+                };
+                self.put(rules, binding, before);
                 self.confirm(now, rules, account, asked, out);
             }
+        }
+    }
+
+    /// Takes a binding, and tells the journal of it: not each time that one goes on, since
+    /// whoever has a password may say so without end.
+    fn put(&mut self, rules: &RuleSet, mut binding: Binding, before: Option<Arc<Binding>>) {
+        let mut told = false;
+        if let Some(before) = before.filter(|it| it.is_where(&binding)) {
+            binding.since = before.since;
+            let lately = binding.noted.saturating_since(before.noted);
+            told = lately < Duration::from_secs(BOUND_NOTED_S);
+            if told {
+                binding.noted = before.noted;
+            }
+        }
+        let binding = Arc::new(binding);
+        self.next = Some(self.next.map_or(binding.until, |it| it.min(binding.until)));
+        let gone = rules.bind(Arc::clone(&binding));
+        self.news.extend(gone.into_iter().map(News::Gone));
+        if !told {
+            self.news.push(News::Bound(binding));
         }
     }
 
     /// 200, with what is bound (RFC 3261 §10.3 step 8).
     fn confirm(
         &mut self,
-        now: Mono,
+        now: Now,
         rules: &RuleSet,
         account: &Account,
         asked: &Asked<'_>,
@@ -242,7 +286,7 @@ impl Registrar {
         let bound = rules.binding_of(&account.username);
         let fill = |draft: &mut Draft<'_>| {
             let Some(bound) = bound else { return };
-            let left = bound.until.saturating_since(now).as_secs().to_string();
+            let left = bound.until.saturating_since(now.mono).as_secs().to_string();
             let bnc: &[u8] = if bound.bulk { b";bnc" } else { b"" };
             let parts = [b"<", &*bound.contact, bnc, b">;expires=", left.as_bytes()];
             draft.put_parts(HeaderId::Contact, &parts);

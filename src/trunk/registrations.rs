@@ -137,6 +137,7 @@ impl Registrations {
                 flow: gateway.flow(),
                 here: here(&rules, gateway),
                 user: Registration::contact_user(self.bucket_key, &carrier.name),
+                instance: Registration::instance(self.bucket_key, &carrier.name),
                 call_id: self.buckets.aim(self.mint.token(), bucket),
                 tag: self.mint.token(),
                 cseq: 0,

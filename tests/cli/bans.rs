@@ -139,6 +139,31 @@ fn a_stranger_is_banned_shown_and_let_go() {
     assert_eq!(order["why"], "our new phone system");
 }
 
+#[test]
+fn who_is_banned_is_so_after_a_restart_and_who_was_let_go_is_not() {
+    let files = banning("");
+    let mut running = Running::start(&files, &[]);
+    running.says("listening on UDP");
+    for address in ["127.0.0.77", "127.0.0.78"] {
+        send(&stranger(&files, address), 20);
+    }
+    let listed = || files.tollgate(&["bans", "-c", "tollgate.toml"]).out;
+    until("both are banned", || listed().lines().count() == 2);
+    let kept = |count| {
+        let text = std::fs::read_to_string(files.path("ledger/bans.json"));
+        text.is_ok_and(|it| it.matches("address").count() == count)
+    };
+    until("that is kept", || kept(2));
+    files.tollgate(&["bans", "-c", "tollgate.toml", "--lift", "127.0.0.77"]);
+    // At once, and not when it is next looked.
+    assert!(kept(1));
+    running.kill();
+    let running = Running::start(&files, &[]);
+    until("it is known", || listed().starts_with("127.0.0.78 until "));
+    assert_eq!(listed().lines().count(), 1);
+    running.stop();
+}
+
 fn run(command: &[&str]) -> Option<String> {
     let done = Command::new(command[0]).args(&command[1..]).output().ok()?;
     let good = done.status.success();

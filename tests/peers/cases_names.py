@@ -146,4 +146,10 @@ def names_appear(lab):
           "an address beyond the sources is not left out")
     carrier = carrier_at(lab, f"{lab.net}.2", plain_callee(), "a")
     calls(lab, "1", carrier)
+    # An answer of which nothing is the carrier's by the rules is as none.
+    server.has("a.carrier.example", A, address(f"{lab.net}.6"))
+    until(lambda: "of use" in leads_to(lab).get("fault", ""), 30, "a fault of the answer", lab.tollgate)
+    equal(gateways(lab), [f"udp:{lab.net}.2:5070"], "where the name leads")
+    carrier = carrier_at(lab, f"{lab.net}.2", plain_callee(), "a2")
+    calls(lab, "2", carrier)
     lab.tollgate.stop()

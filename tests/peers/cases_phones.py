@@ -3,8 +3,9 @@
 import time
 
 from cases import case
+from cases_blocked import Control
 from phones import Baresip, Linphone
-from process import check
+from process import check, equal
 from scenario import ALLOWED, Callee, Caller, Check, sdp
 from tls import Papers
 
@@ -153,6 +154,62 @@ def baresip_registers_and_calls(lab):
 def baresip_registers_and_is_called(lab):
     """baresip, known by its account alone, called."""
     phone_is_called(lab, lambda it: Baresip(it, account=ACCOUNT), **registered(lab))
+
+
+def registered_over_tcp(lab):
+    """The same over TCP."""
+    rules = registered(lab)
+    return {**rules, "listen": f'[[listen]]\naddress = "tcp:{lab.net}.1:5060"\n{rules["listen"]}'}
+
+
+@case(needs_tollgate=True)
+def baresip_registers_and_calls_tcp(lab):
+    """baresip, known over the TCP connection that it has registered over, calling."""
+    phone_calls(lab, lambda it: Baresip(it, account=ACCOUNT, transport="tcp"), **registered_over_tcp(lab))
+
+
+@case(needs_tollgate=True)
+def baresip_registers_and_is_called_tcp(lab):
+    """baresip, known over the TCP connection that it has registered over, called."""
+    phone_is_called(lab, lambda it: Baresip(it, account=ACCOUNT, transport="tcp"), **registered_over_tcp(lab))
+
+
+@case(needs_tollgate=True)
+def baresip_registers_and_is_called_tls(lab):
+    """The same over TLS, without a certificate of its own that anybody asks for."""
+    papers, rules = Papers(lab.directory), registered(lab)
+    papers.issue("tollgate.invalid", f"{lab.net}.1")
+    rules["listen"] = papers.listener(f"{lab.net}.1:5061") + rules["listen"]
+    phone_is_called(lab, lambda it: Baresip(it, papers, account=ACCOUNT), **rules)
+
+
+def phones(lab):
+    """What `status` says of who has registered."""
+    return Control(lab.tollgate).ask("status")["status"].get("phones", [])
+
+
+@case(needs_tollgate=True)
+def baresip_is_called_after_a_kill(lab):
+    """kill -9 where baresip has registered: it is called at once, and registers no sooner than it would have."""
+    lab.start(**registered(lab))
+    phone = Baresip(lab, account=ACCOUNT)
+    before, = phones(lab)
+    equal((before["name"], before["account"]), ("acme", ACCOUNT[0]), "who has registered")
+    equal(before["way"], f"udp:{lab.pbx_address}:5080", "the way to it")
+    back = lab.restart()
+    after, = phones(lab)
+    for key in ("account", "contact", "since", "way"):
+        equal(after[key], before[key], f"the {key} of what is registered, before and after")
+    far = carrier(lab, calling().hung_up().linger(), number="+81335570001")
+    phone.rung()
+    phone.pick_up()
+    phone.talks()
+    phone.hang_up()
+    phone.ended()
+    far.finish(10, 1)
+    print(f"        back within {back:.2f} s, and the phone is where it was", flush=True)
+    phone.end()
+    lab.closed(allow=1)
 
 
 def over_tls(lab):

@@ -5,7 +5,8 @@ import subprocess
 import time
 
 from cases import case
-from cases_ways import Way, resident
+from cases_slow import resident
+from cases_ways import Way
 from lab import PROGRAM
 from process import check, equal
 from scenario import ALLOWED, plain_callee, plain_caller

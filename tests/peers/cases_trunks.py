@@ -40,6 +40,23 @@ def inward(lab, turn):
 
 
 @case(needs_tollgate=True)
+def trunk_is_called_by_its_gruu(lab):
+    """Kamailio gives a GRUU with the registration: within calls it is asked by that."""
+    secret = lab.directory / "config/secrets/trunk"
+    secret.parent.mkdir(parents=True)
+    secret.write_text(SECRET + "\n")
+    lab.carrier_address = f"{lab.net}.4"
+    carrier = Kamailio(lab)
+    lab.start(carrier_more=REGISTRATION.replace(" }", ", gruu = true }"))
+    carrier.registers(10)
+    out(lab, 1)
+    inward(lab, 1)
+    check(carrier.said("GRUU ACK") >= CALLS, "Kamailio saw no GRUU in an ACK")
+    check(carrier.said("GRUU BYE") >= CALLS, "Kamailio saw no GRUU in a BYE")
+    lab.closed(allow=2 * CALLS, by="caller", cause="bye")
+
+
+@case(needs_tollgate=True)
 def trunk_registers(lab):
     """Kamailio as a carrier that challenges: Tollgate registers, calls both ways, over restarts of both."""
     secret = lab.directory / "config/secrets/trunk"

@@ -1,8 +1,6 @@
 """Every way to a peer: UDP, TCP and TLS, IPv4 and IPv6, and all pairs of them."""
 
-import resource
 import socket
-import time
 from pathlib import Path
 
 from apart import apart
@@ -140,98 +138,3 @@ def ways_v6(lab):
     lab.apart = True
     with apart(*(six(lab, last) for last in (1, 2, 3))):
         pairs(lab, (6, 6))
-
-
-SLOW, SOURCES = 10_000, 10
-
-
-class Crowd:
-    """Connections that send a byte in ten seconds."""
-
-    TEXT = b"OPTIONS sip:nobody SIP/2.0\r\nVia: SIP/2.0/TCP nowhere;branch=z9hG4bKslow\r\n" * 4
-
-    def __init__(self, net):
-        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(hard, SLOW + 256)), hard))
-        self.begun = time.monotonic()
-        self.open = []
-        for number in range(SLOW):
-            end = socket.socket()
-            end.bind((f"{net}.{64 + number % SOURCES}", 0))
-            end.connect((f"{net}.1", 5060))
-            end.setblocking(False)
-            self.open.append(end)
-        self.say(0)
-
-    def say(self, at):
-        """One byte more on each."""
-        for end in self.open:
-            try:
-                end.send(self.TEXT[at:at + 1])
-            except OSError:
-                pass
-
-    def still_open(self):
-        """Drops those that were closed; how many are left."""
-        left = []
-        for end in self.open:
-            try:
-                if end.recv(1) == b"":
-                    end.close()
-                    continue
-            except BlockingIOError:
-                pass
-            except OSError:
-                end.close()
-                continue
-            left.append(end)
-        self.open = left
-        return len(left)
-
-
-def resident(process):
-    """Memory of a program, in bytes."""
-    status = Path(f"/proc/{process.child.pid}/status").read_text()
-    return int(status.split("VmRSS:")[1].split()[0]) * 1024
-
-
-def honest_call(lab):
-    """How long an OPTIONS over a new connection takes to be answered, in seconds."""
-    begun = time.monotonic()
-    with socket.socket() as end:
-        end.settimeout(5)
-        end.bind((f"{lab.net}.3", 0))
-        end.connect((f"{lab.net}.1", 5060))
-        here = f"{lab.net}.3:{end.getsockname()[1]}"
-        end.send("\r\n".join([
-            f"OPTIONS sip:{lab.net}.1 SIP/2.0", f"Via: SIP/2.0/TCP {here};branch=z9hG4bK{time.monotonic_ns()}",
-            "Max-Forwards: 70", f"From: <sip:ping@{here}>;tag=1", f"To: <sip:{lab.net}.1>",
-            f"Call-ID: {time.monotonic_ns()}@{here}", "CSeq: 1 OPTIONS", "Content-Length: 0", "", ""]).encode())
-        check(end.recv(4096).startswith(b"SIP/2.0 200"), "an honest OPTIONS was not answered")
-    return time.monotonic() - begun
-
-
-@case(needs_tollgate=True, alone=True)
-def slow_connections(lab):
-    """10,000 connections that send a byte in 10 s: little memory, closed within 30 s, and nobody waits."""
-    lab.start(listen=f'[[listen]]\naddress = "tcp:{lab.net}.1:5060"',
-              pbx_sources=f'"{lab.net}.3/32", "{lab.net}.64/28"')
-    honest_call(lab)
-    before = resident(lab.tollgate)
-    crowd = Crowd(lab.net)
-    each = (resident(lab.tollgate) - before) / SLOW
-    slowest = max(honest_call(lab) for _ in range(5))
-    check(each <= 16_384, f"{each:.0f} bytes a connection")
-    at = 0
-    while crowd.still_open():
-        passed = time.monotonic() - crowd.begun
-        check(passed < 30, f"{len(crowd.open)} connections are still open after {passed:.0f} s")
-        if passed > 10 * (at + 1):
-            at += 1
-            crowd.say(at)
-        slowest = max(slowest, honest_call(lab))
-        time.sleep(0.1)
-    check(slowest <= 1, f"an honest peer waited {slowest * 1000:.0f} ms")
-    print(f"  {SLOW} connections: {each:.0f} bytes each, closed after {time.monotonic() - crowd.begun:.0f} s, "
-          f"an honest peer waited {slowest * 1000:.0f} ms at most", flush=True)
-    lab.closed()

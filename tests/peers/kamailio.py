@@ -49,6 +49,10 @@ request_route {{
     if (has_totag()) {{
         if (loose_route()) {{
             if (is_method("BYE") && $si == "{net}.1") route(KNOWN);
+            if (is_gruu("$ru")) {{
+                xlog("L_ERR", "GRUU $rm\\n");
+                lookup("location");
+            }}
             t_relay();
         }} else if (!is_method("ACK")) {{
             sl_send_reply("404", "Not Here");

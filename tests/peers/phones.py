@@ -17,10 +17,11 @@ class Baresip(Process):
 
     CONTROL = 4444
 
-    def __init__(self, lab, papers=None, account=None):
+    def __init__(self, lab, papers=None, account=None, transport="udp"):
         """Over TLS, and with a certificate, if there are `papers`; registered, if it has an `account` and a password."""
         self.lab, self.said, self.rest = lab, [], b""
         self.tls = ";transport=tls" if papers else ""
+        self.over = self.tls or ("" if transport == "udp" else f";transport={transport}")
         home = lab.directory / "baresip"
         home.mkdir()
         shown = []
@@ -37,11 +38,11 @@ class Baresip(Process):
             "audio_source aubridge,nil", "audio_player aubridge,nil", "audio_alert aubridge,nil",
             f"module_path {modules}", "module g711.so", "module aubridge.so", "module_tmp account.so",
             "module_app menu.so", "module_app ctrl_tcp.so", *shown, ""]))
-        where, registers = lab.pbx_address, "regint=0"
+        where, registers, port = lab.pbx_address, "regint=0", ""
         if account:
-            where, registers = f"{lab.net}.1", "regint=60;auth_user={};auth_pass={}".format(*account)
+            where, port, registers = f"{lab.net}.1", ":5061" if papers else ":5060", "regint=60;auth_user={};auth_pass={}".format(*account)
         (home / "accounts").write_text(
-            f"<sip:{OWN}@{where}{self.tls}>;{registers};answermode=manual;audio_codecs=pcmu\n")
+            f"<sip:{OWN}@{where}{port}{self.over}>;{registers};answermode=manual;audio_codecs=pcmu\n")
         (home / "contacts").write_text("")
         super().__init__(lab, "baresip", ["baresip", "-4", "-f", home], env={"HOME": str(home)})
         self.control = until(self._connect, 10, "baresip's control port", self)
@@ -82,7 +83,7 @@ class Baresip(Process):
 
     def dial(self, number):
         hop = f"{self.lab.net}.1:5061" if self.tls else self.lab.next_hop_of_pbx
-        self._tell("dial", f"sip:{number}@{hop}{self.tls}")
+        self._tell("dial", f"sip:{number}@{hop}{self.over}")
 
     def rings(self):
         self.sees("CALL_RINGING")

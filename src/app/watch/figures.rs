@@ -1,12 +1,12 @@
 //! What the figures say, some times a second.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::admin::alert::{Happened, Kind};
 use crate::base::time::{Now, Wall};
-use crate::net::Tally;
+use crate::net::{Lookup, Tally, WeakNames};
 use crate::policy::{Amount, Quantity, RuleSet, Spent, TenantId};
 
 use super::Watch;
@@ -20,6 +20,9 @@ const BUDGETS: u32 = 1_000;
 /// Days before its end at which a certificate is told of.
 const STEPS: [i64; 6] = [tls::SOON_DAYS, 14, 7, 3, 1, 0];
 
+/// Failures in a row after which a name is told of: more than a minute of them.
+const FAILURES: u32 = 5;
+
 /// The figures as they were last.
 #[derive(Debug)]
 pub(super) struct Figures {
@@ -32,6 +35,8 @@ pub(super) struct Figures {
     strangers: u64,
     /// The step at which each certificate was told of last.
     expiring: BTreeMap<String, i64>,
+    /// Names that cannot be looked up, of which the owner was told.
+    lost: BTreeSet<String>,
 }
 
 impl Figures {
@@ -44,6 +49,7 @@ impl Figures {
             files_broken: false,
             strangers: 0,
             expiring: BTreeMap::new(),
+            lost: BTreeSet::new(),
         }
     }
 
@@ -97,6 +103,30 @@ impl Figures {
         events
     }
 
+    /// The names that cannot be looked up, the first time that this has lasted.
+    fn lost(&mut self, lookups: &[Lookup]) -> Vec<Happened> {
+        let fails = |it: &&Lookup| it.failures >= FAILURES;
+        let failing: Vec<&Lookup> = lookups.iter().filter(fails).collect();
+        self.lost
+            .retain(|name| failing.iter().any(|it| it.text == *name));
+        let new = failing.into_iter();
+        let new = new.filter(|it| self.lost.insert(it.text.clone()));
+        new.map(|it| {
+            let fault = it.fault.as_deref().unwrap_or("nobody says why");
+            Happened {
+                what: format!("name {}", it.text),
+                sentence: format!(
+                    "the name {} of a carrier cannot be looked up: {fault}; where it led before stays \
+                     in use: see tollgate status, and whoever runs its name servers",
+                    it.text
+                ),
+                count: 1,
+                ..Happened::default()
+            }
+        })
+        .collect()
+    }
+
     /// The certificates that have come nearer to their end by a step.
     fn expiring(&mut self, now: Wall) -> Vec<(String, String)> {
         let mut nearer = Vec::new();
@@ -135,6 +165,11 @@ impl Watch {
         let (rules, tally, stranger) = (reins.rules(), reins.tally(), reins.last_stranger());
         for (kind, event) in self.figures.look(&tally, stranger, now) {
             self.kept.groups.add(kind, event, now.wall);
+        }
+        let names = self.names.get().and_then(WeakNames::upgrade);
+        let lookups = names.map(|it| it.lookups()).unwrap_or_default();
+        for event in self.figures.lost(&lookups) {
+            self.kept.groups.add(Kind::Carrier, event, now.wall);
         }
         self.budgets(&rules, now);
     }
@@ -235,6 +270,31 @@ mod tests {
         let expires = [10, 26, 33, 37, 39].map(|it| (it, "expires own.pem".to_owned()));
         assert_eq!(told[..5], expires);
         assert_eq!(told[5..], [(40, "expired own.pem".to_owned())]);
+    }
+
+    #[test]
+    fn a_name_that_cannot_be_looked_up_is_told_of_once_each_time() {
+        let mut figures = Figures::new(Arc::<Files>::default(), Now::default());
+        let mut told = |failures| {
+            let lookup = Lookup {
+                text: "sip.example.net".to_owned(),
+                fault: Some("no name server answers".to_owned()),
+                failures,
+                ..Lookup::default()
+            };
+            let events = figures.lost(&[lookup]);
+            events.into_iter().map(|it| it.sentence).collect::<Vec<_>>()
+        };
+        assert!((0..FAILURES).all(|it| told(it).is_empty()));
+        let [sentence] = &told(FAILURES)[..] else {
+            panic!()
+        };
+        assert!(
+            sentence.contains("sip.example.net") && sentence.contains("no name server answers")
+        );
+        assert!(told(FAILURES + 1).is_empty());
+        assert!(told(0).is_empty());
+        assert_eq!(told(FAILURES).len(), 1);
     }
 
     #[test]

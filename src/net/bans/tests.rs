@@ -191,3 +191,54 @@ fn what_is_kept_is_bounded() {
         "those of before are over"
     );
 }
+
+#[test]
+fn bans_of_an_earlier_life_go_on_and_last_no_longer() {
+    let kept = |net: &str, until: i64| Ban {
+        net: net.parse().unwrap(),
+        since: at(0).wall,
+        until: Wall::from_micros(at(0).wall.as_micros() + until * 1_000_000),
+        dropped: 7,
+    };
+    let earlier = || {
+        vec![
+            kept("192.0.2.1/32", 30),
+            kept("192.0.2.2/32", 10),
+            // The wall clock was set back since: a ban lasts 60 s.
+            kept("192.0.2.3/32", 86_400),
+            kept("2001:db8::/64", 30),
+            kept("127.0.0.4/32", 30),
+        ]
+    };
+    let world = bans(MAIN);
+    world.take_up(at(10), &world.1, earlier(), false);
+    for (source, seconds, held) in [
+        ("192.0.2.1", 29, true),
+        ("192.0.2.1", 30, false),
+        ("192.0.2.2", 10, false),
+        ("192.0.2.3", 69, true),
+        ("192.0.2.3", 70, false),
+        ("2001:db8::7", 29, true),
+        // A peer by now.
+        ("127.0.0.4", 29, false),
+    ] {
+        assert_eq!(
+            world.holds(at(seconds), ip(source)),
+            held,
+            "{source} {seconds}"
+        );
+    }
+    assert!(world.list(at(10)).iter().all(|it| it.dropped >= 7));
+    // Where nobody is banned any more, or only who has proved its address.
+    let without = bans(&MAIN.replace("messages = 20", "messages = 0"));
+    without.take_up(at(10), &without.1, earlier(), false);
+    assert!(without.list(at(10)).is_empty());
+    let accounts = "[[account]]\nusername = \"a\"\nsecret_env = \"X\"\n";
+    let main = MAIN.replacen("5060\"", "5060\"\nchallenge = true", 1);
+    let asking = self::world(&main, "127.0.0.4/32", accounts);
+    assert!(asking.are_proved());
+    asking.take_up(at(10), &asking.1, earlier(), false);
+    assert!(asking.list(at(10)).is_empty());
+    asking.take_up(at(10), &asking.1, earlier(), true);
+    assert!(!asking.list(at(10)).is_empty());
+}

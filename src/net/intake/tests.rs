@@ -45,6 +45,34 @@ fn what_something_is_is_told_by_its_first_line() {
         ("INVITE urn:service:sos SIP/2.0\r\n", Class::Emergency),
         ("OPTIONS sip:110@b SIP/2.0\r\n", Class::New),
         ("INVITE sip:110@b HTTP/1.1\r\n", Class::New),
+        (
+            "INVITE sip:1@b SIP/2.0\r\nTo: <sip:1@b>;tag=x\r\n\r\n",
+            Class::UnderWay,
+        ),
+        (
+            "INVITE sip:1@b SIP/2.0\r\nv: a\r\nT  :<sip:1@b> ;TAG=x\r\n",
+            Class::UnderWay,
+        ),
+        (
+            "INVITE sip:1@b SIP/2.0\r\nTo: <sip:1@b>\r\n\r\n",
+            Class::New,
+        ),
+        (
+            "INVITE sip:1@b SIP/2.0\r\nFrom: <sip:1@b>;tag=x\r\nTo: <sip:1@b>\r\n",
+            Class::New,
+        ),
+        (
+            "INVITE sip:1@b SIP/2.0\r\nv: a\r\n\r\nTo: <sip:1@b>;tag=x\r\n",
+            Class::New,
+        ),
+        (
+            "INVITE sip:110@b SIP/2.0\r\nTo: <sip:110@b>;tag=x\r\n\r\n",
+            Class::Emergency,
+        ),
+        (
+            "OPTIONS sip:1@b SIP/2.0\r\nTo: <sip:1@b>;tag=x\r\n\r\n",
+            Class::New,
+        ),
         ("INVITE sip:110@b SIP/2.0", Class::New),
         ("", Class::New),
     ] {

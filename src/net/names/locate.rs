@@ -31,6 +31,13 @@ pub(super) struct Outcome {
     pub(super) open: Vec<Rank>,
     /// Why something is missing.
     pub(super) missing: Option<Unasked>,
+    /// How many targets and addresses there are beyond those that are used.
+    pub(super) beyond: usize,
+}
+
+/// How many of so many there is no place for.
+pub(super) const fn beyond(count: usize) -> usize {
+    count.saturating_sub(GATEWAYS_PER_CARRIER)
 }
 
 /// What the addresses of one name have in common.
@@ -172,6 +179,7 @@ impl<A: Asked> Lookup<'_, A> {
                 .cmp(&key(next))
                 .then_with(|| one.target.cmp(&next.target))
         });
+        self.outcome.beyond += beyond(servers.len());
         for server in servers.iter().take(GATEWAYS_PER_CARRIER) {
             let rank = (server.priority, server.weight, transport, server.port);
             self.host(&server.target, rank);
@@ -202,6 +210,7 @@ impl<A: Asked> Lookup<'_, A> {
             self.ttl = self.ttl.min(ttl);
             let mut all: Vec<IpAddr> = found.all;
             all.sort_unstable();
+            self.outcome.beyond += beyond(all.len());
             all.truncate(GATEWAYS_PER_CARRIER);
             self.outcome.ways.extend(all.into_iter().map(|ip| Located {
                 priority,
@@ -216,6 +225,7 @@ impl<A: Asked> Lookup<'_, A> {
         let mut outcome = self.outcome;
         outcome.ways.sort_unstable();
         outcome.ways.dedup();
+        outcome.beyond += beyond(outcome.ways.len());
         outcome.ways.truncate(GATEWAYS_PER_CARRIER);
         if !outcome.ways.iter().any(Located::can_be_reached) {
             // As who answers for others says of what he blocks: no reason to forget more.

@@ -208,6 +208,17 @@ fn cnames_are_followed_but_not_for_ever() {
 }
 
 #[test]
+fn a_server_that_knows_no_extension_is_asked_without() {
+    for code in [Some(1), Some(4), None] {
+        let server = Server::new();
+        let all = vec![a(NAME, 60, [192, 0, 2, 1])];
+        server.says(NAME, A, Says::Plainly(all, code));
+        let found = leads(&server, "udp:sip.example.net:5060");
+        assert_eq!(found, ["udp 192.0.2.1:5060 0 0"], "{code:?}");
+    }
+}
+
+#[test]
 fn answers_of_any_size_are_bounded() {
     let server = Server::new();
     let service = "_sip._udp.sip.example.net";
@@ -227,6 +238,8 @@ fn answers_of_any_size_are_bounded() {
     server.says(NAME, A, Says::TooLong(all.collect()));
     let found = leads(&server, "udp:sip.example.net:5060");
     assert_eq!(found.len(), GATEWAYS_PER_CARRIER);
+    let outcome = look(&server, &wanted("udp:sip.example.net:5060")).unwrap();
+    assert_eq!(outcome.beyond, 60 - GATEWAYS_PER_CARRIER);
     assert_eq!(found[0], "udp 192.0.2.0:5060 0 0");
 }
 

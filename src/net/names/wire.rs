@@ -17,6 +17,9 @@ use crate::net::run::random;
 /// server that sends more is heard, too.
 const DATAGRAM: usize = 4_096;
 
+/// What a datagram may take of it: less than any way is known to break into pieces.
+const EXTENDED: u16 = 1_232;
+
 /// A domain name.
 pub(super) type Domain = Name<Vec<u8>>;
 
@@ -94,7 +97,9 @@ impl Asked for Servers {
             false => Unasked::Silent,
         };
         // Twice, since datagrams are lost.
-        for at in (0..self.servers.len()).chain(0..self.servers.len()) {
+        let count = self.servers.len();
+        for nth in 0..2 * count {
+            let at = nth % count.max(1);
             let Some(&server) = self.servers.get(at) else {
                 continue;
             };
@@ -102,7 +107,7 @@ impl Asked for Servers {
             if mono() >= self.end {
                 return Err(why);
             }
-            match one(server, name, kind, end) {
+            match one(server, (name, kind), nth < count, end) {
                 Ok(reply) => match reply.header().rcode() {
                     Rcode::NOERROR | Rcode::NXDOMAIN => {
                         self.servers.swap(0, at);
@@ -117,17 +122,25 @@ impl Asked for Servers {
     }
 }
 
-/// Asks one server once.
-fn one(server: SocketAddr, name: &Domain, kind: Rtype, end: Mono) -> Result<Reply, Unasked> {
-    let question = question(name, kind)?;
+/// Asks one server once. One that does not know what `extended` adds (RFC 6891 §7) is asked
+/// without; and so are all the second time, since some say nothing to it.
+fn one(
+    server: SocketAddr,
+    (name, kind): (&Domain, Rtype),
+    extended: bool,
+    end: Mono,
+) -> Result<Reply, Unasked> {
+    let question = question(name, kind, extended)?;
     let reply = datagram(server, &question, end)?;
-    match reply.header().tc() {
-        true => connection(server, &question, end),
-        false => Ok(reply),
+    match reply.header().rcode() {
+        Rcode::FORMERR | Rcode::NOTIMP if extended => one(server, (name, kind), false, end),
+        _ if reply.header().tc() => connection(server, &question, end),
+        _ => Ok(reply),
     }
 }
 
-fn question(name: &Domain, kind: Rtype) -> Result<Reply, Unasked> {
+/// `extended`: a datagram may have as many bytes as pass unfragmented (RFC 6891, 1232).
+fn question(name: &Domain, kind: Rtype, extended: bool) -> Result<Reply, Unasked> {
     let bits = random().map_err(|error| Unasked::System(error.kind()))?;
     let mut message = MessageBuilder::new_vec();
     message
@@ -138,6 +151,14 @@ fn question(name: &Domain, kind: Rtype) -> Result<Reply, Unasked> {
     message
         .push((name, kind))
         .map_err(|_| Unasked::Unreadable)?;
+    let mut message = message.additional();
+    if extended {
+        let sized = message.opt(|opt| {
+            opt.set_udp_payload_size(EXTENDED);
+            Ok(())
+        });
+        sized.map_err(|_| Unasked::Unreadable)?;
+    }
     Ok(message.into_message())
 }
 

@@ -29,6 +29,7 @@ use super::super::wire::Unsent;
 use super::line::{Line, Unwritten};
 use super::lines::Lines;
 use super::shake::Shaking;
+use super::unknown::Unknown;
 use super::{Seat, begin};
 use crate::base::limits::{MAILBOX_CONNECTED, STREAM_READ_BYTES};
 
@@ -37,6 +38,7 @@ pub(super) struct Hub {
     pub(super) in_force: InForce,
     pub(super) lines: RefCell<Lines>,
     pub(super) shaking: Shaking,
+    pub(super) unknown: Unknown,
     ways: RefCell<Ways>,
     /// Where every task reads to; what is not whole is copied from it.
     pub(super) scratch: RefCell<Box<[u8]>>,
@@ -71,6 +73,7 @@ impl Hub {
             in_force: seat.in_force.clone(),
             lines: RefCell::new(Lines::new(files)),
             shaking: Shaking::default(),
+            unknown: Unknown::new(seat.bucket_key),
             ways: RefCell::new(Ways {
                 buckets: Buckets::new(seat.bucket_key),
                 held: mailboxes.iter().map(|_| Vec::new()).collect(),
@@ -108,33 +111,41 @@ impl Hub {
         if !known && self.bans.holds(clock::now(), remote.ip()) {
             return self.stats.banned.add(1);
         }
-        if !asks && !known {
+        let flow = Flow::to(listener, transport, remote);
+        let registers = !asks && !known && rules.lets_register(flow);
+        if !asks && !known && !registers {
             return self.note_stranger(remote.ip());
         }
-        let flow = Flow::to(listener, transport, remote);
         let line = self.lines.borrow_mut().accept(flow);
         match line {
-            Some(line) => begin::answer(Rc::clone(self), line, stream),
+            Some(line) if !registers || self.unknown.begin(&line) => {
+                begin::answer(Rc::clone(self), line, stream);
+            }
+            Some(line) => {
+                self.lines.borrow_mut().remove(line.id);
+                self.stats.streams_refused.add(1);
+            }
             None => self.stats.streams_refused.add(1),
         }
         self.count();
     }
 
     /// Someone is closed whom no rules name, and banned if that happens too often. Not where
-    /// somebody with a certificate is connected from the same address (a network behind
-    /// address translation).
+    /// somebody who is known is connected from the same address (a network behind address
+    /// translation).
     pub(super) fn note_stranger(&self, source: IpAddr) {
         self.stats.strangers.add(1);
         let seen = Strangers::and(self.strangers.get(), source);
         self.strangers.set(Some(seen));
+        let rules = self.rules();
         let shared = |line: &Rc<Line>| {
             let flow = line.flow();
-            flow.name.is_some() && flow.remote.ip() == source
+            flow.remote.ip() == source && rules.peer_of(flow).is_some()
         };
         if self.lines.borrow().iter().any(shared) {
             return;
         }
-        let ban = self.bans.sees(clock::now(), &self.rules(), source, true);
+        let ban = self.bans.sees(clock::now(), &rules, source, true);
         if let Some(ban) = ban {
             self.tell(0, Letter::Command(ban.note()));
         }
@@ -243,6 +254,10 @@ impl Hub {
     /// is told.
     pub(super) fn gone(&self, line: &Line, errno: Errno) {
         self.lines.borrow_mut().remove(line.id);
+        self.rules().unbind_gone(line.flow());
+        if self.unknown.end(line) {
+            self.note_stranger(line.flow.remote.ip());
+        }
         let (queue, asked) = line.close();
         for unwritten in queue {
             if let Some((shard, origin)) = unwritten.sender() {
@@ -255,15 +270,31 @@ impl Hub {
         self.count();
     }
 
-    /// Has everybody go who is no peer any more.
+    /// Has everybody go who is no peer any more, or does not become one in time.
     pub(super) fn sweep(&self) {
         let rules = self.rules();
+        let known = |line: &Line| rules.peer_of(line.flow()).is_some();
+        self.unknown.pass_second(known);
         for line in self.lines.borrow().iter() {
             // Who shakes hands has no name yet.
-            if !line.is_shaking() && rules.peer_of(line.flow()).is_none() {
+            if line.is_shaking() || known(line) || self.unknown.holds(line) {
+                continue;
+            }
+            // What was registered is over: it may be again.
+            let again = line.accepted && rules.lets_register(line.flow());
+            if !again || !self.unknown.begin(line) {
                 line.unwant();
             }
         }
+    }
+
+    /// A stranger says something: whether that may go on.
+    pub(super) fn hear(&self, rules: &RuleSet, line: &Line, message: Message) -> bool {
+        let asks = self.unknown.asks(clock::now().mono, line, &message);
+        if asks == Some(true) {
+            self.deliver(rules, line, message);
+        }
+        asks.is_some()
     }
 
     /// Whether nothing waits to be written anywhere.

@@ -16,7 +16,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use crate::base::flow::Transport;
 use crate::base::limits::{
     STREAM_FIRST_S, STREAM_IDLE_S, STREAM_MESSAGE_S, STREAM_PARTIAL_BYTES, STREAM_PING_S,
-    STREAM_WRITE_S,
+    STREAM_WRITE_S, UNKNOWN_BYTES,
 };
 use crate::sip::fields;
 use crate::sip::frame::{Frame, Framer};
@@ -165,7 +165,8 @@ impl Talk {
     /// Cuts what was read into messages.
     fn cut(&mut self) -> Result<(), End> {
         let rules = self.hub.rules();
-        if rules.peer_of(self.line.flow()).is_none() {
+        let known = rules.peer_of(self.line.flow()).is_some();
+        if !known && !self.hub.unknown.holds(&self.line) {
             return Err(End::Closed);
         }
         let mut whole = false;
@@ -178,11 +179,15 @@ impl Talk {
                         self.hub.stats.quarantined.add(1);
                         continue;
                     }
-                    if !self.heard {
+                    if !self.heard && known {
                         self.note_alias(&message);
                     }
                     self.note_heard();
-                    self.hub.deliver(&rules, &self.line, message);
+                    match known {
+                        true => self.hub.deliver(&rules, &self.line, message),
+                        false if self.hub.hear(&rules, &self.line, message) => {}
+                        false => return Err(End::Closed),
+                    }
                 }
                 Ok(Some(Frame::KeepAlive)) => {
                     whole = true;
@@ -199,6 +204,9 @@ impl Talk {
         }
         if self.pinged && self.framer.take_line_end() {
             self.pinged = false;
+        }
+        if !known && self.framer.buffered() > UNKNOWN_BYTES {
+            return Err(End::Closed);
         }
         self.reckon(whole)
     }

@@ -93,6 +93,39 @@ fn each_file_is_read_once() {
 }
 
 #[test]
+fn a_further_certificate_that_is_faulty_leaves_the_others() {
+    let more =
+        "[[listen.certificates]]\ncertificate = \"other.pem\"\nkey = \"other.key\"\n[[carrier]]";
+    let main = MAIN.replace("[[carrier]]", more);
+    let rules = rules(&main, &tenant("127.0.0.3/32", INBOUND));
+    let nameless = {
+        let key = KeyPair::generate().unwrap();
+        let made = CertificateParams::new(Vec::new()).unwrap();
+        (made.self_signed(&key).unwrap().pem(), key.serialize_pem())
+    };
+    for (papers, title) in [
+        (Some(papers(2099)), None),
+        (Some(nameless), Some("for no name that anybody can ask for")),
+        (None, Some("cannot be read")),
+    ] {
+        let mut folder = folder();
+        if let Some((certificate, key)) = papers {
+            folder.extend([("other.pem", certificate), ("other.key", key)]);
+        }
+        let read = |path: Option<&str>| {
+            let file = folder.get(path.unwrap_or_default());
+            file.map(|it| it.clone().into_bytes())
+                .ok_or_else(|| "no".to_owned())
+        };
+        let (tls, faults) = Tls::load(&rules, &read, Wall::default());
+        assert_eq!(made(&tls), (true, 2));
+        assert_eq!(faults.is_empty(), title.is_none(), "{faults:?}");
+        let told = |title: &str| faults.iter().any(|it| it.title.contains(title));
+        assert!(title.is_none_or(told), "{faults:?}");
+    }
+}
+
+#[test]
 fn what_is_faulty_is_left_out_and_told_once() {
     let nonsense = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
     let other = papers(2099);

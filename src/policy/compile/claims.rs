@@ -113,7 +113,8 @@ fn forgeable_claims(listeners: &[Listener], claims: &Claims, faults: &mut Faults
     };
     for (net, (peer, place)) in claims {
         let is_v4 = matches!(net, IpNet::V4(_));
-        if matches!(peer, Peer::Tenant(_)) && hears(is_v4) && !is_inside(net.network()) {
+        let inside = [net.network(), net.broadcast()].into_iter().all(is_inside);
+        if matches!(peer, Peer::Tenant(_)) && hears(is_v4) && !inside {
             let fault = Fault::warning(format!("over UDP anybody can send as `{net}`"))
                 .label("a source address alone says whose calls these are")
                 .help("use tls_names, or an [[account]] and challenge = true in [[listen]], or keep forged sources out at the router");

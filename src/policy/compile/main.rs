@@ -191,8 +191,10 @@ fn listener(build: &mut Build<'_>, table: &ListenTable<'_>, faults: &mut Faults<
     let Some((transport, bind)) = address(text, "listener", faults) else {
         return;
     };
-    if let (true, Some(at)) = (challenge && transport.is_reliable(), table.challenge) {
-        faults.pending(at.place, "`challenge = true` at a tcp: or tls: address");
+    if let (true, Some(at), Some(_)) = (challenge, table.challenge, table.tls.client_ca) {
+        let fault = Fault::error("nobody can register where certificates say who connects");
+        let help = "take out `challenge`, or `client_ca`; both are possible at two listeners";
+        faults.add(at.place, fault.help(help));
     }
     let same = |it: &Listener| (it.transport, it.bind) == (transport, bind.value);
     if build.listeners.iter().any(same) {

@@ -52,7 +52,7 @@ pub(super) fn registration(
     let domain = host_of(&uri).unwrap_or_default();
     let username = name(table.username, user, faults)?;
     let realm = name(table.realm, domain, faults)?;
-    Some(Registration::new(
+    let mut made = Registration::new(
         [aor.value.to_owned(), uri, username, realm],
         (
             table.register.is_none_or(|it| it.value),
@@ -60,7 +60,9 @@ pub(super) fn registration(
         ),
         secret?,
         build.counters.registered(&Arc::from(carrier)),
-    ))
+    );
+    made.gruu = table.gruu.is_some_and(|it| it.value);
+    Some(made)
 }
 
 /// User, and host with port, of a SIP address that is nothing else.

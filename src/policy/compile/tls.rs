@@ -4,8 +4,9 @@ use std::net::IpAddr;
 
 use super::build::Build;
 use crate::base::flow::{ListenerId, Transport};
+use crate::base::limits::CERTIFICATES;
 use crate::policy::diagnostic::{At, Fault, Faults, Place};
-use crate::policy::model::TlsTable;
+use crate::policy::model::{OtherTable, TlsTable};
 use crate::policy::ruleset::Peer;
 use crate::policy::tls::{Identity, NamedFile, TlsListener, TlsPeer, plain_name};
 
@@ -74,8 +75,20 @@ pub(super) fn listener(
         return;
     };
     let client_ca = table.client_ca.map(file);
+    if let Some(beyond) = table.others.get(CERTIFICATES) {
+        let fault = Fault::error("a listener has too many certificates");
+        let help = format!("write {CERTIFICATES} [[listen.certificates]] at most");
+        return faults.add(beyond.place, fault.help(help));
+    }
+    let other = |it: &OtherTable<'_>| {
+        Some(Identity {
+            certificate: file(it.certificate?),
+            key: file(it.key?),
+        })
+    };
     let listener = TlsListener {
         identity,
+        others: table.others.iter().filter_map(other).collect(),
         client_ca,
     };
     build.tls.listeners.insert(id, listener);

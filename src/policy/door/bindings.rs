@@ -9,7 +9,7 @@ use foldhash::fast::FixedState;
 use ipnet::IpNet;
 
 use crate::base::flow::{Flow, ListenerId, Transport};
-use crate::base::time::Mono;
+use crate::base::time::{Mono, Wall};
 
 /// Where an account's phone system is (RFC 3261 §10).
 #[derive(Clone, Debug)]
@@ -28,6 +28,10 @@ pub struct Binding {
     pub path: Box<[u8]>,
     /// Until then.
     pub until: Mono,
+    /// Since when it has been there, without a gap.
+    pub since: Wall,
+    /// When the journal was told of it last.
+    pub noted: Mono,
     /// The REGISTER that it is of.
     pub call_id: Box<[u8]>,
     /// Its CSeq number.
@@ -35,6 +39,15 @@ pub struct Binding {
 }
 
 impl Binding {
+    /// Whether it is the same phone system, where it was.
+    #[must_use]
+    pub fn is_where(&self, other: &Self) -> bool {
+        let said = |it: &Self| (it.contact.clone(), it.bulk, it.path.clone());
+        self.tenant == other.tenant
+            && way(self.flow) == way(other.flow)
+            && said(self) == said(other)
+    }
+
     /// The Request-URI of a call to this number.
     #[must_use]
     pub fn target(&self, number: &str) -> Vec<u8> {
@@ -151,9 +164,10 @@ impl Bindings {
         self.lock().by_tenant.get(tenant).map(Arc::clone)
     }
 
-    /// Takes a binding in place of the account's last one.
-    pub(crate) fn put(&self, binding: Binding) {
-        let binding = Arc::new(binding);
+    /// Takes a binding in place of the account's last one; says whose it takes the place
+    /// of besides.
+    pub(crate) fn put(&self, binding: Arc<Binding>) -> Vec<Arc<Binding>> {
+        let mut gone = Vec::new();
         let mut all = self.lock();
         all.remove(&binding.account);
         // What comes from there is one tenant's: another's that was there has moved.
@@ -161,12 +175,14 @@ impl Bindings {
             && other.tenant != binding.tenant
         {
             all.remove(&other.account);
+            gone.push(other);
         }
         all.by_way.insert(way(binding.flow), Arc::clone(&binding));
         all.by_tenant
             .insert(Arc::clone(&binding.tenant), Arc::clone(&binding));
         all.by_account.insert(binding.account.clone(), binding);
         self.counted(&all);
+        gone
     }
 
     /// Removes the account's.
@@ -176,16 +192,43 @@ impl Bindings {
         self.counted(&all);
     }
 
-    /// Removes what is over, or not to be kept; says when the next one is over.
-    pub(crate) fn keep(&self, now: Mono, keeps: impl Fn(&Binding) -> bool) -> Option<Mono> {
+    /// Removes those that were made over this connection.
+    pub(crate) fn remove_gone(&self, flow: Flow) {
+        if self.is_empty() || flow.connection.is_none() {
+            return;
+        }
+        let mut all = self.lock();
+        while let Some(gone) = all.by_way.get(&way(flow)).cloned()
+            && gone.flow.connection == flow.connection
+        {
+            all.remove(&gone.account);
+        }
+        self.counted(&all);
+    }
+
+    /// All of them, in the order of their accounts.
+    pub(crate) fn all(&self) -> Vec<Arc<Binding>> {
+        let mut all: Vec<_> = self.lock().by_account.values().cloned().collect();
+        all.sort_unstable_by(|one, other| one.account.cmp(&other.account));
+        all
+    }
+
+    /// Removes what is over, or not to be kept; says when the next one is over, and what
+    /// was not to be kept.
+    pub(crate) fn keep(
+        &self,
+        now: Mono,
+        keeps: impl Fn(&Binding) -> bool,
+    ) -> (Option<Mono>, Vec<Arc<Binding>>) {
         let mut all = self.lock();
         let gone = all.by_account.values();
         let gone = gone.filter(|it| it.until <= now || !keeps(it));
-        let gone: Vec<Box<str>> = gone.map(|it| it.account.clone()).collect();
-        for account in gone {
-            all.remove(&account);
+        let mut gone: Vec<Arc<Binding>> = gone.cloned().collect();
+        for binding in &gone {
+            all.remove(&binding.account);
         }
         self.counted(&all);
-        all.by_account.values().map(|it| it.until).min()
+        gone.retain(|it| it.until > now);
+        (all.by_account.values().map(|it| it.until).min(), gone)
     }
 }

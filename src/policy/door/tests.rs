@@ -2,6 +2,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::base::flow::{ListenerId, Transport};
+use crate::base::time::Wall;
 use crate::policy::samples;
 use crate::sip::digest::{Algorithm, Answer, Asked, Challenge, Hash};
 use crate::sip::scan;
@@ -238,7 +239,7 @@ fn who_fails_too_often_is_not_heard_for_a_while() {
 #[test]
 fn an_account_that_many_try_still_registers_from_where_it_is() {
     let rules = rules();
-    rules.bind(binding("desk", "acme", HOME, 1_000));
+    rules.bind(Arc::new(binding("desk", "acme", HOME, 1_000)));
     let mut number = 0;
     while number < crate::base::limits::TRIES_OF_ACCOUNT {
         // From many places, a few tries each.
@@ -270,6 +271,8 @@ fn binding(account: &str, tenant: &str, at: &str, until: u64) -> Binding {
         bulk: false,
         path: b"".as_slice().into(),
         until: Mono::ZERO + Duration::from_secs(until),
+        since: Wall::default(),
+        noted: Mono::ZERO,
         call_id: b"c".as_slice().into(),
         cseq: 1,
     }
@@ -290,7 +293,9 @@ proptest! {
             let place = format!("192.0.2.{place}:5060");
             match what {
                 0 => {
-                    bindings.put(binding(&name, &tenant, &place, until));
+                    let gone = bindings.put(Arc::new(binding(&name, &tenant, &place, until)));
+                    let others = |it: &&(String, String, String, u64)| it.0 != name && it.2 == place && it.1 != tenant;
+                    prop_assert_eq!(gone.len(), model.iter().filter(others).count());
                     model.retain(|it| it.0 != name && (it.2 != place || it.1 == tenant));
                     model.push((name, tenant, place, until));
                 }

@@ -18,6 +18,8 @@ pub(in crate::policy) struct RegistrationTable<'t> {
     pub realm: Option<At<&'t str>>,
     /// `register`
     pub register: Option<At<bool>>,
+    /// `gruu`
+    pub gruu: Option<At<bool>>,
     /// `expires`
     pub expires: Option<At<&'t str>>,
     /// `secret_file`
@@ -38,6 +40,7 @@ impl<'t> RegistrationTable<'t> {
             username: fields.text("username", faults),
             realm: fields.text("realm", faults),
             register: fields.flag("register", faults),
+            gruu: fields.flag("gruu", faults),
             expires: fields.text("expires", faults),
             secret_file: fields.text("secret_file", faults),
             secret_env: fields.text("secret_env", faults),

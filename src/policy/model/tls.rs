@@ -1,6 +1,6 @@
 //! The keys of TLS, which listeners, carriers and `[inbound]` have.
 
-use crate::policy::diagnostic::{At, Faults};
+use crate::policy::diagnostic::{At, Faults, Place};
 use crate::policy::reader::Fields;
 
 /// What a table says of TLS.
@@ -10,6 +10,8 @@ pub(in crate::policy) struct TlsTable<'t> {
     pub certificate: Option<At<&'t str>>,
     /// `key`
     pub key: Option<At<&'t str>>,
+    /// `[[listen.certificates]]`; only in `[[listen]]`.
+    pub others: Vec<OtherTable<'t>>,
     /// `client_ca`; only in `[[listen]]`.
     pub client_ca: Option<At<&'t str>>,
     /// `ca`; never in `[[listen]]`.
@@ -18,12 +20,49 @@ pub(in crate::policy) struct TlsTable<'t> {
     pub name: Option<At<&'t str>>,
 }
 
+/// One `[[listen.certificates]]`.
+#[derive(Debug)]
+pub(in crate::policy) struct OtherTable<'t> {
+    /// Its heading.
+    pub place: Place,
+    /// `certificate`
+    pub certificate: Option<At<&'t str>>,
+    /// `key`
+    pub key: Option<At<&'t str>>,
+}
+
+impl<'t> OtherTable<'t> {
+    fn all(fields: &mut Fields<'t>, faults: &mut Faults<'_>) -> Vec<Self> {
+        let tables = fields.tables("certificates", "[[listen.certificates]]", faults);
+        let one = |mut it: Fields<'t>| {
+            let (certificate, key) = (it.text("certificate", faults), it.text("key", faults));
+            it.required("certificate", certificate, "\"tls/other.pem\"", faults);
+            it.required("key", key, "\"tls/other.key\"", faults);
+            let place = it.place;
+            it.close(faults);
+            Self {
+                place,
+                certificate,
+                key,
+            }
+        };
+        tables.into_iter().map(one).collect()
+    }
+
+    /// The keys that are there, with their names.
+    fn keys(&self) -> impl Iterator<Item = (&'static str, At<&'t str>)> {
+        let keys = [("certificate", self.certificate), ("key", self.key)];
+        keys.into_iter().filter_map(|(key, at)| Some((key, at?)))
+    }
+}
+
 impl<'t> TlsTable<'t> {
     /// Of a listener.
     pub(super) fn server(fields: &mut Fields<'t>, faults: &mut Faults<'_>) -> Self {
         Self {
             certificate: fields.text("certificate", faults),
             key: fields.text("key", faults),
+            others: OtherTable::all(fields, faults),
             client_ca: fields.text("client_ca", faults),
             ..Self::default()
         }
@@ -34,6 +73,7 @@ impl<'t> TlsTable<'t> {
         Self {
             certificate: fields.text("certificate", faults),
             key: fields.text("key", faults),
+            others: Vec::new(),
             client_ca: None,
             ca: fields.text("ca", faults),
             name: fields.text("tls_name", faults),
@@ -49,6 +89,7 @@ impl<'t> TlsTable<'t> {
             ("ca", self.ca),
             ("tls_name", self.name),
         ];
-        keys.into_iter().filter_map(|(key, at)| Some((key, at?)))
+        let own = keys.into_iter().filter_map(|(key, at)| Some((key, at?)));
+        own.chain(self.others.iter().flat_map(OtherTable::keys))
     }
 }

@@ -44,11 +44,11 @@ pub struct Counters {
 
 /// When something happened, by both clocks of a boot.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-struct Time {
-    boot: u32,
-    mono: Mono,
+pub(super) struct Time {
+    pub(super) boot: u32,
+    pub(super) mono: Mono,
     #[serde(with = "encode::wall")]
-    wall: Wall,
+    pub(super) wall: Wall,
 }
 
 /// One tenant's counters.
@@ -188,6 +188,11 @@ impl Counters {
             self.boots = self.boots.saturating_add(1);
         }
         self.earlier.append(&mut self.open);
+    }
+
+    /// How many boots of the host the series has seen: [`Time::boot`] of the one now.
+    pub(super) const fn boots(&self) -> u32 {
+        self.boots
     }
 
     /// Whether the host has not gone down since the last life. One that does not tell may
@@ -455,7 +460,7 @@ impl Counters {
 
     /// Tells a time by the monotonic clock of a boot. Between boots only the wall
     /// clock knows how much time passed.
-    fn clock(&self, now: Now, boot: &str) -> impl Fn(Time) -> Mono + use<> {
+    pub(super) fn clock(&self, now: Now, boot: &str) -> impl Fn(Time) -> Mono + use<> {
         let same = self.is_up(boot).then_some(self.boots);
         move |time| {
             if same == Some(time.boot) {

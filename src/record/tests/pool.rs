@@ -23,7 +23,7 @@ pub(super) struct Pool {
     pub(super) kind: usize,
 }
 
-pub(super) const KINDS: usize = 28;
+pub(super) const KINDS: usize = 29;
 
 pub(super) fn pool() -> impl Strategy<Value = Pool> {
     let address = prop_oneof![
@@ -329,6 +329,20 @@ impl Pool {
                 resets: self.longs[2],
                 upto: self.longs[3],
             },
+            28 => Record::Bound(Bound {
+                wall,
+                mono: Mono::from_nanos(self.longs[0]),
+                account: &self.texts[0],
+                tenant: &self.texts[1],
+                lasts_s: u32::from(self.shorts[0]),
+                since: wall,
+                flow: self.leg(0).flow,
+                contact: &self.bytes[0],
+                bulk: side == Side::Caller,
+                path: &self.bytes[1],
+                call_id: &self.bytes[2],
+                cseq: u32::from(self.shorts[1]) << 9,
+            }),
             25 => Record::Parted {
                 call,
                 tag: &self.bytes[0],

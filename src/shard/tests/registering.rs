@@ -92,6 +92,94 @@ fn registered(world: &mut World, more: &str) {
     assert!(sent.is_empty(), "{sent:#?}");
 }
 
+/// Registers, and is given these parameters with its Contact.
+fn registered_with(world: &mut World, params: &str) {
+    let asked = first(world);
+    assert!(header(&asked, "Supported").contains("gruu"));
+    let contact = header(&asked, "Contact");
+    assert!(
+        contact.contains(">;+sip.instance=\"<urn:uuid:"),
+        "{contact}"
+    );
+    let more = format!("Contact: {contact};expires=100{params}\n");
+    world.send(CARRIER, &answer(&asked, "200 OK", "r", &more));
+}
+
+#[test]
+fn what_the_carrier_gives_to_be_called_at_is_what_it_is_told() {
+    let own = "<sip:127.0.0.1:5060>";
+    let public = "sip:0335570000@sip.example;gr=urn:uuid:1";
+    let temporary = "sip:tgruu.7@sip.example;gr";
+    let both = format!(";pub-gruu=\"{public}\";temp-gruu=\"{temporary}\"");
+    for (params, shown, hidden) in [
+        (
+            both.as_str(),
+            format!("<{public}>"),
+            format!("<{temporary}>"),
+        ),
+        (
+            &format!(";pub-gruu=\"{public}\""),
+            format!("<{public}>"),
+            own.to_owned(),
+        ),
+        ("", own.to_owned(), own.to_owned()),
+        // What is none, or says something else besides.
+        (
+            ";pub-gruu=\"sip:a@sip.example\"",
+            own.to_owned(),
+            own.to_owned(),
+        ),
+        (";pub-gruu=\"tel:+81;gr\"", own.to_owned(), own.to_owned()),
+        (
+            ";pub-gruu=\"sip:a@b;gr>,<sip:x@y\"",
+            own.to_owned(),
+            own.to_owned(),
+        ),
+        (";pub-gruu=sip:a@b", own.to_owned(), own.to_owned()),
+    ] {
+        let mut world = World::with(&format!("{MAIN}{REGISTRATION}gruu = true\n"), TENANT);
+        registered_with(&mut world, params);
+        let calls = |world: &mut World, text: &str| {
+            let sent = world.send(PBX, text);
+            let out = sent.into_iter().find(|(to, _)| to == CARRIER).unwrap().1;
+            world.send(CARRIER, &answer(&out, "486 Busy Here", "c", ""));
+            header(&out, "Contact").to_owned()
+        };
+        let asked = invite("+442071838750", "a1");
+        assert_eq!(calls(&mut world, &asked), shown, "{params}");
+        let asked = invite("+442071838750", "a2");
+        let asked = asked.replacen("Max-Forwards", "Privacy: id\nMax-Forwards", 1);
+        assert_eq!(calls(&mut world, &asked), hidden, "{params}");
+        // The phone system is told nothing of it.
+        let sent = world.send(CARRIER, &from_outside());
+        let inward = sent.into_iter().find(|(to, _)| to == PBX).unwrap().1;
+        assert_eq!(header(&inward, "Contact"), own);
+        let sent = world.send(PBX, &answer(&inward, "180 Ringing", "p", ""));
+        assert_eq!(header(&sent[0].1, "Contact"), shown, "{params}");
+    }
+}
+
+/// The carrier's INVITE to one of the tenant's numbers.
+fn from_outside() -> String {
+    invite("+81335570005", "i1").replace("127.0.0.3", "127.0.0.2")
+}
+
+#[test]
+fn who_is_not_asked_for_a_gruu_is_called_at_none() {
+    let mut world = registering();
+    let asked = first(&mut world);
+    assert!(
+        !asked.contains("gruu") && !asked.contains("instance"),
+        "{asked}"
+    );
+    let contact = header(&asked, "Contact");
+    let more = format!("Contact: {contact};expires=100;pub-gruu=\"sip:a@b;gr\"\n");
+    world.send(CARRIER, &answer(&asked, "200 OK", "r", &more));
+    let sent = world.send(PBX, &invite("+442071838750", "a1"));
+    let out = sent.into_iter().find(|(to, _)| to == CARRIER).unwrap().1;
+    assert_eq!(header(&out, "Contact"), "<sip:127.0.0.1:5060>");
+}
+
 #[test]
 fn it_registers_and_renews_before_the_end() {
     let mut world = registering();
@@ -380,7 +468,9 @@ fn a_call_to_the_registered_contact_is_one_to_the_number_in_to() {
     let mut world = registering();
     let contact = first(&mut world);
     let contact = header(&contact, "Contact")
-        .trim_matches(['<', '>'])
+        .split(['<', '>'])
+        .nth(1)
+        .unwrap()
         .to_owned();
     for (number, called) in [
         ("+81335570005", "+81335570005"),

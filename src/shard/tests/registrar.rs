@@ -1,6 +1,7 @@
 //! Phone systems that register here, and strangers who do not.
 
 use super::*;
+use crate::record::Recovered;
 use crate::sip::digest::{Account, Answer, Asked, Challenge};
 
 /// A phone system that no rule knows by its address.
@@ -334,4 +335,142 @@ fn an_account_that_is_taken_out_is_known_no_more_and_its_calls_end() {
     );
     let text = register("r9", CONTACT);
     assert!(!world.send(HOME, &text)[0].1.starts_with("SIP/2.0 200 "));
+}
+
+/// Registers anew, with this CSeq number, and says what the answer was.
+fn registers_again(world: &mut World, cseq: u32, more: &str) -> String {
+    let asked = register("r2", more).replace("CSeq: 7 ", &format!("CSeq: {cseq} "));
+    let sent = world.send(HOME, &asked);
+    let sent = world.send(HOME, &proved(&asked, only(&sent), &ACCOUNT));
+    only(&sent).to_owned()
+}
+
+/// A call from outside in this life reaches the phone system.
+fn is_reached(world: &mut World, branch: &str) -> bool {
+    let sent = world.send(CARRIER, &from_outside(branch));
+    let inward = sent.iter().find(|(to, _)| to == HOME);
+    if let Some((_, inward)) = inward {
+        assert!(
+            inward.starts_with("INVITE sip:desk@203.0.113.5:5060 "),
+            "{inward}"
+        );
+        world.send(HOME, &answer(inward, "486 Busy Here", "p", ""));
+    }
+    inward.is_some()
+}
+
+#[test]
+fn what_is_registered_outlives_a_restart_and_lasts_no_longer_for_it() {
+    let mut world = world();
+    registers(&mut world, CONTACT);
+    assert!(world.crash(100).is_empty());
+    assert!(is_reached(&mut world, "i1"));
+    // It is known as the peer, too, and must prove its calls as before.
+    let sent = world.send(
+        HOME,
+        &invite("+442071838750", "a1").replace("127.0.0.3:5080", HOME),
+    );
+    assert!(only(&sent).starts_with("SIP/2.0 407 "), "{sent:#?}");
+    world.crash(100);
+    world.pass(99);
+    assert!(is_reached(&mut world, "i2"));
+    world.pass(1);
+    assert!(!is_reached(&mut world, "i3"));
+    world.crash(0);
+    assert!(!is_reached(&mut world, "i4"), "what was over stays over");
+
+    registers_again(&mut world, 8, CONTACT);
+    world.crash(300);
+    assert!(
+        !is_reached(&mut world, "i5"),
+        "time that nobody was there counts"
+    );
+}
+
+#[test]
+fn what_was_taken_back_is_not_there_after_a_restart() {
+    let mut world = world();
+    registers(&mut world, CONTACT);
+    let text = registers_again(&mut world, 8, "Contact: *\nExpires: 0\n");
+    assert!(text.starts_with("SIP/2.0 200 "), "{text}");
+    world.crash(1);
+    assert!(!is_reached(&mut world, "i1"));
+
+    // An account that the rules have no more, and have again, is another.
+    registers_again(&mut world, 9, CONTACT);
+    let (main, tenant) = (world.main.clone(), world.tenant.clone());
+    let rules = compiled(&main, TENANT, &world.counters);
+    world.take(Input::Command(Command::Rules(rules)));
+    world.crash(1);
+    let rules = compiled(&main, &tenant, &world.counters);
+    world.take(Input::Command(Command::Rules(rules)));
+    assert!(!is_reached(&mut world, "i2"));
+}
+
+#[test]
+fn a_clock_that_jumps_ends_no_registration_and_makes_none_last_longer() {
+    let day = 24 * 3_600 * 1_000_000;
+    for jump in [day, -day] {
+        let mut world = world();
+        registers(&mut world, CONTACT);
+        world.now.wall = Wall::from_micros(world.now.wall.as_micros() + jump);
+        world.crash(100);
+        assert!(is_reached(&mut world, "i1"));
+        world.pass(199);
+        assert!(is_reached(&mut world, "i2"));
+        world.pass(1);
+        assert!(!is_reached(&mut world, "i3"));
+    }
+}
+
+#[test]
+fn over_a_boot_of_the_host_the_wall_clock_says_what_is_over() {
+    for (seconds, there) in [(299, true), (300, false)] {
+        let mut world = world();
+        registers(&mut world, CONTACT);
+        let bindings = {
+            let mut now = world.now + Duration::from_secs(seconds);
+            now.mono = crate::base::time::Mono::ZERO + Duration::from_secs(40_000_000);
+            world.now = now;
+            Recovered::of([(0, world.fold.clone())], now, "another boot").bindings
+        };
+        let [binding] = bindings.as_slice() else {
+            panic!("{bindings:?}")
+        };
+        assert_eq!(binding.until() > world.now.mono, there);
+    }
+}
+
+#[test]
+fn the_last_word_counts_whichever_shard_heard_it() {
+    let mut world = world();
+    registers(&mut world, CONTACT);
+    let first = world.fold.clone();
+    world.now = world.now + Duration::from_secs(20);
+    registers_again(&mut world, 8, "Contact: <sip:other@203.0.113.5:5060>\n");
+    for order in [[0, 1], [1, 0]] {
+        let folds = [(order[0], first.clone()), (order[1], world.fold.clone())];
+        let recovered = Recovered::of(folds, world.now, BOOT);
+        let [binding] = recovered.bindings.as_slice() else {
+            panic!("{:?}", recovered.bindings)
+        };
+        assert_eq!(&*binding.contact, b"sip:other@203.0.113.5:5060");
+    }
+}
+
+#[test]
+fn the_journal_is_told_of_what_changes_and_now_and_then_of_what_goes_on() {
+    let mut world = world();
+    registers(&mut world, CONTACT);
+    let told = world.bound;
+    assert_eq!(told, 1);
+    for cseq in 8..11 {
+        registers_again(&mut world, cseq, CONTACT);
+    }
+    assert_eq!(world.bound, told);
+    registers_again(&mut world, 11, "Contact: <sip:other@203.0.113.5:5060>\n");
+    assert_eq!(world.bound, told + 1);
+    world.pass(10);
+    registers_again(&mut world, 12, "Contact: <sip:other@203.0.113.5:5060>\n");
+    assert_eq!(world.bound, told + 2);
 }

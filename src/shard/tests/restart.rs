@@ -31,6 +31,7 @@ impl World {
         }
         self.counters
             .restore(std::mem::take(&mut recovered.tallies));
+        let bindings = std::mem::take(&mut recovered.bindings);
         let shares = recovered.deal(&Buckets::new(2), 1, self.now.wall).shares;
         let calls: Vec<_> = shares.into_iter().flat_map(|it| it.calls).collect();
         let calls: Vec<_> = calls.into_iter().map(|it| it.call).collect();
@@ -42,6 +43,7 @@ impl World {
             timers: Timers::default(),
             rules: compiled(&self.main, &self.tenant, &self.counters),
         };
+        restore_bindings(&config.rules, self.now, bindings);
         self.shard = Shard::new(config, self.now);
         let wall = self.now.wall;
         self.fold.apply(&started(wall));

@@ -1,11 +1,13 @@
 //! Requests received, and the user's responses to them.
 
+use std::time::Duration;
+
 use crate::base::flow::Flow;
 use crate::base::time::Mono;
 use crate::sip::{Echo, Essentials, Message, Method, Packet, reply_to};
 
 use super::super::invite_server::{Event as InviteEvent, InviteServer};
-use super::super::machine::{Over, Timers, Todo};
+use super::super::machine::{Clock, Over, Timers, Todo};
 use super::super::matching::request_id;
 use super::super::non_invite_server::{Event as OtherEvent, NonInviteServer};
 use super::super::{Arrival, Origin, ServerKey, Transmit};
@@ -254,6 +256,28 @@ impl<U: Copy> Table<U> {
             server.echo = None;
         }
         self.apply_to_server(now, key, &todo, out);
+        self.forget_beyond_half(now, key);
+    }
+
+    /// Who floods would fill the table for 32 s (Timers H and J), and nobody else's requests
+    /// were taken. So beyond its half an answer to what nothing follows from is sent once and
+    /// not kept: who repeats the request gets another.
+    fn forget_beyond_half(&mut self, now: Mono, key: ServerKey) {
+        let spare = self.servers.len() <= self.limits.server / 2 && self.weight.has_half();
+        let Some(server) = self.servers.get_mut(key).filter(|_| !spare) else {
+            return;
+        };
+        let alone = server.refused_at_once || server.method == Method::Options;
+        if server.echo.is_none() && server.owner.is_none() && alone {
+            let todo = Todo {
+                resend: Clock::Stop,
+                end: Clock::After(Duration::ZERO),
+                ..Todo::NOTHING
+            };
+            server
+                .clocks
+                .set(&mut self.wheel, now, Side::Server(key), &todo);
+        }
     }
 
     /// Sends the 2xx to an INVITE once more: its retransmission is the user's

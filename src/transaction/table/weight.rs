@@ -33,6 +33,11 @@ impl Weight {
         }
     }
 
+    /// Whether half of the room is left.
+    pub(super) const fn has_half(&self) -> bool {
+        self.bytes <= self.limit / 2
+    }
+
     /// Whether so much more can be kept of what is sent on.
     pub(super) const fn fits(&self, more: usize) -> bool {
         self.bytes.saturating_add(more) <= self.most()

@@ -8,7 +8,7 @@ use super::super::own::renewal;
 use super::{Alarm, Output, OwnKey, Registrations, Said};
 use crate::base::limits::{REGISTER_MOST_S, REGISTER_PAUSE_S};
 use crate::base::time::Now;
-use crate::policy::{RegistrationState, Unanswered};
+use crate::policy::{Gruus, RegistrationState, Unanswered};
 use crate::sip::again::Again;
 use crate::sip::draft::Packet;
 use crate::sip::header::HeaderId;
@@ -57,9 +57,20 @@ impl Registrations {
         own.failures = 0;
         own.why.clear();
         own.answered.taken();
+        let since = match own.account.standing.state() {
+            RegistrationState::Good { since, .. } => since,
+            _ => now.wall,
+        };
         let before = own.account.standing.set(RegistrationState::Good {
             until: now.mono + lasts,
+            since,
+            contact: own.contact().into(),
+            flow: own.flow,
             routes: granted::routes(message).into(),
+            gruus: match own.account.gruu {
+                true => granted::gruus(message, &own.user),
+                false => Gruus::default(),
+            },
         });
         if !matches!(before, RegistrationState::Good { .. }) {
             out.said.push(Said {

@@ -60,6 +60,35 @@ fn failures_leave_the_last_answer_and_are_tried_again_ever_more_seldom() {
 }
 
 #[test]
+fn an_answer_that_is_of_no_use_by_the_rules_leaves_the_last_one() {
+    let mut known = Known::default();
+    assert!(!known.take_back("x"), "there was none before");
+    assert!(known.learn("x", found(&[1]), at(0)));
+    assert!(!known.take_back("x"));
+    assert!(known.learn("x", found(&[2]), at(60)));
+    assert!(known.take_back("x"));
+    assert_eq!(known.ways, [located(1, 0)]);
+    // It is not even known by that address.
+    assert!(earlier(&known).is_empty());
+    // It goes on saying so: that is a failure, and nothing changes.
+    assert!(!known.learn("x", found(&[2]), at(120)));
+    assert_eq!((known.failures, known.fault.as_deref()), (1, Some(USELESS)));
+    assert!(!known.learn("x", found(&[1]), at(180)));
+    assert_eq!((known.failures, &known.fault), (0, &None));
+    assert!(known.learn("x", found(&[3]), at(240)));
+    assert_eq!(known.ways, [located(3, 0)]);
+}
+
+#[test]
+fn what_is_beyond_the_places_of_a_carrier_is_counted() {
+    let mut known = Known::default();
+    assert!(known.learn("x", found(&[1, 2, 3, 4, 5, 6, 7, 8, 9, 10]), at(0)));
+    assert_eq!((known.ways.len(), known.beyond), (GATEWAYS_PER_CARRIER, 2));
+    assert!(known.learn("x", found(&[1]), at(60)));
+    assert_eq!(known.beyond, 0);
+}
+
+#[test]
 fn the_same_answer_in_another_order_changes_nothing() {
     let mut known = Known::default();
     assert!(known.learn("x", found(&[1, 2]), at(0)));
@@ -80,6 +109,7 @@ fn what_could_not_be_asked_is_as_it_was() {
         holds: Duration::from_secs(600),
         open: vec![rank(&located(2, 1))],
         missing: Some(Unasked::Silent),
+        beyond: 0,
     };
     assert!(!known.learn("x", Ok(part(1)), at(60)));
     assert_eq!(known.ways, ways);

@@ -20,6 +20,8 @@ pub(super) enum Says {
     Silence,
     /// That it does not fit, over UDP; these, over TCP.
     TooLong(Vec<Record>),
+    /// These, to who asks without what RFC 6891 adds; to all others this code, or nothing.
+    Plainly(Vec<Record>, Option<u8>),
     /// Bytes that are no message, and then an answer to another question.
     Rubbish,
 }
@@ -190,6 +192,15 @@ impl Server {
     }
 }
 
+/// A question's name and kind as they are in it.
+fn asked_for(question: &[u8]) -> &[u8] {
+    let mut at = 12;
+    while question[at] != 0 {
+        at += usize::from(question[at]) + 1;
+    }
+    &question[12..at + 5]
+}
+
 /// The name in a question, and the kind.
 fn key(question: &[u8]) -> (String, u16) {
     let (mut at, mut labels) = (12, Vec::new());
@@ -210,6 +221,11 @@ fn replies(zone: &Mutex<Zone>, question: &[u8], over_tcp: bool) -> Vec<Vec<u8>> 
         Says::TooLong(records) if over_tcp => vec![reply(question, 0, false, &records)],
         Says::TooLong(_) => vec![reply(question, 0, true, &[])],
         Says::Code(code) => vec![reply(question, code, false, &[])],
+        Says::Plainly(_, code) if question[11] > 0 => {
+            let codes = code.into_iter();
+            codes.map(|it| reply(question, it, false, &[])).collect()
+        }
+        Says::Plainly(records, _) => vec![reply(question, 0, false, &records)],
         Says::Silence => Vec::new(),
         Says::Rubbish => {
             let mut other = reply(question, 0, false, &[]);
@@ -223,7 +239,7 @@ fn reply(question: &[u8], code: u8, truncated: bool, records: &[Record]) -> Vec<
     let flags = [0x81 | u8::from(truncated) << 1, 0x80 | code];
     let count = u16::try_from(records.len()).unwrap().to_be_bytes();
     let counts = [0, 1, count[0], count[1], 0, 0, 0, 0];
-    let mut bytes = [&question[..2], &flags, &counts, &question[12..]].concat();
+    let mut bytes = [&question[..2], &flags, &counts, asked_for(question)].concat();
     for record in records {
         bytes.extend(name(&record.name));
         bytes.extend(record.kind.to_be_bytes());

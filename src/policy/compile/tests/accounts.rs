@@ -59,6 +59,8 @@ fn a_public_address_over_udp_is_warned_of() {
         ("udp:127.0.0.1:5060", "203.0.113.5/32", false),
         ("udp:192.0.2.1:5060", "10.0.0.5/32", false),
         ("udp:192.0.2.1:5060", "100.64.0.5/32", false),
+        // Half of it is outside.
+        ("udp:192.0.2.1:5060", "10.0.0.0/7", true),
     ] {
         let found = shown(compiled(&sources(&main(bind), &[&from(source)]), false));
         let found = found.concat();

@@ -44,3 +44,13 @@ fn nobody_is_reached_where_tollgate_itself_listens() {
         &["Tollgate itself listens there", "the carrier"],
     );
 }
+
+#[test]
+fn whoever_is_known_by_a_certificate_cannot_register_there() {
+    let tls = "[[listen]]\naddress = \"tls:127.0.0.1\"\nchallenge = true\ncertificate = \"a\"\nkey = \"b\"\n";
+    let set = compiled(&sources(&format!("{tls}{MAIN}"), &[TENANT]), false).unwrap();
+    assert!(set.listeners()[0].challenge);
+    let asks = format!("{tls}client_ca = \"c\"\n{MAIN}");
+    let faults = shown(compiled(&sources(&asks, &[TENANT]), false));
+    assert_has(&faults[0], &["nobody can register", "two listeners"]);
+}

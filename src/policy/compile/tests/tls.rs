@@ -45,6 +45,45 @@ fn each_way_has_its_files() {
 }
 
 #[test]
+fn a_listener_has_several_certificates() {
+    let other = |name: &str| {
+        format!("[[listen.certificates]]\ncertificate = \"{name}.pem\"\nkey = \"{name}.key\"\n")
+    };
+    let good = main("tls:127.0.0.2", "");
+    let with = |more: &str| {
+        good.replacen(
+            "[[listen]]\naddress = \"udp",
+            &format!("{more}[[listen]]\naddress = \"udp"),
+            1,
+        )
+    };
+    let set = rules(&with(&(other("a") + &other("b"))), TENANT);
+    let listener = &set.tls().listeners[&ListenerId(0)];
+    let names: Vec<_> = listener
+        .others
+        .iter()
+        .map(|it| it.key.path.as_str())
+        .collect();
+    assert_eq!(
+        (names.as_slice(), listener.identity.key.path.as_str()),
+        (["a.key", "b.key"].as_slice(), "own.key")
+    );
+    let many: String = (0..40).map(|at| other(&at.to_string())).collect();
+    let fault = first_fault(&with(&many), &[TENANT]);
+    assert_has(
+        &fault,
+        &["too many certificates", "32 [[listen.certificates]]"],
+    );
+    let fault = first_fault(
+        &with(&other("a").replace("key = \"a.key\"\n", "")),
+        &[TENANT],
+    );
+    assert_has(&fault, &["key"]);
+    let fault = first_fault(&with(&other("a").replace("a.key", "")), &[TENANT]);
+    assert_has(&fault, &["`key` is empty"]);
+}
+
+#[test]
 fn keys_that_do_not_fit_are_shown() {
     for (from, to, what) in [
         ("key = \"own.key\"", "", ["go together", "add key ="]),

@@ -229,7 +229,7 @@ fn spans_set_to_nothing_still_end() {
 #[test]
 fn of_many_refusals_without_ack_some_are_repeated() {
     let most = usize::try_from(REFUSALS_REPEATED).unwrap();
-    let mut world = World::with_limits(2 * most, 10, 10);
+    let mut world = World::with_limits(4 * most, 10, 10);
     let rang = world.new_request(&request("INVITE", "z9hG4bKrang"));
     world.respond(rang, 180);
     world.run_to(700);

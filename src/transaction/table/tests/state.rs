@@ -31,6 +31,39 @@ fn the_last_room_is_for_emergencies_and_cancels() {
 }
 
 #[test]
+fn beyond_its_half_nothing_is_kept_of_what_was_refused_at_once() {
+    let mut world = World::with_limits(10, 2, 10);
+    let flood = |world: &mut World, from, method: &str, code| {
+        for number in 0..100 {
+            let text = request(method, &format!("z9hG4bK{from}{number}"));
+            let key = world.new_request(&text);
+            world.respond(key, code);
+            let (now, out, events) = (world.now, &mut world.out, &mut world.events);
+            world.table.tick(now, out, events);
+        }
+        assert_eq!(world.sent().len(), 100);
+        assert!(world.table.counts().server <= 6);
+    };
+    flood(&mut world, "refused", "INVITE", 603);
+    flood(&mut world, "asked", "OPTIONS", 200);
+    // What is repeated is answered again, and an ACK is of no consequence.
+    let again = request("INVITE", "z9hG4bKrefused99");
+    assert!(matches!(world.request(&again), Arrival::New(_)));
+    let ack = request("ACK", "z9hG4bKrefused98");
+    assert_eq!(world.request(&ack), Arrival::Ack);
+    // What something follows from is kept: it has an owner, or was told of a call.
+    for (number, code) in [(1, 180), (2, 200)] {
+        let key = world.new_request(&request("INVITE", &format!("z9hG4bKcall{number}")));
+        world.table.set_owner(key, 7);
+        world.respond(key, code);
+    }
+    let before = world.table.counts().server;
+    let (now, out, events) = (world.now, &mut world.out, &mut world.events);
+    world.table.tick(now, out, events);
+    assert_eq!(world.table.counts().server, before);
+}
+
+#[test]
 fn at_the_limit_nothing_is_sent() {
     let mut world = World::with_limits(1, 0, 1);
     world.send(Method::Invite);

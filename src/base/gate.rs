@@ -10,7 +10,7 @@ use crate::base::token::keyed128;
 /// Counts what strangers ask in a second, of each and of all. Addresses whose hashes
 /// share a place share its count.
 #[derive(Debug)]
-pub(super) struct Gate {
+pub struct Gate {
     all: Second,
     each: Box<[Second]>,
 }
@@ -42,7 +42,7 @@ impl Default for Gate {
 
 impl Gate {
     /// Whether one more of this address's may be answered.
-    pub(super) fn passes(&mut self, now: Mono, source: IpAddr, key: u128) -> bool {
+    pub fn passes(&mut self, now: Mono, source: IpAddr, key: u128) -> bool {
         let text = source.to_canonical().to_string();
         let places = u128::try_from(self.each.len()).unwrap_or(1).max(1);
         let place = keyed128(key, &[b"gate", text.as_bytes()]) % places;
