@@ -2,18 +2,23 @@
 
 mod counter;
 mod lost;
+mod open;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::mem;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use super::Call;
-use crate::base::tally::{Billing, Marks, Place, Scope, Tallies, Which};
+use crate::base::limits::{CLOSING_CALLS, CLOSING_S};
+use crate::base::tally::{Place, Scope, Tallies, Which};
 use crate::base::time::{Mono, Now, Wall};
 use crate::record::{CallRef, Record, encode, read_billing, read_places};
 use counter::Counter;
+use open::{Open, Over};
+
+pub use open::{Held, Lived};
 
 /// One series' part of every counter; the parts of all series add up.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -23,6 +28,8 @@ pub struct Counters {
     books: BTreeMap<Box<str>, Book>,
     /// Calls of the life that writes now, until they are over and hold nothing.
     open: BTreeMap<CallRef, Open>,
+    /// Those that are over and hold nothing, but may yet be answered once more.
+    over: VecDeque<Over>,
     /// Those of lives before it, for as long as it has not taken them over.
     earlier: BTreeMap<CallRef, Open>,
     /// The host's boot in which records are written now, and how many came before.
@@ -59,50 +66,6 @@ struct Book {
     /// What was drawn when the power failed, since the last reset that this series tells
     /// of: whichever of it came before another one is not known.
     lost: BTreeMap<(Scope, Which), Counter>,
-}
-
-/// A call that is counted among the live, or holds money.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Open {
-    tenant: Box<str>,
-    marks: Marks,
-    since: Time,
-    held: Option<Held>,
-    ended: bool,
-}
-
-/// What a call holds of budgets; nothing where only its billing is known.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Held {
-    /// How often the tenant's counters had been reset.
-    pub resets: u64,
-    /// How much, in millionths of the currency's unit.
-    pub money: u64,
-    /// The days that it counts in, from the first to the last.
-    pub days: (i32, i32),
-    /// The counters, and whether it counts in their day and in their month.
-    pub places: Vec<(Scope, Which, bool, bool)>,
-    /// What is known of what it costs.
-    pub billing: Option<Billing>,
-}
-
-/// A call that lived when its life ended.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Lived {
-    /// Whose it is.
-    pub tenant: Box<str>,
-    /// What caps look at in it.
-    pub marks: Marks,
-    /// When it was let in.
-    pub since: Mono,
-    /// The same, by the wall clock.
-    #[serde(with = "encode::wall")]
-    pub wall: Wall,
-    /// What it holds.
-    pub held: Option<Held>,
-    /// A carrier's answer may have come of which nobody will ever hear.
-    #[serde(skip)]
-    pub missed: bool,
 }
 
 /// Counters of one series that are kept before they are searched for what no longer
@@ -166,11 +129,12 @@ impl Counters {
                 let boot = self.boots;
                 self.agreed = Some(Time { boot, mono, wall });
             }
-            Record::Ended { call, .. } => {
+            Record::Ended { call, wall, .. } => {
                 if let Some(open) = self.open.get_mut(&call) {
                     open.ended = true;
                     if !open.holds() {
-                        self.open.remove(&call);
+                        self.over.push_back(Over { at: wall, call });
+                        self.forget_over(wall);
                     }
                 }
             }
@@ -187,6 +151,7 @@ impl Counters {
             self.boot = boot.into();
             self.boots = self.boots.saturating_add(1);
         }
+        self.over.clear();
         self.earlier.append(&mut self.open);
     }
 
@@ -222,6 +187,10 @@ impl Counters {
             held: lived.held,
             ended,
         };
+        if ended && !open.holds() {
+            let at = self.latest.wall;
+            self.over.push_back(Over { at, call });
+        }
         self.open.insert(call, open);
         if was == call {
             // It is of this series: one that has moved here got a number of its own.
@@ -327,9 +296,27 @@ impl Counters {
             places: read_places(places).filter_map(place).collect(),
             billing: read_billing(billing),
         });
-        if open.ended && !open.holds() {
+        if open.ended && open.held.is_none() {
             self.open.remove(&call);
             self.earlier.remove(&call);
+        }
+    }
+
+    /// Forgets calls that nobody may ask for any more: see [`CLOSING_S`].
+    fn forget_over(&mut self, now: Wall) {
+        while let Some(first) = self.over.front()
+            && (self.over.len() > CLOSING_CALLS
+                || now.saturating_since(first.at).as_secs() > u64::from(CLOSING_S))
+        {
+            let call = first.call;
+            self.over.pop_front();
+            if self
+                .open
+                .get(&call)
+                .is_some_and(|it| it.ended && !it.holds())
+            {
+                self.open.remove(&call);
+            }
         }
     }
 
@@ -445,7 +432,7 @@ impl Counters {
     pub fn left(&self, call: CallRef, now: Now, boot: &str) -> Option<Lived> {
         let lived = self.lived(call, now, boot)?;
         let held = lived.held.as_ref();
-        let owed = held.is_some_and(|it| it.money > 0 && it.billing.is_some());
+        let owed = held.is_some_and(|it| it.billing.is_some());
         owed.then_some(lived)
     }
 
@@ -473,12 +460,6 @@ impl Counters {
             let past = u64::try_from(past.as_nanos()).unwrap_or(u64::MAX);
             Mono::from_nanos(now.mono.as_nanos().saturating_sub(past)) + ahead
         }
-    }
-}
-
-impl Open {
-    fn holds(&self) -> bool {
-        self.held.as_ref().is_some_and(|held| held.money > 0)
     }
 }
 
