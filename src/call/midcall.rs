@@ -76,21 +76,27 @@ impl Turn<'_> {
         let far_tag = arrived.sender_tag();
         let early = side == Side::Callee && self.call.fork(far_tag).is_some();
         let rules = &self.tools.rules;
-        if rules.peer_of(arrived.flow) != rules.peer_of(leg.flow) {
+        let known = match side == self.call.carrier_side() {
+            true => rules.peer_of(arrived.flow) == rules.peer_of(leg.flow),
+            false => rules.is_still(&self.call.tenant, leg.flow, arrived.flow),
+        };
+        if !known {
             return false;
         }
         leg.call_id() == arrived.essentials.call_id && (leg.far.tag() == far_tag || early)
     }
 
-    /// The connection that a peer's requests come on is the one to reach it by.
+    /// The connection that a peer's requests come on is the one to reach it by; and so is
+    /// any way, where it is not known any more to be where it was.
     fn note_connection(&mut self, side: Side, from: Flow) {
+        let gone = self.tools.rules.peer_of(self.call.leg(side).flow).is_none();
         let leg = self.call.leg_mut(side);
         // Who is known by a certificate may come from anywhere.
         let way = |flow: Flow| {
             let address = flow.name.is_none().then(|| flow.remote.ip());
             (flow.listener, flow.transport, flow.name, address)
         };
-        if from.connection.is_some() && way(from) == way(leg.flow) {
+        if gone || (from.connection.is_some() && way(from) == way(leg.flow)) {
             leg.flow = from;
         }
     }

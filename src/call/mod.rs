@@ -148,8 +148,13 @@ impl Calls {
         let new = &self.tools.rules;
         if !new.has_peers_of(&old) {
             let is_gone = |call: &Call| {
-                let mut flows = [&call.caller, &call.callee].map(|leg| leg.flow).into_iter();
-                !call.emergency && flows.any(|flow| !new.has_peer_of(&old, flow))
+                let gone = |side: Side| {
+                    let flow = call.leg(side).flow;
+                    let phones = side != call.carrier_side() && old.peer_of(flow).is_none();
+                    let back = phones && new.may_come_back(&call.tenant);
+                    !new.has_peer_of(&old, flow) && !back
+                };
+                !call.emergency && (gone(Side::Caller) || gone(Side::Callee))
             };
             let calls = self.calls.iter();
             let gone: Vec<CallKey> = calls.filter(|(_, it)| is_gone(it)).map(|it| it.0).collect();

@@ -333,8 +333,12 @@ impl Turn<'_> {
     /// call then.
     fn is_peer_gone(&self) -> bool {
         let rules = &self.tools.rules;
-        let gone = |leg: &Leg| rules.peer_of(leg.flow).is_none();
-        !self.call.emergency && (gone(&self.call.caller) || gone(&self.call.callee))
+        let gone = |side: Side| {
+            let phones = side != self.call.carrier_side();
+            let back = phones && rules.may_come_back(&self.call.tenant);
+            rules.peer_of(self.call.leg(side).flow).is_none() && !back
+        };
+        !self.call.emergency && (gone(Side::Caller) || gone(Side::Callee))
     }
 
     /// The INVITE that opened the call, on both sides.

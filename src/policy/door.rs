@@ -269,11 +269,9 @@ impl RuleSet {
     /// Takes a tenant's phone system to be where a call of it was before a restart, as if
     /// it had just registered, where nothing is known to be registered: its calls go on.
     pub(crate) fn assume_bound(&self, now: Now, tenant: &str, flow: Flow, contact: &[u8]) {
-        let mut accounts = self.accounts.values();
-        let account = self.tenant_named(tenant).and_then(|id| {
-            let free = |it: &&Account| it.tenant == id && self.binding_of(&it.username).is_none();
-            accounts.find(free)
-        });
+        let accounts = || self.accounts_of(tenant);
+        let is_bound = |it: &Account| self.binding_of(&it.username).is_some();
+        let account = accounts().next().filter(|_| !accounts().any(is_bound));
         let (Some(account), None) = (account, self.peer_of(flow)) else {
             return;
         };
@@ -291,6 +289,27 @@ impl RuleSet {
             call_id: Box::default(),
             cseq: 0,
         }));
+    }
+
+    /// What a tenant's phone systems register with.
+    fn accounts_of(&self, tenant: &str) -> impl Iterator<Item = &Account> {
+        let id = self.tenant_named(tenant);
+        let accounts = self.accounts.values();
+        accounts.filter(move |it| Some(it.tenant) == id)
+    }
+
+    /// Whether whoever sends from there is this tenant's phone system, as whoever sends from
+    /// `before` was: one that registers may do so from elsewhere in the middle of a call.
+    pub(crate) fn is_still(&self, tenant: &str, before: Flow, now: Flow) -> bool {
+        let peer = self.peer_of(now);
+        let tenant = || self.tenant_named(tenant).map(Peer::Tenant);
+        peer == self.peer_of(before) || (peer.is_some() && peer == tenant())
+    }
+
+    /// Whether a tenant's phone system may come back to its calls, though it is not known
+    /// to be anywhere now: by registering.
+    pub(crate) fn may_come_back(&self, tenant: &str) -> bool {
+        self.accounts_of(tenant).next().is_some()
     }
 
     /// Removes an account's binding.

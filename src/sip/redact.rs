@@ -26,7 +26,9 @@ pub fn redact(message: &Message, to: &mut Vec<u8>) -> bool {
 }
 
 fn redact_text(text: &[u8], to: &mut Vec<u8>) -> bool {
-    let mut part = Part::Head { secret: false };
+    let mut part = Part::Head;
+    // The line before was one, and so is what continues it; of a part, too.
+    let mut secret = false;
     let mut encoded = false;
     // What is kept is copied as late as can be, most often all at once.
     let mut kept = text;
@@ -34,22 +36,21 @@ fn redact_text(text: &[u8], to: &mut Vec<u8>) -> bool {
     while !rest.is_empty() {
         let (from, (line, behind)) = (rest, first_line(rest));
         rest = behind;
-        if let Part::Head { secret } = &mut part {
-            if line.is_empty() {
-                part = Part::Body;
-                if encoded && !rest.is_empty() {
-                    keep(kept, rest, to);
-                    to.extend_from_slice(LEFT_OUT);
-                    return false;
-                }
-                continue;
+        if matches!(part, Part::Head) && line.is_empty() {
+            part = Part::Body;
+            secret = false;
+            if encoded && !rest.is_empty() {
+                keep(kept, rest, to);
+                to.extend_from_slice(LEFT_OUT);
+                return false;
             }
-            if *secret && matches!(line.first(), Some(b' ' | b'\t')) {
-                kept = rest;
-                continue;
-            }
-            *secret = false;
+            continue;
         }
+        if secret && matches!(line.first(), Some(b' ' | b'\t')) {
+            kept = rest;
+            continue;
+        }
+        secret = false;
         if !may_matter(line) {
             continue;
         }
@@ -60,19 +61,18 @@ fn redact_text(text: &[u8], to: &mut Vec<u8>) -> bool {
             // A line that continues it leaves nothing, not even its end.
             keep(from.get(line.len()..).unwrap_or_default(), rest, to);
             kept = rest;
-            if let Part::Head { secret } = &mut part {
-                *secret = true;
-            }
+            secret = true;
             continue;
         }
-        if let Some(value) = value_of(line, b"content-encoding") {
+        let encoding = value_of(line, b"content-encoding").or_else(|| value_of(line, b"e"));
+        if let Some(value) = encoding {
             encoded |= !value.eq_ignore_ascii_case(b"identity");
         }
         let transfer = value_of(line, b"content-transfer-encoding");
         if transfer.is_some_and(|value| !is_plain(value)) {
             // Of a part, or of all of it.
             match part {
-                Part::Head { .. } => encoded = true,
+                Part::Head => encoded = true,
                 Part::Body => {
                     keep(kept, rest, to);
                     to.extend_from_slice(LEFT_OUT);
@@ -93,10 +93,7 @@ fn keep(text: &[u8], following: &[u8], to: &mut Vec<u8>) {
 
 #[derive(Clone, Copy)]
 enum Part {
-    /// `secret`: the field before was one, and so is what continues it.
-    Head {
-        secret: bool,
-    },
+    Head,
     Body,
 }
 
@@ -117,6 +114,8 @@ fn may_matter(line: &[u8]) -> bool {
         Some(b'a') if at(1) == Some(b'=') => matches!(at(2), Some(b'c' | b'k')),
         Some(b'a') => at(1) == Some(b'u'),
         Some(b'c') => at(8) == Some(b'e') || at(8) == Some(b't'),
+        // The short form of Content-Encoding.
+        Some(b'e') => matches!(at(1), Some(b':' | b' ' | b'\t')),
         first => matches!(first, Some(b'k' | b'p')),
     }
 }
@@ -193,11 +192,18 @@ mod tests {
             format!("{head}(left out)")
         );
         assert_eq!(redacted(head), head);
+        let short = head.replace("Content-Encoding", "e");
+        assert_eq!(
+            redacted(&format!("{short}SECRET")),
+            format!("{short}(left out)")
+        );
         let part = "I s S\r\n\r\n--b\r\nContent-Transfer-Encoding: base64\r\n";
         assert_eq!(
             redacted(&format!("{part}\r\nSECRET")),
             format!("{part}(left out)")
         );
+        let folded = "I s S\r\n\r\n--b\r\nAuthorization: SECRET,\r\n SECRET\r\nfine";
+        assert!(!redacted(folded).contains("SECRET") && redacted(folded).ends_with("fine"));
         let plain = part.replace("base64", "8BIT") + "\r\nfine";
         assert_eq!(redacted(&plain), plain);
     }

@@ -1,12 +1,17 @@
 //! Phone systems that register here (RFC 3261 §10.3), and strangers who are asked who
 //! they are. Nothing is kept of either until a password has been proved.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use foldhash::fast::FixedState;
+
 use crate::base::flow::Flow;
 use crate::base::gate::Gate;
-use crate::base::limits::{BOUND_NOTED_S, REGISTERED_S, ROUTE_SET_BYTES, TARGET_BYTES};
+use crate::base::limits::{
+    BOUND_CHANGES, BOUND_NOTED_S, REGISTERED_S, ROUTE_SET_BYTES, TARGET_BYTES,
+};
 use crate::base::time::{Mono, Now};
 use crate::base::token::{Token, keyed128};
 use crate::policy::{Account, Binding, Proof, RuleSet, TenantId, challenge};
@@ -43,6 +48,8 @@ pub(crate) struct Registrar {
     next: Option<Mono>,
     /// What the journal is to be told.
     news: Vec<News>,
+    /// How often accounts have changed lately, and since when.
+    changes: HashMap<Box<str>, (Mono, u8), FixedState>,
 }
 
 /// What has become of a binding.
@@ -63,6 +70,7 @@ impl Registrar {
             scratch: Vec::new(),
             next: None,
             news: Vec::new(),
+            changes: HashMap::default(),
         }
     }
 
@@ -227,6 +235,9 @@ impl Registrar {
             Err(code) => self.answer(asked, code, |_| {}, out),
             Ok(Wish::Brief) => self.answer(asked, 423, put_least, out),
             Ok(Wish::Nothing) => self.confirm(now, rules, account, asked, out),
+            Ok(Wish::Remove) if before.is_some() && !self.may_change(now.mono, account) => {
+                self.answer(asked, 503, put_later, out);
+            }
             Ok(Wish::Remove) => {
                 rules.unbind(&account.username);
                 self.news.extend(before.map(News::Gone));
@@ -247,10 +258,29 @@ impl Registrar {
                     call_id: call_id.into(),
                     cseq,
                 };
+                let changes = before.as_ref().is_none_or(|it| !it.is_where(&binding));
+                if changes && !self.may_change(now.mono, account) {
+                    return self.answer(asked, 503, put_later, out);
+                }
                 self.put(rules, binding, before);
                 self.confirm(now, rules, account, asked, out);
             }
         }
+    }
+
+    /// Whether an account may change once more: see [`BOUND_CHANGES`].
+    fn may_change(&mut self, now: Mono, account: &Account) -> bool {
+        let lately = |since: Mono| now.saturating_since(since) < Duration::from_secs(BOUND_NOTED_S);
+        if !self.changes.contains_key(&account.username) {
+            self.changes.retain(|_, (since, _)| lately(*since));
+        }
+        let name = account.username.clone();
+        let (since, count) = self.changes.entry(name).or_insert((now, 0));
+        if !lately(*since) {
+            (*since, *count) = (now, 0);
+        }
+        *count = count.saturating_add(1);
+        *count <= BOUND_CHANGES
     }
 
     /// Takes a binding, and tells the journal of it: not each time that one goes on, since
@@ -320,6 +350,12 @@ fn back(asked: &Asked<'_>, packet: Packet) -> Transmit {
         None => reply_to(asked.essentials, flow.remote, flow.transport),
     };
     transmit(Flow { remote, ..flow }, packet)
+}
+
+/// Says when to try again.
+fn put_later(draft: &mut Draft<'_>) {
+    let seconds = u32::try_from(BOUND_NOTED_S).unwrap_or(u32::MAX);
+    draft.put_number(HeaderId::RetryAfter, seconds, b"");
 }
 
 /// What a REGISTER asks for.

@@ -62,6 +62,10 @@ pub const REGISTERED_S: (u32, u32) = (30, 300);
 /// A registration that goes on as it was is in the journal again after so many seconds.
 pub const BOUND_NOTED_S: u64 = 10;
 
+/// How often within [`BOUND_NOTED_S`] an account may change where it is, or end its
+/// registration: each time is a record in the journal. Beyond, it is answered 503.
+pub const BOUND_CHANGES: u8 = 20;
+
 /// Registrations of phone systems that a status names. Of further ones only the number is
 /// told.
 pub const STATUS_PHONES: usize = 200;

@@ -2,6 +2,7 @@
 //! and the rules.
 
 use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -47,6 +48,8 @@ pub(super) struct Hub {
     pub(super) quarantine: Quarantine,
     bans: Bans,
     pub(super) stats: Arc<Stats>,
+    /// Connections that closed lately, and seconds since.
+    closed: RefCell<VecDeque<(u8, Flow)>>,
     pub(super) strangers: Cell<Option<Strangers>>,
     /// The last fault of a connection, for the log.
     pub(super) trouble: RefCell<Option<(SocketAddr, String)>>,
@@ -55,6 +58,9 @@ pub(super) struct Hub {
     /// Told when a mailbox is full.
     pub(super) full: Notify,
 }
+
+/// For how many seconds the last messages of a connection may wait to be handled.
+const LAST_MESSAGES_S: u8 = 2;
 
 /// The ways to the shards.
 struct Ways {
@@ -85,6 +91,7 @@ impl Hub {
             quarantine: seat.quarantine.clone(),
             bans: seat.bans.clone(),
             stats: Arc::clone(&seat.stats),
+            closed: RefCell::default(),
             strangers: Cell::new(None),
             trouble: RefCell::new(None),
             from: seat.sockets.iter().map(|it| it.leaves_from()).collect(),
@@ -254,7 +261,7 @@ impl Hub {
     /// is told.
     pub(super) fn gone(&self, line: &Line, errno: Errno) {
         self.lines.borrow_mut().remove(line.id);
-        self.rules().unbind_gone(line.flow());
+        self.closed.borrow_mut().push_back((0, line.flow()));
         if self.unknown.end(line) {
             self.note_stranger(line.flow.remote.ip());
         }
@@ -270,9 +277,20 @@ impl Hub {
         self.count();
     }
 
+    /// A second has passed. Who had registered over a connection that closed is there no
+    /// more, once its last messages have been handled: a BYE and the end come together.
+    fn unbind_closed(&self, rules: &RuleSet) {
+        let mut closed = self.closed.borrow_mut();
+        closed.iter_mut().for_each(|(seconds, _)| *seconds += 1);
+        while let Some((_, flow)) = closed.pop_front_if(|(seconds, _)| *seconds > LAST_MESSAGES_S) {
+            rules.unbind_gone(flow);
+        }
+    }
+
     /// Has everybody go who is no peer any more, or does not become one in time.
     pub(super) fn sweep(&self) {
         let rules = self.rules();
+        self.unbind_closed(&rules);
         let known = |line: &Line| rules.peer_of(line.flow()).is_some();
         self.unknown.pass_second(known);
         for line in self.lines.borrow().iter() {

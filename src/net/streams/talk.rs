@@ -189,6 +189,8 @@ impl Talk {
                         false => return Err(End::Closed),
                     }
                 }
+                // Who is nobody has nothing to keep alive.
+                Ok(Some(Frame::KeepAlive)) if !known => return Err(End::Closed),
                 Ok(Some(Frame::KeepAlive)) => {
                     whole = true;
                     self.hub.stats.keep_alives.add(1);
