@@ -1,5 +1,7 @@
 //! Phone systems that register here, and strangers who do not.
 
+mod changes;
+
 use super::*;
 use crate::record::Recovered;
 use crate::sip::digest::{Account, Answer, Asked, Challenge};
