@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use smallvec::SmallVec;
 
+use crate::base::flow::Flow;
 use crate::base::slab::Key;
 use crate::base::time::{Mono, Now};
 use crate::base::token::Token;
 use crate::base::wheel::TimerId;
-use crate::policy::{Hold, Seat};
+use crate::policy::{Hold, RuleSet, Seat};
 use crate::record::{CallRef, Direction, Party, Side};
 use crate::sip::draft::Packet;
 use crate::sip::line::Method;
@@ -249,6 +250,24 @@ impl Call {
             Direction::Outbound => Side::Callee,
             Direction::Inbound => Side::Caller,
         }
+    }
+
+    /// Whether one of its peers is not known any more: nobody could end the call then. A
+    /// phone system that was not known to be there before either may come back by
+    /// registering.
+    pub(super) fn has_lost_peer(
+        &self,
+        rules: &RuleSet,
+        is_known: impl Fn(Flow) -> bool,
+        was_known: impl Fn(Flow) -> bool,
+    ) -> bool {
+        let lost = |side: Side| {
+            let flow = self.leg(side).flow;
+            let phones = side != self.carrier_side();
+            let returns = || phones && !was_known(flow) && rules.may_come_back(&self.tenant);
+            !is_known(flow) && !returns()
+        };
+        !self.emergency && (lost(Side::Caller) || lost(Side::Callee))
     }
 
     /// Gives back all that the call holds of its tenant's caps.

@@ -148,13 +148,8 @@ impl Calls {
         let new = &self.tools.rules;
         if !new.has_peers_of(&old) {
             let is_gone = |call: &Call| {
-                let gone = |side: Side| {
-                    let flow = call.leg(side).flow;
-                    let phones = side != call.carrier_side() && old.peer_of(flow).is_none();
-                    let back = phones && new.may_come_back(&call.tenant);
-                    !new.has_peer_of(&old, flow) && !back
-                };
-                !call.emergency && (gone(Side::Caller) || gone(Side::Callee))
+                let known = |flow| new.has_peer_of(&old, flow);
+                call.has_lost_peer(new, known, |flow| old.peer_of(flow).is_some())
             };
             let calls = self.calls.iter();
             let gone: Vec<CallKey> = calls.filter(|(_, it)| is_gone(it)).map(|it| it.0).collect();

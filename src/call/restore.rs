@@ -69,14 +69,6 @@ impl Calls {
         let legs = kept.legs.as_ref()?;
         let caller = self.leg(&legs.caller)?;
         let callee = self.leg(&legs.callee)?;
-        let own = match kept.direction {
-            Direction::Outbound => &caller,
-            Direction::Inbound => &callee,
-        };
-        let rules = &self.tools.rules;
-        if kept.end.is_none() {
-            rules.assume_bound(now, &kept.tenant, own.flow, own.far.target());
-        }
         let origin = self.tools.origin(caller.call_id(), caller.far.tag());
         let answer = legs.answer.as_ref();
         let longest = answer.map(|answer| answer.ends_by.saturating_since(answer.at));
@@ -333,12 +325,8 @@ impl Turn<'_> {
     /// call then.
     fn is_peer_gone(&self) -> bool {
         let rules = &self.tools.rules;
-        let gone = |side: Side| {
-            let phones = side != self.call.carrier_side();
-            let back = phones && rules.may_come_back(&self.call.tenant);
-            rules.peer_of(self.call.leg(side).flow).is_none() && !back
-        };
-        !self.call.emergency && (gone(Side::Caller) || gone(Side::Callee))
+        let known = |flow| rules.peer_of(flow).is_some();
+        self.call.has_lost_peer(rules, known, |_| false)
     }
 
     /// The INVITE that opened the call, on both sides.

@@ -17,8 +17,8 @@ use foldhash::fast::FixedState;
 use subtle::ConstantTimeEq;
 
 use crate::base::flow::Flow;
-use crate::base::limits::{NONCE_S, NONCES, REGISTERED_S};
-use crate::base::time::{Mono, Now};
+use crate::base::limits::{NONCE_S, NONCES};
+use crate::base::time::Mono;
 use crate::base::token::{Token, keyed128};
 use crate::sip::digest::{self, Algorithm, Credentials, Hash};
 use crate::sip::header::HeaderId;
@@ -264,31 +264,6 @@ impl RuleSet {
     #[must_use]
     pub fn bindings(&self) -> Vec<Arc<Binding>> {
         self.door.bindings.all()
-    }
-
-    /// Takes a tenant's phone system to be where a call of it was before a restart, as if
-    /// it had just registered, where nothing is known to be registered: its calls go on.
-    pub(crate) fn assume_bound(&self, now: Now, tenant: &str, flow: Flow, contact: &[u8]) {
-        let accounts = || self.accounts_of(tenant);
-        let is_bound = |it: &Account| self.binding_of(&it.username).is_some();
-        let account = accounts().next().filter(|_| !accounts().any(is_bound));
-        let (Some(account), None) = (account, self.peer_of(flow)) else {
-            return;
-        };
-        let (_, lasts_s) = REGISTERED_S;
-        self.bind(Arc::new(Binding {
-            account: account.username.clone(),
-            tenant: Arc::from(tenant),
-            flow,
-            contact: contact.into(),
-            bulk: false,
-            path: Box::default(),
-            until: now.mono + Duration::from_secs(lasts_s.into()),
-            since: now.wall,
-            noted: now.mono,
-            call_id: Box::default(),
-            cseq: 0,
-        }));
     }
 
     /// What a tenant's phone systems register with.

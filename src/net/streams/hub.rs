@@ -168,6 +168,11 @@ impl Hub {
                 origin,
             } = transmit;
             let line = self.lines.borrow().find(flow);
+            let stateless = origin == Origin::Stateless;
+            if stateless && line.is_none() && self.rules().peer_of(flow).is_none() {
+                // What a stranger is answered ends with its connection.
+                continue;
+            }
             let queued = line
                 .or_else(|| self.connect(flow))
                 .is_some_and(|it| it.push(Unwritten::message(packet, shard, origin)).is_ok());
