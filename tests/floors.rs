@@ -334,3 +334,28 @@ fn the_house_is_in_order() {
     let faults: Vec<String> = faults.into_iter().map(|fault| fault.0).collect();
     assert!(faults.is_empty(), "\n{}", faults.join("\n"));
 }
+
+/// A bug that is planted on purpose replaces a text which stands in its file once; where
+/// the text has changed, the list of bugs says so here, and not only when they are tried.
+#[test]
+fn planted_bugs_have_their_place() {
+    let package = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let bugs = std::fs::read_to_string(package.join("tests/planted/bugs.txt")).unwrap();
+    let squeezed = |text: &str| text.split_whitespace().collect::<String>();
+    let mut tried = 0;
+    for bug in bugs.split("\n## ").skip(1) {
+        let mut lines = bug.lines();
+        let (name, file) = (lines.next().unwrap(), lines.next().unwrap());
+        let place: String = lines.filter_map(|line| line.strip_prefix('-')).collect();
+        let source = std::fs::read_to_string(package.join(file)).unwrap();
+        let found = squeezed(&source)
+            .matches(&squeezed(&place.replace(['«', '»'], "")))
+            .count();
+        assert_eq!(
+            found, 1,
+            "{name}: mend its text in tests/planted/bugs.txt; found in {file}"
+        );
+        tried += 1;
+    }
+    assert!(tried > 20, "{tried} bugs");
+}
