@@ -1,7 +1,9 @@
 //! Where a message came from and where its answer goes: RFC 5626's flow.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::num::NonZeroU64;
+
+use super::token::Bucket;
 
 /// Which of the configured listeners, in the order of the configuration file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -17,6 +19,9 @@ pub enum Transport {
     Tcp,
     /// TLS over TCP (RFC 3261 §26.3.2).
     Tls,
+    /// From one call of Tollgate's to another: nothing that leaves the process, and nobody
+    /// outside can send by it. See [`Flow::inside`].
+    Inside,
 }
 
 impl Transport {
@@ -26,7 +31,7 @@ impl Transport {
     pub const fn is_reliable(self) -> bool {
         match self {
             Self::Udp => false,
-            Self::Tcp | Self::Tls => true,
+            Self::Tcp | Self::Tls | Self::Inside => true,
         }
     }
 
@@ -37,6 +42,7 @@ impl Transport {
             Self::Udp => "UDP",
             Self::Tcp => "TCP",
             Self::Tls => "TLS",
+            Self::Inside => "INSIDE",
         }
     }
 
@@ -47,6 +53,7 @@ impl Transport {
             Self::Udp => "udp",
             Self::Tcp => "tcp",
             Self::Tls => "tls",
+            Self::Inside => "inside",
         }
     }
 
@@ -55,7 +62,7 @@ impl Transport {
     #[must_use]
     pub const fn uri_param(self) -> &'static str {
         match self {
-            Self::Udp => "",
+            Self::Udp | Self::Inside => "",
             Self::Tcp => ";transport=tcp",
             Self::Tls => ";transport=tls",
         }
@@ -65,7 +72,7 @@ impl Transport {
     #[must_use]
     pub const fn default_port(self) -> u16 {
         match self {
-            Self::Udp | Self::Tcp => 5060,
+            Self::Udp | Self::Tcp | Self::Inside => 5060,
             Self::Tls => 5061,
         }
     }
@@ -114,5 +121,72 @@ impl Flow {
             connection: None,
             name: None,
         }
+    }
+
+    /// The way from a call in the bucket `from` to one in `to`, both of whom this name is
+    /// for. What goes there counts as sent by who is at the far end of this flow, in whose
+    /// stead Tollgate sends it.
+    #[must_use]
+    pub fn inside(self, of: PeerName, (from, to): (Bucket, Bucket)) -> Self {
+        Self {
+            transport: Transport::Inside,
+            local: Some(between(from.index(), to.index())),
+            connection: None,
+            name: Some(of),
+            ..self
+        }
+    }
+
+    /// The way back of one that is [inside](Self::inside); any other is its own.
+    #[must_use]
+    pub fn back(self) -> Self {
+        match self.ends() {
+            Some((from, to)) => Self {
+                local: Some(between(to, from)),
+                ..self
+            },
+            None => self,
+        }
+    }
+
+    /// The bucket of the call that it leads to, if it is [inside](Self::inside).
+    #[must_use]
+    pub fn leads_to(self) -> Option<Bucket> {
+        Bucket::new(self.ends()?.1)
+    }
+
+    /// The buckets that one inside goes from and to.
+    fn ends(self) -> Option<(u16, u16)> {
+        match (self.transport, self.local) {
+            (Transport::Inside, Some(IpAddr::V6(local))) => {
+                let [.., from, to] = local.segments();
+                Some((from, to))
+            }
+            _ => None,
+        }
+    }
+}
+
+/// Two buckets where an address stands: one of the discard prefix (RFC 6666), which is
+/// nobody's.
+fn between(from: u16, to: u16) -> IpAddr {
+    Ipv6Addr::new(0x100, 0, 0, 0, 0, 0, from, to).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_way_inside_leads_there_and_back() {
+        let remote = "192.0.2.1:5060".parse().unwrap();
+        let way = Flow::to(ListenerId(3), Transport::Udp, remote);
+        assert_eq!((way.back(), way.leads_to()), (way, None));
+        let ends = [5, 1023].map(|it| Bucket::new(it).unwrap());
+        let inside = way.inside(PeerName([1; 16]), (ends[0], ends[1]));
+        assert_eq!(inside.leads_to(), Some(ends[1]));
+        assert_eq!(inside.back().leads_to(), Some(ends[0]));
+        assert_eq!(inside.back().back(), inside);
+        assert_eq!(inside.remote, remote);
     }
 }

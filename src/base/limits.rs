@@ -74,6 +74,10 @@ pub const TARIFF_BYTES: usize = 50_000_000;
 /// Calls a shard keeps at once. At the limit a new call is refused.
 pub const CALLS_PER_SHARD: usize = 1 << 20;
 
+/// Messages from one call to another that a shard hands on in one turn. What is more waits
+/// for its next.
+pub const INSIDE_PER_TURN: usize = 64;
+
 /// The bytes of an INVITE that opens a call. A call keeps copies of it while it
 /// rings, so that a larger one is refused, unless it is an emergency's. A larger ACK
 /// goes on, and is not kept for when its 2xx comes again.

@@ -126,6 +126,12 @@ impl Bucket {
         u16::try_from(shard).unwrap_or(0)
     }
 
+    /// The bucket with this number; none if there is none.
+    #[must_use]
+    pub fn new(index: u16) -> Option<Self> {
+        (index < Buckets::COUNT).then_some(Self(index))
+    }
+
     /// The bucket's number, below [`Buckets::COUNT`].
     #[must_use]
     pub const fn index(self) -> u16 {

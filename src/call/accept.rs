@@ -56,6 +56,7 @@ impl Turn<'_> {
             up: true,
             byes: 0,
         };
+        self.call.elsewhere = None;
         self.run_longest();
         self.session_agreed(Side::Callee, arrived.message);
         let Some(exchange) = self.call.exchange_by_client(client) else {
@@ -165,6 +166,9 @@ impl Turn<'_> {
             return;
         };
         let (from, server, offer) = (exchange.from, exchange.server, exchange.offer);
+        if let Some(server) = server {
+            self.replaced_by(from, server);
+        }
         self.refresh_target(from.other(), arrived.message);
         self.session_agreed(from.other(), arrived.message);
         self.session_granted(from, offer);

@@ -148,7 +148,7 @@ fn announce(
 }
 
 /// The Max-Forwards of an INVITE of ours, which another one in its place has, too.
-fn forwards(invite: &Message) -> u8 {
+pub(super) fn forwards(invite: &Message) -> u8 {
     let essentials = Essentials::parse(invite).ok();
     essentials
         .and_then(|it| it.max_forwards)

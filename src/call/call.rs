@@ -18,6 +18,7 @@ use crate::sip::line::Method;
 use crate::transaction::{ClientKey, ServerKey};
 
 use super::account::Account;
+use super::inside::Elsewhere;
 use super::leg::{Far, Leg};
 use super::onward::Onward;
 
@@ -41,6 +42,10 @@ pub(super) enum Role {
     Bye(Side, u8),
     /// A session refresh of Tollgate's on the given leg.
     Refresh(Side),
+    /// The INVITE to where the phone system on the given leg has the call go.
+    Refer(Side),
+    /// Whatever is answered changes nothing.
+    Aside,
 }
 
 /// A timer of a call.
@@ -198,6 +203,8 @@ pub(crate) struct Call {
     pub(super) onward: Option<Box<Onward>>,
     /// Its callee has said something to the INVITE.
     pub(super) heard: bool,
+    /// Its phone system has it go elsewhere, or may yet.
+    pub(super) elsewhere: Option<Box<Elsewhere>>,
     /// What it may cost. None for emergency calls.
     pub(super) account: Option<Box<Account>>,
     /// Ring, later the longest call.

@@ -31,6 +31,7 @@ impl Turn<'_> {
                 let open = exchange.filter(|it| matches!(it.stage, Stage::Open));
                 open.map(|it| it.from.other())
             }
+            Role::Refer(_) | Role::Aside => None,
         };
         let carrier = self.call.carrier_side();
         if side != Some(carrier) {

@@ -1,9 +1,9 @@
 //! Wishes that a call go elsewhere, and may not: what is recorded of them, and what is told.
 //!
-//! A carrier's redirection is followed where the rules allow it (`redirect`). A REFER
-//! (RFC 3515) and a phone system's own 3xx to a call that comes in would be calls as well,
-//! between two carriers' legs: neither is carried out, from whomever it comes, and neither is
-//! passed on.
+//! A carrier's redirection is followed where the rules allow it (`redirect`), and so are a
+//! phone system's own (`forward`) and its transfers (`transfer`). A carrier has nobody's call
+//! transferred, nor has anybody a call made out of nothing: that is not carried out, and
+//! nothing of it is passed on.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -14,19 +14,18 @@ use crate::policy::{Peer, Reason, Refused, RuleSet};
 use crate::record::{Decision, Direction, Record, Side};
 use crate::sip::draft::Draft;
 use crate::sip::header::HeaderId;
-use crate::sip::message::Message;
-use crate::sip::name_addr::NameAddr;
 use crate::sip::uri::Uri;
-use crate::transaction::{ClientKey, ServerKey};
+use crate::transaction::ServerKey;
 
 use super::call::{Call, CallKey};
 use super::evidence::{Extent, Kind};
 use super::judged::{Asked, Judged, clipped};
-use super::redirect::{Redirects, carrier_of};
+use super::redirect::carrier_of;
+use super::transfer::refer_to;
 use super::{Arrived, Calls, Event, Outbox};
 
 /// Who calls the phone system's own, in what is told.
-const PHONE_SYSTEM: &str = "the phone system";
+pub(super) const PHONE_SYSTEM: &str = "the phone system";
 
 /// A wish that a call go elsewhere.
 pub(super) struct Wish {
@@ -49,7 +48,12 @@ pub(super) struct Wish {
 
 impl Wish {
     /// Of a phone system or a carrier, whose message about this call this is.
-    fn of(call: &Call, side: Side, (source, target): (SocketAddr, &[u8]), told: String) -> Self {
+    pub(super) fn of(
+        call: &Call,
+        side: Side,
+        (source, target): (SocketAddr, &[u8]),
+        told: String,
+    ) -> Self {
         Self {
             tenant: Arc::clone(&call.tenant),
             direction: match side == call.carrier_side() {
@@ -121,32 +125,7 @@ impl Calls {
         });
     }
 
-    /// The phone system redirects a call that came in: if this is its INVITE.
-    pub(super) fn refuse_forwarding(
-        &mut self,
-        now: Now,
-        (key, client): (CallKey, ClientKey),
-        message: &Message,
-        out: &mut Outbox,
-    ) {
-        let Some(call) = self.calls.get(key) else {
-            return;
-        };
-        if call.ending.is_some() || !call.opens_with(client) {
-            return;
-        }
-        let source = call.callee.flow.remote;
-        let told = || format!("{PHONE_SYSTEM} redirected a call");
-        let wishes: Vec<Wish> = Redirects::of(message)
-            .map(|target| Wish::of(call, Side::Callee, (source, &target), told()))
-            .collect();
-        for wish in wishes {
-            let refused = not_offered(&self.tools.rules, &wish);
-            self.refuse_wish(now, wish, &refused, out);
-        }
-    }
-
-    /// A REFER inside a call.
+    /// A REFER inside a call that is not carried out.
     pub(super) fn refuse_transfer(
         &mut self,
         now: Now,
@@ -155,17 +134,18 @@ impl Calls {
         arrived: &Arrived<'_>,
         out: &mut Outbox,
     ) {
-        let (target, call) = (refer_to(arrived.message), self.calls.get(key));
-        let (Some(target), Some(call)) = (target, call) else {
-            return self.answer_in(now, key, side, (server, 400), out);
+        let Some(call) = self.calls.get(key) else {
+            return;
         };
+        let named = refer_to(arrived.message);
+        let (target, code) = named.map_or((b"".as_slice(), 400), |it| (it, 603));
         let carrier = carrier_of(&self.tools.rules, call).filter(|_| side == call.carrier_side());
         let by = carrier.map_or(PHONE_SYSTEM, |it| &it.name);
         let told = format!("{by} would transfer a call");
         let wish = Wish::of(call, side, (arrived.flow.remote, target), told);
         let refused = not_offered(&self.tools.rules, &wish);
         self.refuse_wish(now, wish, &refused, out);
-        self.answer_in(now, key, side, (server, 603), out);
+        self.answer_in(now, key, side, (server, code), out);
     }
 
     /// A REFER that is of no call.
@@ -177,9 +157,8 @@ impl Calls {
         arrived: &Arrived<'_>,
         out: &mut Outbox,
     ) {
-        let Some(target) = refer_to(arrived.message) else {
-            return self.answer(now, server, 400, out, |_| {});
-        };
+        let named = refer_to(arrived.message);
+        let (target, status) = named.map_or((b"".as_slice(), 400), |it| (it, 603));
         let rules = &self.tools.rules;
         let (tenant, direction, by) = match peer {
             Peer::Tenant(id) => {
@@ -203,7 +182,7 @@ impl Calls {
         };
         let refused = not_offered(rules, &wish);
         self.refuse_wish(now, wish, &refused, out);
-        self.answer(now, server, 603, out, explain);
+        self.answer(now, server, status, out, explain);
     }
 
     /// Answers a request of a call's as its dialog does.
@@ -235,14 +214,8 @@ fn explain(draft: &mut Draft<'_>) {
     );
 }
 
-/// The URI in Refer-To (RFC 3515 §2.1).
-fn refer_to(message: &Message) -> Option<&[u8]> {
-    let address = NameAddr::parse(message.first(HeaderId::ReferTo)?).ok()?;
-    Some(address.uri_text)
-}
-
 /// Why a wish of that kind is refused, with the number that it names by the tenant's plan.
-fn not_offered(rules: &RuleSet, wish: &Wish) -> Refused {
+pub(super) fn not_offered(rules: &RuleSet, wish: &Wish) -> Refused {
     let plan = rules
         .tenant_named(&wish.tenant)
         .and_then(|id| rules.plan(id));

@@ -54,12 +54,17 @@ impl Calls {
                         refers = Some((key, side)).filter(|_| taken == Taken::Transfer);
                     }
                     None if ours => turn.acknowledged(side, arrived),
-                    _ => turn.stray_bye(side, arrived),
+                    _ => {
+                        ours = turn.of_target(side, server, arrived);
+                        if !ours {
+                            turn.stray_bye(side, arrived);
+                        }
+                    }
                 }
             });
         }
         if let (Some(call), Some(server)) = (refers, server) {
-            self.refuse_transfer(now, call, server, arrived, out);
+            self.transfer(now, call, server, arrived, out);
         }
         if let (false, Some(server)) = (ours, server) {
             self.tools
@@ -153,9 +158,11 @@ impl Turn<'_> {
                 None if method == Method::Update && arrived.message.body().is_empty() => {
                     self.refresh_answered(side, server, arrived);
                 }
-                None => self.relay(side, server, arrived),
+                None => self.relay(side, server, self.tag_in(side, arrived), arrived),
             },
-            Method::Info | Method::Prack => self.relay(side, server, arrived),
+            Method::Info | Method::Prack => {
+                self.relay(side, server, self.tag_in(side, arrived), arrived);
+            }
             Method::Options => self.refuse(server, side, 200),
             Method::Other => self.refuse(server, side, 501),
             Method::Refer => return Taken::Transfer,
@@ -173,7 +180,7 @@ impl Turn<'_> {
 
     /// Offers must not cross (RFC 3261 §14.2, RFC 3311 §5.2). The code to turn
     /// a second one away with, if one is under way.
-    fn collision(&self, side: Side, method: Method) -> Option<u16> {
+    pub(super) fn collision(&self, side: Side, method: Method) -> Option<u16> {
         let under_way = self
             .call
             .exchanges
@@ -188,7 +195,7 @@ impl Turn<'_> {
     }
 
     /// Turns a request away that may be tried again shortly.
-    fn refuse_for_now(&mut self, server: ServerKey, side: Side, code: u16) {
+    pub(super) fn refuse_for_now(&mut self, server: ServerKey, side: Side, code: u16) {
         let tag = self.call.leg(side).local_tag;
         self.respond(server, (code, tag), b"", |draft| {
             if code == 500 {
@@ -197,11 +204,21 @@ impl Turn<'_> {
         });
     }
 
-    /// Carries a request to the other leg.
-    fn relay(&mut self, side: Side, server: ServerKey, arrived: &Arrived<'_>) {
-        let to = side.other();
+    /// Our tag in the dialog that a request on this leg is in.
+    fn tag_in(&self, side: Side, arrived: &Arrived<'_>) -> Token {
         let tag = arrived.essentials.to_tag.and_then(Token::parse);
-        let tag = tag.unwrap_or(self.call.leg(side).local_tag);
+        tag.unwrap_or(self.call.leg(side).local_tag)
+    }
+
+    /// Carries a request to the other leg, in whose requester's dialog this tag is ours.
+    pub(super) fn relay(
+        &mut self,
+        side: Side,
+        server: ServerKey,
+        tag: Token,
+        arrived: &Arrived<'_>,
+    ) {
+        let to = side.other();
         let Some(rack) = self.rack_onward(side, arrived) else {
             self.refuse(server, side, 481);
             return;
@@ -240,7 +257,9 @@ impl Turn<'_> {
             stage: Stage::Open,
             offered: self.description_to_keep(to, message.body()),
         };
-        if matches!(method, Method::Invite | Method::Update) {
+        // One that is to take the leg's place says nothing of it.
+        let inside = arrived.essentials.to_tag.is_some();
+        if inside && matches!(method, Method::Invite | Method::Update) {
             self.refresh_target(side, message);
         }
         self.send_exchange(exchange, flow, branch, packet);

@@ -10,6 +10,8 @@
 //! - `ways`: which carrier it is for; `uris`: what that is told of who calls whom
 //! - `onward`: the same call at another carrier, where one does not answer (`attempt`)
 //! - `redirect`: and to another number, where a carrier redirects it; `elsewhere`: or not
+//! - `inside`: the way from one call to another, where a phone system has its call go
+//!   elsewhere: by its own 3xx (`forward`), REFER (`transfer`) or in another's place (`replace`)
 //! - `health`: what calls tell of carriers
 //! - `emergency`: how messages of emergency calls are read
 //! - `progress`: what is answered to a request that was carried over
@@ -41,8 +43,10 @@ mod elsewhere;
 mod emergency;
 mod ending;
 mod evidence;
+mod forward;
 mod health;
 mod inbound;
+mod inside;
 mod judged;
 mod leg;
 mod longer;
@@ -56,10 +60,12 @@ mod progress;
 mod proof;
 mod redirect;
 mod refresh;
+mod replace;
 mod restore;
 mod table;
 mod teardown;
 pub(crate) mod topology;
+mod transfer;
 mod uris;
 mod ways;
 

@@ -108,7 +108,7 @@ impl Calls {
             return;
         };
         if let (300..=399, Direction::Inbound) = (code, call.direction) {
-            return self.refuse_forwarding(now, (reply.owner.call, reply.key), message, out);
+            return self.forward(now, (reply.owner.call, reply.key), message, out);
         }
         if let (300..=399, false) = (code, call.emergency) {
             call.note_redirection(reply.key, message);

@@ -148,6 +148,7 @@ impl Opening<'_> {
             hold: self.hold.take(),
             seat: self.seat.take(),
             onward: self.onward.take(),
+            elsewhere: None,
             heard: false,
             account: self.account.take(),
             limit: None,
@@ -280,6 +281,7 @@ impl Turn<'_> {
         if let Some(onward) = &mut self.call.onward {
             onward.packet = Some(packet.clone());
         }
+        self.keep_invite(&packet);
         let flow = self.call.callee.flow;
         let (now, transmits) = (self.now.mono, &mut self.out.transmits);
         let client = self.tools.transactions.request(

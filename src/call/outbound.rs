@@ -27,6 +27,7 @@ use super::judged::Judged;
 use super::leg::Far;
 use super::onward::Onward;
 use super::open::own_failure;
+use super::redirect::not_followed;
 use super::uris::{Leaving, Uris};
 use super::ways::{self, Way};
 use super::{Arrived, Calls, Event, Outbox, topology};
@@ -48,6 +49,11 @@ impl Calls {
         let forwarded_by = forwarded_by(arrived);
         let facts = facts(tenant, uri, &forwarded_by, arrived);
         let rules = &self.tools.rules;
+        // Nobody has dialled what a call is led to.
+        if let (true, Ruling::Emergency(permit)) = (arrived.is_inside(), rules.decide(&facts)) {
+            let (asker, refused) = (Asker::Tenant(tenant), not_followed(permit.number));
+            return self.refuse_call(now, asker, server, &refused, arrived, out);
+        }
         if let Some(refused) = rules.blocked(&self.blocks, &facts, now) {
             let asker = Asker::Tenant(tenant);
             return self.refuse_call(now, asker, server, &refused, arrived, out);
@@ -110,6 +116,7 @@ impl Calls {
     /// Whether a request from this peer is an emergency call.
     pub(super) fn is_emergency(&self, peer: Peer, arrived: &Arrived<'_>) -> bool {
         let uri = arrived.message.uri().map(Uri::parse);
+        let uri = uri.filter(|_| !arrived.is_inside());
         let (Peer::Tenant(tenant), Method::Invite, Some(Ok(uri))) =
             (peer, arrived.essentials.cseq.method, uri)
         else {

@@ -40,6 +40,7 @@ impl Calls {
         }
         match essentials.cseq.method {
             Method::Invite => match peer {
+                Peer::Tenant(tenant) if self.replaces(now, tenant, server, arrived, out) => {}
                 Peer::Tenant(tenant) if self.asks_proof(now, tenant, server, arrived, out) => {}
                 Peer::Tenant(tenant) => self.outbound(now, tenant, server, arrived, out),
                 Peer::Carrier(carrier) => self.inbound(now, carrier, server, arrived, out),
@@ -86,7 +87,7 @@ impl Calls {
         if essentials.cseq.method != Method::Invite {
             return None;
         }
-        if self.is_looped(arrived) {
+        if !arrived.is_inside() && self.is_looped(arrived) {
             return Some(482);
         }
         Offer::asks_too_little(message).then_some(422)

@@ -53,8 +53,13 @@ impl Turn<'_> {
         match reply.owner.role {
             Role::Relay => self.relayed(reply.key, code, arrived),
             Role::Bye(side, dialog) if code >= 200 => self.bye_answered(side, dialog),
-            Role::Refresh(side) if code >= 200 => self.refreshed(side, reply.key, code, arrived),
-            Role::Bye(..) | Role::Refresh(_) => {}
+            Role::Refresh(side) if code >= 200 => {
+                if !self.offer_answered(side, reply.key, code, arrived) {
+                    self.refreshed(side, reply.key, code, arrived);
+                }
+            }
+            Role::Refer(side) => self.refer_answered(side, reply.key, code, arrived),
+            Role::Bye(..) | Role::Refresh(_) | Role::Aside => {}
         }
     }
 
@@ -204,6 +209,9 @@ impl Turn<'_> {
             return;
         };
         let to = exchange.from;
+        if let Some(server) = exchange.server {
+            self.not_replaced_by(server);
+        }
         let told = matches!(exchange.stage, Stage::Abandoned);
         if let (300..=399, false, true, Some(server)) =
             (code, told, exchange.opening, exchange.server)
@@ -279,6 +287,8 @@ impl Turn<'_> {
                         self.call.take_exchange(key);
                         self.hang_up("session-refresh-unanswered");
                     }
+                    Role::Refer(side) => self.refer_unanswered(side, key),
+                    Role::Aside => {}
                 }
             }
             Expired::ClientCut { key, cancelled, .. } => self.cut(key, cancelled, owner.role),
@@ -316,6 +326,7 @@ impl Turn<'_> {
                 self.refresh_cut(side);
             }
             Role::Relay => self.relay_cut(client, cancelled),
+            Role::Refer(_) | Role::Aside => {}
         }
     }
 

@@ -367,7 +367,7 @@ fn named_gateway<'r>(
     })
 }
 
-fn not_followed(number: Number) -> Refused {
+pub(super) fn not_followed(number: Number) -> Refused {
     Refused {
         number: Some(number),
         ..Refused::because(Reason::NotFollowed)

@@ -187,7 +187,7 @@ impl Turn<'_> {
         }
     }
 
-    fn set_session(&mut self, side: Side, agreed: Option<(u32, bool)>) {
+    pub(super) fn set_session(&mut self, side: Side, agreed: Option<(u32, bool)>) {
         if let Some(old) = self.call.leg_mut(side).session.take() {
             self.tools.wheel.cancel(old.timer);
         }

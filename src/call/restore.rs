@@ -15,7 +15,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use smallvec::{SmallVec, smallvec};
 
-use crate::base::flow::Flow;
+use crate::base::flow::{Flow, Transport};
 use crate::base::limits::STRAYS_PER_CALL;
 use crate::base::time::{Mono, Now, Wall};
 use crate::base::token::Token;
@@ -84,6 +84,7 @@ impl Calls {
             hold: None,
             seat: None,
             onward: None,
+            elsewhere: None,
             heard: true,
             account: None,
             limit: None,
@@ -148,6 +149,9 @@ impl Calls {
 
     /// The way to a peer, by the listeners of now: its own, or one like it.
     fn way(&self, kept: Flow) -> Flow {
+        if kept.transport == Transport::Inside {
+            return kept;
+        }
         let listeners = self.tools.rules.listeners();
         let fits = |it: &&Listener| {
             it.transport == kept.transport && it.bind.is_ipv4() == kept.remote.is_ipv4()
@@ -248,6 +252,8 @@ impl Turn<'_> {
             self.hang_up("peer-removed");
         } else if kept.lease.is_some() && self.is_stranger() {
             // Nobody could say what it may still cost.
+            self.hang_up("restart");
+        } else if self.call.is_led_nowhere() {
             self.hang_up("restart");
         } else if due.is_some_and(|due| due <= self.now.mono) {
             self.hang_up("lease-over");

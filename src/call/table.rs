@@ -207,7 +207,12 @@ impl Tools {
 
     /// Makes another tag of ours towards the caller findable.
     pub(super) fn index_fork(&mut self, key: CallKey, tag: Token) {
-        self.tags.insert(tag, (key, Side::Caller));
+        self.index_leg(key, Side::Caller, tag);
+    }
+
+    /// Makes another leg on this side of a call findable by our tag.
+    pub(super) fn index_leg(&mut self, key: CallKey, side: Side, tag: Token) {
+        self.tags.insert(tag, (key, side));
     }
 
     pub(super) fn forget_tag(&mut self, tag: Token) {
@@ -242,6 +247,9 @@ impl Tools {
         }
         for fork in &call.forks {
             self.tags.remove(&fork.local_tag);
+        }
+        if let Some(leg) = call.elsewhere.as_ref().and_then(|it| it.leg()) {
+            self.tags.remove(&leg.local_tag);
         }
         if self.by_origin(call.origin) == Some(key) {
             self.origins.remove(&call.origin);

@@ -43,6 +43,7 @@ impl Turn<'_> {
     /// Notes why the call ends. What came first counts.
     pub(super) fn end(&mut self, ending: Ending) {
         self.call.ending.get_or_insert(ending);
+        self.give_up_transfer();
     }
 
     /// The requester takes an INVITE back.
@@ -74,6 +75,9 @@ impl Turn<'_> {
 
     /// A BYE: answered at once, whatever becomes of the other leg.
     pub(super) fn bye(&mut self, side: Side, server: ServerKey, arrived: &Arrived<'_>) {
+        if side != self.call.carrier_side() && self.leaves(side, server) {
+            return;
+        }
         self.refuse(server, side, 200);
         self.end(Ending {
             by: side.party(),
@@ -101,7 +105,7 @@ impl Turn<'_> {
     }
 
     /// RFC 3261 §15.1.2: what is pending in a dialog that ends is answered 487.
-    fn withdraw_requests_of(&mut self, side: Side) {
+    pub(super) fn withdraw_requests_of(&mut self, side: Side) {
         for at in 0..self.call.exchanges.len() {
             let Some(exchange) = self.call.exchanges.get_mut(at) else {
                 break;
@@ -450,7 +454,7 @@ impl Turn<'_> {
             return false;
         }
         self.answer_what_is_left();
-        let awaited = self.call.exchanges.iter().any(answerable);
+        let awaited = self.call.exchanges.iter().any(answerable) || self.call.is_led();
         !awaited && self.call.linger.is_none()
     }
 

@@ -145,6 +145,9 @@ fn first_hop(far: &Far) -> (&[u8], &[u8]) {
 /// messages come on is used for as long as it lasts (RFC 5923 in spirit: behind
 /// address translation there is no other way); then one is made to the address.
 pub(super) fn next_hop(rules: &RuleSet, flow: Flow, far: &Far) -> Flow {
+    if flow.transport == Transport::Inside {
+        return flow;
+    }
     let named = named_hop(rules, flow, far);
     if !flow.transport.is_reliable() {
         let remote = named.unwrap_or(flow.remote);
@@ -241,7 +244,7 @@ impl Reach {
 }
 
 /// What From begins with where a caller is not shown (RFC 3323 §4.1.1.3).
-const ANONYMOUS: &[u8] = b"sip:anonymous@";
+pub(super) const ANONYMOUS: &[u8] = b"sip:anonymous@";
 
 /// The scheme of what nobody may carry but over TLS (RFC 3261 §26.2.2).
 pub(super) const SIPS: &str = "sips:";

@@ -14,8 +14,8 @@ use crate::base::token::Buckets;
 use crate::policy::RuleSet;
 use crate::shard::{Command, Input, Note, Outbox, Shard, shard_of};
 use crate::sip::fields::Essentials;
-use crate::sip::{Message, Method, names_dialog};
-use crate::transaction::Origin;
+use crate::sip::{Message, Method, names_dialog, scan};
+use crate::transaction::{Origin, Transmit};
 
 use super::admit::{Block, Unheard, admit, read};
 use super::bans::Bans;
@@ -403,6 +403,22 @@ impl Desk {
                     .add_len(count.saturating_sub(letters.len()));
                 self.stats.hop_dropped.add_len(letters.len());
                 letters.clear();
+            }
+        }
+    }
+
+    /// Takes out of these what goes from a call here to one elsewhere inside, and has its
+    /// shard have it. Nobody would repeat it.
+    pub(super) fn cross(&self, transmits: &mut Vec<Transmit>) {
+        let inside = |it: &mut Transmit| it.flow.leads_to().is_some();
+        for Transmit { flow, packet, .. } in transmits.extract_if(.., inside) {
+            let shards = u16::try_from(self.mailboxes.len()).unwrap_or(u16::MAX);
+            let owner = flow.leads_to().map(|bucket| bucket.shard(shards));
+            let mailbox = owner.and_then(|it| self.mailboxes.get(usize::from(it)));
+            // What Tollgate writes can be read.
+            if let (Some(mailbox), Ok(message)) = (mailbox, scan(Bytes::from_owner(packet))) {
+                let flow = flow.back();
+                mailbox.urge(Letter::Message { flow, message });
             }
         }
     }

@@ -256,6 +256,7 @@ impl Driver {
     fn release(&mut self, mut released: Released) {
         self.stats.unrecorded.add_len(released.kept_back.len());
         self.unrecorded.append(&mut released.kept_back);
+        self.desk.cross(&mut released.transmits);
         self.wire.send(&released.transmits, &mut self.failed);
     }
 
@@ -304,7 +305,11 @@ impl Driver {
             if let Some(hold) = &mut self.hold {
                 hold.take(now.mono, written, outbox);
             }
-            self.wire.send(&outbox.transmits, &mut self.failed);
+            let mut transmits = std::mem::take(&mut outbox.transmits);
+            self.desk.cross(&mut transmits);
+            self.wire.send(&transmits, &mut self.failed);
+            let outbox = &mut self.desk.outbox;
+            outbox.transmits = transmits;
             // What breaks from here on, no message did.
             self.desk.handling = Bytes::new();
             for event in outbox.events.drain(..) {

@@ -199,6 +199,7 @@ fn bind_as(transport: Transport, address: SocketAddr) -> Result<Socket, BindErro
     let opened = match transport {
         Transport::Udp => open(address),
         Transport::Tcp | Transport::Tls => open_stream(address),
+        Transport::Inside => Err(io::ErrorKind::Unsupported.into()),
     };
     opened.map_err(|cause| BindError {
         transport,

@@ -11,7 +11,7 @@ use ipnet::IpNet;
 
 use super::carrier::Gateway;
 use super::ruleset::{CarrierId, Listener, Peer, RuleSet, TenantId};
-use crate::base::flow::{Flow, ListenerId, PeerName};
+use crate::base::flow::{Flow, ListenerId, PeerName, Transport};
 
 /// Claims of one prefix length. What is in it comes from rule files, so nobody
 /// outside can make its keys collide.
@@ -124,6 +124,9 @@ impl RuleSet {
     #[must_use]
     pub fn peer_of(&self, flow: Flow) -> Option<Peer> {
         match flow.name {
+            Some(name) if flow.transport == Transport::Inside => {
+                self.within.get(&name).copied().map(Peer::Tenant)
+            }
             Some(name) => self.peer_named(name),
             None => self
                 .peer(flow.listener, flow.remote.ip())

@@ -182,6 +182,8 @@ pub struct RuleSet {
     pub(super) peers: Peers,
     /// Whose certificates are for whom.
     pub(super) named: HashMap<PeerName, Peer, FixedState>,
+    /// Tenants by what ways between calls name them.
+    pub(super) within: HashMap<PeerName, TenantId, FixedState>,
     /// What phone systems register with, by name.
     pub(super) accounts: HashMap<Box<str>, Account, FixedState>,
     /// What every tenant's calls have come to, of earlier rules' tenants too.

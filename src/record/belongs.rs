@@ -28,6 +28,7 @@ impl Record<'_> {
             | Self::Resumed { wall, .. }
             | Self::Counted { wall, .. }
             | Self::Agreed { wall, .. }
+            | Self::Led { wall, .. }
             | Self::Bound(Bound { wall, .. })
             | Self::Reset { wall, .. } => Some(*wall),
             Self::Target { .. }
@@ -64,6 +65,7 @@ impl Record<'_> {
             | Self::Ending { call, .. }
             | Self::Restored { call, .. }
             | Self::Counted { call, .. }
+            | Self::Led { call, .. }
             | Self::Account { call, .. } => Some(*call),
             Self::Started { .. }
             | Self::RulesLoaded { .. }

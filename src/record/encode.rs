@@ -122,6 +122,9 @@ pub(super) mod flow {
     /// TLS with a peer that is known by its certificate: the name follows.
     const NAMED: u8 = 3;
 
+    /// From one call to another; for whom follows, too.
+    const INSIDE: u8 = 4;
+
     #[derive(Serialize, Deserialize)]
     struct Address(#[serde(with = "super::address")] SocketAddr);
 
@@ -139,6 +142,7 @@ pub(super) mod flow {
             (Transport::Tcp, _) => 1,
             (Transport::Tls, None) => 2_u8,
             (Transport::Tls, Some(_)) => NAMED,
+            (Transport::Inside, _) => INSIDE,
         };
         let mut remote = value.remote;
         if value.connection.is_some() {
@@ -146,7 +150,7 @@ pub(super) mod flow {
             // that it was opened from.
             remote.set_port(value.transport.default_port());
         }
-        let name = value.name.filter(|_| transport == NAMED);
+        let name = value.name.filter(|_| matches!(transport, NAMED | INSIDE));
         let mut tuple = to.serialize_tuple(4 + usize::from(name.is_some()))?;
         tuple.serialize_element(&value.listener.0)?;
         tuple.serialize_element(&transport)?;
@@ -176,6 +180,7 @@ pub(super) mod flow {
                 0 => Transport::Udp,
                 1 => Transport::Tcp,
                 2 | NAMED => Transport::Tls,
+                INSIDE => Transport::Inside,
                 _ => {
                     return Err(A::Error::custom(
                         "a transport that this version does not know",
@@ -183,7 +188,7 @@ pub(super) mod flow {
                 }
             };
             let name = match kind {
-                NAMED => Some(PeerName(next(&mut parts)?)),
+                NAMED | INSIDE => Some(PeerName(next(&mut parts)?)),
                 _ => None,
             };
             Ok(Flow {

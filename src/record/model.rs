@@ -495,4 +495,21 @@ pub enum Record<'a> {
     /// A phone system registered, or is registered no more: before it is told so.
     /// *Restart*: it is known, and is called there.
     Bound(Bound<'a>),
+    /// A phone system has its call go elsewhere: this leg takes the place of the one that it
+    /// had. *Restart*: of the one in [`Record::Setup`] or [`Record::Answered`].
+    Led {
+        /// The call.
+        call: CallRef,
+        /// When.
+        #[serde(with = "encode::wall")]
+        wall: Wall,
+        /// Which leg.
+        side: Side,
+        /// What it is now; without the peer's tag, nobody has answered yet.
+        leg: Leg<'a>,
+        /// The branch of our INVITE's Via there, without the magic cookie, if that opens
+        /// the call; empty if it is up.
+        #[serde(serialize_with = "encode::bytes")]
+        branch: &'a [u8],
+    },
 }

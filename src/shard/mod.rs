@@ -15,12 +15,16 @@ mod tests;
 
 use std::sync::Arc;
 
+use bytes::Bytes;
+
+use crate::base::limits::INSIDE_PER_TURN;
 use crate::base::time::{Mono, Now};
 use crate::base::token::Buckets;
 use crate::call::Calls;
 use crate::policy::RuleSet;
 use crate::record::{CallRef, Record, fold};
-use crate::transaction::Origin;
+use crate::sip::scan;
+use crate::transaction::{Origin, Transmit};
 use crate::trunk::{Probes, Registrar, Registrations, Seed};
 
 pub use crate::call::{Config, Counts, Event, Outbox};
@@ -35,6 +39,8 @@ pub struct Shard {
     registrar: Registrar,
     /// The first shard asks for all of them whether carriers are there.
     probes: Option<Probes>,
+    /// This shard's number, and how many there are.
+    of: (u16, u16),
 }
 
 impl Shard {
@@ -47,8 +53,9 @@ impl Shard {
             probes
         });
         let calls = Calls::new(&config, start);
+        let of = (config.id, config.shards);
         let seed = Seed {
-            shard: (config.id, config.shards),
+            shard: of,
             key: config.key,
             bucket_key: config.bucket_key,
             timers: config.timers,
@@ -59,6 +66,7 @@ impl Shard {
             registrations: Registrations::new(seed, start),
             registrar: Registrar::new(config.bucket_key),
             probes,
+            of,
         }
     }
 
@@ -68,6 +76,7 @@ impl Shard {
         self.calls.restore(now, calls, next, out);
         self.registrar.tidy(now.mono, self.calls.rules());
         registrations::bound(now, &mut self.registrar, out);
+        self.deliver(now, out);
     }
 
     /// Takes one input and says in `out` what follows from it. The driver then
@@ -122,6 +131,27 @@ impl Shard {
             Input::Command(Command::Close) => self.calls.close_evidence(now, out),
             Input::Command(Command::HangUpAll) => self.calls.hang_up_all(now, out),
             Input::Command(Command::Block(switch)) => self.calls.block(now, switch, out),
+        }
+        self.deliver(now, out);
+    }
+
+    /// Hands on what goes from one call to another in this shard. What leads to others', and
+    /// what is too much for one turn, is left to the driver.
+    fn deliver(&mut self, now: Now, out: &mut Outbox) {
+        let (id, shards) = self.of;
+        let ours = |it: &Transmit| {
+            let bucket = it.flow.leads_to();
+            bucket.is_some_and(|bucket| bucket.shard(shards) == id)
+        };
+        for _ in 0..INSIDE_PER_TURN {
+            let Some(at) = out.transmits.iter().position(ours) else {
+                return;
+            };
+            let Transmit { flow, packet, .. } = out.transmits.remove(at);
+            // What Tollgate writes can be read.
+            if let Ok(message) = scan(Bytes::from_owner(packet)) {
+                route::message(self, now, (flow.back(), &message), out);
+            }
         }
     }
 

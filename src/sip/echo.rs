@@ -305,6 +305,7 @@ pub fn reply_to(essentials: &Essentials<'_>, from: SocketAddr, transport: Transp
 
 fn reply_to_via(via: &Via<'_>, from: SocketAddr, transport: Transport) -> SocketAddr {
     let port = match via.rport {
+        _ if transport == Transport::Inside => from.port(),
         Some(_) if !transport.is_reliable() => from.port(),
         _ => via.port.unwrap_or(transport.default_port()),
     };

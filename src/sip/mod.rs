@@ -21,6 +21,7 @@ pub mod passport;
 #[cfg(test)]
 mod properties;
 mod redact;
+pub mod replaces;
 mod salvage;
 pub mod scan;
 #[cfg(test)]
@@ -40,6 +41,7 @@ pub use line::{Method, StartLine, reason_phrase};
 pub use message::{Field, Message};
 pub use name_addr::NameAddr;
 pub use redact::redact;
+pub use replaces::Replaces;
 pub use scan::{first_line, names_dialog, scan};
 pub use uri::{SipUri, TelUri, Uri};
 pub use via::Via;

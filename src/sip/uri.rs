@@ -87,6 +87,39 @@ impl<'a> SipUri<'a> {
     pub fn params(&self) -> impl Iterator<Item = (&'a [u8], Option<&'a [u8]>)> + use<'a> {
         UriParams(self.params)
     }
+
+    /// The header field of this name that a request to it is to have (RFC 3261 §19.1.1),
+    /// its escapes undone. The first one, if there are several.
+    #[must_use]
+    pub fn header(&self, name: &[u8]) -> Option<Vec<u8>> {
+        let mut fields = self.headers?.split(|byte| *byte == b'&');
+        fields.find_map(|field| {
+            let (found, value) = field.split_at_checked(memchr::memchr(b'=', field)?)?;
+            let wanted = unescaped(found).eq_ignore_ascii_case(name);
+            wanted.then(|| unescaped(value.get(1..).unwrap_or_default()))
+        })
+    }
+}
+
+/// A text with its escapes undone. One that is none stays as it is.
+fn unescaped(text: &[u8]) -> Vec<u8> {
+    let digit = |byte: Option<&u8>| char::from(*byte?).to_digit(16);
+    let (mut plain, mut rest) = (Vec::with_capacity(text.len()), text);
+    while let [first, after @ ..] = rest {
+        let escaped = (*first == b'%').then(|| digit(after.first()).zip(digit(after.get(1))));
+        let byte = escaped.flatten().map(|(high, low)| high << 4 | low);
+        match byte.and_then(|it| u8::try_from(it).ok()) {
+            Some(byte) => {
+                plain.push(byte);
+                rest = after.get(2..).unwrap_or_default();
+            }
+            None => {
+                plain.push(*first);
+                rest = after;
+            }
+        }
+    }
+    plain
 }
 
 impl<'a> TelUri<'a> {

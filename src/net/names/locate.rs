@@ -249,7 +249,7 @@ impl<A: Asked> Lookup<'_, A> {
 fn service(host: &Domain, transport: Transport) -> Result<Domain, Nowhere> {
     let labels = match transport {
         Transport::Udp => "_sip._udp",
-        Transport::Tcp => "_sip._tcp",
+        Transport::Tcp | Transport::Inside => "_sip._tcp",
         Transport::Tls => "_sips._tcp",
     };
     // One that has no room for it before it has no such name.

@@ -341,6 +341,10 @@ impl<'z> Build<'z> {
                 ..self.names
             },
             peers,
+            within: (0..)
+                .zip(&self.tenants)
+                .map(|(id, it)| (PeerName::of_tenant(&it.name), TenantId(id)))
+                .collect(),
             named: self
                 .named
                 .iter()

@@ -1,16 +1,20 @@
-//! REFER, and a phone system's own redirection: neither is carried out.
+//! REFER, and a phone system's own redirection: calls of their own, judged as if dialled.
 
 use super::onward::{gist, to};
 use super::*;
 
 const NUMBER: &str = "+442071838750";
+const OTHER: &str = "+442071838751";
 const DEAR: &str = "sip:+23276123456@127.0.0.1";
+const OFFER: &str = "v=0 of B\n";
+const ANSWER: &str = "v=0 of A\n";
 
 /// A request of a peer's.
 fn request(from: &str, method: &str, names: [&str; 3], (cseq, more): (u32, &str)) -> String {
     let [from_field, to_field, call_id] = names;
+    let branch = format!("{method}{cseq}{}", call_id.replace(['@', '.', ':'], ""));
     format!(
-        "{method} sip:127.0.0.1:5060 SIP/2.0\nVia: SIP/2.0/UDP {from};branch=z9hG4bK{method}{cseq}\n\
+        "{method} sip:127.0.0.1:5060 SIP/2.0\nVia: SIP/2.0/UDP {from};branch=z9hG4bK{branch}\n\
          Max-Forwards: 70\nFrom: {from_field}\nTo: {to_field}\nCall-ID: {call_id}\nCSeq: {cseq} {method}\n\
          Contact: <sip:x@{from}>\n{more}Content-Length: 0\n\n"
     )
@@ -20,63 +24,505 @@ fn refer_to(uri: &str) -> String {
     format!("Refer-To: <{uri}>\n")
 }
 
+/// A response with a session description.
+fn with_body(request: &str, status: &str, tag: &str, body: &str) -> String {
+    let more = "Contact: <sip:c@127.0.0.2:5070>\nContent-Type: application/sdp\n";
+    let text = answer(request, status, tag, more);
+    let length = body.len() + 1;
+    let ends = text.replace(
+        "Content-Length: 0\n",
+        &format!("Content-Length: {length}\n"),
+    );
+    format!("{ends}{body}")
+}
+
 /// A call that is up: the INVITE that went out, and the answer that came back.
-fn up(world: &mut World) -> (String, String) {
-    let invite = to(&world.send(PBX, &invite(NUMBER, "a1")), CARRIER);
-    let ok = answer(&invite, "200 OK", "c", "Contact: <sip:127.0.0.2:5070>\n");
-    let answered = world.send(CARRIER, &ok)[0].1.clone();
-    let names = [header(&answered, "From"), header(&answered, "To"), "a1@pbx"];
-    world.send(PBX, &request(PBX, "ACK", names, (1, "")));
+struct Up {
+    invite: String,
+    answered: String,
+    call_id: String,
+    tag: &'static str,
+}
+
+impl Up {
+    /// What its phone system says in it.
+    fn of_pbx(&self, method: &str, cseq: u32, more: &str) -> String {
+        let (from, to) = (header(&self.answered, "From"), header(&self.answered, "To"));
+        request(PBX, method, [from, to, &self.call_id], (cseq, more))
+    }
+
+    /// What its carrier says in it.
+    fn of_carrier(&self, method: &str, cseq: u32, more: &str) -> String {
+        let from = format!("{};tag={}", header(&self.invite, "To"), self.tag);
+        let names = [
+            &from,
+            header(&self.invite, "From"),
+            header(&self.invite, "Call-ID"),
+        ];
+        request(CARRIER, method, names, (cseq, more))
+    }
+
+    /// Who takes its leg's place names it so.
+    fn replaces(&self) -> String {
+        let tag = |field: &str| {
+            header(&self.answered, field)
+                .split_once("tag=")
+                .unwrap()
+                .1
+                .to_owned()
+        };
+        let (to, from) = (tag("To"), tag("From"));
+        format!(
+            "?Replaces={}%3Bto-tag%3D{to}%3Bfrom-tag%3D{from}",
+            self.call_id.replace('@', "%40")
+        )
+    }
+}
+
+/// A tenant that may have so many calls at once.
+fn world(calls: u32) -> World {
+    World::of(&TENANT.replace("calls_at_once = 1", &format!("calls_at_once = {calls}")))
+}
+
+fn up_to(world: &mut World, number: &str, branch: &str, tag: &'static str) -> Up {
+    let invite = to(&world.send(PBX, &invite(number, branch)), CARRIER);
+    let answered = world.send(CARRIER, &with_body(&invite, "200 OK", tag, ANSWER))[0]
+        .1
+        .clone();
+    let up = Up {
+        invite,
+        answered,
+        call_id: format!("{branch}@pbx"),
+        tag,
+    };
+    world.send(PBX, &up.of_pbx("ACK", 1, ""));
     world.verdicts.clear();
-    (invite, answered)
+    up
+}
+
+fn up(world: &mut World) -> Up {
+    up_to(world, NUMBER, "a1", "c")
+}
+
+/// The calls that are up, and what they hold, at the end.
+#[track_caller]
+fn nothing_is_left(world: &mut World) {
+    world.rest();
+    assert_eq!(world.shard.counts(), Counts::default());
+    assert_eq!(world.counters.live(), 0);
+}
+
+/// The one of these that begins so.
+#[track_caller]
+fn find<'s>(sent: &'s [(String, String)], start: &str) -> &'s str {
+    let mut found = sent.iter().filter(|(_, text)| text.starts_with(start));
+    let one = found.next();
+    &one.unwrap_or_else(|| panic!("no {start} in {sent:#?}")).1
+}
+
+/// What a NOTIFY says of the transfer.
+fn told(notify: &str) -> (&str, &str) {
+    let body = notify.split("\r\n\r\n").nth(1).unwrap().trim_end();
+    (header(notify, "Subscription-State"), body)
+}
+
+/// A transfer as far as the INVITE to whom it leads.
+fn referred(world: &mut World, call: &Up, cseq: u32) -> String {
+    let refer = call.of_pbx("REFER", cseq, &refer_to(&format!("sip:{OTHER}@127.0.0.1")));
+    let sent = world.send(PBX, &refer);
+    assert_eq!(gist(&sent), ["pbx 202", "pbx NOTIFY", "first INVITE"]);
+    let notify = find(&sent, "NOTIFY");
+    assert_eq!(told(notify), ("active;expires=300", "SIP/2.0 100 Trying"));
+    assert_eq!(header(notify, "Event"), format!("refer;id={cseq}"));
+    let invite = to(&sent, CARRIER);
+    assert!(
+        invite.starts_with(&format!("INVITE sip:{OTHER}@")),
+        "{invite}"
+    );
+    assert!(invite.ends_with("\r\n\r\n"), "without an offer: {invite}");
+    world.send(PBX, &answer(notify, "200 OK", "", ""));
+    invite
+}
+
+/// The offer goes to A, its answer to B, and the phone system is out of both.
+fn joined(world: &mut World, call: &Up, invite: &str) {
+    let sent = world.send(CARRIER, &with_body(invite, "200 OK", "b", OFFER));
+    assert_eq!(gist(&sent), ["first INVITE"]);
+    let offered = &sent[0].1;
+    assert_eq!(header(offered, "Call-ID"), header(&call.invite, "Call-ID"));
+    assert!(offered.ends_with("v=0 of B\r\n"), "{offered}");
+    let sent = world.send(CARRIER, &with_body(offered, "200 OK", call.tag, ANSWER));
+    let acks: Vec<_> = sent.iter().filter(|it| it.1.starts_with("ACK")).collect();
+    let [to_a, to_b] = acks.as_slice() else {
+        panic!("{sent:#?}");
+    };
+    assert_eq!(header(&to_a.1, "Call-ID"), header(&call.invite, "Call-ID"));
+    assert!(to_a.1.ends_with("\r\n\r\n"));
+    assert_eq!(header(&to_b.1, "Call-ID"), header(invite, "Call-ID"));
+    assert!(to_b.1.ends_with("v=0 of A\r\n"), "{}", to_b.1);
 }
 
 #[test]
-fn a_transfer_is_refused_on_record_whoever_asks() {
-    for (replaces, number) in [
-        ("", "+23276123456"),
-        ("?Replaces=a%3Bto-tag%3Db%3Bfrom-tag%3Dc", ""),
+fn a_transfer_is_a_call_of_the_tenants() {
+    let mut world = world(2);
+    let call = up(&mut world);
+    let invite = referred(&mut world, &call, 2);
+    assert_eq!(
+        world.verdicts,
+        [format!("Allow {OTHER}  sip:{OTHER}@127.0.0.1")]
+    );
+    // The phone system hears how it goes.
+    let sent = world.send(CARRIER, &answer(&invite, "180 Ringing", "b", ""));
+    assert_eq!(gist(&sent), ["pbx NOTIFY"]);
+    assert_eq!(told(&sent[0].1).1, "SIP/2.0 180 Ringing");
+    let sent = world.send(CARRIER, &with_body(&invite, "200 OK", "b", OFFER));
+    let sent = world.send(CARRIER, &with_body(&sent[0].1, "200 OK", "c", ANSWER));
+    assert_eq!(
+        gist(&sent),
+        ["first ACK", "pbx NOTIFY", "pbx BYE", "first ACK"]
+    );
+    let state = "terminated;reason=noresource";
+    assert_eq!(told(find(&sent, "NOTIFY")), (state, "SIP/2.0 200 OK"));
+    assert_eq!(header(find(&sent, "BYE"), "Call-ID"), "a1@pbx");
+    world.send(PBX, &answer(find(&sent, "BYE"), "200 OK", "", ""));
+    // Both calls are up, and count.
+    assert_eq!(world.shard.counts().up, 2);
+    assert!(
+        world
+            .notes
+            .iter()
+            .any(|it| it.starts_with("transferred: acme: call "))
+    );
+    // A re-INVITE of A's goes to B, and B's answer back.
+    let again = call
+        .of_carrier("INVITE", 9, "")
+        .replace("Content-Length: 0\n\n", "Content-Length: 3\n\nv=1");
+    let sent = world.send(CARRIER, &again);
+    assert_eq!(gist(&sent), ["first 100", "first INVITE"]);
+    assert_eq!(header(&sent[1].1, "Call-ID"), header(&invite, "Call-ID"));
+    let sent = world.send(CARRIER, &with_body(&sent[1].1, "200 OK", "b", OFFER));
+    assert_eq!(gist(&sent), ["first 200"]);
+    let sent = world.send(CARRIER, &call.of_carrier("ACK", 9, ""));
+    assert_eq!(gist(&sent), ["first ACK"]);
+    // B hangs up.
+    let from = format!("{};tag=b", header(&invite, "To"));
+    let names = [&from, header(&invite, "From"), header(&invite, "Call-ID")];
+    let sent = world.send(CARRIER, &request(CARRIER, "BYE", names, (1, "")));
+    assert_eq!(gist(&sent), ["first 200", "first BYE"]);
+    world.send(CARRIER, &answer(&sent[1].1, "200 OK", "c", ""));
+    nothing_is_left(&mut world);
+}
+
+#[test]
+fn whom_rules_refuse_is_not_transferred_to_and_the_call_goes_on() {
+    let mut world = world(2);
+    let call = up(&mut world);
+    for (cseq, target, verdict) in [
+        (2, DEAR, "+23276123456 destination-not-allowed"),
+        // A transfer inherits no exemption.
+        (3, "sip:110@127.0.0.1", "110 redirect-not-followed"),
+        (4, "sip:nobody@127.0.0.1", " no-single-meaning"),
     ] {
-        let mut world = World::new();
-        let (invite, answered) = up(&mut world);
-        let target = format!("{DEAR}{replaces}");
-        let of_pbx = [header(&answered, "From"), header(&answered, "To"), "a1@pbx"];
-        let sent = world.send(PBX, &request(PBX, "REFER", of_pbx, (2, &refer_to(&target))));
-        assert_eq!(gist(&sent), ["pbx 603"]);
-        assert!(header(&sent[0].1, "Reason").ends_with("no-transfers\""));
-        let tag = format!("{};tag=c", header(&invite, "To"));
-        let of_carrier = [&tag, header(&invite, "From"), header(&invite, "Call-ID")];
-        let asked = request(CARRIER, "REFER", of_carrier, (1, &refer_to(&target)));
-        assert_eq!(gist(&world.send(CARRIER, &asked)), ["first 603"]);
-        let refused = format!("Refuse {number} no-transfers {target}");
-        assert_eq!(world.verdicts, [refused.clone(), refused]);
-        let [pbx, carrier] = world.notes.as_slice() else {
-            panic!("{:?}", world.notes)
-        };
-        assert!(pbx.starts_with("transfer-refused: acme: the phone system would transfer"));
-        assert!(carrier.starts_with("transfer-refused: acme: upstream would transfer"));
-        // The call goes on.
-        let sent = world.send(PBX, &request(PBX, "BYE", of_pbx, (3, "")));
-        assert_eq!(gist(&sent), ["pbx 200", "first BYE"]);
-        world.send(CARRIER, &answer(&sent[1].1, "200 OK", "c", ""));
-        world.rest();
-        assert_eq!(world.shard.counts(), Counts::default());
+        let sent = world.send(PBX, &call.of_pbx("REFER", cseq, &refer_to(target)));
+        assert_eq!(gist(&sent), ["pbx 202", "pbx NOTIFY", "pbx NOTIFY"]);
+        let state = "terminated;reason=noresource";
+        assert_eq!(told(&sent[2].1), (state, "SIP/2.0 603 Decline"));
+        let written = format!("Refuse {verdict} {target}");
+        assert_eq!(world.verdicts.pop(), Some(written));
     }
+    // One call more than it may have.
+    let mut less = self::world(1);
+    let call_too = up(&mut less);
+    let sent = less.send(
+        PBX,
+        &call_too.of_pbx(
+            "REFER",
+            2,
+            &refer_to(DEAR.replace("+23276123456", OTHER).as_str()),
+        ),
+    );
+    assert_eq!(told(&sent[2].1).1, "SIP/2.0 603 Decline");
+    let sent = world.send(PBX, &call.of_pbx("BYE", 5, ""));
+    assert_eq!(gist(&sent), ["pbx 200", "first BYE"]);
+    world.send(CARRIER, &answer(&sent[1].1, "200 OK", "c", ""));
+    nothing_is_left(&mut world);
+}
+
+#[test]
+fn a_transfer_that_comes_to_nothing_leaves_the_call_as_it_was() {
+    for how in ["busy", "offer"] {
+        let mut world = world(2);
+        let call = up(&mut world);
+        let invite = referred(&mut world, &call, 2);
+        // Another transfer has to wait.
+        let sent = world.send(PBX, &call.of_pbx("REFER", 3, &refer_to(DEAR)));
+        assert_eq!(gist(&sent), ["pbx 491"]);
+        let sent = match how {
+            "busy" => world.send(CARRIER, &answer(&invite, "486 Busy Here", "b", "")),
+            _ => world.send(CARRIER, &with_body(&invite, "200 OK", "b", OFFER)),
+        };
+        let (sent, code) = match how {
+            "busy" => (sent, "486 Busy Here"),
+            _ => {
+                let sent = world.send(CARRIER, &answer(&sent[0].1, "488 No", "c", ""));
+                let bye = find(&sent, "BYE").to_owned();
+                assert_eq!(header(&bye, "Call-ID"), header(&invite, "Call-ID"));
+                world.send(CARRIER, &answer(&bye, "200 OK", "b", ""));
+                (sent, "488 Not Acceptable Here")
+            }
+        };
+        assert_eq!(
+            told(find(&sent, "NOTIFY")).1,
+            format!("SIP/2.0 {code}"),
+            "{how}"
+        );
+        assert_eq!(world.shard.counts().up, 1, "{how}");
+        let sent = world.send(PBX, &call.of_pbx("BYE", 4, ""));
+        let bye = find(&sent, "BYE");
+        assert_eq!(header(bye, "Call-ID"), header(&call.invite, "Call-ID"));
+        world.send(CARRIER, &answer(bye, "200 OK", "c", ""));
+        nothing_is_left(&mut world);
+    }
+}
+
+/// B answers and hangs up before A has said anything to its offer; or A never does.
+#[test]
+fn a_transfer_that_ends_as_it_begins_leaves_nobody_behind() {
+    for answers in [true, false] {
+        let mut world = world(2);
+        let call = up(&mut world);
+        let invite = referred(&mut world, &call, 2);
+        let offered = world.send(CARRIER, &with_body(&invite, "200 OK", "b", OFFER));
+        let mut sent = Vec::new();
+        if answers {
+            let from = format!("{};tag=b", header(&invite, "To"));
+            let names = [&from, header(&invite, "From"), header(&invite, "Call-ID")];
+            let bye = request(CARRIER, "BYE", names, (1, ""));
+            assert_eq!(gist(&world.send(CARRIER, &bye)), ["first 200"]);
+            sent = world.send(CARRIER, &with_body(&offered[0].1, "200 OK", "c", ANSWER));
+        }
+        sent.append(&mut world.pass(100));
+        for side in [&call.invite, &call.answered] {
+            let call_id = header(side, "Call-ID");
+            let hung = |it: &(String, String)| {
+                it.1.starts_with("BYE") && header(&it.1, "Call-ID") == call_id
+            };
+            assert!(sent.iter().any(hung), "{answers}: {sent:#?}");
+        }
+        assert_eq!(world.shard.counts().up, 0, "{answers}");
+        nothing_is_left(&mut world);
+    }
+}
+
+/// Many phone systems hang up as soon as they have transferred.
+#[test]
+fn a_phone_system_may_leave_before_the_target_answers() {
+    for (status, ends) in [("200 OK", false), ("486 Busy Here", true)] {
+        let mut world = world(2);
+        let call = up(&mut world);
+        let invite = referred(&mut world, &call, 2);
+        let sent = world.send(PBX, &call.of_pbx("BYE", 3, ""));
+        assert_eq!(gist(&sent), ["pbx 200"]);
+        if ends {
+            let sent = world.send(CARRIER, &answer(&invite, status, "b", ""));
+            assert_eq!(gist(&sent), ["first ACK", "first BYE"]);
+            world.send(CARRIER, &answer(&sent[1].1, "200 OK", "c", ""));
+        } else {
+            joined(&mut world, &call, &invite);
+            assert_eq!(world.shard.counts().up, 2);
+            let sent = world.send(CARRIER, &call.of_carrier("BYE", 5, ""));
+            assert_eq!(gist(&sent), ["first 200", "first BYE"]);
+            world.send(CARRIER, &answer(&sent[1].1, "200 OK", "b", ""));
+        }
+        nothing_is_left(&mut world);
+    }
+}
+
+/// A hangs up while it is transferred: nobody is left ringing, nor paid for.
+#[test]
+fn whoever_is_transferred_may_hang_up() {
+    for answered in [false, true] {
+        let mut world = world(2);
+        let call = up(&mut world);
+        let invite = referred(&mut world, &call, 2);
+        if answered {
+            world.send(CARRIER, &with_body(&invite, "200 OK", "b", OFFER));
+        } else {
+            world.send(CARRIER, &answer(&invite, "180 Ringing", "b", ""));
+        }
+        let sent = world.send(CARRIER, &call.of_carrier("BYE", 5, ""));
+        let bye = find(&sent, "BYE").to_owned();
+        if answered {
+            let hung = sent
+                .iter()
+                .filter(|it| it.1.starts_with("BYE"))
+                .map(|it| it.1.clone());
+            for bye in hung.collect::<Vec<_>>() {
+                world.send(
+                    if bye.contains("127.0.0.3") {
+                        PBX
+                    } else {
+                        CARRIER
+                    },
+                    &answer(&bye, "200 OK", "b", ""),
+                );
+            }
+        } else {
+            let cancel = find(&sent, "CANCEL").to_owned();
+            world.send(CARRIER, &answer(&cancel, "200 OK", "b", ""));
+            world.send(CARRIER, &answer(&invite, "487 Request Terminated", "b", ""));
+            world.send(PBX, &answer(&bye, "200 OK", "", ""));
+        }
+        assert_eq!(world.shard.counts().up, 0);
+        nothing_is_left(&mut world);
+    }
+}
+
+#[test]
+fn a_transfer_to_whom_one_speaks_with_joins_two_calls() {
+    let mut world = world(2);
+    let (first, second) = (up(&mut world), up_to(&mut world, OTHER, "a2", "b"));
+    let target = format!("sip:{OTHER}@127.0.0.1{}", second.replaces());
+    let sent = world.send(PBX, &first.of_pbx("REFER", 2, &refer_to(&target)));
+    assert_eq!(gist(&sent), ["pbx 202", "pbx NOTIFY", "first INVITE"]);
+    let asked = &sent[2].1;
+    assert_eq!(header(asked, "Call-ID"), header(&second.invite, "Call-ID"));
+    assert!(asked.ends_with("\r\n\r\n"), "without an offer");
+    // No new call: what was called is paid for already.
+    assert!(world.verdicts.is_empty());
+    let sent = world.send(CARRIER, &with_body(asked, "200 OK", "b", OFFER));
+    assert_eq!(gist(&sent), ["pbx BYE", "first INVITE"]);
+    assert_eq!(header(&sent[0].1, "Call-ID"), "a2@pbx");
+    world.send(PBX, &answer(&sent[0].1, "200 OK", "", ""));
+    let offered = &sent[1].1;
+    assert_eq!(header(offered, "Call-ID"), header(&first.invite, "Call-ID"));
+    let sent = world.send(CARRIER, &with_body(offered, "200 OK", "c", ANSWER));
+    assert_eq!(
+        gist(&sent),
+        ["first ACK", "pbx NOTIFY", "pbx BYE", "first ACK"]
+    );
+    assert!(sent[3].1.ends_with("v=0 of A\r\n"));
+    world.send(PBX, &answer(&sent[2].1, "200 OK", "", ""));
+    assert_eq!(world.shard.counts().up, 2);
+    let sent = world.send(CARRIER, &second.of_carrier("BYE", 5, ""));
+    assert_eq!(gist(&sent), ["first 200", "first BYE"]);
+    world.send(CARRIER, &answer(&sent[1].1, "200 OK", "c", ""));
+    nothing_is_left(&mut world);
+}
+
+#[test]
+fn nobody_takes_the_place_of_a_dialog_that_is_not_theirs() {
+    let mut world = world(2);
+    let call = up(&mut world);
+    let sound = call.replaces();
+    let foreign = sound.replace("from-tag%3D", "from-tag%3Dx");
+    let own = format!("sip:{OTHER}@127.0.0.1{sound}");
+    for (cseq, target, code) in [
+        (
+            2,
+            format!("sip:{OTHER}@127.0.0.1?Replaces=x%3Bto-tag%3Dy%3Bfrom-tag%3Dz"),
+            "481",
+        ),
+        (3, format!("sip:{OTHER}@127.0.0.1{foreign}"), "481"),
+        // Of the very call.
+        (4, own, "491"),
+    ] {
+        let sent = world.send(PBX, &call.of_pbx("REFER", cseq, &refer_to(&target)));
+        let last = &sent.last().unwrap().1;
+        assert!(
+            told(last).1.starts_with(&format!("SIP/2.0 {code} ")),
+            "{last}"
+        );
+    }
+    assert!(world.verdicts.is_empty());
+    let broken = format!("sip:{OTHER}@127.0.0.1?Replaces=x");
+    let sent = world.send(PBX, &call.of_pbx("REFER", 5, &refer_to(&broken)));
+    assert_eq!(gist(&sent), ["pbx 603"]);
+    // A phone system's own INVITE takes nobody's place: it is a call.
+    let more = sound
+        .replace("%3B", ";")
+        .replace("%3D", "=")
+        .replace("%40", "@");
+    let more = more.replace("?Replaces=", "Replaces: ");
+    let with = |require: &str| {
+        invite(OTHER, "a4").replace("Supported: ", &format!("{require}{more}\nSupported: "))
+    };
+    let sent = world.send(PBX, &with("Require: replaces\n"));
+    assert_eq!(gist(&sent), ["pbx 420"]);
+    let sent = world.send(PBX, &with("").replace("a4", "a5"));
+    assert_eq!(gist(&sent), ["pbx 100", "first INVITE"]);
+    assert!(!sent[1].1.contains("Replaces"));
+}
+
+/// After a restart whoever has been joined can still hang up; who was on the way is not
+/// left waiting.
+#[test]
+fn transfers_outlive_a_restart() {
+    let mut world = world(2);
+    let call = up(&mut world);
+    let invite = referred(&mut world, &call, 2);
+    joined(&mut world, &call, &invite);
+    let sent = world.crash(1);
+    assert!(sent.is_empty(), "{sent:#?}");
+    assert_eq!(world.shard.counts().up, 2);
+    let sent = world.send(CARRIER, &call.of_carrier("BYE", 5, ""));
+    assert_eq!(gist(&sent), ["first 200", "first BYE"]);
+    assert_eq!(header(&sent[1].1, "Call-ID"), header(&invite, "Call-ID"));
+    world.send(CARRIER, &answer(&sent[1].1, "200 OK", "b", ""));
+    nothing_is_left(&mut world);
+    for left in [false, true] {
+        let mut world = self::world(2);
+        let call = up(&mut world);
+        let invite = referred(&mut world, &call, 2);
+        if left {
+            world.send(PBX, &call.of_pbx("BYE", 3, ""));
+        }
+        let sent = world.crash(1);
+        let cancel = find(&sent, "CANCEL").to_owned();
+        world.send(CARRIER, &answer(&cancel, "200 OK", "b", ""));
+        world.send(CARRIER, &answer(&invite, "487 Terminated", "b", ""));
+        assert_eq!(world.shard.counts().up, usize::from(!left));
+        let bye = match left {
+            true => sent,
+            false => world.send(PBX, &call.of_pbx("BYE", 3, "")),
+        };
+        world.send(CARRIER, &answer(find(&bye, "BYE"), "200 OK", "c", ""));
+        nothing_is_left(&mut world);
+    }
+}
+
+#[test]
+fn a_carrier_transfers_nobody() {
+    let mut world = World::new();
+    let call = up(&mut world);
+    let sent = world.send(CARRIER, &call.of_carrier("REFER", 1, &refer_to(DEAR)));
+    assert_eq!(gist(&sent), ["first 603"]);
+    assert!(header(&sent[0].1, "Reason").ends_with("no-transfers\""));
+    assert_eq!(
+        world.verdicts,
+        [format!("Refuse +23276123456 no-transfers {DEAR}")]
+    );
+    assert!(world.notes[0].starts_with("transfer-refused: acme: upstream would transfer"));
+    let sent = world.send(PBX, &call.of_pbx("BYE", 3, ""));
+    assert_eq!(gist(&sent), ["pbx 200", "first BYE"]);
+    world.send(CARRIER, &answer(&sent[1].1, "200 OK", "c", ""));
+    nothing_is_left(&mut world);
 }
 
 #[test]
 fn what_names_no_target_or_counts_back_is_no_transfer() {
     let mut world = World::new();
-    let (_, answered) = up(&mut world);
-    let names = [header(&answered, "From"), header(&answered, "To"), "a1@pbx"];
-    for (asked, code) in [
+    let call = up(&mut world);
+    for ((cseq, more), code) in [
         ((2, ""), "pbx 400"),
+        ((3, "Refer-To: <sip:x@y;method=BYE>\n"), "pbx 603"),
+        ((4, "Refer-To: <urn:service:sos>\n"), "pbx 603"),
         ((1, "Refer-To: <sip:x@y>\n"), "pbx 500"),
     ] {
-        let sent = world.send(PBX, &request(PBX, "REFER", names, asked));
+        let sent = world.send(PBX, &call.of_pbx("REFER", cseq, more));
         assert_eq!(gist(&sent), [code]);
     }
-    assert!(world.verdicts.is_empty());
+    assert_eq!(world.verdicts.len(), 3);
 }
 
 #[test]
@@ -108,44 +554,181 @@ fn nobody_has_a_call_made_by_a_refer() {
     assert_eq!(world.shard.counts(), Counts::default());
 }
 
-#[test]
-fn a_phone_systems_redirection_goes_nowhere() {
-    let mut world = World::new();
+/// A call from the carrier, as far as the phone system's INVITE.
+fn incoming(world: &mut World) -> String {
     let text = invite("+81335570005", "i1").replace("127.0.0.3", "127.0.0.2");
-    let sent = world.send(CARRIER, &text);
-    let invite = to(&sent, PBX);
+    let text = text.replace("sip:+81335570001@", "sip:+819012345678@");
+    let invite = to(&world.send(CARRIER, &text), PBX);
     world.verdicts.clear();
-    let contacts = format!("Contact: <{DEAR}>;q=0.1, <sip:0335570006@127.0.0.3>\n");
-    let sent = world.send(PBX, &answer(&invite, "302 Moved", "r", &contacts));
-    assert_eq!(gist(&sent), ["pbx ACK", "first 603"], "{sent:#?}");
-    assert!(!sent[1].1.contains("23276123456"));
-    let near = "Refuse +81335570006 no-transfers sip:0335570006@127.0.0.3".to_owned();
-    let dear = format!("Refuse +23276123456 no-transfers {DEAR}");
-    assert_eq!(world.verdicts, [near, dear]);
-    assert_eq!(world.notes.len(), 2);
-    assert!(world.notes[1].starts_with("transfer-refused: acme: the phone system redirected"));
-    world.rest();
-    assert_eq!(world.counters.live(), 0);
-    assert_eq!(world.shard.counts(), Counts::default());
+    invite
 }
 
-/// A call is only taken over from another (RFC 3891) by who supports that: here it is one
-/// of its own, judged by what is dialled.
 #[test]
-fn replaces_takes_no_call_over() {
-    let mut world = World::of(&TENANT.replace("calls_at_once = 1", "calls_at_once = 2"));
-    let (_, answered) = up(&mut world);
-    let tag = header(&answered, "To").split_once("tag=").unwrap().1;
-    let more = format!("Replaces: a1@pbx;to-tag={tag};from-tag=pbxa1\nSupported: ");
-    let with = |number: &str, branch: &str, require: &str| {
-        invite(number, branch).replace("Supported: ", &format!("{require}{more}"))
+fn a_phone_systems_redirection_is_a_call_of_the_tenants() {
+    let tenant = TENANT.replace("calls_at_once = 1", "calls_at_once = 2");
+    let keep = "otherwise = \"replace\"\nforwarded = \"keep\"";
+    let mut world = World::of(&tenant.replace("otherwise = \"replace\"", keep));
+    let invite = incoming(&mut world);
+    world.send(PBX, &answer(&invite, "180 Ringing", "r", ""));
+    let contacts = format!("Contact: <{DEAR}>;q=0.1, <sip:{OTHER}@127.0.0.3>\n");
+    let sent = world.send(PBX, &answer(&invite, "302 Moved", "r", &contacts));
+    assert_eq!(gist(&sent), ["pbx ACK", "first INVITE"], "{sent:#?}");
+    let onward = to(&sent, CARRIER);
+    assert!(onward.starts_with(&format!("INVITE sip:{OTHER}@")));
+    assert!(onward.ends_with("v=0\r\n"), "with the caller's offer");
+    // It is its caller's, in the called number's stead.
+    assert!(header(&onward, "From").contains("sip:+819012345678@"));
+    assert!(header(&onward, "Diversion").contains("sip:+81335570005@"));
+    let followed = format!("Allow {OTHER}  sip:{OTHER}@127.0.0.3");
+    let dear = format!("Refuse +23276123456 redirect-not-followed {DEAR}");
+    assert_eq!(world.verdicts, [followed, dear]);
+    let sent = world.send(CARRIER, &with_body(&onward, "200 OK", "b", ANSWER));
+    assert_eq!(gist(&sent), ["first 200"]);
+    let names = [
+        header(&sent[0].1, "From"),
+        header(&sent[0].1, "To"),
+        "i1@pbx",
+    ];
+    let acked = world.send(CARRIER, &request(CARRIER, "ACK", names, (1, "")));
+    assert_eq!(gist(&acked), ["first ACK"]);
+    assert_eq!(world.shard.counts().up, 2);
+    // It outlives a restart.
+    assert!(world.crash(1).is_empty());
+    let sent = world.send(CARRIER, &request(CARRIER, "BYE", names, (2, "")));
+    assert_eq!(gist(&sent), ["first 200", "first BYE"]);
+    world.send(CARRIER, &answer(&sent[1].1, "200 OK", "b", ""));
+    nothing_is_left(&mut world);
+}
+
+#[test]
+fn a_redirection_that_rules_refuse_ends_the_call() {
+    let mut world = world(2);
+    let invite = incoming(&mut world);
+    let contact = format!("Contact: <{DEAR}>\n");
+    let sent = world.send(PBX, &answer(&invite, "302 Moved", "r", &contact));
+    assert_eq!(gist(&sent), ["pbx ACK", "first 603"], "{sent:#?}");
+    assert!(!sent[1].1.contains("23276123456"));
+    let dear = format!("Refuse +23276123456 destination-not-allowed {DEAR}");
+    assert_eq!(world.verdicts, [dear]);
+    nothing_is_left(&mut world);
+}
+
+/// The carrier takes its call back while it is being led elsewhere.
+#[test]
+fn who_is_redirected_may_hang_up() {
+    let mut world = world(2);
+    let invite = incoming(&mut world);
+    let contact = format!("Contact: <sip:{OTHER}@127.0.0.3>\n");
+    let sent = world.send(PBX, &answer(&invite, "302 Moved", "r", &contact));
+    let onward = to(&sent, CARRIER);
+    world.send(CARRIER, &answer(&onward, "180 Ringing", "b", ""));
+    let text = self::invite("+81335570005", "i1").replace("127.0.0.3", "127.0.0.2");
+    let text = text.replace("sip:+81335570001@", "sip:+819012345678@");
+    let cancel = text
+        .replace("INVITE", "CANCEL")
+        .split_once("Contact: ")
+        .unwrap()
+        .0
+        .to_owned();
+    let sent = world.send(CARRIER, &format!("{cancel}Content-Length: 0\n\n"));
+    let ours = find(&sent, "CANCEL").to_owned();
+    world.send(CARRIER, &answer(&ours, "200 OK", "b", ""));
+    world.send(CARRIER, &answer(&onward, "487 Request Terminated", "b", ""));
+    nothing_is_left(&mut world);
+}
+
+/// Two shards that share the counters, and hand on to each other what leads there.
+struct Pair([World; 2]);
+
+impl Pair {
+    fn new() -> Self {
+        let tenant = TENANT.replace("calls_at_once = 1", "calls_at_once = 2");
+        let (first, second) = (World::of(&tenant), World::of(&tenant));
+        let rules = compiled(MAIN, &tenant, &first.counters);
+        let mut worlds = [first, second];
+        for (world, id) in worlds.iter_mut().zip(0..) {
+            let config = Config {
+                id,
+                shards: 2,
+                key: u128::from(id) + 1,
+                bucket_key: 2,
+                timers: Timers::default(),
+                rules: Arc::clone(&rules),
+            };
+            world.shard = Shard::new(config, world.now);
+        }
+        Self(worlds)
+    }
+
+    /// The shard that such a message comes to.
+    fn owner(text: &str) -> usize {
+        shard_of(&Buckets::new(2), 2, header(text, "Call-ID").as_bytes()).into()
+    }
+
+    /// What goes out to peers, in the end.
+    fn send(&mut self, from: &str, text: &str) -> Vec<(String, String)> {
+        let at = Self::owner(text);
+        let mut waiting = vec![(at, self.0[at].message(from, text))];
+        let mut sent = Vec::new();
+        while let Some((at, input)) = waiting.pop() {
+            let world = &mut self.0[at];
+            world.shard.handle(world.now, input, &mut world.out);
+            let inside = |it: &mut Transmit| it.flow.leads_to().is_some();
+            let across: Vec<_> = world.out.transmits.extract_if(.., inside).collect();
+            for it in across.into_iter().rev() {
+                let to = it.flow.leads_to().unwrap().shard(2).into();
+                assert_ne!(to, at, "what is this shard's own it keeps");
+                let message = scan(Bytes::from_owner(it.packet)).unwrap();
+                let flow = it.flow.back();
+                waiting.push((to, Input::Message { flow, message }));
+            }
+            sent.append(&mut self.0[at].taken());
+        }
+        sent
+    }
+
+    fn up(&mut self, branch: &str, tag: &'static str) -> Up {
+        let invite = to(&self.send(PBX, &invite(NUMBER, branch)), CARRIER);
+        let answered = self.send(CARRIER, &with_body(&invite, "200 OK", tag, ANSWER))[0]
+            .1
+            .clone();
+        let up = Up {
+            invite,
+            answered,
+            call_id: format!("{branch}@pbx"),
+            tag,
+        };
+        self.send(PBX, &up.of_pbx("ACK", 1, ""));
+        up
+    }
+}
+
+#[test]
+fn calls_of_two_shards_are_joined() {
+    let of = |shard: usize| {
+        (0..)
+            .map(|nth| format!("b{nth}"))
+            .find(|it| Pair::owner(&invite(NUMBER, it)) == shard)
     };
-    let sent = world.send(PBX, &with(NUMBER, "a2", "Require: replaces\n"));
-    assert_eq!(gist(&sent), ["pbx 420"]);
-    // Towards where the other call's phone is reached: that is nobody's number.
-    let contact = with("nobody", "a3", "").replace("nobody@", "");
-    assert_eq!(gist(&world.send(PBX, &contact)), ["pbx 603"]);
-    let sent = world.send(PBX, &with(NUMBER, "a4", ""));
-    assert_eq!(gist(&sent), ["pbx 100", "first INVITE"]);
-    assert!(!sent[1].1.contains("Replaces"));
+    let mut pair = Pair::new();
+    let (first, second) = (pair.up(&of(0).unwrap(), "c"), pair.up(&of(1).unwrap(), "b"));
+    let target = format!("sip:{NUMBER}@127.0.0.1{}", second.replaces());
+    let sent = pair.send(PBX, &first.of_pbx("REFER", 2, &refer_to(&target)));
+    assert_eq!(gist(&sent), ["pbx 202", "pbx NOTIFY", "first INVITE"]);
+    let sent = pair.send(CARRIER, &with_body(&sent[2].1, "200 OK", "b", OFFER));
+    assert_eq!(gist(&sent), ["pbx BYE", "first INVITE"]);
+    pair.send(PBX, &answer(&sent[0].1, "200 OK", "", ""));
+    let sent = pair.send(CARRIER, &with_body(&sent[1].1, "200 OK", "c", ANSWER));
+    assert_eq!(
+        gist(&sent),
+        ["first ACK", "pbx NOTIFY", "pbx BYE", "first ACK"]
+    );
+    assert!(sent[3].1.ends_with("v=0 of A\r\n"));
+    pair.send(PBX, &answer(&sent[2].1, "200 OK", "", ""));
+    let sent = pair.send(CARRIER, &second.of_carrier("BYE", 5, ""));
+    assert_eq!(gist(&sent), ["first 200", "first BYE"]);
+    pair.send(CARRIER, &answer(&sent[1].1, "200 OK", "c", ""));
+    for world in &mut pair.0 {
+        nothing_is_left(world);
+    }
 }

@@ -150,3 +150,21 @@ fn other_schemes() {
         assert!(Uri::parse(bad.as_bytes()).is_err(), "{bad}");
     }
 }
+
+#[test]
+fn headers_in_a_uri() {
+    let text: &[u8] = b"sip:b@c?Subject=x&replaces=a%40b%3Bto-tag%3D7%3bfrom-tag=8&e%2Df=";
+    let Ok(Uri::Sip(uri)) = Uri::parse(text) else {
+        panic!();
+    };
+    let of = |name: &str| {
+        uri.header(name.as_bytes())
+            .map(|it| String::from_utf8(it).unwrap())
+    };
+    assert_eq!(of("Replaces").as_deref(), Some("a@b;to-tag=7;from-tag=8"));
+    assert_eq!(of("subject").as_deref(), Some("x"));
+    assert_eq!(of("E-F").as_deref(), Some(""));
+    assert_eq!(of("Body"), None);
+    assert_eq!(super::unescaped(b"%4"), b"%4");
+    assert_eq!(super::unescaped(b"%zz%00%"), b"%zz\0%");
+}

@@ -152,6 +152,19 @@ impl Legs {
                 self.caller.local_tag = tag.into();
                 self.caller.remote_tag = Box::default();
             }
+            Record::Led {
+                wall,
+                side,
+                ref leg,
+                branch,
+                ..
+            } => {
+                *self.leg_mut(side) = Leg::new(leg, wall);
+                if !branch.is_empty() {
+                    self.branch = branch.into();
+                    self.cseq = leg.local_cseq;
+                }
+            }
             Record::Description { side, body, .. } => {
                 self.leg_mut(side).description = body.into();
             }
