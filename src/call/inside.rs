@@ -14,17 +14,17 @@
 
 use crate::base::flow::{Flow, PeerName, Transport};
 use crate::base::token::{Bucket, Token};
-use crate::record::{Record, Side};
+use crate::record::{Led, Record, Side};
 use crate::sip::draft::{Draft, Packet};
 use crate::sip::line::Method;
 use crate::transaction::ServerKey;
 
+use super::Turn;
 use super::call::{Call, Owner, Role};
 use super::leg::{Far, Leg, Session};
 use super::table::Tools;
 use super::topology::{self, Ends, Head};
 use super::transfer::Referral;
-use super::{Arrived, Turn};
 
 /// What becomes of a call's leg towards its phone system.
 #[derive(Debug)]
@@ -50,13 +50,6 @@ impl Elsewhere {
             Self::Referred(it) => Some(&it.leg),
             Self::Replaced { leg, .. } => Some(leg),
         }
-    }
-}
-
-impl Arrived<'_> {
-    /// Whether another call of ours has sent it.
-    pub(super) fn is_inside(&self) -> bool {
-        self.flow.transport == Transport::Inside
     }
 }
 
@@ -161,13 +154,13 @@ impl Turn<'_> {
     pub(super) fn journal_led(&mut self, side: Side, branch: &[u8]) {
         let leg = self.call.leg(side);
         let tag = leg.local_tag.text();
-        let record = Record::Led {
+        let record = Record::Led(Led {
             call: self.call.reference,
             wall: self.now.wall,
             side,
             leg: leg.as_record(&tag),
             branch,
-        };
+        });
         self.out.journal(&record);
     }
 }

@@ -5,13 +5,15 @@
 //! lists. `Calls` holds a shard's calls; a `Turn` is one step of one call,
 //! and its methods are spread over the files by what happens on the wire:
 //!
+//! - `arrived`: a message with what was read of it
 //! - `outside`: requests outside a dialog: what all must satisfy, and who answers
 //! - `open`: the callee's INVITE, from what `outbound` or `inbound` decided
 //! - `ways`: which carrier it is for; `uris`: what that is told of who calls whom
 //! - `onward`: the same call at another carrier, where one does not answer (`attempt`)
 //! - `redirect`: and to another number, where a carrier redirects it; `elsewhere`: or not
 //! - `inside`: the way from one call to another, where a phone system has its call go
-//!   elsewhere: by its own 3xx (`forward`), REFER (`transfer`) or in another's place (`replace`)
+//!   elsewhere: by its own 3xx (`forward`), by REFER (`transfer`, and `target`, whom that is
+//!   to), in another's place (`replace`)
 //! - `health`: what calls tell of carriers
 //! - `emergency`: how messages of emergency calls are read
 //! - `progress`: what is answered to a request that was carried over
@@ -33,6 +35,7 @@
 mod accept;
 mod account;
 mod again;
+mod arrived;
 mod attempt;
 mod block;
 #[expect(clippy::module_inception, reason = "the room's central type")]
@@ -63,6 +66,7 @@ mod refresh;
 mod replace;
 mod restore;
 mod table;
+mod target;
 mod teardown;
 pub(crate) mod topology;
 mod transfer;
@@ -88,6 +92,7 @@ use call::{Call, CallKey};
 use evidence::Evidence;
 use table::Tools;
 
+pub(crate) use arrived::Arrived;
 pub use output::{Event, Outbox};
 pub use table::{Config, Counts};
 
@@ -434,29 +439,6 @@ impl Calls {
         let tag = self.tools.mint.token();
         self.tools
             .respond(now, server, (code, Some(tag)), b"", out, fill);
-    }
-}
-
-/// A message with all that was read of it so far.
-#[derive(Clone, Copy)]
-pub(crate) struct Arrived<'m> {
-    pub(crate) flow: Flow,
-    pub(crate) message: &'m Message,
-    pub(crate) essentials: &'m Essentials<'m>,
-}
-
-impl<'m> Arrived<'m> {
-    /// The From tag; empty from a peer of RFC 2543 that gave none.
-    fn sender_tag(&self) -> &'m [u8] {
-        self.essentials.from_tag.unwrap_or_default()
-    }
-
-    /// What Max-Forwards is to say further on (RFC 3261 §16.6 step 3).
-    fn forwards(&self) -> u8 {
-        self.essentials
-            .max_forwards
-            .unwrap_or(MAX_FORWARDS)
-            .saturating_sub(1)
     }
 }
 

@@ -87,7 +87,7 @@ impl Calls {
         if essentials.cseq.method != Method::Invite {
             return None;
         }
-        if !arrived.is_inside() && self.is_looped(arrived) {
+        if self.is_looped(arrived) {
             return Some(482);
         }
         Offer::asks_too_little(message).then_some(422)
@@ -104,6 +104,10 @@ impl Calls {
     /// that came back.
     fn is_looped(&self, arrived: &Arrived<'_>) -> bool {
         let Arrived { essentials, .. } = *arrived;
+        // What comes from inside is ours, and meant to come.
+        if arrived.is_inside() {
+            return false;
+        }
         let from_tag = arrived.sender_tag();
         let origin = self.tools.origin(essentials.call_id, from_tag);
         let merged = self

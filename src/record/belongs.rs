@@ -3,7 +3,7 @@
 use crate::base::time::Wall;
 
 use super::model::Record;
-use super::parts::{Bound, CallRef};
+use super::parts::{Bound, CallRef, Led};
 
 impl Record<'_> {
     /// When it happened; `None` for those that take their call's time.
@@ -28,7 +28,7 @@ impl Record<'_> {
             | Self::Resumed { wall, .. }
             | Self::Counted { wall, .. }
             | Self::Agreed { wall, .. }
-            | Self::Led { wall, .. }
+            | Self::Led(Led { wall, .. })
             | Self::Bound(Bound { wall, .. })
             | Self::Reset { wall, .. } => Some(*wall),
             Self::Target { .. }
@@ -65,7 +65,7 @@ impl Record<'_> {
             | Self::Ending { call, .. }
             | Self::Restored { call, .. }
             | Self::Counted { call, .. }
-            | Self::Led { call, .. }
+            | Self::Led(Led { call, .. })
             | Self::Account { call, .. } => Some(*call),
             Self::Started { .. }
             | Self::RulesLoaded { .. }

@@ -12,11 +12,10 @@ use crate::base::tally::{Marks, Which, Who};
 use crate::base::time::{Mono, Wall};
 
 use super::encode;
-use super::parts::{Bound, CallRef, Decision, Direction, Leg, Party, Session, Side, Stock};
+use super::parts::{Bound, CallRef, Decision, Direction, Led, Leg, Party, Session, Side, Stock};
 
 /// What the journal holds. Invariant 4: each is in the journal before the
 /// message it belongs to leaves.
-///
 /// Byte fields hold what was received or sent, unfolded; text fields are our own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -495,21 +494,6 @@ pub enum Record<'a> {
     /// A phone system registered, or is registered no more: before it is told so.
     /// *Restart*: it is known, and is called there.
     Bound(Bound<'a>),
-    /// A phone system has its call go elsewhere: this leg takes the place of the one that it
-    /// had. *Restart*: of the one in [`Record::Setup`] or [`Record::Answered`].
-    Led {
-        /// The call.
-        call: CallRef,
-        /// When.
-        #[serde(with = "encode::wall")]
-        wall: Wall,
-        /// Which leg.
-        side: Side,
-        /// What it is now; without the peer's tag, nobody has answered yet.
-        leg: Leg<'a>,
-        /// The branch of our INVITE's Via there, without the magic cookie, if that opens
-        /// the call; empty if it is up.
-        #[serde(serialize_with = "encode::bytes")]
-        branch: &'a [u8],
-    },
+    /// A call is led elsewhere. *Restart*: this is its leg from then on.
+    Led(Led<'a>),
 }

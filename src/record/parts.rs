@@ -154,6 +154,25 @@ impl Session {
     };
 }
 
+/// A leg in another's place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Led<'a> {
+    /// The call.
+    pub call: CallRef,
+    /// When.
+    #[serde(with = "encode::wall")]
+    pub wall: Wall,
+    /// Which leg.
+    pub side: Side,
+    /// What it is now; without the peer's tag, nobody has answered yet.
+    #[serde(borrow)]
+    pub leg: Leg<'a>,
+    /// The branch of our INVITE's Via there, without the magic cookie, if that opens the
+    /// call; empty if it is up.
+    #[serde(serialize_with = "encode::bytes")]
+    pub branch: &'a [u8],
+}
+
 /// What is registered for an account of a phone system (RFC 3261 §10).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Bound<'a> {

@@ -25,7 +25,7 @@ events! {
     HungUpByCaller, HungUpByCallee, CrossingByes, Fork, ForkAnswered,
     WentOn, WentOnInSilence, EmergencyWentOn, LeftBehindRang, LeftBehindAnswered, SecondWay,
     RedirectFollowed, RedirectRefused, RedirectAfterRinging, RedirectedTalk,
-    ForwardingRefused, TransferRefused,
+    ForwardingRefused, TransferRefused, TransferTried,
     CancelBeforeProvisional, CancelWhileRinging, CancelMetOk, CancelAfterFinal, LateOk,
     /// Machines of RFC 3261 §17.
     InviteRepeatedByCore, TimerB, TimerF, TimerG, TimerH, OkRepeatedByCore, OkNeverAcked,

@@ -23,7 +23,7 @@ pub(super) struct Pool {
     pub(super) kind: usize,
 }
 
-pub(super) const KINDS: usize = 29;
+pub(super) const KINDS: usize = 30;
 
 pub(super) fn pool() -> impl Strategy<Value = Pool> {
     let address = prop_oneof![
@@ -77,15 +77,14 @@ impl Pool {
 
     fn flow(&self, turn: usize) -> Flow {
         let listener = ListenerId(self.shorts[0]);
-        // Only TLS knows anybody by a name.
-        let (transport, name) = match turn % 4 {
+        // Over UDP and TCP nobody is known by a name.
+        let name = PeerName([self.shorts[1].to_le_bytes()[0]; 16]);
+        let (transport, name) = match turn % 5 {
             0 => (Transport::Udp, None),
             1 => (Transport::Tcp, None),
             2 => (Transport::Tls, None),
-            _ => (
-                Transport::Tls,
-                Some(PeerName([self.shorts[1].to_le_bytes()[0]; 16])),
-            ),
+            3 => (Transport::Tls, Some(name)),
+            _ => (Transport::Inside, Some(name)),
         };
         Flow {
             local: Some(self.address.ip()),
@@ -342,6 +341,13 @@ impl Pool {
                 path: &self.bytes[1],
                 call_id: &self.bytes[2],
                 cseq: u32::from(self.shorts[1]) << 9,
+            }),
+            29 => Record::Led(Led {
+                call,
+                wall,
+                side,
+                leg: self.leg(1),
+                branch: &self.bytes[0],
             }),
             25 => Record::Parted {
                 call,

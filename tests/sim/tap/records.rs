@@ -99,6 +99,12 @@ impl Records {
         let mut verdicts = self.verdicts.iter();
         verdicts.any(|it| it.0 == Decision::Refuse && it.2 == call_id)
     }
+
+    /// Whether any call was refused.
+    pub(super) fn has_refused_one(&self) -> bool {
+        let mut verdicts = self.verdicts.iter();
+        verdicts.any(|it| it.0 == Decision::Refuse)
+    }
 }
 
 impl Tap {

@@ -91,7 +91,12 @@ impl Tap {
         let call_id = self.servers[id]
             .request
             .at(self.servers[id].request.call_id);
-        if !self.turn_records.has_refused(call_id) {
+        // What a phone system redirects to is another call, which no tenant may make here.
+        let written = match plan.inbound {
+            true => self.turn_records.has_refused_one(),
+            false => self.turn_records.has_refused(call_id),
+        };
+        if !written {
             self.fail(
                 turn.now,
                 "a redirection was refused without a record".into(),
@@ -113,12 +118,21 @@ impl Tap {
         }
     }
 
-    /// A REFER in a call was answered: it is carried out for nobody, and is on record.
+    /// A REFER in a call was answered. A phone system's is another call, which no tenant
+    /// may make here; a carrier's is carried out for nobody. Either is on record.
     pub(super) fn transfer(&mut self, turn: &mut Turn<'_>, id: Id) -> Result<(), String> {
         let server = &self.servers[id];
         let code = server.answer.map_or(0, |answer| answer.0);
+        if code == 202 {
+            turn.seen.note(Met::TransferTried);
+            let phones = u64::from(server.peer) < self.places.tenants;
+            return match phones && self.turn_records.has_refused_one() {
+                true => Ok(()),
+                false => Err("a REFER accepted that is no phone system's, or not on record".into()),
+            };
+        }
         if code != 603 {
-            let known = matches!(code, 400 | 481 | 500);
+            let known = matches!(code, 400 | 481 | 491 | 500);
             return known
                 .then_some(())
                 .ok_or(format!("a REFER answered {code}"));

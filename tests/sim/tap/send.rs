@@ -304,6 +304,15 @@ impl Tap {
         id: Id,
     ) -> Result<(), String> {
         let wire = &packet.wire;
+        if wire.method == Method::Notify {
+            let asked = self.current.0.map(|server| &self.servers[server]);
+            let refers = asked.filter(|it| it.method == Method::Refer && it.leg == Some(leg));
+            let accepted = refers.is_some_and(|it| it.answer.is_some_and(|it| it.0 == 202));
+            return match accepted && wire.body().starts_with(b"SIP/2.0 ") {
+                true => Ok(()),
+                false => Err("a NOTIFY of no transfer".into()),
+            };
+        }
         let from = self.current.0.filter(|&server| {
             let request = &self.servers[server];
             let same = request.method == wire.method || request.method == Method::Prack;

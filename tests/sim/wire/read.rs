@@ -58,7 +58,11 @@ impl Header {
                 ("RSeq", Header::RSeq),
                 ("RAck", Header::RAck),
             ],
-            5 => &[("Route", Header::Route), ("Allow", Header::Allow)],
+            5 => &[
+                ("Route", Header::Route),
+                ("Allow", Header::Allow),
+                ("Event", Header::Plain),
+            ],
             6 => &[
                 ("Min-SE", Header::MinSe),
                 ("Reason", Header::Reason),
@@ -94,6 +98,7 @@ impl Header {
                 ("Content-Encoding", Header::Plain),
                 ("Content-Language", Header::Plain),
             ],
+            18 => &[("Subscription-State", Header::Plain)],
             19 => &[
                 ("P-Asserted-Identity", Header::Identity),
                 ("Content-Disposition", Header::Plain),

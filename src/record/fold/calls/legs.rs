@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::base::flow::Flow;
 use crate::base::time::Wall;
-use crate::record::{self, Record, Session, Side, encode};
+use crate::record::{self, Led, Record, Session, Side, encode};
 
 /// Both legs of a call.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -98,6 +98,15 @@ impl Legs {
         }
     }
 
+    /// A leg has another in its place.
+    fn led(&mut self, led: &Led<'_>) {
+        *self.leg_mut(led.side) = Leg::new(&led.leg, led.wall);
+        if !led.branch.is_empty() {
+            self.branch = led.branch.into();
+            self.cseq = led.leg.local_cseq;
+        }
+    }
+
     pub(super) fn apply(&mut self, record: &Record<'_>) {
         match *record {
             Record::Answered {
@@ -152,19 +161,7 @@ impl Legs {
                 self.caller.local_tag = tag.into();
                 self.caller.remote_tag = Box::default();
             }
-            Record::Led {
-                wall,
-                side,
-                ref leg,
-                branch,
-                ..
-            } => {
-                *self.leg_mut(side) = Leg::new(leg, wall);
-                if !branch.is_empty() {
-                    self.branch = branch.into();
-                    self.cseq = leg.local_cseq;
-                }
-            }
+            Record::Led(ref led) => self.led(led),
             Record::Description { side, body, .. } => {
                 self.leg_mut(side).description = body.into();
             }
