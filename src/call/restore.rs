@@ -9,6 +9,8 @@
 //! - One that was being ended is ended, and of one that ended lately whoever may not
 //!   know of it is told again.
 
+mod carried;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -175,6 +177,7 @@ impl Calls {
         let repeats = kept.session.ours && !leg.takes(Method::Update);
         let description = Some(&kept.description).filter(|it| repeats && !it.is_empty());
         leg.description = description.cloned();
+        leg.carried = kept.carried.clone().map(Box::new);
         Some(leg)
     }
 }
@@ -263,6 +266,7 @@ impl Turn<'_> {
         }
         let least = if acked {
             self.run_longest();
+            self.resume_changes(legs);
             Duration::ZERO
         } else {
             // By then it is acknowledged, or over.
@@ -331,7 +335,7 @@ impl Turn<'_> {
 
     /// The INVITE that opened the call, on both sides.
     fn resume_invite(&mut self, legs: &Legs) {
-        let server = self.resume_server(legs);
+        let server = self.resume_server(&legs.asked, legs.caller.flow);
         // Of one that answered too late only the 2xx can come again.
         let client = match legs.is_late() {
             true => None,
@@ -353,6 +357,7 @@ impl Turn<'_> {
             offer: None,
             stage: Stage::Open,
             offered: None,
+            resumed: false,
         };
         call.exchanges = smallvec![exchange];
     }
@@ -364,16 +369,16 @@ impl Turn<'_> {
         }
     }
 
-    /// The caller's INVITE, as if it came now, but that it is no news.
-    fn resume_server(&mut self, legs: &Legs) -> Option<(ServerKey, u32)> {
-        let invite = scan(Bytes::copy_from_slice(&legs.asked)).ok()?;
+    /// A peer's INVITE, as if it came now, but that it is no news.
+    fn resume_server(&mut self, asked: &[u8], flow: Flow) -> Option<(ServerKey, u32)> {
+        let invite = scan(Bytes::copy_from_slice(asked)).ok()?;
         // An emergency call's may have been let in as it is.
         let essentials = Essentials::parse(&invite)
             .or_else(|_| Essentials::salvage(&invite))
             .ok()?;
         let arrival = self.tools.transactions.receive_emergency(
             self.now.mono,
-            legs.caller.flow,
+            flow,
             &invite,
             &essentials,
             &mut self.out.transmits,
@@ -466,9 +471,8 @@ impl Turn<'_> {
             self.resume_invite(legs);
             self.give_up_invite(code, None);
         } else if !legs.asked.is_empty() {
-            let Some((server, _)) = self.resume_server(legs) else {
-                return;
-            };
+            let server = self.resume_server(&legs.asked, legs.caller.flow);
+            let Some((server, _)) = server else { return };
             let code = failure(self.call.emergency, code);
             let tag = self.call.caller.local_tag;
             self.respond(server, (code, tag), b"", |draft| with_reason(draft, code));

@@ -46,7 +46,7 @@ impl Turn<'_> {
     }
 
     /// The requester takes an INVITE back.
-    fn cancelled(&mut self, invite: ServerKey, reason: Option<&[u8]>) {
+    pub(super) fn cancelled(&mut self, invite: ServerKey, reason: Option<&[u8]>) {
         let Some(exchange) = self.call.exchange_by_server(invite) else {
             return;
         };
@@ -414,7 +414,8 @@ impl Turn<'_> {
             }
             // Where it goes on is for the shard's calls together: see `onward`.
             Alarm::FirstAnswer => {}
-            Alarm::Unanswered(server) => self.cancelled(server, None),
+            Alarm::Unanswered(server) => self.change_due(server),
+            Alarm::Unheard(server) => self.change_unheard(server),
             Alarm::Resend(server) => self.resend(server),
             Alarm::Session(side) => self.session_due(side),
             Alarm::Lease => self.lease_over(),

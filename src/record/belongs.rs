@@ -3,7 +3,7 @@
 use crate::base::time::Wall;
 
 use super::model::Record;
-use super::parts::{Bound, CallRef};
+use super::parts::{Bound, CallRef, Carried, Settled};
 
 impl Record<'_> {
     /// When it happened; `None` for those that take their call's time.
@@ -29,6 +29,7 @@ impl Record<'_> {
             | Self::Counted { wall, .. }
             | Self::Agreed { wall, .. }
             | Self::Bound(Bound { wall, .. })
+            | Self::Settled(Settled { wall, .. })
             | Self::Reset { wall, .. } => Some(*wall),
             Self::Target { .. }
             | Self::CSeq { .. }
@@ -39,6 +40,7 @@ impl Record<'_> {
             | Self::Parted { .. }
             | Self::Scope { .. }
             | Self::Drawn { .. }
+            | Self::Carried(_)
             | Self::Account { .. } => None,
         }
     }
@@ -64,6 +66,8 @@ impl Record<'_> {
             | Self::Ending { call, .. }
             | Self::Restored { call, .. }
             | Self::Counted { call, .. }
+            | Self::Carried(Carried { call, .. })
+            | Self::Settled(Settled { call, .. })
             | Self::Account { call, .. } => Some(*call),
             Self::Started { .. }
             | Self::RulesLoaded { .. }

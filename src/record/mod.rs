@@ -32,7 +32,9 @@ pub use ahead::Ahead;
 pub use buffer::{Buffer, TooLong};
 pub use fold::Fold;
 pub use model::Record;
-pub use parts::{Bound, CallRef, Decision, Direction, Leg, Party, Session, Side, Stock};
+pub use parts::{
+    Bound, CallRef, Carried, Decision, Direction, Leg, Party, Session, Settled, Side, Stock,
+};
 
 pub use places::{read_billing, read_places, write_billing, write_places};
 pub use recovered::{Dealt, Recovered, Share, Taken};

@@ -12,7 +12,9 @@ use crate::base::tally::{Marks, Which, Who};
 use crate::base::time::{Mono, Wall};
 
 use super::encode;
-use super::parts::{Bound, CallRef, Decision, Direction, Leg, Party, Session, Side, Stock};
+use super::parts::{
+    Bound, CallRef, Carried, Decision, Direction, Leg, Party, Session, Settled, Side, Stock,
+};
 
 /// What the journal holds. Invariant 4: each is in the journal before the
 /// message it belongs to leaves.
@@ -144,8 +146,7 @@ pub enum Record<'a> {
         #[serde(serialize_with = "encode::bytes")]
         target: &'a [u8],
     },
-    /// A leg's CSeq numbers moved. *CSeq advance*: so that our BYE after a
-    /// restart is not refused as out of order.
+    /// A leg's CSeq numbers moved. *CSeq advance*: our BYE after a restart is in order.
     CSeq {
         /// The call.
         call: CallRef,
@@ -199,9 +200,8 @@ pub enum Record<'a> {
         /// Calls that were still up.
         live: u64,
     },
-    /// A call holds money of every budget that covers it: before its INVITE, and
-    /// each time that this changes. *Lease renewal*. *Restart*: what the call
-    /// holds, and until when it may run.
+    /// A call holds money of every budget that covers it: before its INVITE, and each time that this changes.
+    /// *Lease renewal*. *Restart*: what the call holds, and until when it may run.
     Lease {
         /// The call.
         call: CallRef,
@@ -315,8 +315,7 @@ pub enum Record<'a> {
         /// What was agreed.
         session: Session,
     },
-    /// A session description that a refresh by re-INVITE has to repeat (RFC 4028
-    /// §7.4). None is written that holds keys.
+    /// A session description that a refresh by re-INVITE has to repeat (RFC 4028 §7.4), but none with keys.
     Description {
         /// The call.
         call: CallRef,
@@ -337,8 +336,7 @@ pub enum Record<'a> {
         #[serde(serialize_with = "encode::bytes")]
         branch: &'a [u8],
     },
-    /// Somebody or something ends a call: before its BYE is answered, or one is
-    /// sent. *Restart*: it is not to go on.
+    /// Somebody or something ends a call: before its BYE is answered, or sent. *Restart*: it is not to go on.
     Ending {
         /// The call.
         call: CallRef,
@@ -435,9 +433,8 @@ pub enum Record<'a> {
         /// Why, in words; may be empty.
         why: &'a str,
     },
-    /// What a call holds of budgets changed, or something was booked of it; in the
-    /// same turn as [`Record::Lease`], [`Record::Ended`] or [`Record::Booked`].
-    /// *Restart*: all money is rebuilt from this.
+    /// What a call holds of budgets changed, or something was booked of it; in the same turn as
+    /// [`Record::Lease`], [`Record::Ended`] or [`Record::Booked`]. *Restart*: all money is rebuilt from this.
     Account {
         /// The call.
         call: CallRef,
@@ -460,9 +457,8 @@ pub enum Record<'a> {
         #[serde(serialize_with = "encode::billing")]
         billing: &'a [u8],
     },
-    /// The call of an INVITE goes on at another carrier, as a call of its own with a
-    /// verdict of its own, and this one waits for what its carrier may yet say. *Restart*:
-    /// it has nothing to do with its caller any more.
+    /// The call of an INVITE goes on at another carrier, as a call of its own with a verdict of its own, and this
+    /// one waits for what its carrier may yet say. *Restart*: it has nothing to do with its caller any more.
     Parted {
         /// The call.
         call: CallRef,
@@ -470,8 +466,8 @@ pub enum Record<'a> {
         #[serde(serialize_with = "encode::bytes")]
         tag: &'a [u8],
     },
-    /// So much the calls that this shard has counted in this life may come to: on the
-    /// disk before they do. *Restart*: after a loss of power, so much they have come to.
+    /// So much the calls that this shard has counted in this life may come to: on the disk before they do.
+    /// *Restart*: after a loss of power, so much they have come to.
     Drawn {
         /// The scope's number.
         scope: u32,
@@ -495,4 +491,8 @@ pub enum Record<'a> {
     /// A phone system registered, or is registered no more: before it is told so.
     /// *Restart*: it is known, and is called there.
     Bound(Bound<'a>),
+    /// A request inside a dialog goes on to the other leg. *Restart*: it may be answered yet.
+    Carried(Carried<'a>),
+    /// An INVITE inside a dialog is over: with its answer, or the ACK to that. *Restart*: see there.
+    Settled(Settled),
 }

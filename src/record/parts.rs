@@ -154,6 +154,43 @@ impl Session {
     };
 }
 
+/// A request inside a dialog that is carried to the other leg.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Carried<'a> {
+    /// The call.
+    pub call: CallRef,
+    /// The leg whose peer sent it.
+    pub side: Side,
+    /// The way that it came.
+    #[serde(with = "encode::flow")]
+    pub flow: Flow,
+    /// Its CSeq number there.
+    pub cseq: u32,
+    /// Its CSeq number on the other leg.
+    pub onward: u32,
+    /// The branch of its Via on the other leg, without the magic cookie.
+    #[serde(serialize_with = "encode::bytes")]
+    pub branch: &'a [u8],
+    /// Of an INVITE what its response needs; empty for other methods, and where the same
+    /// request goes out once more.
+    #[serde(serialize_with = "encode::bytes")]
+    pub asked: &'a [u8],
+}
+
+/// How an INVITE inside a dialog ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Settled {
+    /// The call.
+    pub call: CallRef,
+    /// When.
+    #[serde(with = "encode::wall")]
+    pub wall: Wall,
+    /// The leg whose peer sent it.
+    pub side: Side,
+    /// Its final status; a 2xx was acknowledged.
+    pub status: u16,
+}
+
 /// What is registered for an account of a phone system (RFC 3261 §10).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Bound<'a> {

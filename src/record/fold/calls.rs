@@ -13,7 +13,7 @@ use crate::base::limits::{CLOSING_CALLS, CLOSING_S};
 use crate::base::time::Wall;
 use crate::record::{CallRef, Decision, Direction, Party, Record, encode};
 
-pub use legs::{Answer, Leg, Legs};
+pub use legs::{Answer, Carried, Change, Leg, Legs};
 
 /// The calls of one series.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -23,7 +23,7 @@ pub(super) struct Pool {
     pub(super) kind: usize,
 }
 
-pub(super) const KINDS: usize = 29;
+pub(super) const KINDS: usize = 31;
 
 pub(super) fn pool() -> impl Strategy<Value = Pool> {
     let address = prop_oneof![
@@ -342,6 +342,21 @@ impl Pool {
                 path: &self.bytes[1],
                 call_id: &self.bytes[2],
                 cseq: u32::from(self.shorts[1]) << 9,
+            }),
+            29 => Record::Carried(Carried {
+                call,
+                side,
+                flow: self.leg(1).flow,
+                cseq: u32::from(self.shorts[0]) << 9,
+                onward: u32::from(self.shorts[1]),
+                branch: &self.bytes[0],
+                asked: &self.bytes[1],
+            }),
+            30 => Record::Settled(Settled {
+                call,
+                wall,
+                side,
+                status: self.shorts[0],
             }),
             25 => Record::Parted {
                 call,

@@ -221,7 +221,8 @@ impl Tap {
 
     /// Why a request inside a dialog may not be taken (RFC 3261 §12.2.2, §14.2).
     fn amiss(&self, turn: &Turn<'_>, leg: Id, wire: &Wire) -> Option<&'static str> {
-        if wire.cseq <= self.legs[leg].heard(wire) && wire.method != Method::Bye {
+        let news = wire.cseq > self.legs[leg].heard(wire) || self.outlived(leg, wire);
+        if !news && wire.method != Method::Bye {
             return Some("its CSeq is old");
         }
         let crosses = |id: Id| {

@@ -72,6 +72,38 @@ pub struct Leg {
     /// The session description that a refresh has to repeat; empty if none.
     #[serde(serialize_with = "encode::bytes")]
     pub description: Box<[u8]>,
+    /// The last INVITE of its peer's inside the dialog, unless it was acknowledged.
+    pub change: Option<Box<Change>>,
+    /// The last other request of its peer's that was carried to the other leg.
+    pub carried: Option<Carried>,
+}
+
+/// A request that was carried to the other leg: see [`record::Carried`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "each is what it is in `record::Carried`")]
+pub struct Carried {
+    pub cseq: u32,
+    pub onward: u32,
+    #[serde(serialize_with = "encode::bytes")]
+    pub branch: Box<[u8]>,
+}
+
+/// An INVITE inside the dialog.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Change {
+    /// How it went on.
+    pub carried: Carried,
+    /// The way that it came.
+    #[serde(with = "encode::flow")]
+    pub flow: Flow,
+    /// What its response needs of it, as an INVITE.
+    #[serde(serialize_with = "encode::bytes")]
+    pub asked: Box<[u8]>,
+    /// How it was refused; 0 if it was not.
+    pub refused: u16,
+    /// When that was.
+    #[serde(with = "encode::wall")]
+    pub at: Wall,
 }
 
 impl Legs {
@@ -155,6 +187,8 @@ impl Legs {
             Record::Description { side, body, .. } => {
                 self.leg_mut(side).description = body.into();
             }
+            Record::Carried(ref carried) => self.leg_mut(carried.side).carried(carried),
+            Record::Settled(settled) => self.leg_mut(settled.side).settled(settled),
             _ => {}
         }
     }
@@ -180,6 +214,40 @@ impl Leg {
             session: leg.session,
             agreed,
             description: Box::default(),
+            change: None,
+            carried: None,
+        }
+    }
+
+    fn carried(&mut self, by: &record::Carried<'_>) {
+        let carried = Carried {
+            cseq: by.cseq,
+            onward: by.onward,
+            branch: by.branch.into(),
+        };
+        match &mut self.change {
+            Some(change) if by.asked.is_empty() && change.carried.cseq == by.cseq => {
+                change.carried = carried;
+            }
+            _ if by.asked.is_empty() => self.carried = Some(carried),
+            change => {
+                *change = Some(Box::new(Change {
+                    carried,
+                    flow: by.flow,
+                    asked: by.asked.into(),
+                    refused: 0,
+                    at: Wall::default(),
+                }));
+            }
+        }
+    }
+
+    fn settled(&mut self, settled: record::Settled) {
+        if let (300.., Some(change)) = (settled.status, &mut self.change) {
+            change.refused = settled.status;
+            change.at = settled.wall;
+        } else {
+            self.change = None;
         }
     }
 
