@@ -68,7 +68,7 @@ impl Turn<'_> {
             self.journal_cseq(side);
         }
         if let Some((from, number)) = carried {
-            self.journal_carried((from, flow), (number, cseq), branch, b"");
+            self.journal_carried_again(from, (number, cseq), branch);
         }
         let again = Again { branch, cseq, put };
         let packet = again.write(&mut self.tools.scratch, request);

@@ -9,7 +9,6 @@ use crate::base::time::Now;
 use crate::base::token::Token;
 use crate::record::{Record, Side};
 use crate::sip::draft::Packet;
-use crate::sip::echo::essence;
 use crate::sip::fields::RAck;
 use crate::sip::header::HeaderId;
 use crate::sip::line::Method;
@@ -202,8 +201,8 @@ impl Turn<'_> {
     /// The number and the branch that an earlier life carried this request under.
     fn carried_before(&self, side: Side, arrived: &Arrived<'_>) -> Option<(u32, Token)> {
         let before = self.call.leg(side).carried.as_ref()?;
-        let cseq = arrived.essentials.cseq;
-        let same = cseq.method != Method::Invite && before.cseq == cseq.number;
+        let same = before.cseq == arrived.essentials.cseq.number
+            && before.mark == self.tools.mark_of(arrived);
         let branch = Token::parse(&before.branch)?;
         same.then_some((before.onward, branch))
     }
@@ -280,12 +279,7 @@ impl Turn<'_> {
         if matches!(method, Method::Invite | Method::Update) {
             self.refresh_target(side, message);
         }
-        let asked = match method {
-            Method::Invite => essence(message),
-            _ => Vec::new(),
-        };
-        let numbers = (exchange.server_cseq, cseq);
-        self.journal_carried((side, arrived.flow), numbers, branch, &asked);
+        self.journal_carried(side, arrived, (cseq, branch));
         self.send_exchange(exchange, flow, branch, packet);
     }
 

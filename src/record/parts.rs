@@ -171,8 +171,10 @@ pub struct Carried<'a> {
     /// The branch of its Via on the other leg, without the magic cookie.
     #[serde(serialize_with = "encode::bytes")]
     pub branch: &'a [u8],
-    /// Of an INVITE what its response needs; empty for other methods, and where the same
-    /// request goes out once more.
+    /// Tells it from others that have its number, by its method and topmost Via; 0 where the
+    /// same request goes out once more.
+    pub mark: u64,
+    /// Of an INVITE what its response needs; empty for other methods.
     #[serde(serialize_with = "encode::bytes")]
     pub asked: &'a [u8],
 }

@@ -16,15 +16,17 @@ use std::time::Duration;
 
 use crate::base::flow::Flow;
 use crate::base::limits::CLOSING_S;
-use crate::base::token::Token;
+use crate::base::token::{Token, keyed128};
 use crate::record::fold::{Change, Legs};
 use crate::record::{Carried, Record, Settled, Side};
+use crate::sip::echo::essence;
 use crate::sip::line::Method;
 use crate::transaction::{ClientKey, ServerKey};
 
 use super::super::call::{Alarm, Exchange, Stage};
+use super::super::table::Tools;
 use super::super::topology::{self, Ends, Head};
-use super::super::{MAX_FORWARDS, Turn};
+use super::super::{Arrived, MAX_FORWARDS, Turn};
 
 impl Turn<'_> {
     /// INVITEs inside the dialogs of a call that goes on.
@@ -147,21 +149,48 @@ impl Turn<'_> {
     /// A request of the peer's on `side` goes on to the other leg, if the call is up.
     pub(in super::super) fn journal_carried(
         &mut self,
-        (side, flow): (Side, Flow),
+        side: Side,
+        arrived: &Arrived<'_>,
+        (onward, branch): (u32, Token),
+    ) {
+        let asked = match arrived.essentials.cseq.method {
+            Method::Invite => essence(arrived.message),
+            _ => Vec::new(),
+        };
+        self.journal_as(&Carried {
+            call: self.call.reference,
+            side,
+            flow: arrived.flow,
+            cseq: arrived.essentials.cseq.number,
+            onward,
+            branch: &branch.text(),
+            mark: self.tools.mark_of(arrived),
+            asked: &asked,
+        });
+    }
+
+    /// The same request goes out once more.
+    pub(in super::super) fn journal_carried_again(
+        &mut self,
+        side: Side,
         (cseq, onward): (u32, u32),
         branch: Token,
-        asked: &[u8],
     ) {
+        self.journal_as(&Carried {
+            call: self.call.reference,
+            side,
+            flow: self.call.leg(side).flow,
+            cseq,
+            onward,
+            branch: &branch.text(),
+            mark: 0,
+            asked: b"",
+        });
+    }
+
+    fn journal_as(&mut self, carried: &Carried<'_>) {
         if self.call.answered.is_some() {
-            self.out.journal(&Record::Carried(Carried {
-                call: self.call.reference,
-                side,
-                flow,
-                cseq,
-                onward,
-                branch: &branch.text(),
-                asked,
-            }));
+            self.out.journal(&Record::Carried(*carried));
         }
     }
 
@@ -173,5 +202,18 @@ impl Turn<'_> {
             side,
             status,
         }));
+    }
+}
+
+impl Tools {
+    /// What tells a request from others in its dialog, over restarts, too.
+    pub(in super::super) fn mark_of(&self, arrived: &Arrived<'_>) -> u64 {
+        let parts = [
+            b"request".as_slice(),
+            arrived.message.method_text(),
+            arrived.essentials.via.text,
+        ];
+        let hash = keyed128(self.bucket_key, &parts) >> 64;
+        u64::try_from(hash).unwrap_or(u64::MAX).max(1)
     }
 }

@@ -350,6 +350,7 @@ impl Pool {
                 cseq: u32::from(self.shorts[0]) << 9,
                 onward: u32::from(self.shorts[1]),
                 branch: &self.bytes[0],
+                mark: self.longs[1],
                 asked: &self.bytes[1],
             }),
             30 => Record::Settled(Settled {

@@ -1,6 +1,8 @@
 //! The core dies, and lives again: what of its calls must go on, and of what
 //! nobody can say any more how it goes on.
 
+use std::rc::Rc;
+
 use super::{Id, Inviter, Leg, Sent, Server, Tap, Turn, in_key};
 use crate::link::{Nanos, SEC};
 use crate::peer::T64;
@@ -102,13 +104,19 @@ impl Tap {
             return Err(format!("{name} of an earlier life that nobody asked for"));
         };
         let client = &mut self.clients[id];
-        if client.request.hash != packet.wire.hash || client.peer != packet.to {
+        let (before, now) = (&client.request, &packet.wire);
+        // What it says of the session may have changed.
+        let same = before.cseq == now.cseq
+            && before.at(before.uri) == now.at(now.uri)
+            && before.body() == now.body();
+        if !same || client.peer != packet.to {
             return Err(format!(
                 "another {name} under the same branch after a restart"
             ));
         }
         turn.seen.note(Met::CarriedAgain);
         (client.at, client.last, client.sends) = (turn.now, turn.now, 1);
+        client.request = Rc::clone(&packet.wire);
         client.answer = None;
         client.excused = false;
         client.relay_of = Some(server);

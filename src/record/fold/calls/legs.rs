@@ -86,6 +86,7 @@ pub struct Carried {
     pub onward: u32,
     #[serde(serialize_with = "encode::bytes")]
     pub branch: Box<[u8]>,
+    pub mark: u64,
 }
 
 /// An INVITE inside the dialog.
@@ -220,25 +221,31 @@ impl Leg {
     }
 
     fn carried(&mut self, by: &record::Carried<'_>) {
+        if by.mark == 0 {
+            let change = self.change.as_mut().map(|it| &mut it.carried);
+            let mut known = change.into_iter().chain(&mut self.carried);
+            if let Some(before) = known.find(|it| it.cseq == by.cseq) {
+                before.onward = by.onward;
+                before.branch = by.branch.into();
+            }
+            return;
+        }
         let carried = Carried {
             cseq: by.cseq,
             onward: by.onward,
             branch: by.branch.into(),
+            mark: by.mark,
         };
-        match &mut self.change {
-            Some(change) if by.asked.is_empty() && change.carried.cseq == by.cseq => {
-                change.carried = carried;
-            }
-            _ if by.asked.is_empty() => self.carried = Some(carried),
-            change => {
-                *change = Some(Box::new(Change {
-                    carried,
-                    flow: by.flow,
-                    asked: by.asked.into(),
-                    refused: 0,
-                    at: Wall::default(),
-                }));
-            }
+        if by.asked.is_empty() {
+            self.carried = Some(carried);
+        } else {
+            self.change = Some(Box::new(Change {
+                carried,
+                flow: by.flow,
+                asked: by.asked.into(),
+                refused: 0,
+                at: Wall::default(),
+            }));
         }
     }
 

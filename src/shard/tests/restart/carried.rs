@@ -201,8 +201,11 @@ fn a_request_that_is_repeated_after_a_restart_is_the_same_one_to_who_has_it() {
         assert_eq!(first, again);
         let sent = world.send(CARRIER, &answer(&again[0].1, "200 OK", "c", ""));
         assert_eq!(lines(&sent), ["pbx SIP/2.0 200 OK"]);
-        // One that is older than that is old.
+        // Another one with its number is not it, and one that is older is old.
         world.crash(1);
+        let other = talk.of_pbx("OPTIONS", 2, "q1").replace("OPTIONS", "INFO");
+        let sent = world.send(PBX, &other.replace("q1INFO2", "q1other2"));
+        assert_eq!(lines(&sent), ["pbx SIP/2.0 500 Server Internal Error"]);
         let sent = world.send(PBX, &talk.of_pbx("INFO", 1, "q1"));
         assert_eq!(lines(&sent), ["pbx SIP/2.0 500 Server Internal Error"]);
         world.ends(&talk);
