@@ -18,7 +18,6 @@ use bytes::Bytes;
 use smallvec::{SmallVec, smallvec};
 
 use crate::base::flow::Flow;
-use crate::base::limits::STRAYS_PER_CALL;
 use crate::base::time::{Mono, Now, Wall};
 use crate::base::token::Token;
 use crate::policy::number::Number;
@@ -34,6 +33,7 @@ use super::call::{Alarm, Call, Ending, Exchange, Owner, Role, Stage};
 use super::counted;
 use super::leg::{Far, Leg, Progress, Session};
 use super::open::{failure, own_failure, with_reason};
+use super::teardown::strays_of;
 use super::topology::{self, Ends, Head};
 use super::{Calls, Event, Outbox, Turn};
 
@@ -111,11 +111,9 @@ impl Calls {
         // One that is over may still hold what a carrier could bill.
         if kept.end.is_none() || kept.counted.is_some() {
             (call.hold, call.account) = self.taken_over(now, kept);
-            let beside = call.account.iter().flat_map(|it| it.course.beside());
-            // Their numbers are taken; no tag is this one.
-            let beside = beside.take(STRAYS_PER_CALL);
-            call.strays = beside.map(|_| Far::new(b"\0", b"", b"")).collect();
         }
+        let billed = call.account.iter().flat_map(|it| it.course.beside());
+        call.strays = strays_of(legs, billed);
         if kept.end.is_none() {
             call.seat = self.seat_of(kept, call.callee.flow);
             // The carrier may have agreed to a longer session since its account was told.
@@ -227,6 +225,7 @@ impl Turn<'_> {
         self.tools.index(self.key, self.call);
         let Some(legs) = &kept.legs else { return };
         if let Some(end) = &kept.end {
+            self.hang_up_strays_again(legs);
             self.tell_of_end(kept, legs, end);
             return;
         }
@@ -239,6 +238,7 @@ impl Turn<'_> {
         self.call.caller.progress = open;
         self.call.callee.progress = open;
         self.call.callee.progress.up |= legs.is_late();
+        self.hang_up_strays_again(legs);
         if !acked {
             self.resume_invite(legs);
         }

@@ -3,7 +3,7 @@
 use crate::base::time::Wall;
 
 use super::model::Record;
-use super::parts::{Bound, CallRef, Carried, Settled};
+use super::parts::{Beside, Bound, CallRef, Carried, Settled};
 
 impl Record<'_> {
     /// When it happened; `None` for those that take their call's time.
@@ -30,6 +30,7 @@ impl Record<'_> {
             | Self::Agreed { wall, .. }
             | Self::Bound(Bound { wall, .. })
             | Self::Settled(Settled { wall, .. })
+            | Self::Beside(Beside { wall, .. })
             | Self::Reset { wall, .. } => Some(*wall),
             Self::Target { .. }
             | Self::CSeq { .. }
@@ -68,6 +69,7 @@ impl Record<'_> {
             | Self::Counted { call, .. }
             | Self::Carried(Carried { call, .. })
             | Self::Settled(Settled { call, .. })
+            | Self::Beside(Beside { call, .. })
             | Self::Account { call, .. } => Some(*call),
             Self::Started { .. }
             | Self::RulesLoaded { .. }

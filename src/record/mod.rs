@@ -33,7 +33,7 @@ pub use buffer::{Buffer, TooLong};
 pub use fold::Fold;
 pub use model::Record;
 pub use parts::{
-    Bound, CallRef, Carried, Decision, Direction, Leg, Party, Session, Settled, Side, Stock,
+    Beside, Bound, CallRef, Carried, Decision, Direction, Leg, Party, Session, Settled, Side, Stock,
 };
 
 pub use places::{read_billing, read_places, write_billing, write_places};

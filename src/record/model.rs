@@ -13,7 +13,7 @@ use crate::base::time::{Mono, Wall};
 
 use super::encode;
 use super::parts::{
-    Bound, CallRef, Carried, Decision, Direction, Leg, Party, Session, Settled, Side, Stock,
+    Beside, Bound, CallRef, Carried, Decision, Direction, Leg, Party, Session, Settled, Side, Stock,
 };
 
 /// What the journal holds. Invariant 4: each is in the journal before the
@@ -296,14 +296,12 @@ pub enum Record<'a> {
         /// The canonical number of the last one; empty if it has none.
         number: &'a str,
     },
-    /// The caller acknowledged the answer: before its ACK is carried on.
-    /// *Restart*: the call is up; before this, its callee's 2xx comes again.
+    /// The caller acknowledged the answer. *Restart*: the call is up; before this, its callee's 2xx comes again.
     Acked {
         /// The call.
         call: CallRef,
     },
-    /// A leg's session timer was agreed afresh after the answer (RFC 4028).
-    /// *Restart*: who refreshes it, how often, and when next.
+    /// A leg's session timer was agreed afresh (RFC 4028). *Restart*: who refreshes it, how often, when next.
     Session {
         /// The call.
         call: CallRef,
@@ -495,4 +493,6 @@ pub enum Record<'a> {
     Carried(Carried<'a>),
     /// An INVITE inside a dialog is over: with its answer, or the ACK to that. *Restart*: see there.
     Settled(Settled),
+    /// Somebody beside a call is hung up, or has heard that. *Restart*: it is hung up again.
+    Beside(Beside<'a>),
 }

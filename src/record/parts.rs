@@ -179,6 +179,29 @@ pub struct Carried<'a> {
     pub asked: &'a [u8],
 }
 
+/// A dialog with who answered beside the call, or too late for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Beside<'a> {
+    /// The call.
+    pub call: CallRef,
+    /// When.
+    #[serde(with = "encode::wall")]
+    pub wall: Wall,
+    /// Its number in the call's account.
+    pub dialog: u8,
+    /// Nobody is hung up there any more; what follows is empty then.
+    pub over: bool,
+    /// The peer's tag.
+    #[serde(serialize_with = "encode::bytes")]
+    pub tag: &'a [u8],
+    /// The remote target.
+    #[serde(serialize_with = "encode::bytes")]
+    pub target: &'a [u8],
+    /// The route set, as in [`Leg`].
+    #[serde(serialize_with = "encode::bytes")]
+    pub routes: &'a [u8],
+}
+
 /// How an INVITE inside a dialog ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Settled {

@@ -23,7 +23,7 @@ pub(super) struct Pool {
     pub(super) kind: usize,
 }
 
-pub(super) const KINDS: usize = 31;
+pub(super) const KINDS: usize = 32;
 
 pub(super) fn pool() -> impl Strategy<Value = Pool> {
     let address = prop_oneof![
@@ -352,6 +352,15 @@ impl Pool {
                 branch: &self.bytes[0],
                 mark: self.longs[1],
                 asked: &self.bytes[1],
+            }),
+            31 => Record::Beside(Beside {
+                call,
+                wall,
+                dialog: self.shorts[0].to_le_bytes()[0],
+                over: side == Side::Caller,
+                tag: &self.bytes[0],
+                target: &self.bytes[1],
+                routes: &self.bytes[2],
             }),
             30 => Record::Settled(Settled {
                 call,

@@ -55,6 +55,7 @@ impl Tap {
                 server.excused |= server.answer.is_none();
             }
         }
+        self.unheard = self.byes_unheard(&up);
         for client in &mut self.clients {
             let opens = client.method == Method::Invite && client.request.to_tag.is_empty();
             // Nobody is there any more to acknowledge a refusal again.
@@ -69,6 +70,35 @@ impl Tap {
         self.crashed = true;
         self.leases.clear();
         self.bill.crash(now);
+    }
+
+    /// The BYEs to others who answered beside calls that are up, of which nobody knows
+    /// whether they were heard: leg, dialog, and the BYE.
+    fn byes_unheard(&self, up: &[bool]) -> Vec<(Id, usize, Id)> {
+        let legs = self.legs.iter().enumerate();
+        let legs = legs.filter(|(_, it)| it.out && up[it.call] && !it.excused);
+        let dialogs = legs.flat_map(|(leg, it)| {
+            let dialogs = it.dialogs.iter().enumerate();
+            let dialogs = dialogs.filter(|(_, it)| it.bye_in.is_none() && !it.doubtful);
+            dialogs.filter_map(move |(dialog, it)| Some((leg, dialog, it.bye_out?)))
+        });
+        let unheard = |&(_, _, bye): &(Id, usize, Id)| {
+            let bye = &self.clients[bye];
+            bye.answer.is_none() && !bye.excused
+        };
+        dialogs.filter(unheard).collect()
+    }
+
+    /// The core lives again: these are hung up again, if they may still be there.
+    pub fn revived(&mut self, now: Nanos) {
+        for (leg, dialog, bye) in std::mem::take(&mut self.unheard) {
+            self.about(leg);
+            let state = &self.legs[leg].dialogs[dialog];
+            let lately = state.parted.is_some_and(|at| now < at + T64);
+            if state.bye_out == Some(bye) && lately {
+                self.fail(now, "who answered beside a call got no BYE again".into());
+            }
+        }
     }
 
     /// Whether a request came before the core died: it is no news then, and may still be

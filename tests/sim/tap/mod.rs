@@ -98,6 +98,8 @@ pub struct Tap {
     pub reviving: bool,
     /// It has died in this run.
     crashed: bool,
+    /// BYEs that it was to send again when it died: see `crash`.
+    unheard: Vec<(Id, usize, Id)>,
     /// Since when it has lived again.
     lives_since: Nanos,
     /// The host has gone down: only bills count any more.
@@ -141,6 +143,7 @@ impl Tap {
             slack: 0,
             reviving: false,
             crashed: false,
+            unheard: Vec::new(),
             lives_since: 0,
             forgetful: false,
             leases: Map::default(),

@@ -92,7 +92,12 @@ impl Tap {
             .request
             .text(server.request.via)
             .starts_with("SIP/2.0/TCP");
-        match server.answer {
+        // What was under way has begun anew.
+        let since = if server.resumed { self.lives_since } else { 0 };
+        let answer = server
+            .answer
+            .map(|(code, hash, at)| (code, hash, at.max(since)));
+        match answer {
             Some((_, _, at)) if stream => now >= server.acked.unwrap_or(at),
             Some((_, _, at)) => match server.acked {
                 Some(acked) if acked < at + T64 + late => now >= acked + 5 * SEC,

@@ -27,6 +27,24 @@ pub struct Legs {
     pub invited: Wall,
     /// Set once it was answered.
     pub answer: Option<Answer>,
+    /// Who else answered, and was hung up.
+    pub beside: Vec<Beside>,
+}
+
+/// A dialog beside the call: see [`record::Beside`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "each is what it is in `record::Beside`")]
+pub struct Beside {
+    #[serde(with = "encode::wall")]
+    pub at: Wall,
+    pub dialog: u8,
+    pub over: bool,
+    #[serde(serialize_with = "encode::bytes")]
+    pub tag: Box<[u8]>,
+    #[serde(serialize_with = "encode::bytes")]
+    pub target: Box<[u8]>,
+    #[serde(serialize_with = "encode::bytes")]
+    pub routes: Box<[u8]>,
 }
 
 /// The answer to a call.
@@ -189,8 +207,27 @@ impl Legs {
                 self.leg_mut(side).description = body.into();
             }
             Record::Carried(ref carried) => self.leg_mut(carried.side).carried(carried),
+            Record::Beside(ref beside) => self.beside(beside),
             Record::Settled(settled) => self.leg_mut(settled.side).settled(settled),
             _ => {}
+        }
+    }
+}
+
+impl Legs {
+    fn beside(&mut self, told: &record::Beside<'_>) {
+        let mut known = self.beside.iter_mut();
+        if let Some(known) = known.find(|it| it.dialog == told.dialog) {
+            known.over |= told.over;
+        } else if !told.over {
+            self.beside.push(Beside {
+                at: told.wall,
+                dialog: told.dialog,
+                over: false,
+                tag: told.tag.into(),
+                target: told.target.into(),
+                routes: told.routes.into(),
+            });
         }
     }
 }
