@@ -92,8 +92,9 @@ impl Tap {
             .request
             .text(server.request.via)
             .starts_with("SIP/2.0/TCP");
-        // What was under way has begun anew.
-        let since = if server.resumed { self.lives_since } else { 0 };
+        // What was under way has begun anew, if its call went on.
+        let anew = server.resumed && !self.ended_by(id, self.lives_since);
+        let since = if anew { self.lives_since } else { 0 };
         let answer = server
             .answer
             .map(|(code, hash, at)| (code, hash, at.max(since)));
