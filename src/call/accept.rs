@@ -166,8 +166,12 @@ impl Turn<'_> {
             return;
         };
         let (from, server, offer) = (exchange.from, exchange.server, exchange.offer);
+        let resumed = exchange.resumed;
         if let Some(server) = server {
             self.replaced_by(from, server);
+        }
+        if resumed {
+            self.forget_description(from.other());
         }
         self.refresh_target(from.other(), arrived.message);
         self.session_agreed(from.other(), arrived.message);
@@ -250,11 +254,14 @@ impl Turn<'_> {
             self.tools.transactions.acknowledged(server);
         }
         let (opening, there) = (exchange.opening, exchange.client_cseq);
+        let awaits_ack = matches!(exchange.stage, Stage::Answered { ack: None, .. });
         if opening {
             let call = self.call.reference;
             self.out.journal(&Record::Acked { call });
+        } else {
+            self.journal_settled(side, 200);
         }
-        if matches!(exchange.stage, Stage::Answered { ack: None, .. }) {
+        if awaits_ack {
             let write = |turn: &mut Self| turn.ack_packet(side.other(), there, Some(arrived));
             let packet = self.fitting(side.other(), write);
             self.remember_description(side.other(), arrived.message.body());
@@ -266,14 +273,15 @@ impl Turn<'_> {
         }
     }
 
-    /// The caller's ACK to a 2xx that it was sent before a restart, and that has not come
-    /// again since: who knows of it need not be told again, and the call is up.
+    /// The ACK to a 2xx that its sender got before a restart, and that has not come again
+    /// since: who knows of it need not be told again, and what it is to is in force.
     fn acknowledged_since(&mut self, side: Side, arrived: &Arrived<'_>) {
         let cseq = arrived.essentials.cseq.number;
         let answered = self.call.answered.is_some();
         let Some(at) = self.call.exchanges.iter().position(|exchange| {
-            let open = exchange.opening && matches!(exchange.stage, Stage::Open);
-            open && answered && exchange.from == side && exchange.server_cseq == cseq
+            let known = exchange.resumed || exchange.opening && answered;
+            let open = known && matches!(exchange.stage, Stage::Open);
+            open && exchange.from == side && exchange.server_cseq == cseq
         }) else {
             return;
         };
@@ -282,21 +290,24 @@ impl Turn<'_> {
             let transactions = &mut self.tools.transactions;
             transactions.accepted_before(self.now.mono, server);
         }
-        // What the callee repeats all the same gets its ACK as a stray.
+        // What is repeated all the same gets its ACK as a stray.
         if let Some(client) = exchange.client {
             self.tools.transactions.forget(client);
         }
-        self.call.caller.progress.pending = false;
-        self.call.callee.progress.pending = false;
-        self.run_longest();
-        let call = self.call.reference;
-        self.out.journal(&Record::Acked { call });
-        let there = exchange.client_cseq;
-        let packet = self.fitting(Side::Callee, |turn| {
-            turn.ack_packet(Side::Callee, there, Some(arrived))
-        });
-        self.remember_description(Side::Callee, arrived.message.body());
-        self.send_ack(Side::Callee, packet);
+        if exchange.opening {
+            self.call.caller.progress.pending = false;
+            self.call.callee.progress.pending = false;
+            self.run_longest();
+            let call = self.call.reference;
+            self.out.journal(&Record::Acked { call });
+        } else {
+            self.journal_settled(side, 200);
+        }
+        let (to, there) = (side.other(), exchange.client_cseq);
+        let write = |turn: &mut Self| turn.ack_packet(to, there, Some(arrived));
+        let packet = self.fitting(to, write);
+        self.remember_description(to, arrived.message.body());
+        self.send_ack(to, packet);
     }
 
     /// From now on the call ends when it has lasted the longest.

@@ -475,6 +475,9 @@ impl Turn<'_> {
 
     fn dialog_ends(&mut self, side: Side, dialog: u8, at: impl FnOnce(Option<Mono>) -> Mono) {
         let carrier = side == self.call.carrier_side();
+        if side == Side::Callee {
+            self.journal_beside(dialog, None);
+        }
         if let Some(course) = self.call.course().filter(|_| carrier) {
             let end = at(course.gone_by(dialog));
             course.ended(dialog, end);

@@ -53,7 +53,9 @@ impl Turn<'_> {
             return false;
         };
         let exchange = self.call.exchange_by_client(reply.key);
-        let opens = exchange.is_some_and(|it| it.opening);
+        let opens = exchange.as_ref().is_some_and(|it| it.opening);
+        let carried = exchange.filter(|it| !it.opening && it.server.is_some());
+        let carried = carried.map(|it| (it.from, it.server_cseq));
         let branch = self.tools.mint.token();
         let cseq = self.call.leg_mut(side).next_cseq();
         if opens {
@@ -64,6 +66,9 @@ impl Turn<'_> {
             });
         } else {
             self.journal_cseq(side);
+        }
+        if let Some((from, number)) = carried {
+            self.journal_carried_again(from, (number, cseq), branch);
         }
         let again = Again { branch, cseq, put };
         let packet = again.write(&mut self.tools.scratch, request);

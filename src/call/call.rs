@@ -62,6 +62,8 @@ pub(super) enum Alarm {
     /// A relayed INVITE has no final response yet: 100 alone sets no limit
     /// (RFC 3261 §16.6 step 11 has a timer C for it).
     Unanswered(ServerKey),
+    /// One of an earlier life was cancelled, and nobody has said so: see `restore::carried`.
+    Unheard(ServerKey),
     /// What is reserved of budgets lasts no longer.
     Lease,
     /// A BYE to the carrier in this dialog could not be sent: it is sent again.
@@ -95,6 +97,9 @@ pub(super) struct Exchange {
     /// The session description in it, which is in force once it is answered 2xx:
     /// see `Leg::description`.
     pub(super) offered: Option<Box<[u8]>>,
+    /// It was under way before a restart, inside the dialog: nobody knows whether the
+    /// other leg has it, nor what was offered.
+    pub(super) resumed: bool,
 }
 
 /// How far an exchange has come.

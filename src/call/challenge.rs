@@ -28,7 +28,8 @@ impl Turn<'_> {
             Role::Bye(side, _) => Some(side),
             Role::Relay | Role::Refresh(_) => {
                 let exchange = self.call.exchange_by_client(reply.key);
-                let open = exchange.filter(|it| matches!(it.stage, Stage::Open));
+                // One of an earlier life is not known as a whole.
+                let open = exchange.filter(|it| matches!(it.stage, Stage::Open) && !it.resumed);
                 open.map(|it| it.from.other())
             }
             Role::Refer(_) | Role::Aside => None,

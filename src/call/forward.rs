@@ -88,7 +88,7 @@ impl Turn<'_> {
             max_forwards: forwards(&invite),
             ..self.head_of(&Method::Invite, cseq)
         };
-        let (call, interval) = (&*self.call, self.call.wanted_interval());
+        let call = &*self.call;
         let anonymous = call.callee.local_uri().starts_with(topology::ANONYMOUS);
         let packet = self.tools.packet(
             &call.callee,
@@ -97,7 +97,7 @@ impl Turn<'_> {
                 topology::carry(draft, &invite);
                 topology::put_allow(draft, call.caller.allow);
                 topology::carry_tags(draft, &invite, HeaderId::Supported, true);
-                refresh::put_request(draft, interval);
+                refresh::put_request(draft, refresh::LEAST);
                 draft.keep(&invite, HeaderId::PAssertedIdentity);
                 draft.put_parts(HeaderId::Diversion, &[b"<", &by, b">"]);
                 if anonymous {

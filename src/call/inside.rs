@@ -4,7 +4,9 @@
 //! call. Tollgate makes that in its stead, as if it had dialled: the call's leg towards the
 //! phone system leads to Tollgate itself, where what arrives is read, judged, counted and
 //! recorded like any INVITE of that tenant's. Each of the two calls has its carrier, its
-//! places and its account as ever, and knows nothing of the other but this leg.
+//! places and its account as ever, and knows nothing of the other but this leg. That has a
+//! short session timer (RFC 4028): should one of them be gone after a restart, the other one
+//! ends, too.
 //!
 //! ```text
 //!   carrier ---- call ---- phone system        carrier ---- call
@@ -12,7 +14,7 @@
 //!                                              carrier ---- call
 //! ```
 
-use crate::base::flow::{Flow, PeerName, Transport};
+use crate::base::flow::{Flow, PeerName};
 use crate::base::token::{Bucket, Token};
 use crate::record::{Led, Record, Side};
 use crate::sip::draft::{Draft, Packet};
@@ -20,7 +22,7 @@ use crate::sip::line::Method;
 use crate::transaction::ServerKey;
 
 use super::Turn;
-use super::call::{Call, Owner, Role};
+use super::call::{Owner, Role};
 use super::leg::{Far, Leg, Session};
 use super::table::Tools;
 use super::topology::{self, Ends, Head};
@@ -50,15 +52,6 @@ impl Elsewhere {
             Self::Referred(it) => Some(&it.leg),
             Self::Replaced { leg, .. } => Some(leg),
         }
-    }
-}
-
-impl Call {
-    /// Whether its phone system has left it to where it is led, and nobody has answered
-    /// there.
-    pub(super) fn is_led_nowhere(&self) -> bool {
-        let mut legs = [&self.caller, &self.callee].into_iter();
-        legs.any(|it| it.flow.transport == Transport::Inside && it.far.tag().is_empty())
     }
 }
 

@@ -10,6 +10,7 @@ use crate::base::token::Token;
 use crate::base::wheel::TimerId;
 use crate::policy::Answered;
 use crate::record;
+use crate::record::fold::Carried;
 use crate::sip::fields::MethodSet;
 use crate::sip::header::HeaderId;
 use crate::sip::line::Method;
@@ -170,6 +171,8 @@ pub(super) struct Leg {
     /// The last session description sent on this leg. Kept only where session
     /// refreshes are ours and the peer takes no UPDATE.
     pub(super) description: Option<Box<[u8]>>,
+    /// The peer's last request but INVITEs that an earlier life carried to the other leg.
+    pub(super) carried: Option<Box<Carried>>,
     /// What its peer was answered to challenges, if there were any.
     pub(super) proofs: Option<Box<Proofs>>,
 }
@@ -205,6 +208,7 @@ impl Leg {
             allow: None,
             session: None,
             description: None,
+            carried: None,
             proofs: None,
         }
     }

@@ -134,7 +134,8 @@ impl Turn<'_> {
             arrived.essentials.to_tag.unwrap_or_default(),
             arrived.sender_tag(),
         );
-        if !self.call.admit_cseq(side, tags, cseq) && method != Method::Bye {
+        let repeated = self.is_repeated(side, arrived);
+        if !repeated && !self.call.admit_cseq(side, tags, cseq) && method != Method::Bye {
             self.refuse(server, side, 500);
             return Taken::Here;
         }
@@ -194,6 +195,40 @@ impl Turn<'_> {
         }
     }
 
+    /// Whether an earlier life had this request and carried it, or answered it alone: it
+    /// is no news, and wants its answer all the same.
+    fn is_repeated(&self, side: Side, arrived: &Arrived<'_>) -> bool {
+        let cseq = arrived.essentials.cseq;
+        let refreshes = cseq.method == Method::Update && arrived.message.body().is_empty();
+        let last = self.call.leg(side).remote_cseq == Some(cseq.number);
+        let alone = self.call.restored && refreshes && last;
+        alone || self.carried_before(side, arrived).is_some()
+    }
+
+    /// The number and the branch that an earlier life carried this request under.
+    fn carried_before(&self, side: Side, arrived: &Arrived<'_>) -> Option<(u32, Token)> {
+        let before = self.call.leg(side).carried.as_ref()?;
+        let same = before.cseq == arrived.essentials.cseq.number
+            && before.mark == self.tools.mark_of(arrived);
+        let branch = Token::parse(&before.branch)?;
+        same.then_some((before.onward, branch))
+    }
+
+    /// The number and the branch that a request goes on under.
+    fn number_onward(&mut self, side: Side, arrived: &Arrived<'_>) -> (u32, Token) {
+        let before = self.carried_before(side, arrived);
+        let leg = self.call.leg_mut(side.other());
+        // Over a connection nobody waits for a copy (RFC 3261 §17.2.2, Timer J), and an
+        // offer may be made twice.
+        let offers = arrived.essentials.cseq.method == Method::Update;
+        let known = before.filter(|_| !(offers && leg.flow.transport.is_reliable()));
+        let numbered = known.unwrap_or_else(|| (leg.next_cseq(), self.tools.mint.token()));
+        if before.is_some() {
+            self.call.leg_mut(side).carried = None;
+        }
+        numbered
+    }
+
     /// Turns a request away that may be tried again shortly.
     pub(super) fn refuse_for_now(&mut self, server: ServerKey, side: Side, code: u16) {
         let tag = self.call.leg(side).local_tag;
@@ -229,7 +264,7 @@ impl Turn<'_> {
             self.refuse_for_now(server, side, 500);
             return;
         }
-        let (cseq, branch) = (self.call.leg_mut(to).next_cseq(), self.tools.mint.token());
+        let (cseq, branch) = self.number_onward(side, arrived);
         let mut onward = self.onward(side, (tag, rack), (cseq, branch), arrived);
         if matches!(&onward, Some((_, packet)) if self.outgrows(to, packet)) {
             onward = self.onward(side, (tag, rack), (cseq, branch), arrived);
@@ -256,11 +291,14 @@ impl Turn<'_> {
             offer: Offer::of(message),
             stage: Stage::Open,
             offered: self.description_to_keep(to, message.body()),
+            resumed: false,
         };
         // One that is to take the leg's place says nothing of it.
-        let inside = arrived.essentials.to_tag.is_some();
-        if inside && matches!(method, Method::Invite | Method::Update) {
-            self.refresh_target(side, message);
+        if arrived.essentials.to_tag.is_some() {
+            if matches!(method, Method::Invite | Method::Update) {
+                self.refresh_target(side, message);
+            }
+            self.journal_carried(side, arrived, (cseq, branch));
         }
         self.send_exchange(exchange, flow, branch, packet);
     }
@@ -356,7 +394,12 @@ impl Turn<'_> {
             &mut self.out.transmits,
         );
         match (exchange.client, exchange.server) {
-            (None, Some(server)) => self.refuse(server, exchange.from, 500),
+            (None, Some(server)) => {
+                if exchange.method == Method::Invite {
+                    self.journal_settled(exchange.from, 500);
+                }
+                self.refuse(server, exchange.from, 500);
+            }
             (None, None) => {}
             (Some(_), server) => {
                 if let (Method::Invite, Some(server)) = (exchange.method, server) {

@@ -389,6 +389,7 @@ impl Turn<'_> {
             offer: exchange.offer,
             stage: Stage::Open,
             offered: None,
+            resumed: false,
         };
         let stub = Leg::new(call.caller.flow, tag, call.caller.call_id(), b"", b"");
         let mut leg = std::mem::replace(&mut call.caller, stub);

@@ -116,6 +116,7 @@ impl Opening<'_> {
             offer: Offer::of(message),
             stage: Stage::Open,
             offered: None,
+            resumed: false,
         };
         let origin = tools.origin(essentials.call_id, arrived.sender_tag());
         self.call_of(caller, opening, origin, tools)

@@ -219,12 +219,21 @@ impl Turn<'_> {
             // Where it would lead is not followed: that is our own refusal.
             let (code, tag) = (own_failure(self.call.emergency), exchange.tag);
             self.respond(server, (code, tag), b"", |draft| with_reason(draft, code));
+        } else if exchange.resumed && matches!(code, 401 | 407) {
+            // Whoever tries again is asked for it again.
+            if let (false, Some(server)) = (told, exchange.server) {
+                self.journal_settled(to, 500);
+                self.refuse_for_now(server, to, 500);
+            }
         } else if let (false, Some(server)) = (told, exchange.server) {
             let tag = self.dialog_tag(to, arrived);
             let onward = match exchange.opening {
                 true => failure(self.call.emergency, self.code_onward(to, code)),
                 false => self.code_onward(to, code),
             };
+            if !exchange.opening {
+                self.journal_settled(to, onward);
+            }
             self.pass(server, to, (onward, tag), arrived);
         }
         if exchange.opening {
@@ -337,6 +346,7 @@ impl Turn<'_> {
             return;
         };
         let opening = exchange.opening;
+        let (method, from) = (exchange.method, exchange.from);
         if opening && !cancelled {
             return self.unanswered(client);
         }
@@ -355,6 +365,9 @@ impl Turn<'_> {
             self.call.caller.progress.pending = false;
         }
         if let (false, Some(server)) = (told, server) {
+            if method == Method::Invite && !opening {
+                self.journal_settled(from, 503);
+            }
             self.respond(server, (503, tag), b"", |_| {});
         }
     }
@@ -385,7 +398,7 @@ impl Turn<'_> {
             self.call.callee.progress.pending = false;
             self.call.caller.progress.pending = false;
             self.linger();
-        } else if self.call.leg(exchange.from.other()).progress.up {
+        } else if self.call.leg(exchange.from.other()).progress.up && !exchange.resumed {
             self.hang_up("no-response");
         }
     }

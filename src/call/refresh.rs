@@ -330,6 +330,7 @@ impl Turn<'_> {
             offer: None,
             stage: Stage::Open,
             offered: None,
+            resumed: false,
         };
         self.send_exchange(exchange, flow, branch, packet);
         // A little later than the request itself times out.

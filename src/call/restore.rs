@@ -9,6 +9,8 @@
 //! - One that was being ended is ended, and of one that ended lately whoever may not
 //!   know of it is told again.
 
+mod carried;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,7 +18,6 @@ use bytes::Bytes;
 use smallvec::{SmallVec, smallvec};
 
 use crate::base::flow::{Flow, Transport};
-use crate::base::limits::STRAYS_PER_CALL;
 use crate::base::time::{Mono, Now, Wall};
 use crate::base::token::Token;
 use crate::policy::number::Number;
@@ -32,6 +33,7 @@ use super::call::{Alarm, Call, Ending, Exchange, Owner, Role, Stage};
 use super::counted;
 use super::leg::{Far, Leg, Progress, Session};
 use super::open::{failure, own_failure, with_reason};
+use super::teardown::strays_of;
 use super::topology::{self, Ends, Head};
 use super::{Calls, Event, Outbox, Turn};
 
@@ -110,11 +112,9 @@ impl Calls {
         // One that is over may still hold what a carrier could bill.
         if kept.end.is_none() || kept.counted.is_some() {
             (call.hold, call.account) = self.taken_over(now, kept);
-            let beside = call.account.iter().flat_map(|it| it.course.beside());
-            // Their numbers are taken; no tag is this one.
-            let beside = beside.take(STRAYS_PER_CALL);
-            call.strays = beside.map(|_| Far::new(b"\0", b"", b"")).collect();
         }
+        let billed = call.account.iter().flat_map(|it| it.course.beside());
+        call.strays = strays_of(legs, billed);
         if kept.end.is_none() {
             call.seat = self.seat_of(kept, call.callee.flow);
             // The carrier may have agreed to a longer session since its account was told.
@@ -179,6 +179,7 @@ impl Calls {
         let repeats = kept.session.ours && !leg.takes(Method::Update);
         let description = Some(&kept.description).filter(|it| repeats && !it.is_empty());
         leg.description = description.cloned();
+        leg.carried = kept.carried.clone().map(Box::new);
         Some(leg)
     }
 }
@@ -195,7 +196,7 @@ fn earlier(now: Now, wall: Wall) -> Now {
 
 /// Why a call ended, as it was told before.
 fn again(by: Party, cause: &str) -> Ending {
-    const CAUSES: [&str; 17] = [
+    const CAUSES: [&str; 18] = [
         "bye",
         "blocked",
         "cancelled",
@@ -213,6 +214,7 @@ fn again(by: Party, cause: &str) -> Ending {
         "lease-over",
         "peer-removed",
         "dialog-gone",
+        "transfer-failed",
     ];
     let known = CAUSES.into_iter().find(|known| *known == cause);
     Ending {
@@ -228,6 +230,7 @@ impl Turn<'_> {
         self.tools.index(self.key, self.call);
         let Some(legs) = &kept.legs else { return };
         if let Some(end) = &kept.end {
+            self.hang_up_strays_again(legs);
             self.tell_of_end(kept, legs, end);
             return;
         }
@@ -240,6 +243,7 @@ impl Turn<'_> {
         self.call.caller.progress = open;
         self.call.callee.progress = open;
         self.call.callee.progress.up |= legs.is_late();
+        self.hang_up_strays_again(legs);
         if !acked {
             self.resume_invite(legs);
         }
@@ -252,8 +256,6 @@ impl Turn<'_> {
             self.hang_up("peer-removed");
         } else if kept.lease.is_some() && self.is_stranger() {
             // Nobody could say what it may still cost.
-            self.hang_up("restart");
-        } else if self.call.is_led_nowhere() {
             self.hang_up("restart");
         } else if due.is_some_and(|due| due <= self.now.mono) {
             self.hang_up("lease-over");
@@ -269,6 +271,7 @@ impl Turn<'_> {
         }
         let least = if acked {
             self.run_longest();
+            self.resume_changes(legs);
             Duration::ZERO
         } else {
             // By then it is acknowledged, or over.
@@ -337,7 +340,7 @@ impl Turn<'_> {
 
     /// The INVITE that opened the call, on both sides.
     fn resume_invite(&mut self, legs: &Legs) {
-        let server = self.resume_server(legs);
+        let server = self.resume_server(&legs.asked, legs.caller.flow);
         // Of one that answered too late only the 2xx can come again.
         let client = match legs.is_late() {
             true => None,
@@ -359,6 +362,7 @@ impl Turn<'_> {
             offer: None,
             stage: Stage::Open,
             offered: None,
+            resumed: false,
         };
         call.exchanges = smallvec![exchange];
     }
@@ -370,16 +374,16 @@ impl Turn<'_> {
         }
     }
 
-    /// The caller's INVITE, as if it came now, but that it is no news.
-    fn resume_server(&mut self, legs: &Legs) -> Option<(ServerKey, u32)> {
-        let invite = scan(Bytes::copy_from_slice(&legs.asked)).ok()?;
+    /// A peer's INVITE, as if it came now, but that it is no news.
+    fn resume_server(&mut self, asked: &[u8], flow: Flow) -> Option<(ServerKey, u32)> {
+        let invite = scan(Bytes::copy_from_slice(asked)).ok()?;
         // An emergency call's may have been let in as it is.
         let essentials = Essentials::parse(&invite)
             .or_else(|_| Essentials::salvage(&invite))
             .ok()?;
         let arrival = self.tools.transactions.receive_emergency(
             self.now.mono,
-            legs.caller.flow,
+            flow,
             &invite,
             &essentials,
             &mut self.out.transmits,
@@ -433,6 +437,8 @@ impl Turn<'_> {
                 let later = u64::from(side != self.call.carrier_side());
                 Duration::from_millis(nth % SPREAD_MS + later)
             }
+            // Whether the other call is still there is asked at once.
+            true if self.call.leg(side).flow.transport == Transport::Inside => Duration::ZERO,
             true => due,
             false => due.max(GRACE),
         };
@@ -472,9 +478,8 @@ impl Turn<'_> {
             self.resume_invite(legs);
             self.give_up_invite(code, None);
         } else if !legs.asked.is_empty() {
-            let Some((server, _)) = self.resume_server(legs) else {
-                return;
-            };
+            let server = self.resume_server(&legs.asked, legs.caller.flow);
+            let Some((server, _)) = server else { return };
             let code = failure(self.call.emergency, code);
             let tag = self.call.caller.local_tag;
             self.respond(server, (code, tag), b"", |draft| with_reason(draft, code));

@@ -2,6 +2,7 @@
 //! see `transfer`.
 
 use crate::record::{Record, Side};
+use crate::sip::fields::MethodSet;
 use crate::sip::header::HeaderId;
 use crate::sip::line::Method;
 use crate::sip::message::Message;
@@ -60,6 +61,7 @@ impl Turn<'_> {
         };
         let given_up = referral.given_up;
         referral.session = refresh::agreed(arrived.message);
+        referral.leg.allow = MethodSet::allow(arrived.message);
         referral.leg.progress.up = true;
         referral.leg.progress.pending = false;
         if let Ok(far) = far {
@@ -102,6 +104,7 @@ impl Turn<'_> {
             offer: None,
             stage: Stage::Open,
             offered: self.description_to_keep(to, offer.body()),
+            resumed: false,
         };
         self.send_exchange(exchange, flow, head.branch, packet);
         let sent = self

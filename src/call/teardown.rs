@@ -1,19 +1,21 @@
 //! How calls end: BYE, CANCEL, limits, and giving back what a call held.
 
-use crate::base::limits::STRAYS_PER_CALL;
+mod beside;
+
 use crate::base::time::Now;
 use crate::policy::Course;
 use crate::record::{Party, Side};
 use crate::sip::header::HeaderId;
 use crate::sip::line::Method;
-use crate::transaction::{Origin, ServerKey, Transmit};
+use crate::transaction::ServerKey;
 
-use super::account::interval_of;
 use super::call::{Alarm, Ending, Exchange, Owner, Role, Stage};
 use super::leg::Far;
 use super::open::{failure, own_failure, with_reason};
 use super::topology::{self, Ends, Head};
 use super::{Arrived, Calls, Outbox, Turn};
+
+pub(super) use beside::strays_of;
 
 impl Calls {
     /// A CANCEL, which its own transaction answers at once (RFC 3261 §9.2).
@@ -47,7 +49,7 @@ impl Turn<'_> {
     }
 
     /// The requester takes an INVITE back.
-    fn cancelled(&mut self, invite: ServerKey, reason: Option<&[u8]>) {
+    pub(super) fn cancelled(&mut self, invite: ServerKey, reason: Option<&[u8]>) {
         let Some(exchange) = self.call.exchange_by_server(invite) else {
             return;
         };
@@ -333,68 +335,6 @@ impl Turn<'_> {
         }
     }
 
-    /// Someone answered whom the call has no use for: ACK and BYE, at once.
-    pub(super) fn hang_up_stray(&mut self, side: Side, arrived: &Arrived<'_>) {
-        let tag = arrived.essentials.to_tag.unwrap_or_default();
-        let leg = self.call.leg(side);
-        let asked = leg.far.target();
-        let far = match topology::far_of(arrived.message, tag, true) {
-            Ok(far) if !far.target().is_empty() => far,
-            _ => Far::new(tag, asked, b""),
-        };
-        let cseq = arrived.essentials.cseq.number;
-        let ends = Ends {
-            leg,
-            local_tag: leg.local_tag,
-            far: &far,
-            here: self.tools.here.at(leg.flow.listener),
-        };
-        let branch = self.tools.mint.token();
-        let head = Head {
-            method: b"ACK",
-            cseq,
-            branch,
-            max_forwards: super::MAX_FORWARDS,
-        };
-        let flow = topology::next_hop(&self.tools.rules, leg.flow, &far);
-        let packet = topology::request(&mut self.tools.scratch, &ends, &head).seal(None);
-        self.out.transmits.push(Transmit {
-            flow,
-            packet,
-            origin: Origin::Stateless,
-        });
-        if self.call.is_stray(tag) {
-            return;
-        }
-        let room = self.call.strays.len() < STRAYS_PER_CALL;
-        let dialog = self.note_stray(Far::new(tag, b"", b""));
-        self.stray_billed(dialog, interval_of(arrived.message));
-        if room {
-            self.bye_to((side, dialog), &far, None);
-            if let Some(noted) = self.call.strays.last_mut() {
-                *noted = far;
-            }
-        }
-    }
-
-    /// The number of the dialog with this tag of the peer's.
-    pub(super) fn dialog_with(&self, side: Side, tag: &[u8]) -> u8 {
-        let mut strays = (1..).zip(&self.call.strays);
-        match strays.find(|(_, far)| far.tag() == tag) {
-            Some((number, _)) if self.call.leg(side).far.tag() != tag => number,
-            _ => Course::OWN,
-        }
-    }
-
-    /// Keeps a dialog beside the call's own in mind, and numbers it.
-    fn note_stray(&mut self, far: Far) -> u8 {
-        if self.call.strays.len() < STRAYS_PER_CALL {
-            self.call.strays.push(far);
-            return u8::try_from(self.call.strays.len()).unwrap_or(u8::MAX);
-        }
-        u8::MAX
-    }
-
     /// A timer of the call's has run out.
     pub(super) fn alarm(&mut self, alarm: Alarm) {
         match alarm {
@@ -418,7 +358,8 @@ impl Turn<'_> {
             }
             // Where it goes on is for the shard's calls together: see `onward`.
             Alarm::FirstAnswer => {}
-            Alarm::Unanswered(server) => self.cancelled(server, None),
+            Alarm::Unanswered(server) => self.change_due(server),
+            Alarm::Unheard(server) => self.change_unheard(server),
             Alarm::Resend(server) => self.resend(server),
             Alarm::Session(side) => self.session_due(side),
             Alarm::Lease => self.lease_over(),
@@ -454,7 +395,7 @@ impl Turn<'_> {
             return false;
         }
         self.answer_what_is_left();
-        let awaited = self.call.exchanges.iter().any(answerable) || self.call.is_led();
+        let awaited = self.call.exchanges.iter().any(answerable) || self.call.is_referring();
         !awaited && self.call.linger.is_none()
     }
 

@@ -20,7 +20,7 @@
 
 use crate::base::limits::RECORDED_TEXT;
 use crate::base::time::Now;
-use crate::record::{Led, Record, Side};
+use crate::record::{Record, Side};
 use crate::sip::header::HeaderId;
 use crate::sip::line::{Method, reason_phrase};
 use crate::sip::message::Message;
@@ -106,6 +106,11 @@ impl Call {
         leg.is_some_and(|it| it.is_some())
     }
 
+    /// Whether whom it is transferred to may yet answer.
+    pub(super) fn is_referring(&self) -> bool {
+        matches!(self.elsewhere.as_deref(), Some(Elsewhere::Referred(_)))
+    }
+
     pub(super) fn referral(&mut self) -> Option<&mut Referral> {
         match self.elsewhere.as_deref_mut()? {
             Elsewhere::Referred(it) => Some(it),
@@ -173,7 +178,7 @@ impl Turn<'_> {
             |draft| {
                 topology::put_allow(draft, allow);
                 draft.put(HeaderId::Supported, b"timer");
-                refresh::put_request(draft, refresh::wanted(false));
+                refresh::put_request(draft, refresh::LEAST);
                 if let Some(replaces) = replaces {
                     draft.put(HeaderId::Replaces, replaces);
                 }
@@ -247,24 +252,14 @@ impl Turn<'_> {
         self.withdraw_requests_of(side);
         self.stop_resending_to(side);
         self.set_session(side, None);
-        self.journal_left(side);
-        true
-    }
-
-    /// After a restart nobody is there any more, nor on the way.
-    fn journal_left(&mut self, side: Side) {
-        let Some(leg) = self.call.elsewhere.as_ref().and_then(|it| it.leg()) else {
-            return;
-        };
-        let tag = leg.local_tag.text();
-        let record = Record::Led(Led {
+        // If it is not carried out before a restart, the call is over.
+        self.out.journal(&Record::Ending {
             call: self.call.reference,
             wall: self.now.wall,
-            side,
-            leg: leg.as_record(&tag),
-            branch: b"",
+            by: side.party(),
+            cause: "bye",
         });
-        self.out.journal(&record);
+        true
     }
 
     /// The call ends: nobody needs who it was transferred to.

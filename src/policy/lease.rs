@@ -13,6 +13,8 @@
 //! own session timer runs out, and the call is paid for all the same. Nothing here
 //! reads a clock or a counter; the [`Course`] of a call is what is known of it.
 
+mod told;
+
 use std::time::Duration;
 
 use smallvec::SmallVec;
@@ -21,7 +23,6 @@ use super::counters::{Dates, Sum, Zone};
 use super::money::{Amount, Money};
 use super::tariff::Price;
 use crate::base::limits::{ANSWERS_BESIDE, CLOCK_SKEW_S, LATE_ANSWER_S, TEARDOWN_S};
-use crate::base::tally::{self, Billing};
 use crate::base::time::{Mono, Now, Wall};
 
 /// One answer to a call's INVITE, which makes a dialog that a carrier may bill.
@@ -95,82 +96,6 @@ impl Course {
             inbound: true,
             ..Self::new(now, ring, interval)
         }
-    }
-
-    /// Writes down what is known.
-    pub fn tell(&self, to: &mut Billing) {
-        to.invited = self.invited;
-        to.answer_by = self.answer_by;
-        to.attempts = self.attempts;
-        to.interval_s = whole(self.interval);
-        to.unheard = self.unheard;
-        to.open = self.open;
-        let answers = self.answers.iter();
-        to.answers.clear();
-        to.answers.extend(answers.map(|it| tally::Answer {
-            dialog: it.dialog,
-            from: it.from,
-            end: it.end,
-            interval_s: whole(it.interval),
-            parted: it.parted,
-        }));
-    }
-
-    /// A call of which so much is known that a life begins with `now`, and whether it is
-    /// inbound. What may have happened in between, with nobody there to see, counts as if
-    /// it did: if one may have been `missed`, another answer came, and was repeated until its
-    /// carrier gave up. A call that has outlived its lease was hung up by its carrier as
-    /// reserved, if that keeps a session timer. Tollgate's own answers are on record.
-    #[must_use]
-    pub fn resumed(told: &Billing, now: Now, (inbound, missed): (bool, bool)) -> Self {
-        let answers = told.answers.iter().map(|it| Answer {
-            dialog: it.dialog,
-            from: it.from,
-            end: it.end,
-            interval: seconds(it.interval_s),
-            // Who keeps no session timer waits for a BYE that arrives.
-            parted: it.parted.filter(|_| it.interval_s > 0),
-        });
-        let mut course = Self {
-            invited: told.invited,
-            answer_by: told.answer_by,
-            attempts: told.attempts,
-            interval: seconds(told.interval_s),
-            answers: answers.collect(),
-            unheard: told.unheard,
-            open: told.open,
-            inbound,
-        };
-        let asked = course.unheard.is_some() || !course.answers.is_empty();
-        if missed && asked && course.open && !inbound {
-            course.unheard = Some(course.last_unheard(now));
-        }
-        // Nobody hangs these up any more, nor hears that they were.
-        let answers = course.answers.iter_mut();
-        for beside in answers.filter(|it| it.dialog != Self::OWN) {
-            beside.end = beside.end.or(Some(beside.gone_by(now.mono)));
-        }
-        let due = told.due.filter(|due| *due < now.mono);
-        if let (Some(due), Some(own)) = (due, course.answer(Self::OWN))
-            && own.interval > Duration::ZERO
-            && own.end.is_none()
-        {
-            own.parted = own.parted.or(Some(due));
-        }
-        course
-    }
-
-    /// Until when an answer may have come that nobody was there to see.
-    fn last_unheard(&self, now: Now) -> Mono {
-        let own = self.answers.iter().find(|it| it.dialog == Self::OWN);
-        if own.is_some_and(|own| own.end.is_none()) {
-            return now.mono;
-        }
-        // Of a call that was given up, or is over, no other comes after these.
-        let late = seconds(2 * LATE_ANSWER_S);
-        let answers = self.answers.iter().map(|it| it.from + late);
-        let last = answers.chain(self.unheard.map(|at| at + late)).max();
-        now.mono.min(self.answer_by.max(last.unwrap_or_default()))
     }
 
     /// Whether the answer to the call and the time of now say all that is known.

@@ -3,7 +3,7 @@
 use crate::base::time::Wall;
 
 use super::model::Record;
-use super::parts::{Bound, CallRef, Led};
+use super::parts::{Beside, Bound, CallRef, Carried, Led, Settled};
 
 impl Record<'_> {
     /// When it happened; `None` for those that take their call's time.
@@ -30,6 +30,8 @@ impl Record<'_> {
             | Self::Agreed { wall, .. }
             | Self::Led(Led { wall, .. })
             | Self::Bound(Bound { wall, .. })
+            | Self::Settled(Settled { wall, .. })
+            | Self::Beside(Beside { wall, .. })
             | Self::Reset { wall, .. } => Some(*wall),
             Self::Target { .. }
             | Self::CSeq { .. }
@@ -40,6 +42,7 @@ impl Record<'_> {
             | Self::Parted { .. }
             | Self::Scope { .. }
             | Self::Drawn { .. }
+            | Self::Carried(_)
             | Self::Account { .. } => None,
         }
     }
@@ -66,6 +69,9 @@ impl Record<'_> {
             | Self::Restored { call, .. }
             | Self::Counted { call, .. }
             | Self::Led(Led { call, .. })
+            | Self::Carried(Carried { call, .. })
+            | Self::Settled(Settled { call, .. })
+            | Self::Beside(Beside { call, .. })
             | Self::Account { call, .. } => Some(*call),
             Self::Started { .. }
             | Self::RulesLoaded { .. }

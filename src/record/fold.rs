@@ -21,7 +21,7 @@ use crate::base::time::Now;
 use bindings::Bindings;
 
 pub use bindings::Binding;
-pub use calls::{Answer, Call, Calls, End, Ending, Lease, Leg, Legs};
+pub use calls::{Answer, Beside, Call, Calls, Carried, Change, End, Ending, Lease, Leg, Legs};
 pub use counters::{Counters, Held, Lived};
 
 /// What one shard's series of records comes to.

@@ -12,7 +12,7 @@
 use super::Record;
 
 /// The payload's first byte. Another one means another encoding.
-pub const VERSION: u8 = 5;
+pub const VERSION: u8 = 6;
 
 /// The payload's last byte.
 pub(super) const END: u8 = 0xFF;

@@ -32,7 +32,10 @@ pub use ahead::Ahead;
 pub use buffer::{Buffer, TooLong};
 pub use fold::Fold;
 pub use model::Record;
-pub use parts::{Bound, CallRef, Decision, Direction, Led, Leg, Party, Session, Side, Stock};
+pub use parts::{
+    Beside, Bound, CallRef, Carried, Decision, Direction, Led, Leg, Party, Session, Settled, Side,
+    Stock,
+};
 
 pub use places::{read_billing, read_places, write_billing, write_places};
 pub use recovered::{Dealt, Recovered, Share, Taken};

@@ -12,7 +12,10 @@ use crate::base::tally::{Marks, Which, Who};
 use crate::base::time::{Mono, Wall};
 
 use super::encode;
-use super::parts::{Bound, CallRef, Decision, Direction, Led, Leg, Party, Session, Side, Stock};
+use super::parts::{
+    Beside, Bound, CallRef, Carried, Decision, Direction, Led, Leg, Party, Session, Settled, Side,
+    Stock,
+};
 
 /// What the journal holds. Invariant 4: each is in the journal before the
 /// message it belongs to leaves.
@@ -143,8 +146,7 @@ pub enum Record<'a> {
         #[serde(serialize_with = "encode::bytes")]
         target: &'a [u8],
     },
-    /// A leg's CSeq numbers moved. *CSeq advance*: so that our BYE after a
-    /// restart is not refused as out of order.
+    /// A leg's CSeq numbers moved. *CSeq advance*: our BYE after a restart is in order.
     CSeq {
         /// The call.
         call: CallRef,
@@ -198,9 +200,8 @@ pub enum Record<'a> {
         /// Calls that were still up.
         live: u64,
     },
-    /// A call holds money of every budget that covers it: before its INVITE, and
-    /// each time that this changes. *Lease renewal*. *Restart*: what the call
-    /// holds, and until when it may run.
+    /// A call holds money of every budget that covers it: before its INVITE, and each time that this changes.
+    /// *Lease renewal*. *Restart*: what the call holds, and until when it may run.
     Lease {
         /// The call.
         call: CallRef,
@@ -295,14 +296,12 @@ pub enum Record<'a> {
         /// The canonical number of the last one; empty if it has none.
         number: &'a str,
     },
-    /// The caller acknowledged the answer: before its ACK is carried on.
-    /// *Restart*: the call is up; before this, its callee's 2xx comes again.
+    /// The caller acknowledged the answer. *Restart*: the call is up; before this, its callee's 2xx comes again.
     Acked {
         /// The call.
         call: CallRef,
     },
-    /// A leg's session timer was agreed afresh after the answer (RFC 4028).
-    /// *Restart*: who refreshes it, how often, and when next.
+    /// A leg's session timer was agreed afresh (RFC 4028). *Restart*: who refreshes it, how often, when next.
     Session {
         /// The call.
         call: CallRef,
@@ -314,8 +313,7 @@ pub enum Record<'a> {
         /// What was agreed.
         session: Session,
     },
-    /// A session description that a refresh by re-INVITE has to repeat (RFC 4028
-    /// §7.4). None is written that holds keys.
+    /// A session description that a refresh by re-INVITE has to repeat (RFC 4028 §7.4), but none with keys.
     Description {
         /// The call.
         call: CallRef,
@@ -336,8 +334,7 @@ pub enum Record<'a> {
         #[serde(serialize_with = "encode::bytes")]
         branch: &'a [u8],
     },
-    /// Somebody or something ends a call: before its BYE is answered, or one is
-    /// sent. *Restart*: it is not to go on.
+    /// Somebody or something ends a call: before its BYE is answered, or sent. *Restart*: it is not to go on.
     Ending {
         /// The call.
         call: CallRef,
@@ -434,9 +431,8 @@ pub enum Record<'a> {
         /// Why, in words; may be empty.
         why: &'a str,
     },
-    /// What a call holds of budgets changed, or something was booked of it; in the
-    /// same turn as [`Record::Lease`], [`Record::Ended`] or [`Record::Booked`].
-    /// *Restart*: all money is rebuilt from this.
+    /// What a call holds of budgets changed, or something was booked of it; in the same turn as
+    /// [`Record::Lease`], [`Record::Ended`] or [`Record::Booked`]. *Restart*: all money is rebuilt from this.
     Account {
         /// The call.
         call: CallRef,
@@ -459,9 +455,8 @@ pub enum Record<'a> {
         #[serde(serialize_with = "encode::billing")]
         billing: &'a [u8],
     },
-    /// The call of an INVITE goes on at another carrier, as a call of its own with a
-    /// verdict of its own, and this one waits for what its carrier may yet say. *Restart*:
-    /// it has nothing to do with its caller any more.
+    /// The call goes on at another carrier, as a call of its own, and this one waits for what
+    /// its carrier may yet say. *Restart*: it has nothing to do with its caller any more.
     Parted {
         /// The call.
         call: CallRef,
@@ -469,8 +464,8 @@ pub enum Record<'a> {
         #[serde(serialize_with = "encode::bytes")]
         tag: &'a [u8],
     },
-    /// So much the calls that this shard has counted in this life may come to: on the
-    /// disk before they do. *Restart*: after a loss of power, so much they have come to.
+    /// So much the calls that this shard has counted in this life may come to: on the disk before they do.
+    /// *Restart*: after a loss of power, so much they have come to.
     Drawn {
         /// The scope's number.
         scope: u32,
@@ -491,9 +486,14 @@ pub enum Record<'a> {
         #[serde(with = "encode::wall")]
         wall: Wall,
     },
-    /// A phone system registered, or is registered no more: before it is told so.
-    /// *Restart*: it is known, and is called there.
+    /// A phone system registered, or no more: before it is told. *Restart*: it is called there.
     Bound(Bound<'a>),
+    /// A request inside a dialog goes on to the other leg. *Restart*: it may be answered yet.
+    Carried(Carried<'a>),
+    /// An INVITE inside a dialog is over: with its answer, or the ACK to that. *Restart*: see there.
+    Settled(Settled),
+    /// Somebody beside a call is hung up, or has heard that. *Restart*: it is hung up again.
+    Beside(Beside<'a>),
     /// A call is led elsewhere. *Restart*: this is its leg from then on.
     Led(Led<'a>),
 }

@@ -154,6 +154,68 @@ impl Session {
     };
 }
 
+/// A request inside a dialog that is carried to the other leg.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Carried<'a> {
+    /// The call.
+    pub call: CallRef,
+    /// The leg whose peer sent it.
+    pub side: Side,
+    /// The way that it came.
+    #[serde(with = "encode::flow")]
+    pub flow: Flow,
+    /// Its CSeq number there.
+    pub cseq: u32,
+    /// Its CSeq number on the other leg.
+    pub onward: u32,
+    /// The branch of its Via on the other leg, without the magic cookie.
+    #[serde(serialize_with = "encode::bytes")]
+    pub branch: &'a [u8],
+    /// Tells it from others that have its number, by its method and topmost Via; 0 where the
+    /// same request goes out once more.
+    pub mark: u64,
+    /// Of an INVITE what its response needs; empty for other methods.
+    #[serde(serialize_with = "encode::bytes")]
+    pub asked: &'a [u8],
+}
+
+/// A dialog with who answered beside the call, or too late for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Beside<'a> {
+    /// The call.
+    pub call: CallRef,
+    /// When.
+    #[serde(with = "encode::wall")]
+    pub wall: Wall,
+    /// Its number in the call's account.
+    pub dialog: u8,
+    /// Nobody is hung up there any more; what follows is empty then.
+    pub over: bool,
+    /// The peer's tag.
+    #[serde(serialize_with = "encode::bytes")]
+    pub tag: &'a [u8],
+    /// The remote target.
+    #[serde(serialize_with = "encode::bytes")]
+    pub target: &'a [u8],
+    /// The route set, as in [`Leg`].
+    #[serde(serialize_with = "encode::bytes")]
+    pub routes: &'a [u8],
+}
+
+/// How an INVITE inside a dialog ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Settled {
+    /// The call.
+    pub call: CallRef,
+    /// When.
+    #[serde(with = "encode::wall")]
+    pub wall: Wall,
+    /// The leg whose peer sent it.
+    pub side: Side,
+    /// Its final status; a 2xx was acknowledged.
+    pub status: u16,
+}
+
 /// A leg in another's place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Led<'a> {

@@ -244,10 +244,10 @@ fn appending_again_after_clear_allocates_nothing() {
     }
 }
 
-/// A journal written today must be readable for as long as version 5 is: if this
+/// A journal written today must be readable for as long as version 6 is: if this
 /// test fails, the encoding changed and [`VERSION`] must rise.
 #[test]
-fn the_encoding_of_version_5_stays() {
+fn the_encoding_of_version_6_stays() {
     let leg = Leg {
         flow: Flow {
             listener: ListenerId(1),
@@ -302,7 +302,7 @@ fn the_encoding_of_version_5_stays() {
     let leg = b"\x01\x00\x00\x7f\x00\x00\x02\xce\x27\x00\x00\
         \x01c\x01l\x02lt\x01r\x02rt\x01t\x00\x01\xac\x02\x01\x05\xb4\x01\x01";
     let expected = [
-        b"\x05\x03\x05\x02\x02up".as_slice(),
+        b"\x06\x03\x05\x02\x02up".as_slice(),
         leg,
         b"\x01z",
         leg,
@@ -313,7 +313,7 @@ fn the_encoding_of_version_5_stays() {
     let ended = split(setup.rest).unwrap().unwrap();
     assert_eq!(
         ended.payload,
-        b"\x05\x07\x05\x02\x01\x80\x01\x02\x01x\xc8\x01\xac\x02\x03JPY\xff"
+        b"\x06\x07\x05\x02\x01\x80\x01\x02\x01x\xc8\x01\xac\x02\x03JPY\xff"
     );
     let checksum = u32::from_le_bytes(buffer.bytes()[4..8].try_into().unwrap());
     assert_eq!(

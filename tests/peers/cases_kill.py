@@ -9,8 +9,9 @@ from decimal import Decimal
 from cases import case
 from cases_blocked import Control
 from cases_calls import refused_caller
+from cases_midcall import HELD, HOLDING, connected, holds
 from process import check, equal, until
-from scenario import ALLOWED, plain_callee, plain_caller
+from scenario import ALLOWED, plain_callee, plain_caller, sdp
 
 KILLS = int(os.environ.get("KILLS", "3"))
 
@@ -75,3 +76,23 @@ def kill_under_load(lab):
     check(len(seen) >= 200 * seconds // 2, f"the carrier saw {len(seen)} calls only")
     equal(sorted(seen - verdicts.keys()), [], "INVITEs at the carrier without a record")
     equal(sorted(record["call"] for record in of("ended")), sorted(verdicts.values()), "calls ended in the ledger")
+
+
+@case(needs_tollgate=True, alone=True)
+def kill_in_hold(lab):
+    """kill -9 while the caller waits for the answer to its hold: it has that answer, and the call goes on."""
+    lab.start()
+    caller, callee = connected()
+    # Whoever comes back says 100 once more.
+    caller.pause(1500).request("INVITE", sdp("sendonly")).ignore(100).ignore(100).expect(200, HOLDING).request("ACK")
+    callee.receive("INVITE", HELD).answer(100, "Trying", "INVITE").pause(2500)
+    callee.answer(200, "OK", "INVITE", sdp("recvonly")).receive("ACK")
+    holds(callee, caller)
+    carrier = lab.waiting(lab.carrier(callee.hung_up().linger(), seconds=40), 5070)
+    pbx = lab.pbx(caller.pause(500).bye(), number=ALLOWED, calls=1, seconds=40)
+    until(lambda: standing(lab)["calls"] == 1, 10, "the call is up", lab.tollgate)
+    time.sleep(2.5)
+    lab.restart()
+    pbx.finish(40, 1)
+    carrier.stop(10, 1)
+    lab.closed(allow=1)

@@ -221,7 +221,7 @@ impl Bill {
             match call.booked {
                 None => call.crashes += 1,
                 Some(_) if call.held => call.crashes += 1,
-                Some((_, at)) if now <= at + LATELY => call.lost = self.most(call, now),
+                Some(_) if !Self::is_over(call, now) => call.lost = self.most(call, now),
                 Some(_) => {}
             }
         }
@@ -346,16 +346,25 @@ impl Bill {
         prices.of(call.group).expect("only priced groups leave")
     }
 
+    /// Whether the core holds nothing of a call any more. Who answers after the end, and
+    /// not the BYE to that, may bill on and on: the core repeats it for half an hour at the
+    /// most, and 64*T1 longer than the session lasts; the last one is given up 64*T1 later.
+    fn is_over(call: &Call, now: Nanos) -> bool {
+        let late = |it: &Answer| {
+            let lasts = it.expires.unwrap_or(it.from + 1_800 * SEC);
+            now <= lasts + 2 * T64
+        };
+        call.booked.is_some_and(|(_, at)| {
+            let mut came_after = call.answers.iter().filter(|it| it.from >= at);
+            now > at + LATELY && !came_after.any(late)
+        })
+    }
+
     /// More than the core may have booked or reserved for a call.
     fn most(&self, call: &Call, now: Nanos) -> u64 {
         let price = Self::price(&self.dearest, call);
         let attempts = call.attempts.len() as u64 + 1;
-        // Who answers after the end, and not the BYE to that, may bill on and on.
-        let late = |it: &Answer| it.expires.is_some_and(|expires| now <= expires + T64);
-        let over = call.booked.filter(|&(_, at)| {
-            let mut came_after = call.answers.iter().filter(|it| it.from >= at);
-            now > at + LATELY && !came_after.any(late)
-        });
+        let over = call.booked.filter(|_| Self::is_over(call, now));
         let Some((booked, _)) = over else {
             // A lease's time, the longest interval, and another answer's.
             let began = call.attempts.first().map_or(now, |it| it.at);

@@ -121,6 +121,9 @@ impl World {
             self.turn(shard, None);
         }
         self.tap.reviving = false;
+        if !self.down {
+            self.tap.revived(now);
+        }
         let blocked = self.blocked.map(|it| Block {
             hang_up: false,
             ..it

@@ -41,6 +41,7 @@ events! {
     /// Faults.
     Lost, Doubled, Overtaken, RulesSwapped, SendFailed, Stalled, Drained, HungUpAll, HungUpByBlock, SilentDeath,
     Crashed, CrashedBeforeSend, RecordsLost, PowerFailed, CallSurvived, SetUpCutOff,
+    ChangeOutlived, CarriedAgain,
     OverStream, StreamClosed, LostWithStream,
 }
 

@@ -13,7 +13,7 @@ use crate::base::limits::{CLOSING_CALLS, CLOSING_S};
 use crate::base::time::Wall;
 use crate::record::{CallRef, Decision, Direction, Party, Record, encode};
 
-pub use legs::{Answer, Leg, Legs};
+pub use legs::{Answer, Beside, Carried, Change, Leg, Legs};
 
 /// The calls of one series.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -149,11 +149,11 @@ impl Calls {
         }
     }
 
-    /// The call that a record is of. Who called may acknowledge an answer when all is
-    /// over on the carrier's side.
+    /// The call that a record is of. When all is over on the carrier's side, who called may
+    /// acknowledge an answer, and others may have answered late.
     fn known(&mut self, call: CallRef, record: &Record<'_>) -> Option<&mut Call> {
         let open = self.open.get_mut(&call);
-        if open.is_some() || !matches!(record, Record::Acked { .. }) {
+        if open.is_some() || !matches!(record, Record::Acked { .. } | Record::Beside(_)) {
             return open;
         }
         self.closing
@@ -299,6 +299,7 @@ impl Call {
                     },
                     invited: wall,
                     answer: None,
+                    beside: Vec::new(),
                 }));
             }
             Record::Invite { message, .. } if self.legs.is_none() => {
@@ -317,6 +318,15 @@ impl Call {
                     reserved,
                     currency: currency.into(),
                 });
+            }
+            Record::Led(ref led) => {
+                // Who has left it was not needed any more.
+                if led.branch.is_empty() {
+                    self.ending = None;
+                }
+                if let Some(legs) = &mut self.legs {
+                    legs.led(led);
+                }
             }
             Record::Ending { by, cause, .. } if self.ending.is_none() => {
                 let cause = cause.into();

@@ -23,7 +23,7 @@ pub(super) struct Pool {
     pub(super) kind: usize,
 }
 
-pub(super) const KINDS: usize = 30;
+pub(super) const KINDS: usize = 33;
 
 pub(super) fn pool() -> impl Strategy<Value = Pool> {
     let address = prop_oneof![
@@ -342,12 +342,37 @@ impl Pool {
                 call_id: &self.bytes[2],
                 cseq: u32::from(self.shorts[1]) << 9,
             }),
-            29 => Record::Led(Led {
+            32 => Record::Led(Led {
                 call,
                 wall,
                 side,
                 leg: self.leg(1),
                 branch: &self.bytes[0],
+            }),
+            29 => Record::Carried(Carried {
+                call,
+                side,
+                flow: self.leg(1).flow,
+                cseq: u32::from(self.shorts[0]) << 9,
+                onward: u32::from(self.shorts[1]),
+                branch: &self.bytes[0],
+                mark: self.longs[1],
+                asked: &self.bytes[1],
+            }),
+            31 => Record::Beside(Beside {
+                call,
+                wall,
+                dialog: self.shorts[0].to_le_bytes()[0],
+                over: side == Side::Caller,
+                tag: &self.bytes[0],
+                target: &self.bytes[1],
+                routes: &self.bytes[2],
+            }),
+            30 => Record::Settled(Settled {
+                call,
+                wall,
+                side,
+                status: self.shorts[0],
             }),
             25 => Record::Parted {
                 call,

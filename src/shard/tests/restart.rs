@@ -1,5 +1,6 @@
 //! A life ends without warning, and another one goes on with its calls.
 
+mod carried;
 mod ends;
 mod held;
 
@@ -184,20 +185,6 @@ fn an_established_call_goes_on_and_ends_on_both_sides() {
     world.send(PBX, &answer(&bye, "200 OK", "", ""));
     world.rest();
     assert_eq!(world.shard.counts(), Counts::default());
-}
-
-#[test]
-fn a_request_that_was_carried_is_not_carried_again_after_a_restart() {
-    let mut world = World::new();
-    let talk = world.established("q1");
-    let info = talk.of_pbx("INFO", 2, "q1");
-    let sent = world.send(PBX, &info);
-    assert_eq!(lines(&sent), ["carrier INFO"]);
-    world.crash(1);
-    let sent = world.send(PBX, &info);
-    assert_eq!(lines(&sent), ["pbx SIP/2.0 500 Server Internal Error"]);
-    let sent = world.send(PBX, &talk.of_pbx("INFO", 3, "q1"));
-    assert_eq!(lines(&sent), ["carrier INFO"]);
 }
 
 #[test]

@@ -36,6 +36,8 @@ pub struct Server {
     pub excused: bool,
     /// The core has died since, and not answered it again.
     pub resumed: bool,
+    /// By when it must be answered, if its call has outlived the core and is up then.
+    pub due: Option<Nanos>,
     /// Its call has outlived the core.
     pub survived: bool,
     /// It was refused for money.

@@ -30,6 +30,9 @@ impl Tap {
         if server.method == Method::Ack || server.excused {
             return;
         }
+        if server.due.is_some_and(|due| self.ended_by(id, due)) {
+            return;
+        }
         let Some((code, _, at)) = server.answer else {
             // RFC 4320: who relays a non-INVITE may have nothing to say.
             if server.relay.is_none() || server.method == Method::Invite {

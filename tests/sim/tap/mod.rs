@@ -98,6 +98,10 @@ pub struct Tap {
     pub reviving: bool,
     /// It has died in this run.
     crashed: bool,
+    /// BYEs that it was to send again when it died: see `crash`.
+    unheard: Vec<(Id, usize, Id)>,
+    /// Since when it has lived again.
+    lives_since: Nanos,
     /// The host has gone down: only bills count any more.
     pub forgetful: bool,
     /// The leases of calls, by shard and number: how long each lasts, and until when it
@@ -139,6 +143,8 @@ impl Tap {
             slack: 0,
             reviving: false,
             crashed: false,
+            unheard: Vec::new(),
+            lives_since: 0,
             forgetful: false,
             leases: Map::default(),
             by_branch_in: Map::default(),
@@ -315,6 +321,7 @@ impl Tap {
             amiss: None,
             excused: false,
             resumed: false,
+            due: None,
             survived: false,
             spent: false,
         });

@@ -92,7 +92,13 @@ impl Tap {
             .request
             .text(server.request.via)
             .starts_with("SIP/2.0/TCP");
-        match server.answer {
+        // What was under way has begun anew, if its call went on.
+        let anew = server.resumed && !self.ended_by(id, self.lives_since);
+        let since = if anew { self.lives_since } else { 0 };
+        let answer = server
+            .answer
+            .map(|(code, hash, at)| (code, hash, at.max(since)));
+        match answer {
             Some((_, _, at)) if stream => now >= server.acked.unwrap_or(at),
             Some((_, _, at)) => match server.acked {
                 Some(acked) if acked < at + T64 + late => now >= acked + 5 * SEC,
@@ -221,7 +227,8 @@ impl Tap {
 
     /// Why a request inside a dialog may not be taken (RFC 3261 §12.2.2, §14.2).
     fn amiss(&self, turn: &Turn<'_>, leg: Id, wire: &Wire) -> Option<&'static str> {
-        if wire.cseq <= self.legs[leg].heard(wire) && wire.method != Method::Bye {
+        let news = wire.cseq > self.legs[leg].heard(wire) || self.outlived(leg, wire);
+        if !news && wire.method != Method::Bye {
             return Some("its CSeq is old");
         }
         let crosses = |id: Id| {

@@ -34,10 +34,16 @@ impl Tap {
             self.plan = turn.peers.plan_of(packet.to, &self.servers[id].request);
         }
         self.echoes(id, wire)?;
+        if wire.is_final() && self.is_overdue(id, turn.now) {
+            return Err("an answer long after a restart".into());
+        }
         let server = &mut self.servers[id];
         let again = std::mem::replace(&mut server.last, wire.hash) == wire.hash;
         // Its transaction has begun anew.
         if wire.is_final() && std::mem::take(&mut server.resumed) {
+            if !server.request.to_tag.is_empty() {
+                turn.seen.note(Met::ChangeOutlived);
+            }
             server.answer = server.answer.map(|(code, hash, _)| (code, hash, turn.now));
         }
         match server.answer {

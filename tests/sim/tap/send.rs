@@ -13,7 +13,12 @@ impl Tap {
         let wire = &packet.wire;
         let result = match (wire.method, self.by_branch_out.get(&out_key(wire)).copied()) {
             (Method::Ack, _) => self.ack_out(turn, packet),
-            (Method::Cancel, Some(_)) if self.reviving => self.cancel_out(turn, packet),
+            (Method::Cancel, Some(id)) if self.reviving || self.is_of_before(id) => {
+                self.cancel_out(turn, packet)
+            }
+            (Method::Update | Method::Info, Some(id)) if self.is_of_before(id) => {
+                self.carried_again(turn, packet, id)
+            }
             (_, Some(id)) => self.repeat_out(turn, packet, id),
             (Method::Cancel, None) => self.cancel_out(turn, packet),
             (Method::Invite, None) if wire.to_tag.is_empty() => self.invite_out(turn, packet),

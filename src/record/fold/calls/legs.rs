@@ -27,6 +27,24 @@ pub struct Legs {
     pub invited: Wall,
     /// Set once it was answered.
     pub answer: Option<Answer>,
+    /// Who else answered, and was hung up.
+    pub beside: Vec<Beside>,
+}
+
+/// A dialog beside the call: see [`record::Beside`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "each is what it is in `record::Beside`")]
+pub struct Beside {
+    #[serde(with = "encode::wall")]
+    pub at: Wall,
+    pub dialog: u8,
+    pub over: bool,
+    #[serde(serialize_with = "encode::bytes")]
+    pub tag: Box<[u8]>,
+    #[serde(serialize_with = "encode::bytes")]
+    pub target: Box<[u8]>,
+    #[serde(serialize_with = "encode::bytes")]
+    pub routes: Box<[u8]>,
 }
 
 /// The answer to a call.
@@ -72,6 +90,39 @@ pub struct Leg {
     /// The session description that a refresh has to repeat; empty if none.
     #[serde(serialize_with = "encode::bytes")]
     pub description: Box<[u8]>,
+    /// The last INVITE of its peer's inside the dialog, unless it was acknowledged.
+    pub change: Option<Box<Change>>,
+    /// The last other request of its peer's that was carried to the other leg.
+    pub carried: Option<Carried>,
+}
+
+/// A request that was carried to the other leg: see [`record::Carried`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "each is what it is in `record::Carried`")]
+pub struct Carried {
+    pub cseq: u32,
+    pub onward: u32,
+    #[serde(serialize_with = "encode::bytes")]
+    pub branch: Box<[u8]>,
+    pub mark: u64,
+}
+
+/// An INVITE inside the dialog.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Change {
+    /// How it went on.
+    pub carried: Carried,
+    /// The way that it came.
+    #[serde(with = "encode::flow")]
+    pub flow: Flow,
+    /// What its response needs of it, as an INVITE.
+    #[serde(serialize_with = "encode::bytes")]
+    pub asked: Box<[u8]>,
+    /// How it was refused; 0 if it was not.
+    pub refused: u16,
+    /// When that was.
+    #[serde(with = "encode::wall")]
+    pub at: Wall,
 }
 
 impl Legs {
@@ -99,7 +150,7 @@ impl Legs {
     }
 
     /// A leg has another in its place.
-    fn led(&mut self, led: &Led<'_>) {
+    pub(super) fn led(&mut self, led: &Led<'_>) {
         *self.leg_mut(led.side) = Leg::new(&led.leg, led.wall);
         if !led.branch.is_empty() {
             self.branch = led.branch.into();
@@ -161,11 +212,31 @@ impl Legs {
                 self.caller.local_tag = tag.into();
                 self.caller.remote_tag = Box::default();
             }
-            Record::Led(ref led) => self.led(led),
             Record::Description { side, body, .. } => {
                 self.leg_mut(side).description = body.into();
             }
+            Record::Carried(ref carried) => self.leg_mut(carried.side).carried(carried),
+            Record::Beside(ref beside) => self.beside(beside),
+            Record::Settled(settled) => self.leg_mut(settled.side).settled(settled),
             _ => {}
+        }
+    }
+}
+
+impl Legs {
+    fn beside(&mut self, told: &record::Beside<'_>) {
+        let mut known = self.beside.iter_mut();
+        if let Some(known) = known.find(|it| it.dialog == told.dialog) {
+            known.over |= told.over;
+        } else if !told.over {
+            self.beside.push(Beside {
+                at: told.wall,
+                dialog: told.dialog,
+                over: false,
+                tag: told.tag.into(),
+                target: told.target.into(),
+                routes: told.routes.into(),
+            });
         }
     }
 }
@@ -190,6 +261,46 @@ impl Leg {
             session: leg.session,
             agreed,
             description: Box::default(),
+            change: None,
+            carried: None,
+        }
+    }
+
+    fn carried(&mut self, by: &record::Carried<'_>) {
+        if by.mark == 0 {
+            let change = self.change.as_mut().map(|it| &mut it.carried);
+            let mut known = change.into_iter().chain(&mut self.carried);
+            if let Some(before) = known.find(|it| it.cseq == by.cseq) {
+                before.onward = by.onward;
+                before.branch = by.branch.into();
+            }
+            return;
+        }
+        let carried = Carried {
+            cseq: by.cseq,
+            onward: by.onward,
+            branch: by.branch.into(),
+            mark: by.mark,
+        };
+        if by.asked.is_empty() {
+            self.carried = Some(carried);
+        } else {
+            self.change = Some(Box::new(Change {
+                carried,
+                flow: by.flow,
+                asked: by.asked.into(),
+                refused: 0,
+                at: Wall::default(),
+            }));
+        }
+    }
+
+    fn settled(&mut self, settled: record::Settled) {
+        if let (300.., Some(change)) = (settled.status, &mut self.change) {
+            change.refused = settled.status;
+            change.at = settled.wall;
+        } else {
+            self.change = None;
         }
     }
 

@@ -168,12 +168,12 @@ fn after_a_restart_the_answer_that_was_carried_is_carried_again_and_no_other() {
         lines(&world.send(CARRIER, &other)),
         ["carrier ACK", "carrier BYE"]
     );
-    world.crash(1);
+    assert_eq!(lines(&world.crash(1)), ["carrier BYE"]);
     // Another user's comes first, and one's that was not heard of before.
-    for tag in ["d", "e"] {
+    for (tag, more) in [("d", vec![]), ("e", vec!["carrier BYE"])] {
         let sent = world.send(CARRIER, &beside(&talk.invited, tag, 180));
-        assert_eq!(lines(&sent), ["carrier ACK", "carrier BYE"]);
-        assert!(header(&sent[1].1, "To").ends_with(tag), "{sent:#?}");
+        assert_eq!(lines(&sent), [vec!["carrier ACK"], more].concat());
+        assert!(header(&sent[0].1, "To").ends_with(tag), "{sent:#?}");
     }
     let sent = world.send(CARRIER, &talk.accepted);
     assert_eq!(lines(&sent), ["pbx SIP/2.0 200 OK"]);
@@ -265,4 +265,66 @@ fn a_session_that_was_agreed_later_is_awaited_after_a_restart() {
         assert_eq!(sent.last().unwrap(), "carrier BYE");
         assert_ne!(world.counters.live(), 0);
     }
+}
+
+/// The BYEs among these to the carrier's user with this tag.
+fn byes<'a>(sent: &'a [(String, String)], tag: &str) -> Vec<&'a str> {
+    let to = |text: &str| text.starts_with("BYE ") && header(text, "To").ends_with(tag);
+    let byes = sent
+        .iter()
+        .filter(|(whom, text)| whom == CARRIER && to(text));
+    byes.map(|(_, text)| text.as_str()).collect()
+}
+
+#[test]
+fn who_answered_beside_a_call_is_hung_up_over_restarts_until_that_is_heard() {
+    for tenant in [TENANT.to_owned(), budgeted()] {
+        let mut world = World::of(&tenant);
+        let talk = world.established("a1");
+        let sent = world.send(CARRIER, &beside(&talk.invited, "d", 180));
+        assert_eq!(byes(&sent, "=d").len(), 1);
+        for _ in 0..2 {
+            let sent = world.crash(1);
+            let [bye] = byes(&sent, "=d")[..] else {
+                panic!("{sent:#?}");
+            };
+            assert!(bye.starts_with("BYE sip:d@127.0.0.2:5070 "), "{bye}");
+            assert!(byes(&world.pass(1), "=d").len() == 1);
+        }
+        let sent = world.crash(1);
+        world.send(CARRIER, &answer(byes(&sent, "=d")[0], "200 OK", "d", ""));
+        assert!(byes(&world.pass(5), "=d").is_empty());
+        assert!(byes(&world.crash(1), "=d").is_empty());
+        // The call itself is none the wiser.
+        let sent = world.send(CARRIER, &talk.of_carrier("BYE", 7));
+        assert_eq!(lines(&sent), ["carrier SIP/2.0 200 OK", "pbx BYE"]);
+        world.send(PBX, &answer(&sent[1].1, "200 OK", "", ""));
+        world.rest();
+        assert_eq!(world.shard.counts(), Counts::default());
+    }
+}
+
+#[test]
+fn who_answered_beside_a_call_is_not_hung_up_when_its_session_has_run_out() {
+    let mut world = World::of(&budgeted());
+    let talk = world.established("a1");
+    world.send(CARRIER, &beside(&talk.invited, "d", 180));
+    assert!(!byes(&world.crash(100), "=d").is_empty());
+    assert!(byes(&world.crash(200), "=d").is_empty());
+}
+
+#[test]
+fn who_answers_a_call_that_was_refused_is_hung_up_over_restarts() {
+    let mut world = World::of(&budgeted());
+    let invited = world.invited("a1");
+    world.send(CARRIER, &answer(&invited, "486 Busy Here", "c", ""));
+    let sent = world.send(CARRIER, &beside(&invited, "d", 1_800));
+    assert_eq!(byes(&sent, "=d").len(), 1);
+    for _ in 0..2 {
+        assert_eq!(byes(&world.crash(1), "=d").len(), 1);
+    }
+    let sent = world.crash(1);
+    world.send(CARRIER, &answer(byes(&sent, "=d")[0], "200 OK", "d", ""));
+    world.rest();
+    assert_eq!(world.shard.counts(), Counts::default());
 }

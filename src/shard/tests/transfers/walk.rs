@@ -51,6 +51,8 @@ struct Peers {
     /// Dialogs that were answered with 200, by Call-ID and the peer's tag: whether ACK came, and
     /// BYE from either side.
     dialogs: BTreeMap<(String, String), (bool, bool)>,
+    /// The last 200 in each, and to whom it goes.
+    oks: BTreeMap<(String, String), (String, String)>,
     cseq: u32,
 }
 
@@ -65,6 +67,7 @@ impl Peers {
             open: Vec::new(),
             answered: BTreeSet::new(),
             dialogs: BTreeMap::new(),
+            oks: BTreeMap::new(),
             cseq: 10,
         };
         for call in [first, second] {
@@ -198,12 +201,16 @@ impl Peers {
                 if code == 200 {
                     let dialog = (header(&invite, "Call-ID").to_owned(), tag.clone());
                     let over = self.dialogs.get(&dialog).is_some_and(|it| it.1);
-                    self.dialogs.insert(dialog, (false, over));
+                    self.dialogs.insert(dialog, (over, over));
                 }
                 let text = match code {
                     200 => with_body(&invite, &status, &tag, OFFER),
                     _ => answer(&invite, &status, &tag, ""),
                 };
+                if code == 200 {
+                    let dialog = (header(&invite, "Call-ID").to_owned(), tag);
+                    self.oks.insert(dialog, (peer.clone(), text.clone()));
+                }
                 self.send(&peer, &text);
             }
             Event::Hang(at) => {
@@ -222,6 +229,12 @@ impl Peers {
                 self.hang(&dialog, CARRIER, &text);
             }
             Event::Pass(seconds) => {
+                // RFC 3261 §13.3.1.4.
+                for (dialog, (peer, text)) in self.oks.clone() {
+                    if self.dialogs.get(&dialog) == Some(&(false, false)) {
+                        self.send(&peer, &text);
+                    }
+                }
                 // Nobody is so slow as to be given up.
                 for (peer, invite) in self.open.clone() {
                     if tag_of(header(&invite, "To")).is_empty() {
@@ -258,7 +271,8 @@ impl Peers {
         if let Some(it) = self.dialogs.get_mut(dialog)
             && !it.1
         {
-            it.1 = true;
+            // Who has said BYE waits for no ACK.
+            *it = (true, true);
             self.send(peer, text);
         }
     }
