@@ -95,7 +95,7 @@ impl Turn<'_> {
             &head,
             |draft| {
                 topology::carry(draft, &invite);
-                topology::put_allow(draft, call.caller.allow);
+                topology::put_allow(draft, call.caller.allow, false);
                 topology::carry_tags(draft, &invite, HeaderId::Supported, true);
                 refresh::put_request(draft, refresh::LEAST);
                 draft.keep(&invite, HeaderId::PAssertedIdentity);

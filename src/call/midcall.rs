@@ -337,7 +337,8 @@ impl Turn<'_> {
         if matches!(method, Method::Invite | Method::Update) {
             let reach = topology::Reach::on(&self.tools.rules, leg);
             topology::put_contact(&mut draft, ends.here, reach);
-            topology::put_allow(&mut draft, self.call.leg(side).allow);
+            let phones = to != self.call.carrier_side();
+            topology::put_allow(&mut draft, self.call.leg(side).allow, phones);
             refresh::put_again(&mut draft, leg.session);
         }
         topology::carry(&mut draft, message);

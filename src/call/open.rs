@@ -367,7 +367,8 @@ impl Turn<'_> {
         let reach = topology::Reach::on(&self.tools.rules, leg);
         topology::put_contact(&mut draft, ends.here, reach);
         topology::carry(&mut draft, message);
-        topology::put_allow(&mut draft, self.call.caller.allow);
+        let phones = self.call.carrier_side() == Side::Caller;
+        topology::put_allow(&mut draft, self.call.caller.allow, phones);
         topology::carry_tags(&mut draft, message, HeaderId::Supported, true);
         refresh::put_request(&mut draft, session);
         if let Some(identity) = opening.identity {

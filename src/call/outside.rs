@@ -46,7 +46,11 @@ impl Calls {
                 Peer::Carrier(carrier) => self.inbound(now, carrier, server, arrived, out),
             },
             Method::Options => self.answer(now, server, 200, out, |draft| {
-                draft.put(HeaderId::Allow, topology::ALLOW);
+                let allow = match peer {
+                    Peer::Tenant(_) => topology::ALLOW_PHONES,
+                    Peer::Carrier(_) => topology::ALLOW,
+                };
+                draft.put(HeaderId::Allow, allow);
                 draft.put(HeaderId::Accept, b"application/sdp");
                 draft.put(HeaderId::Supported, b"100rel, timer");
             }),

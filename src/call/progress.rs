@@ -154,6 +154,7 @@ impl Turn<'_> {
         let here = self.tools.here.at(leg.flow.listener);
         let (session, reach) = (leg.session, topology::Reach::on(&self.tools.rules, leg));
         let emergency = self.call.emergency;
+        let phones = to != self.call.carrier_side();
         let fill = |draft: &mut crate::sip::draft::Draft<'_>| {
             if code < 300 {
                 if forms_dialog && !leg.far.routes().is_empty() {
@@ -161,7 +162,7 @@ impl Turn<'_> {
                 }
                 topology::put_contact(draft, here, reach);
                 if from_allow.is_some() {
-                    topology::put_allow(draft, from_allow);
+                    topology::put_allow(draft, from_allow, phones);
                 }
             }
             topology::carry(draft, message);

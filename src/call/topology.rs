@@ -38,6 +38,10 @@ pub(crate) const METHODS: [Method; 8] = [
 /// The Allow header of our own answers.
 pub(crate) const ALLOW: &[u8] = b"INVITE, ACK, CANCEL, BYE, OPTIONS, PRACK, UPDATE, INFO";
 
+/// The same towards a phone system, which may transfer its calls.
+pub(super) const ALLOW_PHONES: &[u8] =
+    b"INVITE, ACK, CANCEL, BYE, OPTIONS, PRACK, UPDATE, INFO, REFER";
+
 /// Headers that pass in both directions, in requests and in responses: what
 /// describes the body, and what the far user agent does with the call itself.
 const THROUGH: [HeaderId; 10] = [
@@ -318,17 +322,19 @@ pub(super) fn carry_tags(draft: &mut Draft<'_>, message: &Message, id: HeaderId,
 
 /// Writes the methods that the far side takes and Tollgate carries. A side that
 /// did not say is told what Tollgate carries.
-pub(super) fn put_allow(draft: &mut Draft<'_>, far_side: Option<MethodSet>) {
+pub(super) fn put_allow(draft: &mut Draft<'_>, far_side: Option<MethodSet>, phones: bool) {
     let Some(far_side) = far_side else {
-        draft.put(HeaderId::Allow, ALLOW);
+        draft.put(HeaderId::Allow, if phones { ALLOW_PHONES } else { ALLOW });
         return;
     };
-    let mut names = [b"".as_slice(); METHODS.len()];
+    let mut names = [b"".as_slice(); METHODS.len() + 1];
     let mut count = 0;
     let allowed = METHODS
         .into_iter()
         .filter(|method| far_side.contains(*method));
-    for (slot, method) in names.iter_mut().zip(allowed) {
+    // What a phone system may ask of Tollgate itself, whatever the far side does.
+    let transfers = phones.then_some(Method::Refer);
+    for (slot, method) in names.iter_mut().zip(allowed.chain(transfers)) {
         *slot = method.as_str().as_bytes();
         count += 1;
     }

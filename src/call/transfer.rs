@@ -176,7 +176,7 @@ impl Turn<'_> {
             &leg,
             &head,
             |draft| {
-                topology::put_allow(draft, allow);
+                topology::put_allow(draft, allow, false);
                 draft.put(HeaderId::Supported, b"timer");
                 refresh::put_request(draft, refresh::LEAST);
                 if let Some(replaces) = replaces {
