@@ -8,7 +8,7 @@ use crate::base::limits::LARGEST_INVITE;
 use crate::base::time::Now;
 use crate::base::token::Token;
 use crate::policy::Course;
-use crate::record::{Record, Side};
+use crate::record::{Record, Session, Side};
 use crate::sip::draft::Packet;
 use crate::transaction::{ClientKey, Origin, ServerKey, Transmit};
 
@@ -65,7 +65,7 @@ impl Turn<'_> {
         let (server, offer) = (exchange.server, exchange.offer);
         self.session_granted(Side::Caller, offer);
         let first = *self.call.answered.get_or_insert(self.now);
-        self.journal_answered(first, self.call.longest);
+        self.journal_answered(first, self.call.longest, None);
         let keeps = self.carrier_keeps(arrived.message, offer);
         self.answer_billed(Course::OWN, keeps);
         self.out.events.push(Event::Answered {
@@ -113,19 +113,27 @@ impl Turn<'_> {
     }
 
     /// Says that the callee answered, and how long the call may last from then on: no
-    /// time at all if its caller was refused before.
-    fn journal_answered(&mut self, first: Now, longest: Duration) {
+    /// time at all if its caller was refused before, and then how long the callee stays
+    /// (`late`) that hears no BYE.
+    fn journal_answered(&mut self, first: Now, longest: Duration, late: Option<Duration>) {
         let call = &*self.call;
         let tags = [&call.caller, &call.callee].map(|leg| leg.local_tag.text());
         let [caller_tag, callee_tag] = &tags;
         let session = call.leg(call.carrier_side()).session;
+        let mut callee = call.callee.as_record(callee_tag).since_setup();
+        if let Some(seconds) = late.and_then(|it| u32::try_from(it.as_secs()).ok()) {
+            callee.session = Session {
+                seconds,
+                ours: true,
+            };
+        }
         let record = Record::Answered {
             call: call.reference,
             wall: first.wall,
             ends_by: first.wall + longest,
             session_expires: session.map_or(0, |session| session.seconds()),
             caller: call.caller.as_record(caller_tag).since_setup(),
-            callee: call.callee.as_record(callee_tag).since_setup(),
+            callee,
         };
         self.out.journal(&record);
         self.journal_description(Side::Callee);
@@ -207,8 +215,9 @@ impl Turn<'_> {
         if opening {
             self.confirm_callee(arrived);
             // Its BYE may be lost, and a restart come before the next one.
-            self.journal_answered(self.now, Duration::ZERO);
-            self.stray_billed(Course::OWN, interval_of(arrived.message));
+            let interval = interval_of(arrived.message);
+            self.journal_answered(self.now, Duration::ZERO, interval);
+            self.stray_billed(Course::OWN, interval);
         }
         self.acknowledge(side);
         if opening {

@@ -93,6 +93,7 @@ def kill_in_hold(lab):
     until(lambda: standing(lab)["calls"] == 1, 10, "the call is up", lab.tollgate)
     time.sleep(2.5)
     lab.restart()
-    pbx.finish(40, 1)
-    carrier.stop(10, 1)
+    # What was sent while nobody was there is sent again.
+    pbx.finish(40, 1, repeated=True)
+    carrier.stop(10, 1, repeated=True)
     lab.closed(allow=1)

@@ -355,7 +355,9 @@ impl Bill {
             now <= lasts + 2 * T64
         };
         call.booked.is_some_and(|(_, at)| {
-            let mut came_after = call.answers.iter().filter(|it| it.from >= at);
+            // The core may hear of one later than its carrier gave it.
+            let heard = |it: &Answer| it.from.max(it.hung_up.unwrap_or(0));
+            let mut came_after = call.answers.iter().filter(|it| heard(it) >= at);
             now > at + LATELY && !came_after.any(late)
         })
     }

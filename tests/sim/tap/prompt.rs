@@ -58,7 +58,9 @@ impl Tap {
         // Only the dialog that the call went on in ends the call.
         let first = self.legs[leg].dialogs.iter().filter_map(|d| d.ok).min();
         let ours = |d: &super::Dialog| d.ok == first && d.bye_in.is_some();
-        if first.is_none() || !self.legs[leg].dialogs.iter().any(ours) {
+        // Of two that were made in one instant nobody here knows which that was.
+        let firsts = self.legs[leg].dialogs.iter().filter(|d| d.ok == first);
+        if first.is_none() || firsts.count() > 1 || !self.legs[leg].dialogs.iter().any(ours) {
             return Ok(());
         }
         let first = state

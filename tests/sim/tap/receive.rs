@@ -93,7 +93,7 @@ impl Tap {
             .text(server.request.via)
             .starts_with("SIP/2.0/TCP");
         // What was under way has begun anew, if its call went on.
-        let anew = server.resumed && !self.ended_by(id, self.lives_since);
+        let anew = server.resumed && !self.ended_by(id, self.lives_since.saturating_sub(1));
         let since = if anew { self.lives_since } else { 0 };
         let answer = server
             .answer

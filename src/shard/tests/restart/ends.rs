@@ -328,3 +328,18 @@ fn who_answers_a_call_that_was_refused_is_hung_up_over_restarts() {
     world.rest();
     assert_eq!(world.shard.counts(), Counts::default());
 }
+
+#[test]
+fn who_answered_too_late_is_hung_up_for_as_long_as_its_session_lasts_whatever_covers_it() {
+    for tenant in [priced(), budgeted()] {
+        let mut world = World::of(&tenant);
+        let invited = world.invited("a1");
+        world.send(PBX, &invite(NUMBER, "a1").replace("INVITE", "CANCEL"));
+        world.send(CARRIER, &beside(&invited, "c", 180));
+        world.crash(1);
+        world.pass(100);
+        assert!(!byes(&world.pass(60), "=c").is_empty());
+        world.pass(100);
+        assert!(byes(&world.pass(60), "=c").is_empty());
+    }
+}
