@@ -8,6 +8,7 @@ use std::time::Duration;
 use nix::time::{ClockId, clock_gettime};
 use tokio::time::{Instant, Sleep, sleep};
 
+use crate::base::limits::CLOCK_STEP_S;
 use crate::base::time::{Mono, Now, Wall};
 
 /// The monotonic clock's origin lies so long before the host's start that what
@@ -31,6 +32,23 @@ pub fn now() -> Now {
 pub fn mono() -> Mono {
     let since = ORIGIN + read(ClockId::CLOCK_BOOTTIME);
     Mono::from_nanos(u64::try_from(since.as_nanos()).unwrap_or(u64::MAX))
+}
+
+/// Notices when the wall clock is set.
+#[derive(Debug, Default)]
+pub(super) struct Setting {
+    /// By how many microseconds it was ahead of the monotonic one.
+    ahead: Option<i64>,
+}
+
+impl Setting {
+    /// By how many seconds the wall clock was set ahead, or back, since the last look;
+    /// none if it goes on as it did. What a time service corrects bit by bit is none.
+    pub(super) fn look(&mut self, now: Now) -> Option<i64> {
+        let ahead = now.ahead();
+        let set = ahead.saturating_sub(self.ahead.replace(ahead)?) / 1_000_000;
+        (set.unsigned_abs() >= u64::from(CLOCK_STEP_S)).then_some(set)
+    }
 }
 
 /// Wakes a task at a deadline. Setting it later costs nothing: it then rings
@@ -94,6 +112,24 @@ mod tests {
         let year_2026 = 1_767_225_600_000_000;
         let year_2200 = 7_258_118_400_000_000;
         assert!((year_2026..year_2200).contains(&second.wall.as_micros()));
+    }
+
+    #[test]
+    fn a_clock_that_is_set_is_noticed_once() {
+        let mut setting = Setting::default();
+        let mut now = now();
+        assert_eq!(setting.look(now), None);
+        for (set, noticed) in [
+            (0, None),
+            (9, None),
+            (3_600, Some(3_600)),
+            (0, None),
+            (-60, Some(-60)),
+        ] {
+            now = now + Duration::from_secs(100);
+            now.wall = Wall::from_micros(now.wall.as_micros() + set * 1_000_000);
+            assert_eq!(setting.look(now), noticed);
+        }
     }
 
     #[tokio::test(flavor = "current_thread")]

@@ -12,10 +12,11 @@ use tokio::task::yield_now;
 
 use crate::base::limits::{BATCH, BATCHES_BEHIND, FLUSHES};
 use crate::base::time::{Mono, Now};
-use crate::shard::Command;
+use crate::record::CLOCK_SET;
+use crate::shard::{Command, Note};
 use crate::transaction::Origin;
 
-use super::clock::{self, Alarm};
+use super::clock::{self, Alarm, Setting};
 use super::desk::{Desk, Letter};
 use super::hold::{Hold, Released};
 use super::log::Logger;
@@ -63,6 +64,7 @@ pub(super) struct Driver {
     /// Where rule sets go to be freed.
     jobs: mpsc::Sender<Job>,
     stats: Arc<Stats>,
+    setting: Setting,
     /// When the sockets were last tried without being asked to.
     probed: Mono,
     /// New calls are refused because of the journal.
@@ -98,6 +100,7 @@ impl Driver {
             settling: Vec::new(),
             jobs,
             stats,
+            setting: Setting::default(),
             probed: Mono::ZERO,
             closed: false,
             stopping: false,
@@ -140,6 +143,7 @@ impl Driver {
     /// Whether there may be more.
     fn turn(&mut self, now: Now) -> bool {
         self.stats.turns.add(1);
+        self.look_at_clock(now);
         self.desk.tick(now);
         self.read_mail(now);
         let probe = now.mono.saturating_since(self.probed) >= LONGEST_SLEEP;
@@ -175,6 +179,20 @@ impl Driver {
         let untold = !self.failed.is_empty() || !self.unrecorded.is_empty();
         let unfinished = untold || !self.desk.outbox.is_empty();
         more || unfinished || !self.inbox.is_empty() || self.desk.is_behind()
+    }
+
+    /// Has it written down if the wall clock was set: before anything that has its time.
+    fn look_at_clock(&mut self, now: Now) {
+        let Some(set) = self.setting.look(now) else {
+            return;
+        };
+        let way = if set < 0 { "back" } else { "ahead" };
+        let command = Command::Note(Note {
+            what: CLOCK_SET,
+            detail: format!("set {way} by {} s", set.unsigned_abs()).into(),
+            count: 1,
+        });
+        self.desk.command(now, command);
     }
 
     /// Lets no new call in while the journal cannot be trusted.

@@ -337,7 +337,7 @@ impl Page {
         if !report.remarks.is_empty() {
             self.paragraph(words.remarks);
             for remark in report.remarks.iter().take(ROWS) {
-                self.paragraph(remark);
+                self.paragraph(&remark.to_string());
             }
         }
     }
