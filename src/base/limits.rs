@@ -291,6 +291,9 @@ pub const ALERT_STRANGERS_AGAIN_S: u64 = 86_400;
 /// alert goes there.
 pub const ALERT_CHECKPOINT_S: u64 = 60;
 
+/// Seconds that alerts of an earlier run wait for this run's first checkpoint.
+pub const ALERT_FIRST_CHECKPOINT_S: u64 = 5;
+
 /// The longest checkpoint that a collector of syslog is sent, in bytes: what a
 /// datagram holds of it in base64. At the limit it gets none, and the log says so.
 pub const ALERT_CHECKPOINT_BYTES: usize = 45_000;
