@@ -93,8 +93,8 @@ impl std::fmt::Display for Unsigned {
         write!(
             to,
             " what shard {shard} wrote from {from} on ({segment}, byte {offset}): it is signed now, \
-             and nothing proves that it was not changed before. A full disk leaves that, or who \
-             removes checkpoints: compare with those that were kept elsewhere (tollgate ledger \
+             and nothing proves that it was not changed before. Who removes checkpoints leaves \
+             that, or a disk that was full for hours: compare with those that were kept elsewhere (tollgate ledger \
              verify --expect)"
         )
     }

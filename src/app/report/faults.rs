@@ -1,7 +1,6 @@
 //! What is wrong with the evidence, in each language.
 
 use crate::app::cli::Language;
-use crate::base::time::Wall;
 use crate::ledger::{Finding, Wrong};
 
 /// A finding, with its place.
@@ -23,10 +22,6 @@ pub(super) fn finding(language: Language, finding: &Finding) -> String {
             )
         }
     }
-}
-
-fn time(wall: Wall) -> String {
-    crate::app::control::time(wall)
 }
 
 /// One checkpoint, or several.
@@ -79,9 +74,7 @@ fn japanese(wrong: &Wrong) -> String {
         } => format!(
             "{}から{}までに書き込まれた{records}件は、{}にチェックポイント{number}で初めて署名されました。\
              それまでに改変されていないことは証明されません",
-            time(*first),
-            time(*last),
-            time(*signed)
+            first, last, signed
         ),
         of_checkpoints => checkpoints(of_checkpoints),
     }
@@ -110,14 +103,14 @@ fn checkpoints(wrong: &Wrong) -> String {
         ),
         Wrong::Anew { shard, at } => format!(
             "系列{shard}は{}に最初の記録から署名し直されています(それまでに署名された記録がありませんでした)",
-            time(*at)
+            at
         ),
         Wrong::NotExpected(number) => format!(
             "あるべきチェックポイント{number}と異なります(台帳が以前の状態に戻され、署名し直されています)"
         ),
         Wrong::ExpectedMissing { number, at, last } => format!(
             "{}のチェックポイント{number}が台帳にありません(最後は{last})。末尾が切り取られています",
-            time(*at)
+            at
         ),
         other => other.to_string(),
     }
@@ -126,6 +119,7 @@ fn checkpoints(wrong: &Wrong) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::time::Wall;
 
     /// What a page in Japanese says has no English in it.
     #[test]

@@ -8,7 +8,7 @@ use jiff::tz::TimeZone;
 use super::words::Words;
 use super::{faults, names};
 use crate::app::render::grouped;
-use crate::base::time::Wall;
+use crate::base::time::{Wall, seconds_begun};
 use crate::ledger::{Event, Exhibit, Incident, Pair, Report, Span, Table};
 
 /// Rows shown of each table.
@@ -76,6 +76,7 @@ impl Page {
         self.put("</table>\n");
     }
 
+    /// A time of the report's zone: cut to whole seconds, as [`Wall`] shows it.
     fn time(&self, wall: Wall) -> String {
         let stamp = jiff::Timestamp::from_microsecond(wall.as_micros()).unwrap_or_default();
         let zoned = stamp.to_zoned(self.zone.clone());
@@ -129,7 +130,7 @@ impl Page {
         if told.live > 0 {
             rows.push((words.live, grouped(told.live)));
         }
-        rows.push((words.up, words.duration(told.up.as_secs())));
+        rows.push((words.up, words.duration(seconds_begun(told.up))));
         rows.push((words.cost, self.amounts(&told.cost)));
         if !saved.is_empty() {
             let saved = format!("{} ({})", self.amounts(saved), words.saved_how);
