@@ -1,7 +1,9 @@
 //! What is wrong with the evidence, in each language.
 
+use std::path::Path;
+
 use crate::app::cli::Language;
-use crate::ledger::{Finding, Wrong};
+use crate::ledger::{Finding, Remark, Wrong};
 
 /// A finding, with its place.
 pub(super) fn finding(language: Language, finding: &Finding) -> String {
@@ -21,6 +23,64 @@ pub(super) fn finding(language: Language, finding: &Finding) -> String {
                 end.display()
             )
         }
+    }
+}
+
+/// What is worth knowing, and no fault.
+pub(super) fn remark(language: Language, remark: &Remark) -> String {
+    if language == Language::En {
+        return remark.to_string();
+    }
+    let at = |file: &Path, byte: &u64| format!("{}({byte}バイト目)", file.display());
+    match remark {
+        Remark::PartialCheckpoint { file } => {
+            format!(
+                "{}: 最後のチェックポイントは途中までしか書き込まれていません",
+                file.display()
+            )
+        }
+        Remark::PartialRecord { segment, byte } => format!(
+            "{}: 最後の記録は途中までしか書き込まれていません(異常終了時に生じます)",
+            at(segment, byte)
+        ),
+        Remark::EarlierCheckpoint {
+            before: (number, wall),
+            later: (after, later),
+        } => format!("チェックポイント{number}({wall})と{after}({later})の間で時計が戻りました"),
+        Remark::EarlierRecords {
+            shard,
+            times,
+            segment,
+            byte,
+            from,
+            to,
+        } => format!(
+            "系列{shard}: 時計が{times}回戻りました。最初は{}で、{from}から{to}",
+            at(segment, byte)
+        ),
+        Remark::SignedLater {
+            shard,
+            times,
+            segment,
+            byte,
+            written,
+            signed,
+        } => format!(
+            "系列{shard}: 最後の記録が署名される前に{times}回終了し(異常終了時に生じます)、次の起動時に\
+             署名されました。最初は{}で、書き込みは{written}、署名は{signed}",
+            at(segment, byte)
+        ),
+        Remark::ClockSet {
+            shard,
+            segment,
+            byte,
+            from,
+            to,
+        } => format!(
+            "系列{shard}: {}以降の、次の起動時に署名された記録の間に、時計が{from}から{to}に設定されたと記録\
+             されています",
+            at(segment, byte)
+        ),
     }
 }
 

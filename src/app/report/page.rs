@@ -6,7 +6,7 @@ use std::fmt::Write;
 use jiff::tz::TimeZone;
 
 use super::words::Words;
-use super::{faults, names};
+use super::{events, faults, names};
 use crate::app::render::grouped;
 use crate::base::time::{Wall, seconds_begun};
 use crate::ledger::{Event, Exhibit, Incident, Pair, Report, Span, Table};
@@ -338,7 +338,7 @@ impl Page {
         if !report.remarks.is_empty() {
             self.paragraph(words.remarks);
             for remark in report.remarks.iter().take(ROWS) {
-                self.paragraph(&remark.to_string());
+                self.paragraph(&faults::remark(words.of, remark));
             }
         }
     }
@@ -367,10 +367,10 @@ fn bytes(exhibit: &Exhibit) -> String {
 
 /// What was noted or ordered, in words.
 fn happened(words: &Words, event: &Event) -> String {
-    let mut text = names::event(words.of, &event.what);
-    let detail = names::detail(words.of, &event.detail);
+    let mut text = events::event(words.of, &event.what);
+    let detail = events::detail(words.of, event);
     let detail = &*detail;
-    let terms = names::terms(words.of, event);
+    let terms = events::terms(words.of, event);
     for (before, part) in [
         (": ".to_owned(), detail),
         ("; ".to_owned(), &terms),
