@@ -359,3 +359,26 @@ fn segments_that_are_missing_are_a_fault_of_an_export() {
     assert_eq!(said.code, Some(1), "{said:?}");
     assert!(said.out.contains("\"record\":\"verdict\""), "{said:?}");
 }
+
+/// What a crash leaves is told by each command, and a fault to none.
+#[test]
+fn a_last_record_that_was_cut_short_is_no_fault() {
+    let files = Folder::new();
+    fill_and_sign(&files.path("ledger"));
+    let segment = files.path("ledger/shard-000/00000001.tgj");
+    let mut bytes = std::fs::read(&segment).unwrap();
+    let end = bytes.iter().rposition(|it| *it != 0).unwrap() + 1;
+    bytes[end..end + 9].copy_from_slice(b"\x40\0\0\0half ");
+    std::fs::write(&segment, &bytes).unwrap();
+    let report = ["report", "--tenant=kiku", "--from=1970-01-01"];
+    for (arguments, told) in [
+        (&["verify"][..], "the last record was only written in part"),
+        (&["export"], "\"record\":\"damage\""),
+        (&report, "Worth knowing, and no fault:"),
+    ] {
+        let arguments = [&["ledger"], arguments, &["-c", "tollgate.toml"]].concat();
+        let said = files.tollgate(&arguments);
+        assert_eq!((said.code, said.err.as_str()), (Some(0), ""), "{said:?}");
+        assert!(said.out.contains(told), "{told}: {said:?}");
+    }
+}

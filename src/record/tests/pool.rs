@@ -23,7 +23,7 @@ pub(super) struct Pool {
     pub(super) kind: usize,
 }
 
-pub(super) const KINDS: usize = 29;
+pub(super) const KINDS: usize = 30;
 
 pub(super) fn pool() -> impl Strategy<Value = Pool> {
     let address = prop_oneof![
@@ -343,6 +343,10 @@ impl Pool {
                 call_id: &self.bytes[2],
                 cseq: u32::from(self.shorts[1]) << 9,
             }),
+            29 => Record::Agreed {
+                mono: Mono::from_nanos(self.longs[1]),
+                wall,
+            },
             25 => Record::Parted {
                 call,
                 tag: &self.bytes[0],
