@@ -16,7 +16,7 @@ use crate::ledger::{Content, Found, Latest, Ledger, Place, Sink};
 use crate::net::{Reins, WeakNames, clock};
 use crate::policy::Reason;
 use crate::policy::number::Number;
-use crate::record::{CLOCK_SET, Decision, Direction, Record};
+use crate::record::{Decision, Direction, Record, TIME_GAP};
 
 use super::alerts::from_anywhere;
 use super::rules::Files;
@@ -267,7 +267,7 @@ impl Watch {
             return self.carrier(wall, what, detail);
         }
         // One of many calls, told of by its verdict, or by the figures; the ledger has it.
-        if matches!(what, "identity-dropped" | "transfer-refused" | CLOCK_SET) {
+        if matches!(what, "identity-dropped" | "transfer-refused" | TIME_GAP) {
             return;
         }
         if what == "redirect-refused" {

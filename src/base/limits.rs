@@ -176,8 +176,9 @@ pub const PASSPORTS_PER_CALL: usize = 4;
 /// believed any more: a time service's steps are smaller.
 pub const CLOCK_JUMP_S: u32 = 60;
 
-/// Seconds by which the wall clock may be set without a note in the journal.
-pub const CLOCK_STEP_S: u32 = 10;
+/// Seconds by which the wall clock may be set, or for which a shard may do nothing at all,
+/// without a note in the journal.
+pub const TIME_GAP_S: u32 = 10;
 
 /// Seconds by which a carrier's clock may differ from ours. So much is added to
 /// every time that is priced.

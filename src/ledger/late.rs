@@ -7,15 +7,15 @@
 //! that did not keep up, or by somebody who took checkpoints away. Nothing in such records
 //! can explain it: whoever has the disk, and not the key, could have written that, too.
 //!
-//! A clock that was set ahead makes seconds look like hours. That it was, the journal notes
-//! ([`CLOCK_SET`]), and one such note is believed: who wrote it without the key could as
-//! well have written other times to his records.
+//! A clock that was set ahead makes seconds look like hours, and so does a machine that
+//! sleeps. That, the journal notes ([`TIME_GAP`]), and one such note is believed: who wrote
+//! it without the key could as well have written other times to his records.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::base::time::Wall;
-use crate::record::{CLOCK_SET, Record};
+use crate::record::{Record, TIME_GAP};
 
 use super::checkpoint::{Checkpoint, time};
 use super::{Fault, Ledger, Place, Reader, chain, segment};
@@ -29,8 +29,8 @@ pub(super) const USUAL: Duration = Duration::from_secs(60);
 pub(super) struct Lapse {
     pub(super) first: Wall,
     pub(super) last: Wall,
-    /// From when to when the clock was set ahead among them.
-    pub(super) set: Option<(Wall, Wall)>,
+    /// From when to when time went on at once among them.
+    pub(super) gap: Option<(Wall, Wall)>,
 }
 
 impl Lapse {
@@ -38,25 +38,25 @@ impl Lapse {
         Self {
             first: wall,
             last: wall,
-            set: None,
+            gap: None,
         }
     }
 
     /// Another record, which shows that time.
     pub(super) fn take(&mut self, record: &Record<'_>, wall: Wall) {
-        let set = matches!(record, Record::Note { what, .. } if *what == CLOCK_SET);
-        if set && wall > self.last {
-            self.set.get_or_insert((self.last, wall));
+        let noted = matches!(record, Record::Note { what, .. } if *what == TIME_GAP);
+        if noted && wall > self.last {
+            self.gap.get_or_insert((self.last, wall));
         }
         self.last = self.last.max(wall);
     }
 
     /// Whether it is more than a life that is killed leaves.
     pub(super) fn is_long(&self) -> bool {
-        let set = self
-            .set
+        let gap = self
+            .gap
             .map_or(Duration::ZERO, |(from, to)| to.saturating_since(from));
-        self.first + USUAL + set < self.last
+        self.first + USUAL + gap < self.last
     }
 }
 

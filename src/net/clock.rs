@@ -8,7 +8,7 @@ use std::time::Duration;
 use nix::time::{ClockId, clock_gettime};
 use tokio::time::{Instant, Sleep, sleep};
 
-use crate::base::limits::CLOCK_STEP_S;
+use crate::base::limits::TIME_GAP_S;
 use crate::base::time::{Mono, Now, Wall};
 
 /// The monotonic clock's origin lies so long before the host's start that what
@@ -34,20 +34,27 @@ pub fn mono() -> Mono {
     Mono::from_nanos(u64::try_from(since.as_nanos()).unwrap_or(u64::MAX))
 }
 
-/// Notices when the wall clock is set.
+/// Notices where time does not go on bit by bit, for a loop that looks every second.
 #[derive(Debug, Default)]
-pub(super) struct Setting {
-    /// By how many microseconds it was ahead of the monotonic one.
-    ahead: Option<i64>,
+pub(super) struct Gaps {
+    before: Option<Now>,
 }
 
-impl Setting {
-    /// By how many seconds the wall clock was set ahead, or back, since the last look;
-    /// none if it goes on as it did. What a time service corrects bit by bit is none.
-    pub(super) fn look(&mut self, now: Now) -> Option<i64> {
-        let ahead = now.ahead();
-        let set = ahead.saturating_sub(self.ahead.replace(ahead)?) / 1_000_000;
-        (set.unsigned_abs() >= u64::from(CLOCK_STEP_S)).then_some(set)
+impl Gaps {
+    /// What has happened since the last look, in words: the wall clock was set, or nothing
+    /// ran. None if neither did; what a time service corrects bit by bit is nothing.
+    pub(super) fn look(&mut self, now: Now) -> Option<String> {
+        let before = self.before.replace(now)?;
+        let set = now.ahead().saturating_sub(before.ahead()) / 1_000_000;
+        let way = if set < 0 { "back" } else { "ahead" };
+        let set = set.unsigned_abs();
+        let ran = now.mono.saturating_since(before.mono).as_secs();
+        let long = |seconds: u64| seconds >= u64::from(TIME_GAP_S);
+        match (long(set), long(ran)) {
+            (true, _) => Some(format!("the clock was set {way} by {set} s")),
+            (false, true) => Some(format!("nothing ran for {ran} s")),
+            (false, false) => None,
+        }
     }
 }
 
@@ -115,20 +122,23 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_that_is_set_is_noticed_once() {
-        let mut setting = Setting::default();
+    fn a_gap_is_noticed_once() {
+        let mut gaps = Gaps::default();
         let mut now = now();
-        assert_eq!(setting.look(now), None);
-        for (set, noticed) in [
-            (0, None),
-            (9, None),
-            (3_600, Some(3_600)),
-            (0, None),
-            (-60, Some(-60)),
+        assert_eq!(gaps.look(now), None);
+        for (ran, set, noticed) in [
+            (1, 0, None),
+            (1, 9, None),
+            (9, 0, None),
+            (1, 3_600, Some("the clock was set ahead by 3600 s")),
+            (1, 0, None),
+            (1, -60, Some("the clock was set back by 60 s")),
+            (50, 0, Some("nothing ran for 50 s")),
+            (1, 0, None),
         ] {
-            now = now + Duration::from_secs(100);
+            now = now + Duration::from_secs(ran);
             now.wall = Wall::from_micros(now.wall.as_micros() + set * 1_000_000);
-            assert_eq!(setting.look(now), noticed);
+            assert_eq!(gaps.look(now).as_deref(), noticed);
         }
     }
 

@@ -12,11 +12,11 @@ use tokio::task::yield_now;
 
 use crate::base::limits::{BATCH, BATCHES_BEHIND, FLUSHES};
 use crate::base::time::{Mono, Now};
-use crate::record::CLOCK_SET;
+use crate::record::TIME_GAP;
 use crate::shard::{Command, Note};
 use crate::transaction::Origin;
 
-use super::clock::{self, Alarm, Setting};
+use super::clock::{self, Alarm, Gaps};
 use super::desk::{Desk, Letter};
 use super::hold::{Hold, Released};
 use super::log::Logger;
@@ -64,7 +64,7 @@ pub(super) struct Driver {
     /// Where rule sets go to be freed.
     jobs: mpsc::Sender<Job>,
     stats: Arc<Stats>,
-    setting: Setting,
+    gaps: Gaps,
     /// When the sockets were last tried without being asked to.
     probed: Mono,
     /// New calls are refused because of the journal.
@@ -100,7 +100,7 @@ impl Driver {
             settling: Vec::new(),
             jobs,
             stats,
-            setting: Setting::default(),
+            gaps: Gaps::default(),
             probed: Mono::ZERO,
             closed: false,
             stopping: false,
@@ -181,18 +181,16 @@ impl Driver {
         more || unfinished || !self.inbox.is_empty() || self.desk.is_behind()
     }
 
-    /// Has it written down if the wall clock was set: before anything that has its time.
+    /// Has it written down if time did not go on bit by bit: before anything that shows it.
     fn look_at_clock(&mut self, now: Now) {
-        let Some(set) = self.setting.look(now) else {
-            return;
-        };
-        let way = if set < 0 { "back" } else { "ahead" };
-        let command = Command::Note(Note {
-            what: CLOCK_SET,
-            detail: format!("set {way} by {} s", set.unsigned_abs()).into(),
-            count: 1,
-        });
-        self.desk.command(now, command);
+        if let Some(detail) = self.gaps.look(now) {
+            let note = Note {
+                what: TIME_GAP,
+                detail: detail.into(),
+                count: 1,
+            };
+            self.desk.command(now, Command::Note(note));
+        }
     }
 
     /// Lets no new call in while the journal cannot be trusted.

@@ -35,9 +35,9 @@ pub use parts::{Bound, CallRef, Decision, Direction, Leg, Party, Session, Side, 
 pub use places::{read_billing, read_places, write_billing, write_places};
 pub use recovered::{Dealt, Recovered, Share, Taken};
 
-/// The [`Record::Note`] that the wall clock was set, or went another way than the
-/// monotonic one.
-pub const CLOCK_SET: &str = "clock-set";
+/// The [`Record::Note`] that time did not go on bit by bit: the wall clock was set, or
+/// nothing ran, as while the machine slept.
+pub const TIME_GAP: &str = "time-gap";
 
 #[cfg(test)]
 mod tests;

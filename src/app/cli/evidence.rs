@@ -42,8 +42,8 @@ folder `checkpoints` first and the rest after it: the other way round, the end o
 the journal is missing that its last checkpoint has signed.
 
 Exit codes: 0 all is as it was signed, whatever is remarked (a last record that a
-crash cut short, records that the run after a kill signed, a clock that was set,
-records that are not signed yet, or that were retired); 1 it is not, or records were
+crash cut short, records that the run after a kill signed, a gap in time among
+them, records that are not signed yet, or that were retired); 1 it is not, or records were
 signed long after they were written, or a fault.")]
     Verify(Verify),
     /// Write the report of an incident: one page of HTML, for the owner, the carrier

@@ -70,15 +70,15 @@ pub(super) fn remark(language: Language, remark: &Remark) -> String {
              署名されました。最初は{}で、書き込みは{written}、署名は{signed}",
             at(segment, byte)
         ),
-        Remark::ClockSet {
+        Remark::Gap {
             shard,
             segment,
             byte,
             from,
             to,
         } => format!(
-            "系列{shard}: {}以降の、次の起動時に署名された記録の間に、時計が{from}から{to}に設定されたと記録\
-             されています",
+            "系列{shard}: {}以降の、次の起動時に署名された記録の間に、時刻が{from}から{to}に進んだと記録\
+             されています(時計の設定、または機器の休止)",
             at(segment, byte)
         ),
     }

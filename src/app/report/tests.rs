@@ -163,7 +163,7 @@ fn report() -> Report {
                 written: AT,
                 signed: AT,
             },
-            Remark::ClockSet {
+            Remark::Gap {
                 shard: 0,
                 segment: file(),
                 byte: 1,

@@ -237,10 +237,10 @@ fn checkpoints_have_room_ahead() {
     assert!(before.metadata().unwrap().blocks() * 512 < notes::ROOM / 2);
 }
 
-/// A life whose clock was set ahead just before it was killed.
+/// A life whose clock was set ahead just before it was killed, or that slept.
 #[test]
-fn a_clock_that_was_set_explains_itself() {
-    for noted in [true, false] {
+fn a_gap_that_is_noted_explains_itself() {
+    for (noted, asleep) in [(true, false), (true, true), (false, false)] {
         let folder = Temporary::new();
         {
             let ledger = small(&folder);
@@ -250,10 +250,13 @@ fn a_clock_that_was_set_explains_itself() {
             live(&mut journal, 20);
             sign(&mut follower);
             live(&mut journal, 5);
-            jump(3_600);
+            match asleep {
+                true => wait(3_600),
+                false => jump(3_600),
+            }
             if noted {
-                let what = crate::record::CLOCK_SET;
-                let (wall, detail) = (now().wall, "set ahead by 3600 s");
+                let what = crate::record::TIME_GAP;
+                let (wall, detail) = (now().wall, "the clock was set ahead by 3600 s");
                 journal
                     .begin(&[Record::Note {
                         wall,
@@ -284,7 +287,7 @@ fn a_clock_that_was_set_explains_itself() {
 
 /// One note does not explain an hour of records, nor do several.
 #[test]
-fn a_clock_that_was_set_explains_nothing_else() {
+fn a_gap_explains_nothing_else() {
     let folder = Temporary::new();
     {
         let ledger = small(&folder);
@@ -296,8 +299,8 @@ fn a_clock_that_was_set_explains_nothing_else() {
         for _ in 0..10 {
             live(&mut journal, 10);
             jump(360);
-            let what = crate::record::CLOCK_SET;
-            let (wall, detail) = (now().wall, "set ahead by 360 s");
+            let what = crate::record::TIME_GAP;
+            let (wall, detail) = (now().wall, "the clock was set ahead by 360 s");
             journal
                 .begin(&[Record::Note {
                     wall,

@@ -59,8 +59,8 @@ pub enum Remark {
         /// When it was signed.
         signed: Wall,
     },
-    /// The clock was set ahead among such records, as the journal notes.
-    ClockSet {
+    /// Time did not go on bit by bit among such records, as the journal notes.
+    Gap {
         /// Whose journal.
         shard: u16,
         /// The segment of the first of these records.
@@ -126,7 +126,7 @@ impl std::fmt::Display for Remark {
                 time(*written),
                 time(*signed)
             ),
-            Self::ClockSet {
+            Self::Gap {
                 shard,
                 segment,
                 byte,
@@ -135,7 +135,8 @@ impl std::fmt::Display for Remark {
             } => write!(
                 f,
                 "shard {shard}: among the records from {} at byte {byte} on, which the next run \
-                 signed, the clock was set from {} to {}, as the journal notes",
+                 signed, time went on from {} to {} at once, as the journal notes: the clock was set, or \
+                 the machine slept",
                 segment.display(),
                 time(*from),
                 time(*to)

@@ -77,8 +77,8 @@ pub(super) struct Walk {
     /// How many lives ended with something unsigned, and the first place.
     cut_off: u64,
     first_cut: Option<Stretch>,
-    /// Clocks that were set among that.
-    clocks: Vec<Remark>,
+    /// Gaps among that.
+    gaps: Vec<Remark>,
 }
 
 impl Walk {
@@ -113,7 +113,7 @@ impl Walk {
             late: Vec::new(),
             cut_off: 0,
             first_cut: None,
-            clocks: Vec::new(),
+            gaps: Vec::new(),
         }
     }
 
@@ -247,8 +247,8 @@ impl Walk {
         } else if ended {
             self.cut_off += 1;
             self.first_cut.get_or_insert(stretch);
-            if let Some((from, to)) = stretch.lapse.set {
-                self.clocks.push(Remark::ClockSet {
+            if let Some((from, to)) = stretch.lapse.gap {
+                self.gaps.push(Remark::Gap {
                     shard: self.shard,
                     segment: segment::path(&self.folder, stretch.from.0),
                     byte: stretch.from.1,
@@ -337,7 +337,7 @@ impl Walk {
                 signed: it.signed,
             });
         }
-        report.remarks.append(&mut self.clocks);
+        report.remarks.append(&mut self.gaps);
     }
 }
 
