@@ -35,15 +35,16 @@ has come. Whatever was changed, cut off, moved, removed or repeated before the
 last of these checkpoints is found, with its place. What came after it is only
 counted: a checkpoint kept elsewhere, and given with --expect, shows whether the
 end was cut off. Records that were signed only long after they were written, more
-than a crash leaves, are told of by themselves: who removes checkpoints leaves them,
-or a disk that was full for hours before a kill. A copy of the folder and of public.key will do; sign.key is no
-part of what should be handed on. Of a ledger that is being written, copy the
-folder `checkpoints` first and the rest after it: the other way round, the end of
-the journal is missing that its last checkpoint has signed.
+than a crash leaves, are told of by themselves: who removes checkpoints leaves
+them, or a disk that was full for hours before a kill. A copy of the folder and of
+public.key will do; sign.key is no part of what should be handed on. Of a ledger
+that is being written, copy the folder `checkpoints` first and the rest after it:
+the other way round, the end of the journal is missing that its last checkpoint has
+signed.
 
 Exit codes: 0 all is as it was signed, whatever is remarked (a last record that a
 crash cut short, records that the run after a kill signed, a gap in time among
-them, records that are not signed yet, or that were retired); 1 it is not, or records were
+them) or counted (records that are not signed yet); 1 it is not, or records were
 signed long after they were written, or a fault.")]
     Verify(Verify),
     /// Write the report of an incident: one page of HTML, for the owner, the carrier
