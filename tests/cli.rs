@@ -11,6 +11,8 @@
 
 #[path = "cli/alerts.rs"]
 mod alerts;
+#[path = "cli/alike.rs"]
+mod alike;
 #[path = "cli/bad_input.rs"]
 mod bad_input;
 #[path = "cli/bans.rs"]

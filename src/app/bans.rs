@@ -10,7 +10,7 @@ use crate::shard::{Command, Lifted};
 
 use super::blocks::plain;
 use super::cli::Bans as Wanted;
-use super::control::{Desk, time};
+use super::control::Desk;
 use super::render::count;
 use super::{ask, print};
 
@@ -123,8 +123,8 @@ impl Desk {
 fn banned(ban: Ban) -> Banned {
     Banned {
         source: ban.source(),
-        since: time(ban.since),
-        until: time(ban.until),
+        since: ban.since.to_string(),
+        until: ban.until.to_string(),
         dropped: ban.dropped,
     }
 }

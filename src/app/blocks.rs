@@ -19,7 +19,7 @@ use crate::net::{Silent, clock};
 use crate::policy::{self, RuleSet, Switch};
 use crate::shard::Command;
 
-use super::control::{Desk, time};
+use super::control::Desk;
 
 /// The file in the ledger's folder.
 const NAME: &str = "blocks.json";
@@ -82,8 +82,8 @@ impl Kept {
         Blocked {
             tenant: self.tenant.clone(),
             scope: self.scope,
-            since: time(Wall::from_micros(self.since)),
-            until: self.until.map(|it| time(Wall::from_micros(it))),
+            since: Wall::from_micros(self.since).to_string(),
+            until: self.until.map(|it| Wall::from_micros(it).to_string()),
             by: self.by.clone(),
             uid: self.uid,
             why: self.why.clone(),

@@ -3,8 +3,9 @@
 use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::path::Path;
+use std::time::Duration;
 
-use crate::base::time::Wall;
+use crate::base::time::{Wall, seconds_begun};
 use crate::ledger::{Call, Calls, Wanted, calls};
 use crate::policy::Money;
 
@@ -62,8 +63,7 @@ pub(super) fn in_order(since: Option<Wall>, until: Option<Wall>) -> Result<(), S
     match (since, until) {
         (Some(since), Some(until)) if since >= until => Err(format!(
             "--since {} is not before --until {}: nothing lies between them",
-            stamp(since),
-            stamp(until)
+            since, until
         )),
         _ => Ok(()),
     }
@@ -90,7 +90,7 @@ fn why_none(directory: &Path, wanted: &Wanted) -> Result<String, String> {
     }
     let days = days(directory);
     let asked = [wanted.since, wanted.until].into_iter().flatten();
-    let asked = asked.map(|it| stamp(it).chars().take(10).collect::<String>());
+    let asked = asked.map(|it| it.to_string().chars().take(10).collect::<String>());
     let asked: Vec<String> = asked.collect();
     Ok(match (days.first(), days.last()) {
         (Some(first), Some(last)) if asked.iter().any(|day| day < first || day > last) => {
@@ -133,25 +133,31 @@ pub(super) fn hint(number: Option<&str>) -> String {
     }
 }
 
-/// A line of JSON for each call.
+/// A line of JSON for each call, with its fields by the names that the journal's records
+/// have.
 fn lines(found: &Calls) -> String {
     let mut text = String::new();
     for call in &found.calls {
         let line = serde_json::json!({
-            "time": stamp(call.time),
+            "record": "call",
+            "wall": exact(call.wall),
             "tenant": call.tenant,
             "direction": call.direction,
             "source": call.source,
             "caller": call.caller,
-            "received": call.received,
+            "received_uri": call.received_uri,
             "number": call.number,
             "decision": call.decision,
             "reason": call.reason,
-            "rule": call.rule,
+            "rule_file": call.rule_file,
+            "rule_line": call.rule_line,
+            "value": call.value,
+            "threshold": call.threshold,
             "carrier": call.carrier,
-            "answered": call.answered.map(stamp),
-            "ended": call.ended.map(stamp),
+            "answered_at": call.answered_at.map(exact),
+            "ended_at": call.ended_at.map(exact),
             "duration_ms": call.duration_ms,
+            "by": call.by,
             "cause": call.cause,
             "status": call.status,
             "cost": call.cost.map(|cost| Money::from_millionths(cost).to_string()),
@@ -164,11 +170,12 @@ fn lines(found: &Calls) -> String {
     }
     for it in &found.beside {
         let line = serde_json::json!({
+            "record": "refusals",
             "tenant": it.tenant,
             "reason": it.reason,
-            "refused_together": it.count,
-            "first": stamp(it.first),
-            "last": stamp(it.last),
+            "count": it.count,
+            "first": exact(it.first),
+            "last": exact(it.last),
         });
         let _ = writeln!(text, "{line}");
     }
@@ -199,8 +206,8 @@ fn table(found: &Calls) -> String {
             it.count,
             plain(&it.tenant),
             plain(&it.reason),
-            stamp(it.first),
-            stamp(it.last)
+            it.first,
+            it.last
         );
     }
     text
@@ -209,7 +216,7 @@ fn table(found: &Calls) -> String {
 /// Time, tenant, caller, number, verdict, duration, cost.
 fn row(call: &Call) -> [String; 7] {
     let number = match call.number.as_str() {
-        "" => format!("({})", plain(&call.received)),
+        "" => format!("({})", plain(&call.received_uri)),
         number => number.to_owned(),
     };
     let arrow = if call.direction == "inbound" {
@@ -221,8 +228,10 @@ fn row(call: &Call) -> [String; 7] {
         "" => call.decision.clone(),
         reason => format!("{} {reason}", call.decision),
     };
-    let lasted = match (call.duration_ms, call.answered, call.ended) {
-        (Some(duration), Some(_), _) => format!("{} s", duration.div_ceil(1_000)),
+    let lasted = match (call.duration_ms, call.answered_at, call.ended_at) {
+        (Some(duration), Some(_), _) => {
+            format!("{} s", seconds_begun(Duration::from_millis(duration)))
+        }
         (_, Some(_), None) => "up".to_owned(),
         (_, _, Some(_)) => call.cause.clone().unwrap_or_default(),
         (_, None, None) => String::new(),
@@ -234,7 +243,7 @@ fn row(call: &Call) -> [String; 7] {
         _ => String::new(),
     };
     [
-        stamp(call.time),
+        call.wall.to_string(),
         plain(&call.tenant),
         plain(&call.caller),
         format!("{arrow} {number}"),
@@ -244,11 +253,9 @@ fn row(call: &Call) -> [String; 7] {
     ]
 }
 
-fn stamp(wall: Wall) -> String {
-    match jiff::Timestamp::from_microsecond(wall.as_micros()) {
-        Ok(time) => format!("{time:.0}"),
-        Err(_) => wall.as_micros().to_string(),
-    }
+/// A time as programs want it, and as an export has it.
+fn exact(wall: Wall) -> String {
+    format!("{wall:.6}")
 }
 
 /// What a peer sent must not command a terminal.

@@ -199,7 +199,8 @@ Examples:
 
 It reads the index: one file of SQLite for each day, made from the journal some
 seconds behind it. The index is a copy for looking things up; the evidence is
-the journal (tollgate ledger). A file of it that is removed is made again.")]
+the journal (tollgate ledger). A file of it that is removed is made again. Columns,
+and the fields of --json, have the names that tollgate ledger export gives them.")]
     Calls(Calls),
     /// Read the ledger: the evidence of every call.
     #[command(subcommand, arg_required_else_help = true)]

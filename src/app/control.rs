@@ -15,7 +15,7 @@ use crate::admin::protocol::{
 };
 use crate::admin::{By, Operator, Replies, Socket, SocketFault, serve};
 use crate::base::limits::STATUS_TENANTS;
-use crate::base::time::{Now, Wall};
+use crate::base::time::Now;
 use crate::ledger::Ledger;
 use crate::net::{Beside, Reins, clock};
 use crate::policy::{Amount, Counters, Gateway, Quantity, RuleSet, Service, Spent, Standing};
@@ -210,7 +210,7 @@ impl Desk {
         let (counters, now) = (&self.running.counters, clock::now());
         let ahead_s = counters.clock_ahead_s(now);
         let mut said = Clock {
-            shows: time(now.wall),
+            shows: now.wall.to_string(),
             ahead_s,
             confirmed_s: confirm.then_some(ahead_s),
             recorded: true,
@@ -246,7 +246,7 @@ impl Desk {
         Status {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             pid: std::process::id(),
-            since: time(self.running.start.wall),
+            since: self.running.start.wall.to_string(),
             seconds: up.as_secs(),
             configuration: self.running.configuration.display().to_string(),
             ledger: self.running.ledger.display().to_string(),
@@ -392,14 +392,6 @@ fn budget(rules: &RuleSet, spent: &Spent) -> Budget {
         held: number(spent.used.held),
         used_permille: permille(spent),
     }
-}
-
-/// A point in time for people and programs (RFC 3339, UTC, whole seconds).
-pub(super) fn time(at: Wall) -> String {
-    let micros = at.as_micros();
-    jiff::Timestamp::from_microsecond(micros)
-        .and_then(|time| time.round(jiff::Unit::Second))
-        .map_or_else(|_| micros.to_string(), |time| time.to_string())
 }
 
 /// A span of time for people: its two largest units.

@@ -15,7 +15,7 @@ use crate::net::{self, Reins, clock};
 use crate::policy::{Answer, Answers, Carrier, Counters, Located, RuleSet, Sources, Wants};
 
 use super::cli::Configuration;
-use super::control::{address, state, time};
+use super::control::{address, state};
 use super::render::count;
 use super::rules::{self, Broken, Rules};
 
@@ -145,7 +145,7 @@ impl Names {
         Some(LeadsTo {
             gateways: gateways.collect(),
             left_out: left_out.chain(beyond).collect(),
-            looked_up: lookup.looked_up.map(time),
+            looked_up: lookup.looked_up.map(|it| it.to_string()),
             fault: lookup.fault,
             failures: lookup.failures,
         })

@@ -9,7 +9,7 @@ use crate::base::limits::STATUS_PHONES;
 use crate::base::time::{Mono, Now, Wall};
 use crate::policy::{self, RegistrationState, RuleSet};
 
-use super::control::{span, time};
+use super::control::span;
 
 /// What phone systems have registered, and how many of them are left out.
 pub(super) fn phones(rules: &RuleSet, now: Now) -> (Vec<Registration>, usize) {
@@ -20,8 +20,8 @@ pub(super) fn phones(rules: &RuleSet, now: Now) -> (Vec<Registration>, usize) {
         name: it.tenant.to_string(),
         account: it.account.to_string(),
         contact: it.contact.escape_ascii().to_string(),
-        since: time(it.since),
-        until: time(at(now, it.until)),
+        since: it.since.to_string(),
+        until: at(now, it.until).to_string(),
         way: way(it.flow),
     });
     (phones.collect(), left_out)
@@ -44,8 +44,8 @@ pub(super) fn with(
             name: carrier.to_owned(),
             account: registration.aor.clone(),
             contact: contact.escape_ascii().to_string(),
-            since: time(since),
-            until: time(at(now, until)),
+            since: since.to_string(),
+            until: at(now, until).to_string(),
             way: way(flow),
         }),
         RegistrationState::Begun | RegistrationState::Lost { .. } => None,

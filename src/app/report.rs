@@ -1,5 +1,6 @@
 //! `tollgate ledger report`: the page of an incident.
 
+mod events;
 mod faults;
 mod indicators;
 mod names;
@@ -155,3 +156,6 @@ fn saved(rules: &RuleSet, tenant: TenantId, told: &Incident) -> BTreeMap<String,
     }
     sums
 }
+
+#[cfg(test)]
+mod tests;

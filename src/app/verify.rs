@@ -3,7 +3,6 @@
 use std::fmt::Write;
 use std::process::ExitCode;
 
-use crate::base::time::Wall;
 use crate::ledger::{Expected, Report, public_key, verify};
 
 use super::render::count;
@@ -34,8 +33,8 @@ pub(super) fn run(wanted: &cli::Verify) -> Result<ExitCode, String> {
     match report.findings.len() {
         0 if report.late.is_empty() => Ok(ExitCode::SUCCESS),
         0 => Err(format!(
-            "{}: {} signed only long after they were written: a full disk leaves that, or who \
-             removes checkpoints; compare with a backup, or with checkpoints kept elsewhere (--expect)",
+            "{}: {} signed only long after they were written: who removes checkpoints leaves \
+             that, or a disk that was full for hours; compare with a backup, or with checkpoints kept elsewhere (--expect)",
             directory.display(),
             match report.late.len() {
                 1 => "records at 1 place were".to_owned(),
@@ -72,7 +71,7 @@ fn shown(report: &Report) -> String {
     let checkpoints = count(amount(report.checkpoints), "checkpoint", "checkpoints");
     let _ = write!(text, "{records}, {checkpoints}");
     if let Some((number, wall)) = report.last {
-        let _ = write!(text, ", the last one {number} of {}", time(wall));
+        let _ = write!(text, ", the last one {number} of {}", wall);
     }
     match report.unsigned {
         0 => text.push('\n'),
@@ -90,11 +89,4 @@ fn shown(report: &Report) -> String {
         text.push_str("intact: all of it is as it was signed\n");
     }
     text
-}
-
-fn time(wall: Wall) -> String {
-    match jiff::Timestamp::from_microsecond(wall.as_micros()) {
-        Ok(time) => format!("{time:.0}"),
-        Err(_) => "no time".to_owned(),
-    }
 }

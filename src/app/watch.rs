@@ -16,7 +16,7 @@ use crate::ledger::{Content, Found, Latest, Ledger, Place, Sink};
 use crate::net::{Reins, WeakNames, clock};
 use crate::policy::Reason;
 use crate::policy::number::Number;
-use crate::record::{Decision, Direction, Record};
+use crate::record::{Decision, Direction, Record, TIME_GAP};
 
 use super::alerts::from_anywhere;
 use super::rules::Files;
@@ -266,8 +266,8 @@ impl Watch {
         if matches!(what, "carrier-down" | "carrier-up") || what.starts_with("registration-") {
             return self.carrier(wall, what, detail);
         }
-        // One of many calls, or told of by its verdict; the ledger has it.
-        if matches!(what, "identity-dropped" | "transfer-refused") {
+        // One of many calls, told of by its verdict, or by the figures; the ledger has it.
+        if matches!(what, "identity-dropped" | "transfer-refused" | TIME_GAP) {
             return;
         }
         if what == "redirect-refused" {

@@ -180,6 +180,10 @@ pub const PASSPORTS_PER_CALL: usize = 4;
 /// believed any more: a time service's steps are smaller.
 pub const CLOCK_JUMP_S: u32 = 60;
 
+/// Seconds by which the wall clock may be set, or for which a shard may do nothing at all,
+/// without a note in the journal.
+pub const TIME_GAP_S: u32 = 10;
+
 /// Seconds by which a carrier's clock may differ from ours. So much is added to
 /// every time that is priced.
 pub const CLOCK_SKEW_S: u32 = 2;
@@ -291,6 +295,9 @@ pub const ALERT_STRANGERS_AGAIN_S: u64 = 86_400;
 /// Seconds between two checkpoints that a collector of syslog is sent, unless an
 /// alert goes there.
 pub const ALERT_CHECKPOINT_S: u64 = 60;
+
+/// Seconds that alerts of an earlier run wait for this run's first checkpoint.
+pub const ALERT_FIRST_CHECKPOINT_S: u64 = 5;
 
 /// The longest checkpoint that a collector of syslog is sent, in bytes: what a
 /// datagram holds of it in base64. At the limit it gets none, and the log says so.

@@ -1,5 +1,6 @@
 //! Points in time, always handed in: nothing below the driver reads a clock.
 
+use std::fmt;
 use std::ops::Add;
 use std::time::Duration;
 
@@ -74,6 +75,27 @@ impl Wall {
     }
 }
 
+/// RFC 3339, in UTC: whole seconds, or as many digits of one as the precision says. The
+/// rest is cut off and not rounded, so that a time is shown the same way everywhere, and
+/// never as one that was yet to come.
+impl fmt::Display for Wall {
+    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let digits = to.precision().unwrap_or(0);
+        match jiff::Timestamp::from_microsecond(self.0) {
+            Ok(time) => write!(to, "{time:.digits$}"),
+            Err(_) => write!(to, "{} µs", self.0),
+        }
+    }
+}
+
+/// How many seconds a call lasted, for people: one that has begun counts, as it does on a
+/// bill.
+#[must_use]
+pub const fn seconds_begun(lasted: Duration) -> u64 {
+    let begun = lasted.subsec_nanos() > 0;
+    lasted.as_secs().saturating_add(begun as u64)
+}
+
 impl Add<Duration> for Wall {
     type Output = Self;
 
@@ -127,6 +149,20 @@ impl Add<Duration> for Now {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn times_are_cut_and_seconds_that_have_begun_count() {
+        let wall = Wall::from_micros(1_799_999_999_999_999);
+        assert_eq!(wall.to_string(), "2027-01-15T07:59:59Z");
+        assert_eq!(format!("{wall:.3}"), "2027-01-15T07:59:59.999Z");
+        assert_eq!(format!("{wall:.6}"), "2027-01-15T07:59:59.999999Z");
+        assert_eq!(
+            Wall::from_micros(i64::MAX).to_string(),
+            "9223372036854775807 µs"
+        );
+        let begun = [0, 1, 999, 1_000, 1_001].map(|ms| seconds_begun(Duration::from_millis(ms)));
+        assert_eq!(begun, [0, 1, 1, 1, 2]);
+    }
 
     #[test]
     fn arithmetic_saturates() {

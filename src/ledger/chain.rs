@@ -40,6 +40,8 @@ pub struct Chain {
     last: Option<(u64, Head)>,
     /// How far each shard has come. Its head is that of where its link begins.
     shards: BTreeMap<u16, (State, Link)>,
+    /// The last one, as long as it is not written.
+    hidden: Option<String>,
     /// What the next checkpoint has to say besides.
     starts: Vec<Start>,
     anew: Vec<u16>,
@@ -85,6 +87,7 @@ impl Chain {
             pile: Pile::open(&ledger.directory)?,
             latest: ledger.latest.clone(),
             last,
+            hidden: None,
             shards,
             starts: Vec::new(),
             anew: Vec::new(),
@@ -129,6 +132,9 @@ impl Chain {
     fn sign(&mut self, now: Now) -> Result<(), Fault> {
         // Among it may be the key.
         self.ledger.keep_what_waits()?;
+        if self.pile.is_full() {
+            self.write()?;
+        }
         for (&shard, &from) in &self.unsigned {
             let to = self.shards.get(&shard);
             let to = to.map_or(from, |(state, _)| state.at.segment);
@@ -148,8 +154,6 @@ impl Chain {
             anew: self.anew.clone(),
         };
         let note = self.signer.sign(&checkpoint.text());
-        self.pile.append(now.wall, &note)?;
-        self.latest.set(&note);
         self.last = Some((number, notes::hash(&note)));
         // Only what was signed ends a link.
         for (state, link) in self.shards.values_mut() {
@@ -158,7 +162,22 @@ impl Chain {
         self.starts.clear();
         self.anew.clear();
         self.unsigned.clear();
-        Ok(())
+        // It was signed now, and says so, even if it is written only when there is room.
+        let written = self.pile.append(now.wall, &note);
+        self.hidden = Some(note);
+        written.map(|()| self.show())
+    }
+
+    /// Writes what has waited for room.
+    fn write(&mut self) -> Result<(), Fault> {
+        self.pile.write().map(|()| self.show())
+    }
+
+    /// What is written may go out: a crash does not take it back.
+    fn show(&mut self) {
+        if let Some(note) = self.hidden.take() {
+            self.latest.set(&note);
+        }
     }
 
     /// Has these segments of a shard on the disk, under their names.
@@ -266,20 +285,28 @@ impl Sink for Chain {
 
 impl Chain {
     fn sign_in_time(&mut self, now: Now, last: bool) {
-        let interval = match self.latest.is_wanted() {
+        // Who wants one early gets none as long as none can be written.
+        let interval = match self.latest.is_wanted() && !self.pile.waits() {
             true => EARLY,
             false => INTERVAL,
         };
         let due = self.made.is_none_or(|at| now.mono >= at + interval);
-        if self.unsigned.is_empty() || !(due || last) {
+        let nothing = self.unsigned.is_empty() && !self.pile.waits();
+        if nothing || !(due || last) {
             return;
         }
         self.made = Some(now.mono);
-        match self.sign(now) {
+        let made = match self.unsigned.is_empty() {
+            true => self.write(),
+            false => self.sign(now),
+        };
+        match made {
             Ok(()) => self.failing = false,
             Err(fault) => {
                 if !self.failing {
-                    tracing::error!("no checkpoint can be made: {fault}");
+                    tracing::error!(
+                        "no checkpoint can be written: {fault}. They are signed all the same, and                          written as soon as they can be"
+                    );
                 }
                 self.failing = true;
             }

@@ -219,11 +219,7 @@ impl Checkpoint {
 
 /// A time as checkpoints and reports show it.
 pub(super) fn time(wall: Wall) -> String {
-    let micros = wall.as_micros();
-    match jiff::Timestamp::from_microsecond(micros) {
-        Ok(time) => format!("{time:.6}"),
-        Err(_) => format!("{micros} µs"),
-    }
+    format!("{wall:.6}")
 }
 
 fn head(text: &str) -> Option<Head> {

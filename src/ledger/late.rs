@@ -3,13 +3,19 @@
 //!
 //! A life that is killed leaves up to ten seconds of records that the next one signs, and
 //! who looks at a ledger cannot tell these from others. More than that is left by a disk
-//! that was full, by a chain that did not keep up, or by somebody who took checkpoints away.
+//! that was full when the life was killed, and had no room for its checkpoints, by a chain
+//! that did not keep up, or by somebody who took checkpoints away. Nothing in such records
+//! can explain it: whoever has the disk, and not the key, could have written that, too.
+//!
+//! A clock that was set ahead makes seconds look like hours, and so does a machine that
+//! sleeps. That, the journal notes ([`TIME_GAP`]), and one such note is believed: who wrote
+//! it without the key could as well have written other times to his records.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::base::time::Wall;
-use crate::record::Record;
+use crate::record::{Record, TIME_GAP};
 
 use super::checkpoint::{Checkpoint, time};
 use super::{Fault, Ledger, Place, Reader, chain, segment};
@@ -17,6 +23,42 @@ use super::{Fault, Ledger, Place, Reader, chain, segment};
 /// What a life may leave unsigned, and how long a record may wait for being signed: ten
 /// seconds, and as long as a busy machine takes.
 pub(super) const USUAL: Duration = Duration::from_secs(60);
+
+/// When records of one life were written, from the first to the last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Lapse {
+    pub(super) first: Wall,
+    pub(super) last: Wall,
+    /// From when to when time went on at once among them.
+    pub(super) gap: Option<(Wall, Wall)>,
+}
+
+impl Lapse {
+    pub(super) const fn from(wall: Wall) -> Self {
+        Self {
+            first: wall,
+            last: wall,
+            gap: None,
+        }
+    }
+
+    /// Another record, which shows that time.
+    pub(super) fn take(&mut self, record: &Record<'_>, wall: Wall) {
+        let noted = matches!(record, Record::Note { what, .. } if *what == TIME_GAP);
+        if noted && wall > self.last {
+            self.gap.get_or_insert((self.last, wall));
+        }
+        self.last = self.last.max(wall);
+    }
+
+    /// Whether it is more than a life that is killed leaves.
+    pub(super) fn is_long(&self) -> bool {
+        let gap = self
+            .gap
+            .map_or(Duration::ZERO, |(from, to)| to.saturating_since(from));
+        self.first + USUAL + gap < self.last
+    }
+}
 
 /// Records of an earlier life that no checkpoint covers, more of them than one that is
 /// killed leaves.
@@ -51,8 +93,8 @@ impl std::fmt::Display for Unsigned {
         write!(
             to,
             " what shard {shard} wrote from {from} on ({segment}, byte {offset}): it is signed now, \
-             and nothing proves that it was not changed before. A full disk leaves that, or who \
-             removes checkpoints: compare with those that were kept elsewhere (tollgate ledger \
+             and nothing proves that it was not changed before. Who removes checkpoints leaves \
+             that, or a disk that was full for hours: compare with those that were kept elsewhere (tollgate ledger \
              verify --expect)"
         )
     }
@@ -73,21 +115,25 @@ impl Ledger {
             let offset = it.at.offset.min(end);
             reader.skip_to(it.shard, Place { offset, ..it.at });
         }
-        let mut begun = std::collections::BTreeMap::<u16, Unsigned>::new();
+        let mut begun = std::collections::BTreeMap::<u16, (Unsigned, Lapse)>::new();
         while let Some(entry) = reader.next()? {
             let Ok(record) = entry.content else { continue };
             if begins(&record) {
                 begun.remove(&entry.shard);
             }
             let Some(wall) = shown(&record) else { continue };
-            let first = begun.entry(entry.shard).or_insert_with(|| Unsigned {
-                checkpoint: last.as_ref().map(|it| it.number),
-                shard: entry.shard,
-                segment: entry.segment.to_path_buf(),
-                offset: entry.offset,
-                from: wall,
+            let (first, lapse) = begun.entry(entry.shard).or_insert_with(|| {
+                let first = Unsigned {
+                    checkpoint: last.as_ref().map(|it| it.number),
+                    shard: entry.shard,
+                    segment: entry.segment.to_path_buf(),
+                    offset: entry.offset,
+                    from: wall,
+                };
+                (first, Lapse::from(wall))
             });
-            if first.from + USUAL < wall {
+            lapse.take(&record, wall);
+            if lapse.is_long() {
                 return Ok(Some(first.clone()));
             }
         }
@@ -124,14 +170,5 @@ pub(super) struct Stretch {
     pub(super) from: (u64, u64),
     pub(super) to: (u64, u64),
     pub(super) records: u64,
-    /// When the first and the last one was written.
-    pub(super) first: Wall,
-    pub(super) last: Wall,
-}
-
-impl Stretch {
-    /// Whether it is more than a life that is killed leaves.
-    pub(super) fn is_long(&self) -> bool {
-        self.first + USUAL < self.last
-    }
+    pub(super) lapse: Lapse,
 }

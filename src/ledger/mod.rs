@@ -62,7 +62,7 @@ pub use recover::legible;
 pub use retire::Keep;
 pub use segment::SEGMENT_SIZE;
 pub use snapshot::Snapshots;
-pub use verify::{Expected, Finding, Report, Wrong, public_key, verify};
+pub use verify::{Expected, Finding, Remark, Report, Wrong, public_key, verify};
 
 /// Why a ledger cannot be opened, in one line with what to do about it.
 #[derive(Debug)]

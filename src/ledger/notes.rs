@@ -1,9 +1,12 @@
 //! The checkpoints' files: one for each day, with one note behind the other.
 
+use std::collections::VecDeque;
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+
+use nix::fcntl::{FallocateFlags, fallocate};
 
 use crate::base::time::Wall;
 
@@ -94,6 +97,13 @@ pub(super) fn files(ledger: &Path) -> Result<Vec<PathBuf>, Fault> {
     Ok(files)
 }
 
+/// How many bytes of room on the disk are kept behind the last note: so long as a full
+/// disk lasts no longer than these, checkpoints are written as ever.
+pub(super) const ROOM: u64 = 1 << 20;
+
+/// How many notes wait for the disk at the most: those of half a day.
+const WAITING: usize = 4_096;
+
 /// Appends notes, each to its day's file. A day that comes before the last one
 /// (the clock stepped back) is taken for that: names are in the order of the notes.
 #[derive(Debug)]
@@ -101,6 +111,10 @@ pub(super) struct Pile {
     folder: PathBuf,
     /// The last file's name, and how long it is with whole notes alone.
     last: Option<(String, u64)>,
+    /// Up to which byte that file has its room, as far as is known.
+    room: u64,
+    /// What could not be written yet, in order.
+    waiting: VecDeque<(Wall, String)>,
 }
 
 impl Pile {
@@ -114,20 +128,67 @@ impl Pile {
             let name = path.file_name().and_then(|name| name.to_str());
             last = name.map(|name| (name.to_owned(), end));
         }
-        Ok(Self { folder, last })
+        Ok(Self {
+            folder,
+            last,
+            room: 0,
+            waiting: VecDeque::new(),
+        })
+    }
+
+    /// Whether something could not be written yet.
+    pub(super) fn waits(&self) -> bool {
+        !self.waiting.is_empty()
+    }
+
+    /// Whether no more can wait.
+    pub(super) fn is_full(&self) -> bool {
+        self.waiting.len() >= WAITING
     }
 
     /// Appends a note, on the disk when this returns.
     ///
     /// # Errors
-    /// What the system said; the note is not there then.
+    /// What the system said; the note then waits, and those after it do.
     pub(super) fn append(&mut self, wall: Wall, note: &str) -> Result<(), Fault> {
+        self.waiting.push_back((wall, note.to_owned()));
+        self.write()
+    }
+
+    /// Writes what waits.
+    ///
+    /// # Errors
+    /// What the system said; the rest goes on waiting.
+    pub(super) fn write(&mut self) -> Result<(), Fault> {
+        while let Some((wall, note)) = self.waiting.pop_front() {
+            if let Err(fault) = self.place(wall, &note) {
+                self.waiting.push_front((wall, note));
+                return Err(fault);
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes a note to its day's file, or to the one before where there is no room for
+    /// another file.
+    fn place(&mut self, wall: Wall, note: &str) -> Result<(), Fault> {
         let today = format!("{}{EXTENSION}", day(wall));
-        let (name, end) = match &self.last {
-            Some((name, end)) if *name >= today => (name.clone(), *end),
-            _ => (today, 0),
-        };
-        let path = self.folder.join(&name);
+        let last = self.last.clone();
+        match last {
+            Some((name, end)) if name >= today => self.put(&name, end, note),
+            Some((name, end)) => match self.put(&today, 0, note) {
+                Err(fault) if fault.is_lack_of_room() => self.put(&name, end, note),
+                put => {
+                    self.give_back(&name, end);
+                    put
+                }
+            },
+            None => self.put(&today, 0, note),
+        }
+    }
+
+    fn put(&mut self, name: &str, end: u64, note: &str) -> Result<(), Fault> {
+        let path = self.folder.join(name);
         // Whoever removes it does not keep what comes from being signed. A whole ledger that
         // is gone is not begun anew beside the one that is written.
         if self.folder.parent().is_some_and(Path::is_dir) {
@@ -137,20 +198,52 @@ impl Pile {
             let mut options = OpenOptions::new();
             options.write(true).create(true).truncate(false).mode(0o600);
             let file = options.open(&path)?;
-            let end = end.min(file.metadata()?.len());
-            file.set_len(end)?;
-            file.write_all_at(note.as_bytes(), end)?;
+            let length = file.metadata()?.len();
+            let from = end.min(length);
+            let end = from.saturating_add(u64::try_from(note.len()).unwrap_or(u64::MAX));
+            file.write_all_at(note.as_bytes(), from)?;
+            // Only where something is left of what was written in part: this gives back the
+            // room behind it, too.
+            let cut = end < length;
+            if cut {
+                file.set_len(end)?;
+            }
             file.sync_all()?;
-            if end == 0 {
+            if from == 0 {
                 File::open(&self.folder)?.sync_all()?;
             }
-            Ok(end)
+            Ok((file, end, cut))
         };
-        let end = write().map_err(Fault::io("write", &path))?;
-        let length = u64::try_from(note.len()).unwrap_or(u64::MAX);
-        self.last = Some((name, end.saturating_add(length)));
+        let (file, end, cut) = write().map_err(Fault::io("write", &path))?;
+        let same = self.last.as_ref().is_some_and(|(last, _)| last == name);
+        if !same || cut {
+            self.room = 0;
+        }
+        self.last = Some((name.to_owned(), end));
+        if self.room < end.saturating_add(ROOM / 2) {
+            self.room = ahead(&file, end).unwrap_or(self.room);
+        }
         Ok(())
     }
+
+    /// Gives back the room that a file of an earlier day did not need.
+    fn give_back(&self, name: &str, end: u64) {
+        let path = self.folder.join(name);
+        let file = OpenOptions::new().write(true).open(path);
+        // Where this fails, there is less room for others.
+        let _given_back = file.and_then(|file| match file.metadata()?.len() == end {
+            true => file.set_len(end),
+            false => Ok(()),
+        });
+    }
+}
+
+/// Has room on the disk behind a file's end, which stays where it is. Up to where; none
+/// if the disk is full, or cannot do so.
+fn ahead(file: &File, end: u64) -> Option<u64> {
+    let (from, room) = (i64::try_from(end).ok()?, i64::try_from(ROOM).ok()?);
+    fallocate(file, FallocateFlags::FALLOC_FL_KEEP_SIZE, from, room).ok()?;
+    end.checked_add(ROOM)
 }
 
 /// Where the last whole note ends.

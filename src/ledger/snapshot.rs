@@ -19,7 +19,7 @@ use super::follow::{Content, Found, Place, Sink};
 use super::{Fault, Ledger, segment};
 
 /// Of the encoding: raised when what a [`Fold`] is made of changes.
-const VERSION: u8 = 7;
+const VERSION: u8 = 8;
 
 /// A snapshot is taken after so many records, but not more often than
 /// [`SOONEST_S`]; and after [`LATEST_S`], if there were any.

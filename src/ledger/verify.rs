@@ -1,6 +1,7 @@
 //! Verifies a ledger, from a copy of its folder and its public key alone: every
 //! checkpoint's signature, and every shard's chain from checkpoint to checkpoint.
 
+mod remark;
 mod walk;
 mod wrong;
 
@@ -9,12 +10,13 @@ use std::path::{Path, PathBuf};
 
 use crate::base::time::Wall;
 
-use super::checkpoint::{Checkpoint, Head, time};
+use super::checkpoint::{Checkpoint, Head};
 use super::folder::PUBLIC_KEY;
 use super::follow::cursor::Cursor;
 use super::note::{self, PublicKey, Unsigned};
 use super::notes::{self, Note};
 use super::{Fault, Sink, segment};
+pub use remark::Remark;
 use walk::{Anchor, Walk};
 pub use wrong::Wrong;
 
@@ -64,7 +66,7 @@ pub struct Report {
     pub late: Vec<Finding>,
     /// What is worth knowing, and no fault: a record that a crash cut short, a
     /// clock that stepped back.
-    pub remarks: Vec<String>,
+    pub remarks: Vec<Remark>,
     /// Checkpoints with a good signature.
     pub checkpoints: u64,
     /// The number and time of the last one.
@@ -183,9 +185,7 @@ fn read_checkpoints(
             }
         }
         if rest > 0 {
-            let file = file.display();
-            let remark = format!("{file}: the last checkpoint was only written in part");
-            report.remarks.push(remark);
+            report.remarks.push(Remark::PartialCheckpoint { file });
         }
     }
     for (one, next) in signed.iter().zip(signed.iter().skip(1)) {
@@ -265,12 +265,10 @@ fn compare(one: &Signed, next: &Signed, report: &mut Report) {
     report.findings.extend(wrong);
     let [before, later] = [one, next].map(|it| it.checkpoint.wall);
     if later < before && number < after {
-        let remark = format!(
-            "the clock stepped back between checkpoint {number} ({}) and {after} ({})",
-            time(before),
-            time(later)
-        );
-        report.remarks.push(remark);
+        report.remarks.push(Remark::EarlierCheckpoint {
+            before: (number, before),
+            later: (after, later),
+        });
     }
 }
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 use nix::time::{ClockId, clock_gettime};
 use tokio::time::{Instant, Sleep, sleep};
 
+use crate::base::limits::TIME_GAP_S;
 use crate::base::time::{Mono, Now, Wall};
 
 /// The monotonic clock's origin lies so long before the host's start that what
@@ -31,6 +32,30 @@ pub fn now() -> Now {
 pub fn mono() -> Mono {
     let since = ORIGIN + read(ClockId::CLOCK_BOOTTIME);
     Mono::from_nanos(u64::try_from(since.as_nanos()).unwrap_or(u64::MAX))
+}
+
+/// Notices where time does not go on bit by bit, for a loop that looks every second.
+#[derive(Debug, Default)]
+pub(super) struct Gaps {
+    before: Option<Now>,
+}
+
+impl Gaps {
+    /// What has happened since the last look, in words: the wall clock was set, or nothing
+    /// ran. None if neither did; what a time service corrects bit by bit is nothing.
+    pub(super) fn look(&mut self, now: Now) -> Option<String> {
+        let before = self.before.replace(now)?;
+        let set = now.ahead().saturating_sub(before.ahead()) / 1_000_000;
+        let way = if set < 0 { "back" } else { "ahead" };
+        let set = set.unsigned_abs();
+        let ran = now.mono.saturating_since(before.mono).as_secs();
+        let long = |seconds: u64| seconds >= u64::from(TIME_GAP_S);
+        match (long(set), long(ran)) {
+            (true, _) => Some(format!("the clock was set {way} by {set} s")),
+            (false, true) => Some(format!("nothing ran for {ran} s")),
+            (false, false) => None,
+        }
+    }
 }
 
 /// Wakes a task at a deadline. Setting it later costs nothing: it then rings
@@ -94,6 +119,27 @@ mod tests {
         let year_2026 = 1_767_225_600_000_000;
         let year_2200 = 7_258_118_400_000_000;
         assert!((year_2026..year_2200).contains(&second.wall.as_micros()));
+    }
+
+    #[test]
+    fn a_gap_is_noticed_once() {
+        let mut gaps = Gaps::default();
+        let mut now = now();
+        assert_eq!(gaps.look(now), None);
+        for (ran, set, noticed) in [
+            (1, 0, None),
+            (1, 9, None),
+            (9, 0, None),
+            (1, 3_600, Some("the clock was set ahead by 3600 s")),
+            (1, 0, None),
+            (1, -60, Some("the clock was set back by 60 s")),
+            (50, 0, Some("nothing ran for 50 s")),
+            (1, 0, None),
+        ] {
+            now = now + Duration::from_secs(ran);
+            now.wall = Wall::from_micros(now.wall.as_micros() + set * 1_000_000);
+            assert_eq!(gaps.look(now).as_deref(), noticed);
+        }
     }
 
     #[tokio::test(flavor = "current_thread")]

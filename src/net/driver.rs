@@ -12,10 +12,11 @@ use tokio::task::yield_now;
 
 use crate::base::limits::{BATCH, BATCHES_BEHIND, FLUSHES};
 use crate::base::time::{Mono, Now};
-use crate::shard::Command;
+use crate::record::TIME_GAP;
+use crate::shard::{Command, Note};
 use crate::transaction::Origin;
 
-use super::clock::{self, Alarm};
+use super::clock::{self, Alarm, Gaps};
 use super::desk::{Desk, Letter};
 use super::hold::{Hold, Released};
 use super::log::Logger;
@@ -63,6 +64,7 @@ pub(super) struct Driver {
     /// Where rule sets go to be freed.
     jobs: mpsc::Sender<Job>,
     stats: Arc<Stats>,
+    gaps: Gaps,
     /// When the sockets were last tried without being asked to.
     probed: Mono,
     /// New calls are refused because of the journal.
@@ -98,6 +100,7 @@ impl Driver {
             settling: Vec::new(),
             jobs,
             stats,
+            gaps: Gaps::default(),
             probed: Mono::ZERO,
             closed: false,
             stopping: false,
@@ -140,6 +143,7 @@ impl Driver {
     /// Whether there may be more.
     fn turn(&mut self, now: Now) -> bool {
         self.stats.turns.add(1);
+        self.look_at_clock(now);
         self.desk.tick(now);
         self.read_mail(now);
         let probe = now.mono.saturating_since(self.probed) >= LONGEST_SLEEP;
@@ -175,6 +179,18 @@ impl Driver {
         let untold = !self.failed.is_empty() || !self.unrecorded.is_empty();
         let unfinished = untold || !self.desk.outbox.is_empty();
         more || unfinished || !self.inbox.is_empty() || self.desk.is_behind()
+    }
+
+    /// Has it written down if time did not go on bit by bit: before anything that shows it.
+    fn look_at_clock(&mut self, now: Now) {
+        if let Some(detail) = self.gaps.look(now) {
+            let note = Note {
+                what: TIME_GAP,
+                detail: detail.into(),
+                count: 1,
+            };
+            self.desk.command(now, Command::Note(note));
+        }
     }
 
     /// Lets no new call in while the journal cannot be trusted.

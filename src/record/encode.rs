@@ -68,10 +68,9 @@ pub(super) mod wall {
     use crate::base::time::Wall;
 
     pub(crate) fn serialize<S: Serializer>(value: &Wall, to: S) -> Result<S::Ok, S::Error> {
-        let micros = value.as_micros();
-        match jiff::Timestamp::from_microsecond(micros) {
-            Ok(time) if to.is_human_readable() => to.collect_str(&format_args!("{time:.6}")),
-            _ => to.serialize_i64(micros),
+        match to.is_human_readable() {
+            true => to.collect_str(&format_args!("{value:.6}")),
+            false => to.serialize_i64(value.as_micros()),
         }
     }
 

@@ -7,11 +7,9 @@
 //!
 //! Two things build on the bytes made here, and need nothing more from them:
 //!
-//! - **The chain.** Each shard's frames form one sequence. Its head is
-//!   `BLAKE3(head before | frame)`, where a frame is the exact bytes that
-//!   [`frame::split`] steps over (length, checksum and payload), and the first
-//!   head is the hash of the shard's first segment header. The journal extends it
-//!   as it appends; a checkpoint is one more kind of record.
+//! - **The chain.** Each shard's frames form one sequence, which is hashed and signed as
+//!   they lie in the files: the exact bytes that [`frame::split`] steps over, and the
+//!   segments' headers. `ledger/FORMAT.md` describes that, and the encoding.
 //! - **The fold.** State after a restart is a function of a shard's records in
 //!   order: see [`Fold`]. Each variant says what of it serves that.
 
@@ -39,6 +37,10 @@ pub use parts::{
 
 pub use places::{read_billing, read_places, write_billing, write_places};
 pub use recovered::{Dealt, Recovered, Share, Taken};
+
+/// The [`Record::Note`] that time did not go on bit by bit: the wall clock was set, or
+/// nothing ran, as while the machine slept.
+pub const TIME_GAP: &str = "time-gap";
 
 #[cfg(test)]
 mod tests;

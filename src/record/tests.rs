@@ -1,3 +1,4 @@
+mod format;
 mod pool;
 
 use proptest::collection::vec;

@@ -336,6 +336,11 @@ fn a_dead_server_slows_no_call_and_gets_its_alerts_after_a_crash() {
     running.says("listening on UDP");
     let message = posted.recv_timeout(PATIENCE).unwrap();
     assert_eq!(message["count"], 3);
+    let kept = message["checkpoint"].as_str().unwrap();
+    assert!(
+        kept.starts_with("tollgate ledger v2\ncheckpoint "),
+        "{kept}"
+    );
     // The others were counted, to be told of an hour later, or at the end.
     running.stop();
     let messages: Vec<Value> = posted.try_iter().collect();

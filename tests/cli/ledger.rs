@@ -8,7 +8,9 @@ use tollgate::record::{Buffer, CallRef, Decision, Direction, Party, Record};
 
 use crate::folder::Folder;
 
-fn fill(directory: &Path) {
+/// Calls of two days. The ledger is not to be opened again at once: programs that other
+/// tests start may have its lock for a moment.
+fn fill(directory: &Path) -> Ledger {
     let ledger = Ledger::open(directory).unwrap();
     let mut buffer = Buffer::new();
     for (number, tenant) in [(1_u32, "kiku"), (2, "other")] {
@@ -51,6 +53,7 @@ fn fill(directory: &Path) {
     }
     let mut journal = Journal::open(&ledger, 0, Wall::from_micros(0)).unwrap();
     journal.append(buffer.bytes()).unwrap();
+    ledger
 }
 
 #[test]
@@ -90,8 +93,7 @@ fn who_asks_for_a_tenant_that_has_no_calls_is_told_who_has() {
 #[test]
 fn who_leaves_out_the_plus_is_told() {
     let files = Folder::new();
-    fill(&files.path("ledger"));
-    let ledger = Ledger::open(&files.path("ledger")).unwrap();
+    let ledger = fill(&files.path("ledger"));
     drop(Indexing::start(ledger, Keep::default(), Now::default).unwrap());
     for command in [&["calls"][..], &["ledger", "export"]] {
         let asked = |number: &str| {
@@ -125,8 +127,7 @@ fn a_damaged_ledger_is_a_fault_and_still_exported() {
 
 /// A ledger as a run leaves it: chained and signed.
 fn fill_and_sign(directory: &Path) {
-    fill(directory);
-    let ledger = Ledger::open(directory).unwrap();
+    let ledger = fill(directory);
     let chain = Chain::open(&ledger).unwrap();
     let follower = Follower::new(ledger, vec![Box::new(chain)], Now::default);
     follower.finish().unwrap();
@@ -184,10 +185,9 @@ fn a_ledger_is_verified_where_it_is_or_as_a_copy() {
 #[test]
 fn calls_are_listed_from_the_index() {
     let files = Folder::new();
-    fill(&files.path("ledger"));
+    let ledger = fill(&files.path("ledger"));
     let said = files.tollgate(&["calls", "--dir", "ledger"]);
     said.is_one_line("there is no index here");
-    let ledger = Ledger::open(&files.path("ledger")).unwrap();
     drop(Indexing::start(ledger, Keep::default(), Now::default).unwrap());
     let said = files.tollgate(&["calls", "-c", "tollgate.toml"]);
     assert_eq!((said.code, said.err.as_str()), (Some(0), ""), "{said:?}");
@@ -358,4 +358,27 @@ fn segments_that_are_missing_are_a_fault_of_an_export() {
     let said = files.tollgate(&["ledger", "export", "--dir", "ledger"]);
     assert_eq!(said.code, Some(1), "{said:?}");
     assert!(said.out.contains("\"record\":\"verdict\""), "{said:?}");
+}
+
+/// What a crash leaves is told by each command, and a fault to none.
+#[test]
+fn a_last_record_that_was_cut_short_is_no_fault() {
+    let files = Folder::new();
+    fill_and_sign(&files.path("ledger"));
+    let segment = files.path("ledger/shard-000/00000001.tgj");
+    let mut bytes = std::fs::read(&segment).unwrap();
+    let end = bytes.iter().rposition(|it| *it != 0).unwrap() + 1;
+    bytes[end..end + 9].copy_from_slice(b"\x40\0\0\0half ");
+    std::fs::write(&segment, &bytes).unwrap();
+    let report = ["report", "--tenant=kiku", "--from=1970-01-01"];
+    for (arguments, told) in [
+        (&["verify"][..], "the last record was only written in part"),
+        (&["export"], "\"record\":\"damage\""),
+        (&report, "Worth knowing, and no fault:"),
+    ] {
+        let arguments = [&["ledger"], arguments, &["-c", "tollgate.toml"]].concat();
+        let said = files.tollgate(&arguments);
+        assert_eq!((said.code, said.err.as_str()), (Some(0), ""), "{said:?}");
+        assert!(said.out.contains(told), "{told}: {said:?}");
+    }
 }

@@ -272,3 +272,23 @@ fn what_only_a_start_can_change_is_said() {
     running.says("[[listen]] has changed, which takes a restart");
     running.stop();
 }
+
+/// Whoever reads the journal is to know why its times leap.
+#[test]
+fn a_machine_that_slept_is_in_the_journal() {
+    let files = folder();
+    let mut running = Running::start(&files, &[]);
+    running.says("listening on UDP");
+    // It looks round every second.
+    std::thread::sleep(Duration::from_secs(2));
+    running.signal("-STOP");
+    std::thread::sleep(Duration::from_secs(11));
+    running.signal("-CONT");
+    std::thread::sleep(Duration::from_secs(2));
+    running.stop();
+    let said = files.tollgate(&["ledger", "export", "-c", "tollgate.toml"]);
+    let gaps = said
+        .out
+        .matches("\"what\":\"time-gap\",\"detail\":\"nothing ran for 1");
+    assert!(gaps.count() > 0, "{said:?}");
+}

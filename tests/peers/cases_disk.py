@@ -17,13 +17,14 @@ ABROAD = "+23276123456"
 
 @case(needs_tollgate=True, alone=True)
 def disk_full(lab):
-    """The disk fills up: new calls are refused but emergencies, live ones go on, and it resumes by itself."""
+    """The disk fills up: new calls are refused but emergencies, live ones go on and are signed, and it resumes by itself."""
     lab.program = OnSmallDisk
     lab.start(segment_megabytes=1)
     carrier = lab.waiting(lab.carrier(plain_callee()), 5070)
     held = lab.pbx(plain_caller(hold=True), name="held", number=ALLOWED, calls=10, rate=100, hold=25000)
     time.sleep(1)
     lab.disk.fill()
+    signed = lab.disk.checkpoints()
     # Refusals are recorded, too: until the room that each shard keeps ahead is used.
     large = sdp() + "".join(f"a=room:{number:0900}\r\n" for number in range(33))
     for port, number in ((5081, ABROAD), (5082, "999999")):
@@ -34,6 +35,9 @@ def disk_full(lab):
     lab.pbx(refused_caller(), name="late", port=5083, number=ALLOWED, calls=5).finish(10, 5)
     lab.pbx(plain_caller(), name="emergency", port=5084, number="110", calls=2).finish(10, 2)
     held.finish(30, 10)
+    # What of it is in the journal is signed in time: there is room for that.
+    check(0 < signed < lab.disk.checkpoints(), f"{signed} checkpoints, and {lab.disk.checkpoints()} on the full disk")
+    check("no checkpoint can be written" not in lab.tollgate.text(), lab.tollgate.tail())
     lab.disk.free()
     until(lambda: lab.tollgate.text().count("the journal is written again") == 2, 5,
           "each shard having room again", lab.tollgate)

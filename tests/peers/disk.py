@@ -42,6 +42,10 @@ class Disk(Process):
         for filler in self.path.glob("filler*"):
             filler.unlink()
 
+    def checkpoints(self):
+        """How many checkpoints are written there."""
+        return sum(pile.read_text().count("\ncheckpoint ") for pile in (self.path / "ledger/checkpoints").glob("*.txt"))
+
     def run(self, *command):
         """What a command says there."""
         return subprocess.run([*self.enter, *command], capture_output=True, text=True, timeout=60, check=False)

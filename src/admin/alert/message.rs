@@ -82,9 +82,9 @@ impl Voice {
         let mut text = title.clone();
         // Writing to a string cannot fail.
         if event.count > 1 {
-            let _ = write!(text, ", {} to {}", time(told.first), time(told.last));
+            let _ = write!(text, ", {} to {}", told.first, told.last);
         } else {
-            let _ = write!(text, ", {}", time(told.first));
+            let _ = write!(text, ", {}", told.first);
         }
         if !event.number.is_empty() {
             let _ = write!(text, "; number {}", event.number);
@@ -105,8 +105,8 @@ impl Voice {
             tenant: event.tenant.clone(),
             what: event.what.clone(),
             count: event.count,
-            first: time(told.first),
-            last: time(told.last),
+            first: told.first.to_string(),
+            last: told.last.to_string(),
             number: event.number.clone(),
             source: event.source.clone(),
             cost: cost.unwrap_or_default(),
@@ -156,12 +156,4 @@ fn amount((millionths, currency): &(u64, String)) -> String {
             format!("{currency} {whole}.{}", digits.trim_end_matches('0'))
         }
     }
-}
-
-/// A point in time (RFC 3339, UTC, whole seconds).
-fn time(at: Wall) -> String {
-    let micros = at.as_micros();
-    jiff::Timestamp::from_microsecond(micros)
-        .and_then(|time| time.round(jiff::Unit::Second))
-        .map_or_else(|_| micros.to_string(), |time| time.to_string())
 }

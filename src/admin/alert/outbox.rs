@@ -5,7 +5,9 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use crate::base::limits::{ALERT_CHECKPOINT_S, ALERT_PAUSE_S, ALERTS_WAITING};
+use crate::base::limits::{
+    ALERT_CHECKPOINT_S, ALERT_FIRST_CHECKPOINT_S, ALERT_PAUSE_S, ALERTS_WAITING,
+};
 use crate::base::time::Mono;
 
 use super::Message;
@@ -81,6 +83,8 @@ struct State {
     places: BTreeMap<String, Place>,
     /// The ledger's last checkpoint.
     checkpoint: Option<Arc<str>>,
+    /// There are messages of an earlier run, to be sent with this run's first checkpoint.
+    left: bool,
     /// What time it was lately, and when all places were last told of that.
     clock: Mono,
     told: Mono,
@@ -134,8 +138,10 @@ impl Outbox {
             };
             (name.clone(), place)
         };
+        let places: BTreeMap<_, _> = names.iter().map(place).collect();
         let state = State {
-            places: names.iter().map(place).collect(),
+            left: places.values().any(|it| !it.queue.is_empty()),
+            places,
             ..State::default()
         };
         Self(Arc::new(Shared {
@@ -270,8 +276,19 @@ impl Outbox {
         waited.unwrap_or_else(PoisonError::into_inner).0.ending
     }
 
+    /// Waits for this run's first checkpoint, if there is something left of an earlier
+    /// one: what is sent is to show that the journal has it.
+    fn wait_for_checkpoint(&self) {
+        let wait = Duration::from_secs(ALERT_FIRST_CHECKPOINT_S);
+        let state = self.lock();
+        let _waited = self.0.changed.wait_timeout_while(state, wait, |it| {
+            it.left && it.checkpoint.is_none() && !it.ending
+        });
+    }
+
     fn serve(&self, mut destination: Box<dyn Destination>) {
         let name = destination.name();
+        self.wait_for_checkpoint();
         let mut pause = Duration::ZERO;
         let keeps = destination.keeps_checkpoints();
         let mut kept = keeps.then(Kept::default);

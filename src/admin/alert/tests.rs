@@ -186,8 +186,10 @@ impl Destination for Fake {
         self.name.to_owned()
     }
 
-    fn send(&mut self, message: &Message, _checkpoint: &str) -> Result<(), Unsent> {
-        self.asked.send(message.id.clone()).unwrap();
+    fn send(&mut self, message: &Message, checkpoint: &str) -> Result<(), Unsent> {
+        self.asked
+            .send(format!("{}{checkpoint}", message.id))
+            .unwrap();
         match self.answers.recv() {
             Ok(true) => Ok(()),
             _ => Err(Unsent("no".to_owned())),
@@ -233,13 +235,35 @@ fn a_place_that_hangs_holds_up_no_other_and_loses_nothing_over_a_restart() {
     let outbox = Outbox::new(&names(&["hangs", "new"]), left);
     let (recovered, seen, answer) = fake("hangs");
     let sending = outbox.start(vec![recovered]);
+    // What is left goes out with the checkpoint of now, as soon as there is one.
+    assert!(seen.recv_timeout(Duration::from_millis(100)).is_err());
+    outbox.checkpoint(&NOTE.into(), Mono::ZERO);
     for id in ["1", "2"] {
-        assert_eq!(seen.recv().unwrap(), id);
+        assert_eq!(seen.recv().unwrap(), format!("{id}{NOTE}"));
         answer.send(true).unwrap();
     }
     sending.finish(Duration::from_secs(10));
     assert!(outbox.waiting().values().all(|it| it.is_empty()));
     drop(never);
+}
+
+#[test]
+fn what_is_left_does_not_wait_for_a_checkpoint_without_end() {
+    let left = Waiting::from([("place".to_owned(), [message(1)].into())]);
+    let outbox = Outbox::new(&names(&["place"]), left.clone());
+    let (place, seen, answer) = fake("place");
+    let sending = outbox.start(vec![place]);
+    answer.send(true).unwrap();
+    assert_eq!(seen.recv_timeout(Duration::from_secs(60)).unwrap(), "r-1");
+    sending.finish(Duration::from_secs(10));
+
+    // Nor at an end.
+    let outbox = Outbox::new(&names(&["place"]), left);
+    let (place, seen, answer) = fake("place");
+    let sending = outbox.start(vec![place]);
+    answer.send(true).unwrap();
+    sending.finish(Duration::from_secs(10));
+    assert_eq!(seen.try_recv().unwrap(), "r-1");
 }
 
 #[test]

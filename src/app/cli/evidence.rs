@@ -18,8 +18,11 @@ Examples:
 
 It only reads: a ledger that is being written, or a copy of one, will do. Each
 line names its kind in \"record\"; a call's lines share \"shard\" and \"call\".
-Damage gets a line of its own, and exit code 1; a last record that a crash cut
-short gets a line, too, but is no fault.")]
+Damage gets a line of its own; a last record that a crash cut short gets one, too,
+but is no fault. src/ledger/FORMAT.md says what all fields are.
+
+Exit codes: 0; 1 a damaged place or a missing segment (what can be read is
+printed all the same), or a fault.")]
     Export(Export),
     /// Say whether the ledger is as it was written, and where it is not.
     #[command(after_help = "\
@@ -32,13 +35,17 @@ has come. Whatever was changed, cut off, moved, removed or repeated before the
 last of these checkpoints is found, with its place. What came after it is only
 counted: a checkpoint kept elsewhere, and given with --expect, shows whether the
 end was cut off. Records that were signed only long after they were written, more
-than a crash leaves, are told of by themselves: a full disk does that, and so does
-who removes checkpoints. A copy of the folder and of public.key will do; sign.key is no
-part of what should be handed on. Of a ledger that is being written, copy the
-folder `checkpoints` first and the rest after it: the other way round, the end of
-the journal is missing that its last checkpoint has signed.
+than a crash leaves, are told of by themselves: who removes checkpoints leaves
+them, or a disk that was full for hours before a kill. A copy of the folder and of
+public.key will do; sign.key is no part of what should be handed on. Of a ledger
+that is being written, copy the folder `checkpoints` first and the rest after it:
+the other way round, the end of the journal is missing that its last checkpoint has
+signed.
 
-Exit codes: 0 all is as it was signed; 1 it is not, or a fault.")]
+Exit codes: 0 all is as it was signed, whatever is remarked (a last record that a
+crash cut short, records that the run after a kill signed, a gap in time among
+them) or counted (records that are not signed yet); 1 it is not, or records were
+signed long after they were written, or a fault.")]
     Verify(Verify),
     /// Write the report of an incident: one page of HTML, for the owner, the carrier
     /// and the police.
@@ -56,7 +63,10 @@ calls that were stopped would have cost, by the tariff of now.
 --indicators csv or stix prints what may be shared within the industry: numbers
 stopped three times or more and never let through, the ranges of two such numbers,
 and the programs that asked for them. Addresses are those of the tenant's own phone
-system, and are left out.")]
+system, and are left out.
+
+Exit codes: 0; 1 the journal is not as it was signed, as the page then says itself,
+or a fault. With --indicators: 1 damage within what was read, or a fault.")]
     Report(Report),
 }
 

@@ -1,8 +1,9 @@
 //! What is wrong with the evidence, in each language.
 
+use std::path::Path;
+
 use crate::app::cli::Language;
-use crate::base::time::Wall;
-use crate::ledger::{Finding, Wrong};
+use crate::ledger::{Finding, Remark, Wrong};
 
 /// A finding, with its place.
 pub(super) fn finding(language: Language, finding: &Finding) -> String {
@@ -25,8 +26,62 @@ pub(super) fn finding(language: Language, finding: &Finding) -> String {
     }
 }
 
-fn time(wall: Wall) -> String {
-    crate::app::control::time(wall)
+/// What is worth knowing, and no fault.
+pub(super) fn remark(language: Language, remark: &Remark) -> String {
+    if language == Language::En {
+        return remark.to_string();
+    }
+    let at = |file: &Path, byte: &u64| format!("{}({byte}バイト目)", file.display());
+    match remark {
+        Remark::PartialCheckpoint { file } => {
+            format!(
+                "{}: 最後のチェックポイントは途中までしか書き込まれていません",
+                file.display()
+            )
+        }
+        Remark::PartialRecord { segment, byte } => format!(
+            "{}: 最後の記録は途中までしか書き込まれていません(異常終了時に生じます)",
+            at(segment, byte)
+        ),
+        Remark::EarlierCheckpoint {
+            before: (number, wall),
+            later: (after, later),
+        } => format!("チェックポイント{number}({wall})と{after}({later})の間で時計が戻りました"),
+        Remark::EarlierRecords {
+            shard,
+            times,
+            segment,
+            byte,
+            from,
+            to,
+        } => format!(
+            "系列{shard}: 時計が{times}回戻りました。最初は{}で、{from}から{to}",
+            at(segment, byte)
+        ),
+        Remark::SignedLater {
+            shard,
+            times,
+            segment,
+            byte,
+            written,
+            signed,
+        } => format!(
+            "系列{shard}: 最後の記録が署名される前に{times}回終了し(異常終了時に生じます)、次の起動時に\
+             署名されました。最初は{}で、書き込みは{written}、署名は{signed}",
+            at(segment, byte)
+        ),
+        Remark::Gap {
+            shard,
+            segment,
+            byte,
+            from,
+            to,
+        } => format!(
+            "系列{shard}: {}以降の、次の起動時に署名された記録の間に、時刻が{from}から{to}に進んだと記録\
+             されています(時計の設定、または機器の休止)",
+            at(segment, byte)
+        ),
+    }
 }
 
 /// One checkpoint, or several.
@@ -79,9 +134,7 @@ fn japanese(wrong: &Wrong) -> String {
         } => format!(
             "{}から{}までに書き込まれた{records}件は、{}にチェックポイント{number}で初めて署名されました。\
              それまでに改変されていないことは証明されません",
-            time(*first),
-            time(*last),
-            time(*signed)
+            first, last, signed
         ),
         of_checkpoints => checkpoints(of_checkpoints),
     }
@@ -110,14 +163,14 @@ fn checkpoints(wrong: &Wrong) -> String {
         ),
         Wrong::Anew { shard, at } => format!(
             "系列{shard}は{}に最初の記録から署名し直されています(それまでに署名された記録がありませんでした)",
-            time(*at)
+            at
         ),
         Wrong::NotExpected(number) => format!(
             "あるべきチェックポイント{number}と異なります(台帳が以前の状態に戻され、署名し直されています)"
         ),
         Wrong::ExpectedMissing { number, at, last } => format!(
             "{}のチェックポイント{number}が台帳にありません(最後は{last})。末尾が切り取られています",
-            time(*at)
+            at
         ),
         other => other.to_string(),
     }
@@ -126,6 +179,7 @@ fn checkpoints(wrong: &Wrong) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::time::Wall;
 
     /// What a page in Japanese says has no English in it.
     #[test]

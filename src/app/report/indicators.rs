@@ -81,8 +81,7 @@ pub(super) fn csv(found: &[Indicator]) -> String {
 /// A bundle of STIX 2.1. It has no type for telephone numbers, so that patterns name
 /// one of our own.
 pub(super) fn stix(found: &[Indicator], now: Wall) -> String {
-    let stamp = jiff::Timestamp::from_microsecond(now.as_micros()).unwrap_or_default();
-    let time = format!("{stamp:.3}");
+    let time = format!("{now:.3}");
     let object = |it: &Indicator| -> Value {
         let value = it.value.replace('\\', "\\\\").replace('\'', "\\'");
         let pattern = match it.kind {

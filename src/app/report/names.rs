@@ -1,9 +1,6 @@
 //! What countries, kinds of number and reasons are called in each language.
 
-use std::borrow::Cow;
-
 use crate::app::cli::Language;
-use crate::ledger::Event;
 use crate::policy::Reason;
 use crate::policy::number::Number;
 use crate::policy::numbering::{Class, Country, Numbering};
@@ -63,14 +60,22 @@ fn country(language: Language, country: Country) -> String {
 /// Numbers that belong to no country.
 const fn kind(language: Language, class: Class) -> &'static str {
     let (english, japanese) = match class {
+        Class::Fixed => ("Fixed lines of no country", "国に属さない固定電話"),
+        Class::Mobile => ("Mobile phones of no country", "国に属さない携帯電話"),
+        Class::FixedOrMobile => ("Telephones of no country", "国に属さない電話"),
         Class::Freephone => ("International freephone", "国際フリーフォン"),
         Class::Premium => ("International premium rate", "国際情報料課金番号"),
         Class::SharedCost => ("International shared cost", "国際分担課金番号"),
+        Class::Personal => ("Personal numbers", "個人番号"),
+        Class::Pager => ("Pagers and machines", "ポケットベル・機器番号"),
+        Class::Voicemail => ("Mailboxes", "留守番電話"),
         Class::Satellite => ("Satellite and global networks", "衛星・国際ネットワーク"),
         Class::Ip => ("Internet telephony", "IP電話"),
         Class::Uan => ("Universal access numbers", "国際統一番号"),
+        Class::ServicePaid | Class::ServiceFree | Class::ServiceForwarding => {
+            ("Short codes", "短縮番号")
+        }
         Class::Unassigned => ("No such number", "存在しない番号"),
-        other => (other.as_str(), other.as_str()),
     };
     match language {
         Language::En => english,
@@ -85,71 +90,6 @@ pub(super) fn reason(language: Language, code: &str) -> String {
         (Some(reason), Language::Ja) => format!("{} ({code})", japanese(*reason)),
         (None, _) => code.to_owned(),
     }
-}
-
-/// What was found out, or ordered.
-pub(super) fn event(language: Language, what: &str) -> String {
-    let order = match (what, language) {
-        ("block", Language::En) => "calls were blocked",
-        ("block", Language::Ja) => "発信停止",
-        ("unblock", Language::En) => "calls are no longer blocked",
-        ("unblock", Language::Ja) => "発信停止の解除",
-        ("reset", Language::En) => "the counters of its caps and budgets began anew",
-        ("reset", Language::Ja) => "カウンターのリセット",
-        ("lift-ban", Language::En) => "a ban was lifted",
-        ("lift-ban", Language::Ja) => "遮断の解除",
-        ("clock", Language::En) => "the clock was confirmed",
-        ("clock", Language::Ja) => "時計の確認",
-        _ => return reason(language, what),
-    };
-    order.to_owned()
-}
-
-/// About what; which calls, of a block.
-pub(super) fn detail(language: Language, detail: &str) -> Cow<'_, str> {
-    match (detail, language) {
-        ("international", Language::En) => "those abroad".into(),
-        ("international", Language::Ja) => "国際発信".into(),
-        ("everything", Language::En) => "all but emergency calls".into(),
-        ("everything", Language::Ja) => "緊急通報以外のすべて".into(),
-        (pattern, Language::Ja) => sights(pattern).map_or(detail.into(), Cow::Owned),
-        _ => detail.into(),
-    }
-}
-
-/// How far an order went: for every tenant, with calls that were up, for how long.
-pub(super) fn terms(language: Language, event: &Event) -> String {
-    let of_all = event.all && matches!(&*event.what, "block" | "unblock");
-    let mut terms = Vec::new();
-    let (all, hung_up) = match language {
-        Language::En => ("of every tenant", "calls that were up were hung up"),
-        Language::Ja => ("全テナント", "通話中の呼も切断"),
-    };
-    terms.extend(of_all.then(|| all.to_owned()));
-    terms.extend(event.hang_up.then(|| hung_up.to_owned()));
-    if event.lasts_s > 0 {
-        terms.push(match language {
-            Language::En => format!("for {} s", event.lasts_s),
-            Language::Ja => format!("{}秒間", event.lasts_s),
-        });
-    }
-    terms.join(", ")
-}
-
-/// What made a pattern, in Japanese: `5 of 3, number +23276123456, from 192.0.2.1: ` and
-/// the rule. None where it is about something else.
-fn sights(detail: &str) -> Option<String> {
-    let (counts, rest) = detail.split_once(", number ")?;
-    let (value, threshold) = counts.split_once(" of ")?;
-    let (number, rest) = rest.split_once(", from ")?;
-    let (source, rule) = rest.split_once(": ")?;
-    let number = match number {
-        "none" => "番号不明",
-        number => number,
-    };
-    Some(format!(
-        "{value}件(しきい値{threshold})、番号 {number}、送信元 {source}、規則 {rule}"
-    ))
 }
 
 /// A reason in Japanese.
@@ -240,14 +180,5 @@ mod tests {
             "料金表にない宛先 (no-price)"
         );
         assert_eq!(reason(Language::Ja, "of-later"), "of-later");
-        assert_eq!(event(Language::Ja, "block"), "発信停止");
-        assert_eq!(event(Language::En, "burst"), reason(Language::En, "burst"));
-        let pattern = "5 of 3, number none, from 192.0.2.1: acme.toml:7: burst = 3";
-        assert_eq!(detail(Language::En, pattern), pattern);
-        assert_eq!(
-            detail(Language::Ja, pattern),
-            "5件(しきい値3)、番号 番号不明、送信元 192.0.2.1、規則 acme.toml:7: burst = 3"
-        );
-        assert_eq!(detail(Language::Ja, "3 of 3"), "3 of 3");
     }
 }

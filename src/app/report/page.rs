@@ -6,9 +6,9 @@ use std::fmt::Write;
 use jiff::tz::TimeZone;
 
 use super::words::Words;
-use super::{faults, names};
+use super::{events, faults, names};
 use crate::app::render::grouped;
-use crate::base::time::Wall;
+use crate::base::time::{Wall, seconds_begun};
 use crate::ledger::{Event, Exhibit, Incident, Pair, Report, Span, Table};
 
 /// Rows shown of each table.
@@ -76,6 +76,7 @@ impl Page {
         self.put("</table>\n");
     }
 
+    /// A time of the report's zone: cut to whole seconds, as [`Wall`] shows it.
     fn time(&self, wall: Wall) -> String {
         let stamp = jiff::Timestamp::from_microsecond(wall.as_micros()).unwrap_or_default();
         let zoned = stamp.to_zoned(self.zone.clone());
@@ -129,7 +130,7 @@ impl Page {
         if told.live > 0 {
             rows.push((words.live, grouped(told.live)));
         }
-        rows.push((words.up, words.duration(told.up.as_secs())));
+        rows.push((words.up, words.duration(seconds_begun(told.up))));
         rows.push((words.cost, self.amounts(&told.cost)));
         if !saved.is_empty() {
             let saved = format!("{} ({})", self.amounts(saved), words.saved_how);
@@ -337,7 +338,7 @@ impl Page {
         if !report.remarks.is_empty() {
             self.paragraph(words.remarks);
             for remark in report.remarks.iter().take(ROWS) {
-                self.paragraph(remark);
+                self.paragraph(&faults::remark(words.of, remark));
             }
         }
     }
@@ -366,10 +367,10 @@ fn bytes(exhibit: &Exhibit) -> String {
 
 /// What was noted or ordered, in words.
 fn happened(words: &Words, event: &Event) -> String {
-    let mut text = names::event(words.of, &event.what);
-    let detail = names::detail(words.of, &event.detail);
+    let mut text = events::event(words.of, &event.what);
+    let detail = events::detail(words.of, event);
     let detail = &*detail;
-    let terms = names::terms(words.of, event);
+    let terms = events::terms(words.of, event);
     for (before, part) in [
         (": ".to_owned(), detail),
         ("; ".to_owned(), &terms),

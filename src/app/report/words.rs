@@ -149,8 +149,8 @@ const ENGLISH: Words = Words {
     unsigned: "records came after it and are not signed yet",
     sound: "The journal is as it was signed.",
     unsound: "Places of the journal that are NOT as they were signed:",
-    late: "Places of the journal that were signed only long after they were written, as after a full \
-           disk, or when checkpoints were removed; nothing proves that they were not changed before:",
+    late: "Places of the journal that were signed only long after they were written, as when \
+           checkpoints were removed, or after hours on a full disk; nothing proves that they were not changed before:",
     damaged: "Damaged places in the journal:",
     remarks: "Worth knowing, and no fault:",
     key: "Public key",
@@ -205,7 +205,7 @@ const JAPANESE: Words = Words {
     unsigned: "件はその後の記録で、まだ署名されていません",
     sound: "記録は署名された内容と一致しています。",
     unsound: "署名された内容と一致しない箇所:",
-    late: "書き込みから長時間を経て署名された箇所(ディスク満杯、またはチェックポイントの削除による。署名までの間に\
+    late: "書き込みから長時間を経て署名された箇所(チェックポイントの削除、または長時間のディスク満杯による。署名までの間に\
            改変されていないことは証明されません):",
     damaged: "記録の破損箇所:",
     remarks: "参考(異常ではありません):",

@@ -28,7 +28,8 @@ impl Event {
         match *record {
             Record::Note {
                 wall, what, detail, ..
-            } => {
+            // Those are of a carrier, which may have a tenant's name.
+            } if !what.starts_with("registration-") => {
                 let (tenant, detail) = detail.split_once(": ")?;
                 let event = Self {
                     what: what.to_owned(),

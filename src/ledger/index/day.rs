@@ -12,43 +12,45 @@ use crate::record::{Decision, Direction, Party, Record};
 use super::super::Place;
 use super::super::folder::private;
 
-/// A row for each call. It lies by tenant and time, since that is how it is asked
+/// A row for each call. A column has the name of the record's field that it holds; what
+/// became of the call later has one of its own. It lies by tenant and time, since that is how it is asked
 /// for; a call that was let in is found by its number when it ends.
 const SCHEMA: &str = "
 PRAGMA journal_mode = WAL;
 PRAGMA synchronous = NORMAL;
 CREATE TABLE IF NOT EXISTS calls (
     tenant      TEXT NOT NULL,
-    time        INTEGER NOT NULL,  -- microseconds since 1970, UTC; so are all times
+    wall        INTEGER NOT NULL,  -- microseconds since 1970, UTC; so are all times
     shard       INTEGER NOT NULL,
     call        INTEGER NOT NULL,  -- in that shard's journal
     direction   TEXT NOT NULL,     -- outbound, inbound
     source      TEXT NOT NULL,
     caller      TEXT NOT NULL,
-    received    TEXT NOT NULL,     -- the Request-URI as it came
+    received_uri TEXT NOT NULL,    -- the Request-URI as it came
     number      TEXT NOT NULL,     -- the number judged; empty if it has none
     decision    TEXT NOT NULL,     -- allow, observe, refuse, emergency
     reason      TEXT NOT NULL,
-    rule        TEXT NOT NULL,     -- file:line
+    rule_file   TEXT NOT NULL,
+    rule_line   INTEGER NOT NULL,
     value       INTEGER NOT NULL,
     threshold   INTEGER NOT NULL,
     carrier     TEXT NOT NULL,
-    answered    INTEGER,
-    ended       INTEGER,
+    answered_at INTEGER,
+    ended_at    INTEGER,
     duration_ms INTEGER,
-    ended_by    TEXT,              -- caller, callee, tollgate
+    by          TEXT,              -- caller, callee, tollgate
     cause       TEXT,
     status      INTEGER,
     cost        INTEGER,           -- millionths of the currency
     currency    TEXT,
-    PRIMARY KEY (tenant, time, shard, call)
+    PRIMARY KEY (tenant, wall, shard, call)
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS let_in ON calls (shard, call) WHERE decision <> 'refuse';
 CREATE TABLE IF NOT EXISTS refusals (
     shard     INTEGER NOT NULL,
     segment   INTEGER NOT NULL,
     byte      INTEGER NOT NULL,
-    time      INTEGER NOT NULL,
+    wall      INTEGER NOT NULL,
     tenant    TEXT NOT NULL,
     direction TEXT NOT NULL,
     reason    TEXT NOT NULL,
@@ -141,14 +143,10 @@ impl Day {
         };
         self.begin()?;
         let mut insert = self.sqlite.prepare_cached(
-            "INSERT OR REPLACE INTO calls (tenant, time, shard, call, direction, source, caller, \
-             received, number, decision, reason, rule, value, threshold, carrier) \
-             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT OR REPLACE INTO calls (tenant, wall, shard, call, direction, source, caller, \
+             received_uri, number, decision, reason, rule_file, rule_line, value, threshold, \
+             carrier) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         )?;
-        let rule = match *rule_file {
-            "" => String::new(),
-            file => format!("{file}:{rule_line}"),
-        };
         insert.execute(params![
             tenant,
             wall.as_micros(),
@@ -161,7 +159,8 @@ impl Day {
             number,
             decision_word(*decision),
             reason,
-            rule,
+            rule_file,
+            rule_line,
             number_of(*value),
             number_of(*threshold),
             carrier,
@@ -220,7 +219,7 @@ impl Day {
         let call = number_of(call.0);
         match record {
             Record::Answered { wall, .. } => {
-                self.set("answered = ?3", params![shard, call, wall.as_micros()])
+                self.set("answered_at = ?3", params![shard, call, wall.as_micros()])
             }
             Record::Ended {
                 wall,
@@ -232,7 +231,7 @@ impl Day {
                 currency,
                 ..
             } => self.set(
-                "ended = ?3, duration_ms = ?4, ended_by = ?5, cause = ?6, status = ?7, \
+                "ended_at = ?3, duration_ms = ?4, by = ?5, cause = ?6, status = ?7, \
                  cost = ?8, currency = ?9",
                 params![
                     shard,
@@ -323,7 +322,7 @@ mod tests {
         let folder = std::env::temp_dir().join(format!("tollgate-day-{}", std::process::id()));
         std::fs::create_dir_all(&folder).unwrap();
         let day = Day::open(&folder.join("day.sqlite")).unwrap();
-        let text = format!("EXPLAIN QUERY PLAN UPDATE calls SET answered = ?3 {OF_CALL}");
+        let text = format!("EXPLAIN QUERY PLAN UPDATE calls SET answered_at = ?3 {OF_CALL}");
         let mut plan = day.sqlite.prepare(&text).unwrap();
         let plan: String = plan
             .query_row(params![1, 2, 3], |row| row.get("detail"))

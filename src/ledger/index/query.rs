@@ -36,7 +36,7 @@ pub struct Call {
     /// Its number there.
     pub call: u64,
     /// When it was judged.
-    pub time: Wall,
+    pub wall: Wall,
     /// Whose it is; empty if it is nobody's.
     pub tenant: String,
     /// "outbound" or "inbound".
@@ -46,23 +46,31 @@ pub struct Call {
     /// Who calls.
     pub caller: String,
     /// The Request-URI as it came.
-    pub received: String,
+    pub received_uri: String,
     /// The number judged; empty if it has none.
     pub number: String,
     /// "allow", "observe", "refuse" or "emergency".
     pub decision: String,
     /// Why it was refused, or would have been.
     pub reason: String,
-    /// The rule that decided, as file:line.
-    pub rule: String,
+    /// The file of the rule that decided; empty if none did.
+    pub rule_file: String,
+    /// The rule's line in it, from 1; 0 if none did.
+    pub rule_line: u32,
+    /// What was counted, in the reason's unit.
+    pub value: u64,
+    /// The limit that it met.
+    pub threshold: u64,
     /// The carrier.
     pub carrier: String,
     /// When it was answered.
-    pub answered: Option<Wall>,
+    pub answered_at: Option<Wall>,
     /// When it ended.
-    pub ended: Option<Wall>,
+    pub ended_at: Option<Wall>,
     /// From answer to end in milliseconds.
     pub duration_ms: Option<u64>,
+    /// Who ended it: "caller", "callee" or "tollgate".
+    pub by: Option<String>,
     /// Why it ended.
     pub cause: Option<String>,
     /// The final status of its set-up.
@@ -157,11 +165,11 @@ fn look(sqlite: &Connection, wanted: &Wanted, found: &mut Calls) -> rusqlite::Re
         values.push(tenant);
     }
     if let Some(since) = &since {
-        terms.push("time >= ?");
+        terms.push("wall >= ?");
         values.push(since);
     }
     if let Some(until) = &until {
-        terms.push("time < ?");
+        terms.push("wall < ?");
         values.push(until);
     }
     let refusals = (terms.join(" AND "), values.clone());
@@ -187,9 +195,7 @@ fn look(sqlite: &Connection, wanted: &Wanted, found: &mut Calls) -> rusqlite::Re
     let limit = limit.unwrap_or(-1);
     values.push(&limit);
     let text = format!(
-        "SELECT shard, call, time, tenant, direction, source, caller, received, number, decision, \
-         reason, rule, carrier, answered, ended, duration_ms, cause, status, cost, currency \
-         FROM calls WHERE {} ORDER BY time DESC LIMIT ?",
+        "SELECT * FROM calls WHERE {} ORDER BY wall DESC LIMIT ?",
         terms.join(" AND ")
     );
     let mut select = sqlite.prepare(&text)?;
@@ -235,26 +241,30 @@ fn look_beside(
 
 fn call(row: &Row<'_>) -> rusqlite::Result<Call> {
     Ok(Call {
-        shard: row.get(0)?,
-        call: unsigned(row.get(1)?),
-        time: Wall::from_micros(row.get(2)?),
-        tenant: row.get(3)?,
-        direction: row.get(4)?,
-        source: row.get(5)?,
-        caller: row.get(6)?,
-        received: row.get(7)?,
-        number: row.get(8)?,
-        decision: row.get(9)?,
-        reason: row.get(10)?,
-        rule: row.get(11)?,
-        carrier: row.get(12)?,
-        answered: wall(row.get(13)?),
-        ended: wall(row.get(14)?),
-        duration_ms: row.get::<_, Option<i64>>(15)?.map(unsigned),
-        cause: row.get(16)?,
-        status: row.get(17)?,
-        cost: row.get::<_, Option<i64>>(18)?.map(unsigned),
-        currency: row.get(19)?,
+        shard: row.get("shard")?,
+        call: unsigned(row.get("call")?),
+        wall: Wall::from_micros(row.get("wall")?),
+        tenant: row.get("tenant")?,
+        direction: row.get("direction")?,
+        source: row.get("source")?,
+        caller: row.get("caller")?,
+        received_uri: row.get("received_uri")?,
+        number: row.get("number")?,
+        decision: row.get("decision")?,
+        reason: row.get("reason")?,
+        rule_file: row.get("rule_file")?,
+        rule_line: row.get("rule_line")?,
+        value: unsigned(row.get("value")?),
+        threshold: unsigned(row.get("threshold")?),
+        carrier: row.get("carrier")?,
+        answered_at: wall(row.get("answered_at")?),
+        ended_at: wall(row.get("ended_at")?),
+        duration_ms: row.get::<_, Option<i64>>("duration_ms")?.map(unsigned),
+        by: row.get("by")?,
+        cause: row.get("cause")?,
+        status: row.get("status")?,
+        cost: row.get::<_, Option<i64>>("cost")?.map(unsigned),
+        currency: row.get("currency")?,
     })
 }
 

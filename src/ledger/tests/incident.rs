@@ -119,6 +119,14 @@ fn an_incident_is_told_from_the_journal_alone() {
         };
         buffer.append(&note).unwrap();
     }
+    // A carrier of the same name.
+    let lost = Record::Note {
+        wall: at(17_000_000),
+        what: "registration-lost",
+        detail: "acme: 403",
+        count: 1,
+    };
+    buffer.append(&lost).unwrap();
     // One is up.
     call(&mut buffer, 19, "+442071838750", Decision::Allow);
     buffer.append(&answered(19)).unwrap();

@@ -125,8 +125,8 @@ fn calls_are_found_by_what_they_are() {
         (first.cost, first.currency.as_deref()),
         (Some(2_670_000), Some("JPY"))
     );
-    assert_eq!(first.ended, Some(at(day(11) + 9)));
-    assert_eq!(found.calls[0].ended, None);
+    assert_eq!(first.ended_at, Some(at(day(11) + 9)));
+    assert_eq!(found.calls[0].ended_at, None);
     let by = |wanted: Wanted| numbers(&calls(&folder.ledger(), &wanted).unwrap());
     let acme = || Wanted {
         tenant: Some("acme".to_owned()),

@@ -9,11 +9,11 @@ use crate::record::Record;
 use crate::record::frame::Damage;
 
 use super::super::chain::chained;
-use super::super::checkpoint::{Head, Link, time};
-use super::super::late::{self, Stretch, USUAL};
+use super::super::checkpoint::{Head, Link};
+use super::super::late::{self, Lapse, Stretch, USUAL};
 use super::super::segment::{self, Header};
 use super::super::{Content, Found, Place, Sink};
-use super::{Finding, Report, Wrong};
+use super::{Finding, Remark, Report, Wrong};
 
 /// By how much a record's time may lie before the one before it: shards take their
 /// time once for each turn.
@@ -77,6 +77,8 @@ pub(super) struct Walk {
     /// How many lives ended with something unsigned, and the first place.
     cut_off: u64,
     first_cut: Option<Stretch>,
+    /// Gaps among that.
+    gaps: Vec<Remark>,
 }
 
 impl Walk {
@@ -111,6 +113,7 @@ impl Walk {
             late: Vec::new(),
             cut_off: 0,
             first_cut: None,
+            gaps: Vec::new(),
         }
     }
 
@@ -226,12 +229,11 @@ impl Walk {
             from: spot(found.place),
             to: spot(found.after),
             records: 0,
-            first: wall,
-            last: wall,
+            lapse: Lapse::from(wall),
         });
         stretch.records += 1;
         stretch.to = spot(found.after);
-        stretch.last = stretch.last.max(wall);
+        stretch.lapse.take(record, wall);
     }
 
     /// Says what was signed late up to here; `ended` says that a life has ended here.
@@ -239,12 +241,21 @@ impl Walk {
         let Some(stretch) = self.stretch.take() else {
             return;
         };
-        if stretch.is_long() {
+        if stretch.lapse.is_long() {
             let late = self.finding(stretch.from, stretch.to, stretch.into());
             self.late.push(late);
         } else if ended {
             self.cut_off += 1;
             self.first_cut.get_or_insert(stretch);
+            if let Some((from, to)) = stretch.lapse.gap {
+                self.gaps.push(Remark::Gap {
+                    shard: self.shard,
+                    segment: segment::path(&self.folder, stretch.from.0),
+                    byte: stretch.from.1,
+                    from,
+                    to,
+                });
+            }
         }
     }
 
@@ -286,41 +297,47 @@ impl Walk {
             self.find(self.sound, last.at, what);
         }
         self.close();
-        let shard = self.shard;
-        if let Some(place) = self.torn {
-            report.remarks.push(format!(
-                "{}, byte {}: the last record was only written in part, as a crash leaves it",
-                segment::path(&self.folder, place.segment).display(),
-                place.offset
-            ));
-        }
-        if let Some((place, before, wall)) = self.first_step {
-            report.remarks.push(format!(
-                "shard {shard}: the clock stepped back {} times, first in {} at byte {}: from {} to {}",
-                self.steps,
-                segment::path(&self.folder, place.segment).display(),
-                place.offset,
-                time(before),
-                time(wall)
-            ));
-        }
         self.close_stretch(false);
-        if let Some(it) = self.first_cut {
-            report.remarks.push(format!(
-                "shard {shard}: {} times a run ended before its last records were signed, as a \
-                 crash leaves it, and the next one signed them; first in {} at byte {}: written at \
-                 {}, signed at {}",
-                self.cut_off,
-                segment::path(&self.folder, it.from.0).display(),
-                it.from.1,
-                time(it.first),
-                time(it.signed)
-            ));
-        }
+        self.remark(report);
         report.findings.append(&mut self.findings);
         report.late.append(&mut self.late);
         report.records += self.records;
         report.unsigned += self.since;
+    }
+}
+
+impl Walk {
+    /// What is no fault.
+    fn remark(&mut self, report: &mut Report) {
+        let shard = self.shard;
+        let path = |sequence| segment::path(&self.folder, sequence);
+        if let Some(place) = self.torn {
+            report.remarks.push(Remark::PartialRecord {
+                segment: path(place.segment),
+                byte: place.offset,
+            });
+        }
+        if let Some((place, from, to)) = self.first_step {
+            report.remarks.push(Remark::EarlierRecords {
+                shard,
+                times: self.steps,
+                segment: path(place.segment),
+                byte: place.offset,
+                from,
+                to,
+            });
+        }
+        if let Some(it) = self.first_cut {
+            report.remarks.push(Remark::SignedLater {
+                shard,
+                times: self.cut_off,
+                segment: path(it.from.0),
+                byte: it.from.1,
+                written: it.lapse.first,
+                signed: it.signed,
+            });
+        }
+        report.remarks.append(&mut self.gaps);
     }
 }
 

@@ -128,8 +128,8 @@ impl From<Stretch> for Wrong {
     fn from(it: Stretch) -> Self {
         Self::Late {
             records: it.records,
-            first: it.first,
-            last: it.last,
+            first: it.lapse.first,
+            last: it.lapse.last,
             signed: it.signed,
             number: it.number,
         }

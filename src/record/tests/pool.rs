@@ -23,7 +23,7 @@ pub(super) struct Pool {
     pub(super) kind: usize,
 }
 
-pub(super) const KINDS: usize = 33;
+pub(super) const KINDS: usize = 34;
 
 pub(super) fn pool() -> impl Strategy<Value = Pool> {
     let address = prop_oneof![
@@ -374,6 +374,10 @@ impl Pool {
                 side,
                 status: self.shorts[0],
             }),
+            33 => Record::Agreed {
+                mono: Mono::from_nanos(self.longs[1]),
+                wall,
+            },
             25 => Record::Parted {
                 call,
                 tag: &self.bytes[0],
