@@ -267,7 +267,10 @@ impl Watch {
             return self.carrier(wall, what, detail);
         }
         // One of many calls, told of by its verdict, or by the figures; the ledger has it.
-        if matches!(what, "identity-dropped" | "transfer-refused" | TIME_GAP) {
+        if matches!(
+            what,
+            "identity-dropped" | "transfer-refused" | "transferred" | TIME_GAP
+        ) {
             return;
         }
         if what == "redirect-refused" {

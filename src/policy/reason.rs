@@ -63,10 +63,11 @@ pub enum Reason {
     CarriersFull,
     /// Every carrier is reached by a name that has led nowhere yet.
     CarriersNotFound,
-    /// A carrier redirects the call to an emergency number, to where it has been, or too
-    /// often.
+    /// The call is redirected or transferred to an emergency number, to where it has been, or
+    /// to too many places.
     NotFollowed,
-    /// A transfer (REFER), or a phone system's redirection of a call that came in.
+    /// A transfer (REFER) by a carrier, outside a call, or to what is no call; a redirection
+    /// of a phone system's that cannot be followed.
     NoTransfers,
 }
 
@@ -181,9 +182,11 @@ impl Reason {
             Self::CarriersFull => "every carrier has as many calls as it takes",
             Self::CarriersNotFound => "no carrier's name has led to an address yet",
             Self::NotFollowed => {
-                "redirected to an emergency number, to where the call has been, or too often"
+                "led to an emergency number, to where the call has been, or to too many places"
             }
-            Self::NoTransfers => "calls are not transferred, nor redirected by a phone system",
+            Self::NoTransfers => {
+                "a carrier transfers no call, nobody makes one by REFER, and no call goes there"
+            }
         }
     }
 

@@ -22,6 +22,7 @@ pub(super) fn event(language: Language, what: &str) -> String {
             "more came than could be handled, and was dropped",
             "処理能力を超えた分の破棄",
         ),
+        "transferred" => ("a call was transferred", "通話の転送"),
         "transfer-refused" => ("a transfer was refused", "転送の拒否"),
         "redirect-refused" => ("a redirection was refused", "転送応答(3xx)の拒否"),
         _ => return reason(language, what),
@@ -45,6 +46,7 @@ pub(super) fn detail(language: Language, event: &Event) -> Cow<'_, str> {
             let japanese = match &*event.what {
                 "shed" => shed(detail),
                 "transfer-refused" | "redirect-refused" => wish(detail),
+                "transferred" => transferred(detail),
                 "clock" => ahead(detail),
                 "lift-ban" => lifted(detail),
                 _ => sights(detail),
@@ -102,6 +104,12 @@ fn shed(detail: &str) -> Option<String> {
         Some(format!("{what} {count}件"))
     });
     parts.collect::<Option<Vec<_>>>().map(|it| it.join("、"))
+}
+
+/// Which call, and whom it goes on with: `call 17 goes on with sip:…`.
+fn transferred(detail: &str) -> Option<String> {
+    let (call, with) = detail.strip_prefix("call ")?.split_once(" goes on with ")?;
+    Some(format!("通話 {call} の継続先 {with}"))
 }
 
 /// What was to go elsewhere, and where to: `metro would transfer a call to +232…: no-price`.

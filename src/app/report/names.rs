@@ -122,8 +122,8 @@ const fn japanese(reason: Reason) -> &'static str {
         Reason::NotSecure => "sips: の宛先にTLSで届かない",
         Reason::CarriersFull => "通信事業者の回線に空きがない",
         Reason::CarriersNotFound => "通信事業者のホスト名からアドレスがまだ得られていない",
-        Reason::NotFollowed => "緊急番号・既に試みた番号への転送、または転送回数の上限",
-        Reason::NoTransfers => "転送(REFER・電話設備の3xx応答)は行わない",
+        Reason::NotFollowed => "緊急番号・既に試みた番号への転送、または転送先の数の上限",
+        Reason::NoTransfers => "通信事業者による転送、通話外のREFER、実行できない転送",
     }
 }
 

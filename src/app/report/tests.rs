@@ -83,6 +83,7 @@ fn told(journal: &mut Journal) {
     let patterns = Reason::PATTERNS.iter().map(|it| (it.code(), sights));
     let others = [
         ("shed", "12 new, 3 under way, 1 EMERGENCY CALLS"),
+        ("transferred", "call 17 goes on with sip:+232@192.0.2.1"),
         (
             "transfer-refused",
             "the phone system would transfer a call to no number: no-transfers",

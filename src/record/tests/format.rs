@@ -119,7 +119,11 @@ impl<'b> Reader<'b> {
                 self.number();
                 let transport = self.number();
                 self.all(&["address", "option<ip>"]);
-                self.all(if matches!(transport, 3 | 4) { &["byte16"] } else { &[] })
+                self.all(if matches!(transport, 3 | 4) {
+                    &["byte16"]
+                } else {
+                    &[]
+                })
             }
             "decision" => self
                 .word(&["allow", "observe", "refuse", "emergency"])
