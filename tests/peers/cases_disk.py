@@ -81,7 +81,7 @@ def restarted(lab, crowd=lambda: None):
     lab.tollgate.wait(10)
     crowd()
     lab.tollgate.output.rename(lab.tollgate.output.with_suffix(f".{time.monotonic_ns()}"))
-    lab.tollgate = OnSmallDisk(lab)
+    lab.tollgate = lab.program(lab)
 
 
 def crowd_out(lab):
@@ -91,6 +91,39 @@ def crowd_out(lab):
         segment = max(shard.glob("*.tgj"))
         os.truncate(segment, len(segment.read_bytes().rstrip(b"\0")))
     lab.disk.fill()
+
+
+class OnManyShards(OnSmallDisk):
+    """With so many that a page of the disk holds one checkpoint."""
+
+    megabytes = 64
+
+    def launch(self, lab):
+        self.config.write_text(self.config.read_text().replace("shards = 2", "shards = 16"))
+        super().launch(lab)
+
+
+@case(needs_tollgate=True, alone=True)
+def disk_full_and_killed(lab):
+    """kill -9 on a disk without a free page: what was recorded there was signed as it came, and nobody is accused."""
+    lab.program = OnManyShards
+    lab.start(segment_megabytes=1)
+    carrier = lab.waiting(lab.carrier(plain_callee(), seconds=90), 5070)
+    time.sleep(1)
+    signed = lab.disk.checkpoints()
+    for call in range(7):
+        # What the index gives back is taken, too.
+        lab.disk.fill()
+        lab.pbx(plain_caller(), name=f"help{call}", port=5081 + call, number="110", calls=1).finish(10, 1)
+        time.sleep(4)
+    check(lab.disk.checkpoints() >= signed + 2, f"{signed} checkpoints, and {lab.disk.checkpoints()} on the full disk")
+    restarted(lab)
+    lab.disk.free()
+    lab.pbx(plain_caller(), name="last", port=5080, number=ALLOWED, calls=1).finish(10, 1)
+    carrier.stop(10, 8)
+    lab.tollgate.stop()
+    said = lab.tollgate.says("ledger", "verify")
+    check("intact" in said, said)
 
 
 @case(needs_tollgate=True, alone=True)
