@@ -20,5 +20,5 @@ def load():
     # pylint: disable=import-outside-toplevel,unused-import
     import cases_blocked, cases_calls, cases_disk, cases_flood, cases_judged, cases_midcall, cases_phones  # noqa: E401,F401
     import cases_kill, cases_names, cases_onward, cases_races, cases_report, cases_signals, cases_tls  # noqa: E401,F401
-    import cases_slow, cases_trunks, cases_ways  # noqa: E401,F401
+    import cases_slow, cases_transfers, cases_trunks, cases_ways  # noqa: E401,F401
     return CASES

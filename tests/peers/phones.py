@@ -104,6 +104,9 @@ class Baresip(Process):
     def hang_up(self):
         self._tell("hangup")
 
+    def transfer(self, number):
+        self._tell("transfer", f"sip:{number}@{self.lab.next_hop_of_pbx}")
+
     def hold(self):
         self._tell("hold")
 

@@ -185,25 +185,30 @@ mod tests {
                 "transfer-refused",
                 "the phone system would transfer a call to no number: no-transfers",
                 "電話設備による通話の転送、転送先 番号不明、理由 \
-                 転送(REFER・電話設備の3xx応答)は行わない (no-transfers)",
+                 通信事業者による転送、通話外のREFER、実行できない転送 (no-transfers)",
             ),
             (
                 "transfer-refused",
                 "the phone system would have a call made to +23276123456: no-transfers",
                 "電話設備による発信の要求、転送先 +23276123456、理由 \
-                 転送(REFER・電話設備の3xx応答)は行わない (no-transfers)",
+                 通信事業者による転送、通話外のREFER、実行できない転送 (no-transfers)",
             ),
             (
                 "transfer-refused",
                 "the phone system redirected a call to +23276123456: no-transfers",
                 "電話設備による呼の転送応答、転送先 +23276123456、理由 \
-                 転送(REFER・電話設備の3xx応答)は行わない (no-transfers)",
+                 通信事業者による転送、通話外のREFER、実行できない転送 (no-transfers)",
             ),
             (
                 "redirect-refused",
                 "metro redirected a call to +442071838750 to +23276123456: no-price",
                 "通信事業者 metroによる +442071838750 への呼の転送応答、転送先 +23276123456、理由 \
                  料金表にない宛先 (no-price)",
+            ),
+            (
+                "transferred",
+                "call 17 goes on with sip:+442071838750@192.0.2.1",
+                "通話 17 の継続先 sip:+442071838750@192.0.2.1",
             ),
             ("clock", "-90 s ahead", "90秒の遅れ"),
             ("lift-ban", "all 3", "全3件"),

@@ -239,6 +239,7 @@ fn a_page_in_japanese_has_no_english_on_it() {
         "TLS",
         "UTC",
         "sips:",
+        "sip:",
         "shard-000/",
         ".tgj",
         "public.key",
