@@ -11,13 +11,18 @@ OTHER = "+442071838751"
 DEAR = "+23276123456"
 
 
+def media(carrier, who):
+    """A session description by which it can be told whose it is; media goes to no port that is listened at."""
+    return carrier.description().replace("o=-", f"o={who}").replace("m=audio 5070", "m=audio 5072")
+
+
 def joined(carrier, first, second):
     """Who is transferred takes the other's offer, and the other its answer: returns the ACK that has it."""
-    carrier.answer(second, 200, "OK", "b", carrier.description().replace("o=-", "o=b"))
+    carrier.answer(second, 200, "OK", "b", media(carrier, "b"))
     offered = carrier.request("INVITE")
     equal(offered.call_id, first.call_id, "who gets the offer")
     check("o=b" in offered.body, f"another offer:\n{offered.body}")
-    carrier.answer(offered, 200, "OK", body=carrier.description().replace("o=-", "o=a"))
+    carrier.answer(offered, 200, "OK", body=media(carrier, "a"))
     acks = {ack.call_id: ack for ack in (carrier.request("ACK"), carrier.request("ACK"))}
     check("o=a" in acks[second.call_id].body, "the answer did not reach who made the offer")
     return acks
@@ -74,7 +79,7 @@ def dialled(phone, carrier):
     """A call that is up: its INVITE at the carrier."""
     phone.dial(ALLOWED)
     invite = carrier.request("INVITE")
-    carrier.answer(invite, 200, "OK", "a", carrier.description())
+    carrier.answer(invite, 200, "OK", "a", media(carrier, "a"))
     carrier.request("ACK")
     phone.talks()
     return invite
@@ -128,7 +133,7 @@ def phone_system_redirects(lab):
                 continue
             onward = carrier.request("INVITE")
             check(f"sip:{number}@" in onward.start, f"it goes on by {onward.start}")
-            carrier.answer(onward, 200, "OK", "b", carrier.description())
+            carrier.answer(onward, 200, "OK", "b", media(carrier, "b"))
             ok = carrier.response(200, "INVITE")
             dialog = (call.dialog[0], ok.first("To"), call.dialog[2])
             carrier.ask("ACK", ok.target(), dialog, 1)
