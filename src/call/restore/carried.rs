@@ -32,7 +32,7 @@ impl Turn<'_> {
     /// INVITEs inside the dialogs of a call that goes on.
     pub(super) fn resume_changes(&mut self, legs: &Legs) {
         for side in [Side::Caller, Side::Callee] {
-            let Some(change) = &legs.leg(side).change else {
+            let Some(change) = legs.leg(side).change.as_ref() else {
                 continue;
             };
             let told = self.now.wall.saturating_since(change.at);
