@@ -50,7 +50,9 @@ impl Calls {
         let facts = facts(tenant, uri, &forwarded_by, arrived);
         let rules = &self.tools.rules;
         // Nobody has dialled what a call is led to.
-        if let (true, Ruling::Emergency(permit)) = (arrived.is_inside(), rules.decide(&facts)) {
+        if arrived.is_inside()
+            && let Ruling::Emergency(permit) = rules.decide(&facts)
+        {
             let (asker, refused) = (Asker::Tenant(tenant), not_followed(permit.number));
             return self.refuse_call(now, asker, server, &refused, arrived, out);
         }
