@@ -3,11 +3,11 @@
 //!
 //! The lowest ring has a slot for each of the next 4,096 ticks (41 s): every
 //! timer of a transaction goes straight there and is touched again only to fire
-//! or be cancelled. Three rings above, of 4,096 slots as well, hold what is further
-//! off (43 minutes, 46 hours, 124 days); when the wheel reaches one of their slots,
-//! its timers move down. A slot is 64 of the ring below, so that no more move at a
-//! time than are due within 0.64 s (the timers of sessions and leases), or 41 s
-//! (those of the longest calls). What is further still waits in the outermost slot
+//! or be cancelled. Four rings above, of 4,096 slots as well, hold what is further
+//! off (11 minutes, 3 hours, 46 hours, 31 days); when the wheel reaches one of their
+//! slots, its timers move down. A slot is 16 of the ring below, so that no more move at
+//! a time than are due within 0.16 s (the timers of sessions and leases), 2.6 s (those of
+//! the longest calls), or 41 s. What is further still waits in the outermost slot
 //! and is placed anew from there. Bit maps say which slots are taken, so a clock
 //! that jumps by hours goes from one taken slot to the next.
 
@@ -22,12 +22,13 @@ pub const TICK: Duration = Duration::from_millis(10);
 
 const TICK_NANOS: u64 = 10_000_000;
 
-const RINGS: u32 = 4;
+/// How many rings there are: the outermost reaches further than any timer that a call sets.
+const RINGS: u32 = 5;
 /// Slots of each ring: as many as 64 words have bits, of which one word tells which are
 /// none.
 const SLOTS: u64 = 64 * 64;
 /// How many slots of the ring below one covers, as a power of two.
-const RING_BITS: u32 = 6;
+const RING_BITS: u32 = 4;
 
 /// No node.
 const NONE: u32 = u32::MAX;
