@@ -23,6 +23,7 @@ pub fn measure() -> Table {
         "calls up",
         "whole call beside them (µs)",
         "longest turn while they came (µs)",
+        "and while what they left behind went (µs)",
         "memory of each (bytes)",
     ];
     let mut table = Table::new("Calls that are up in one shard", columns);
@@ -36,7 +37,7 @@ pub fn measure() -> Table {
     table
 }
 
-fn beside(up: u64) -> [f64; 3] {
+fn beside(up: u64) -> [f64; 4] {
     let mut gate = Gate::new();
     let mut coming = Meter {
         counts: true,
@@ -47,6 +48,10 @@ fn beside(up: u64) -> [f64; 3] {
         wide: true,
         ..LONDON
     };
+    let mut settling = Meter {
+        counts: true,
+        ..Meter::default()
+    };
     let idle = memory::bytes();
     for call in 1..=up {
         gate.set_up(&mut coming, call, looks);
@@ -55,7 +60,7 @@ fn beside(up: u64) -> [f64; 3] {
     let mut left = SETTLED;
     while left > Duration::ZERO {
         let step = Duration::from_millis(10);
-        gate.wait(&mut coming, step);
+        gate.wait(&mut settling, step);
         left -= step;
     }
     let each = memory::bytes().saturating_sub(idle) as f64 / up as f64;
@@ -70,6 +75,7 @@ fn beside(up: u64) -> [f64; 3] {
     [
         micros(whole.time) / BESIDE as f64,
         micros(coming.longest),
+        micros(settling.longest),
         each,
     ]
 }
