@@ -132,6 +132,25 @@ pub(super) struct Resend {
 }
 
 impl Exchange {
+    /// A request of Tollgate's own on the leg where this tag is ours: nobody waits for what
+    /// is answered.
+    pub(super) const fn of_ours(method: Method, (on, tag): (Side, Token), cseq: u32) -> Self {
+        Self {
+            method,
+            opening: false,
+            from: on.other(),
+            server: None,
+            client: None,
+            tag,
+            server_cseq: 0,
+            client_cseq: cseq,
+            offer: None,
+            stage: Stage::Open,
+            offered: None,
+            resumed: false,
+        }
+    }
+
     /// The requester has its 2xx, and has not acknowledged it.
     pub(super) fn is_unacked(&self) -> bool {
         matches!(

@@ -318,20 +318,7 @@ impl Turn<'_> {
         let packet = self.fitting(side, write);
         let leg = self.call.leg(side);
         let flow = topology::next_hop(&self.tools.rules, leg.flow, &leg.far);
-        let exchange = Exchange {
-            method,
-            opening: false,
-            from: side.other(),
-            server: None,
-            client: None,
-            tag: leg.local_tag,
-            server_cseq: 0,
-            client_cseq: cseq,
-            offer: None,
-            stage: Stage::Open,
-            offered: None,
-            resumed: false,
-        };
+        let exchange = Exchange::of_ours(method, (side, leg.local_tag), cseq);
         self.send_exchange(exchange, flow, branch, packet);
         // A little later than the request itself times out.
         let wait = self.tools.timers.t1 * 66;

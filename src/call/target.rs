@@ -93,18 +93,8 @@ impl Turn<'_> {
         );
         let flow = topology::next_hop(&self.tools.rules, leg.flow, &leg.far);
         let exchange = Exchange {
-            method: Method::Invite,
-            opening: false,
-            from: side,
-            server: None,
-            client: None,
-            tag: leg.local_tag,
-            server_cseq: 0,
-            client_cseq: cseq,
-            offer: None,
-            stage: Stage::Open,
             offered: self.description_to_keep(to, offer.body()),
-            resumed: false,
+            ..Exchange::of_ours(Method::Invite, (to, leg.local_tag), cseq)
         };
         self.send_exchange(exchange, flow, head.branch, packet);
         let sent = self

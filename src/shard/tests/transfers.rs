@@ -90,18 +90,29 @@ fn world(calls: u32) -> World {
 }
 
 fn up_to(world: &mut World, number: &str, branch: &str, tag: &'static str) -> Up {
-    let invite = to(&world.send(PBX, &invite(number, branch)), CARRIER);
-    let answered = world.send(CARRIER, &with_body(&invite, "200 OK", tag, ANSWER))[0]
-        .1
-        .clone();
+    let mut send = |peer: &str, text: &str| world.send(peer, text);
+    let up = up_by(&mut send, number, branch, tag);
+    world.verdicts.clear();
+    up
+}
+
+/// The same, whoever sends the messages and returns what goes out.
+fn up_by(
+    send: &mut impl FnMut(&str, &str) -> Vec<(String, String)>,
+    number: &str,
+    branch: &str,
+    tag: &'static str,
+) -> Up {
+    let invite = to(&send(PBX, &invite(number, branch)), CARRIER);
+    let sent = send(CARRIER, &with_body(&invite, "200 OK", tag, ANSWER));
+    let answered = sent[0].1.clone();
     let up = Up {
         invite,
         answered,
         call_id: format!("{branch}@pbx"),
         tag,
     };
-    world.send(PBX, &up.of_pbx("ACK", 1, ""));
-    world.verdicts.clear();
+    send(PBX, &up.of_pbx("ACK", 1, ""));
     up
 }
 

@@ -53,18 +53,8 @@ impl Pair {
     }
 
     fn up(&mut self, branch: &str, tag: &'static str) -> Up {
-        let invite = to(&self.send(PBX, &invite(NUMBER, branch)), CARRIER);
-        let answered = self.send(CARRIER, &with_body(&invite, "200 OK", tag, ANSWER))[0]
-            .1
-            .clone();
-        let up = Up {
-            invite,
-            answered,
-            call_id: format!("{branch}@pbx"),
-            tag,
-        };
-        self.send(PBX, &up.of_pbx("ACK", 1, ""));
-        up
+        let mut send = |peer: &str, text: &str| self.send(peer, text);
+        up_by(&mut send, NUMBER, branch, tag)
     }
 }
 
