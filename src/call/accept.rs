@@ -175,16 +175,17 @@ impl Turn<'_> {
         };
         let (from, server, offer) = (exchange.from, exchange.server, exchange.offer);
         let resumed = exchange.resumed;
-        if let Some(server) = server {
-            self.replaced_by(from, server);
-        }
+        let replacing = server.and_then(|it| self.call.replacing(it));
+        let replacing = replacing.map(|leg| leg.local_tag);
         if resumed {
             self.forget_description(from.other());
         }
         self.refresh_target(from.other(), arrived.message);
         self.session_agreed(from.other(), arrived.message);
-        self.session_granted(from, offer);
-        let tag = self.call.leg(from).local_tag;
+        if replacing.is_none() {
+            self.session_granted(from, offer);
+        }
+        let tag = replacing.unwrap_or(self.call.leg(from).local_tag);
         if let Some(server) = server {
             self.pass_accepted(client, server, from, (code, tag), arrived);
         }
@@ -401,6 +402,9 @@ impl Turn<'_> {
         }
         self.acknowledge(side);
         self.call.drop_settled();
+        if self.not_replaced_by(server) {
+            return;
+        }
         self.call.bye_after_ack = false;
         self.hang_up("no-ack");
     }

@@ -4,9 +4,9 @@
 
 use bytes::Bytes;
 
-use crate::base::limits::RECORDED_TEXT;
 use crate::base::time::Now;
 use crate::policy::Reason;
+use crate::policy::number::Number;
 use crate::record::{Party, Side};
 use crate::sip::header::HeaderId;
 use crate::sip::line::Method;
@@ -16,12 +16,13 @@ use crate::sip::uri::Uri;
 use crate::transaction::ClientKey;
 
 use super::attempt::forwards;
-use super::call::{CallKey, Ending, Owner, Role};
+use super::call::{Call, CallKey, Ending, Owner, Role};
 use super::elsewhere::{PHONE_SYSTEM, Wish, not_offered};
 use super::inside::Elsewhere;
 use super::open::own_failure;
 use super::redirect::Redirects;
 use super::topology::{self, Head};
+use super::transfer::Goal;
 use super::{Calls, Event, Outbox, Turn, refresh};
 
 impl Calls {
@@ -44,22 +45,32 @@ impl Calls {
         let wishes: Vec<Wish> = Redirects::of(message)
             .map(|target| Wish::of(call, Side::Callee, (source, &target), told()))
             .collect();
+        let called = called_number(call);
         let mut forwarded = false;
         for wish in wishes {
-            let whole = wish.target.len() < RECORDED_TEXT;
-            if !forwarded && whole && Uri::parse(&wish.target).is_ok() {
-                self.turn(key, now, out, |turn| forwarded = turn.forward(&wish.target));
+            let mut refused = not_offered(&self.tools.rules, &wish);
+            let back = called.is_some() && refused.number == called;
+            let goal = Goal::of(&wish.target).filter(|it| it.replaces.is_none() && !back);
+            if let Some(goal) = goal.filter(|_| !forwarded) {
+                self.turn(key, now, out, |turn| forwarded = turn.forward(goal.uri));
                 if forwarded {
                     continue;
                 }
             }
-            let mut refused = not_offered(&self.tools.rules, &wish);
-            if forwarded {
+            if forwarded || back {
                 refused.reason = Reason::NotFollowed;
             }
             self.refuse_wish(now, wish, &refused, out);
         }
     }
+}
+
+/// The number of the tenant's that a call which came in is to.
+fn called_number(call: &Call) -> Option<Number> {
+    let Ok(Uri::Sip(uri)) = Uri::parse(call.callee.remote_uri()) else {
+        return None;
+    };
+    Number::parse_international(std::str::from_utf8(uri.user?).ok()?)
 }
 
 impl Turn<'_> {

@@ -21,12 +21,12 @@ use crate::sip::draft::{Draft, Packet};
 use crate::sip::line::Method;
 use crate::transaction::ServerKey;
 
-use super::Turn;
 use super::call::{Owner, Role};
 use super::leg::{Far, Leg, Session};
 use super::table::Tools;
 use super::topology::{self, Ends, Head};
 use super::transfer::Referral;
+use super::{Turn, refresh};
 
 /// What becomes of a call's leg towards its phone system.
 #[derive(Debug)]
@@ -120,9 +120,8 @@ impl Turn<'_> {
         let _untold = transactions.request(now, flow, method, branch, packet, owner, out);
     }
 
-    /// Has the leg on `side` be another one from now on, which is up, with what is agreed of
-    /// its session. Whoever was there before is told good-bye, if it is still there.
-    pub(super) fn lead(&mut self, side: Side, leg: Leg, session: Option<(u32, bool)>) {
+    /// Has the leg on `side` be another one from now on, which is up. Whoever was there before is told good-bye, if it is still there.
+    pub(super) fn lead(&mut self, side: Side, leg: Leg) {
         if std::mem::take(&mut self.call.leg_mut(side).progress.up) {
             self.aside(side, Method::Bye, |_| {}, b"");
         }
@@ -130,7 +129,8 @@ impl Turn<'_> {
         self.call.leg_mut(side).progress.up = true;
         self.call.leg_mut(side).progress.pending = false;
         self.journal_led(side, b"");
-        self.set_session(side, session);
+        // Whatever its other end does.
+        self.set_session(side, Some((refresh::LEAST, true)));
     }
 
     /// Puts another leg in the place of one that nobody is to be told anything on any more.

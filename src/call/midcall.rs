@@ -55,7 +55,8 @@ impl Calls {
                     }
                     None if ours => turn.acknowledged(side, arrived),
                     _ => {
-                        ours = turn.of_target(side, server, arrived);
+                        ours = turn.of_replacing(side, server, arrived)
+                            || turn.of_target(side, server, arrived);
                         if !ours {
                             turn.stray_bye(side, arrived);
                         }
@@ -188,7 +189,7 @@ impl Turn<'_> {
             .iter()
             .find(|exchange| exchange.method == method && exchange.is_under_way());
         match under_way {
-            Some(exchange) if exchange.from == side => Some(500),
+            Some(exchange) if exchange.from == side && exchange.server.is_some() => Some(500),
             Some(_) => Some(491),
             None if method == Method::Invite && !self.call.leg(side).progress.up => Some(491),
             None => None,

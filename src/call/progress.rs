@@ -354,6 +354,9 @@ impl Turn<'_> {
         let told = matches!(exchange.stage, Stage::Abandoned);
         let (server, tag) = (exchange.server, exchange.tag);
         exchange.stage = Stage::Abandoned;
+        if let Some(server) = server {
+            self.not_replaced_by(server);
+        }
         if !cancelled {
             self.call.take_exchange(client);
         }

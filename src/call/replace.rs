@@ -2,14 +2,15 @@
 //! 3891): the other half of a transfer to whom the phone system has called before.
 //!
 //! It costs nothing new, and is no new call: it is carried to the carrier like an INVITE
-//! inside the dialog, and once the carrier takes it the leg is the sender's. Only another
-//! call of the same tenant may do so, from inside.
+//! inside the dialog, and once the carrier's offer is answered the leg is the sender's. Only
+//! another call of the same tenant may do so, from inside.
 
 use crate::base::time::Now;
 use crate::policy::TenantId;
 use crate::record::Side;
 use crate::sip::fields::MethodSet;
 use crate::sip::header::HeaderId;
+use crate::sip::line::Method;
 use crate::sip::replaces::Replaces;
 use crate::transaction::ServerKey;
 
@@ -88,27 +89,67 @@ impl Turn<'_> {
         self.relay(side, server, tag, arrived);
     }
 
-    /// The carrier has taken this INVITE: if it was to take the requester's leg's place, it
-    /// does.
-    pub(super) fn replaced_by(&mut self, side: Side, by: ServerKey) {
-        if let Some(leg) = self.call.take_replacing(by) {
-            self.lead(side, leg, None);
+    /// Something in the dialog of an INVITE that is to take this leg's place. Says whether it
+    /// was that. Its ACK with the answer to the carrier's offer has it do so; without one
+    /// whoever sent it could not use the offer, and the leg stays what it is.
+    pub(super) fn of_replacing(
+        &mut self,
+        side: Side,
+        server: Option<ServerKey>,
+        arrived: &Arrived<'_>,
+    ) -> bool {
+        let Some(Elsewhere::Replaced { leg, server: by }) = self.call.elsewhere.as_deref() else {
+            return false;
+        };
+        let (tag, by, essentials) = (leg.local_tag, *by, arrived.essentials);
+        let theirs = tag.text() == *essentials.to_tag.unwrap_or_default()
+            && leg.call_id() == essentials.call_id
+            && leg.far.tag() == arrived.sender_tag();
+        match server {
+            _ if !theirs => return false,
+            Some(server) => {
+                let ends = essentials.cseq.method == Method::Bye;
+                self.respond(server, (if ends { 200 } else { 491 }, tag), b"", |_| {});
+                if ends {
+                    self.not_replaced_by(by);
+                }
+            }
+            None if arrived.message.body().is_empty() => {
+                self.not_replaced_by(by);
+                self.stop_resending_to(side);
+            }
+            None => {
+                if let Some(leg) = self.call.take_replacing(by) {
+                    self.lead(side, leg);
+                    self.acknowledged(side, arrived);
+                }
+            }
         }
+        true
     }
 
-    /// The carrier has not taken it.
-    pub(super) fn not_replaced_by(&mut self, by: ServerKey) {
-        if let Some(leg) = self.call.take_replacing(by) {
+    /// This INVITE does not take the leg's place. Says whether it was to.
+    pub(super) fn not_replaced_by(&mut self, by: ServerKey) -> bool {
+        let leg = self.call.take_replacing(by);
+        if let Some(leg) = &leg {
             self.tools.forget_tag(leg.local_tag);
         }
+        leg.is_some()
     }
 }
 
 impl Call {
     /// The leg that this INVITE is to bring in another's place.
+    pub(super) fn replacing(&self, by: ServerKey) -> Option<&Leg> {
+        match self.elsewhere.as_deref()? {
+            Elsewhere::Replaced { leg, server } if *server == by => Some(leg),
+            _ => None,
+        }
+    }
+
     fn take_replacing(&mut self, by: ServerKey) -> Option<Leg> {
-        let this = |it: &mut Box<Elsewhere>| matches!(**it, Elsewhere::Replaced { server, .. } if server == by);
-        match *self.elsewhere.take_if(this)? {
+        self.replacing(by)?;
+        match *self.elsewhere.take()? {
             Elsewhere::Replaced { leg, .. } => Some(leg),
             _ => None,
         }

@@ -425,8 +425,10 @@ impl Turn<'_> {
         if kept.session.seconds == 0 {
             return;
         }
+        // Whether the other call is still there either of them asks at once.
+        let inside = self.call.leg(side).flow.transport == Transport::Inside;
         let (ours, interval) = (
-            kept.session.ours,
+            kept.session.ours || inside,
             Duration::from_secs(kept.session.seconds.into()),
         );
         let passed = self.now.wall.saturating_since(kept.agreed);
@@ -437,13 +439,15 @@ impl Turn<'_> {
                 let later = u64::from(side != self.call.carrier_side());
                 Duration::from_millis(nth % SPREAD_MS + later)
             }
-            // Whether the other call is still there is asked at once.
-            true if self.call.leg(side).flow.transport == Transport::Inside => Duration::ZERO,
             true => due,
             false => due.max(GRACE),
         };
+        let wait = match inside {
+            true => Duration::ZERO,
+            false => wait.max(least),
+        };
         let (now, alarm) = (self.now.mono, Alarm::Session(side));
-        let timer = self.tools.schedule(self.key, alarm, now, wait.max(least));
+        let timer = self.tools.schedule(self.key, alarm, now, wait);
         self.call.leg_mut(side).session = Some(Session {
             interval,
             ours,

@@ -1,7 +1,7 @@
 //! Who a call is transferred to, until the call's carrier has taken what that one offers:
 //! see `transfer`.
 
-use crate::record::{Record, Side};
+use crate::record::{Party, Record, Side};
 use crate::sip::fields::MethodSet;
 use crate::sip::header::HeaderId;
 use crate::sip::line::Method;
@@ -60,7 +60,6 @@ impl Turn<'_> {
             return;
         };
         let given_up = referral.given_up;
-        referral.session = refresh::agreed(arrived.message);
         referral.leg.allow = MethodSet::allow(arrived.message);
         referral.leg.progress.up = true;
         referral.leg.progress.pending = false;
@@ -96,6 +95,14 @@ impl Turn<'_> {
             offered: self.description_to_keep(to, offer.body()),
             ..Exchange::of_ours(Method::Invite, (to, leg.local_tag), cseq)
         };
+        // With the offer out the call cannot be told from here to be as it was: should there be
+        // a restart before its answer, it ends.
+        self.out.journal(&Record::Ending {
+            call: self.call.reference,
+            wall: self.now.wall,
+            by: Party::Tollgate,
+            cause: "transfer-failed",
+        });
         self.send_exchange(exchange, flow, head.branch, packet);
         let sent = self
             .call
@@ -167,7 +174,7 @@ impl Turn<'_> {
         self.acknowledge_target(&leg, Some(answer.message));
         self.withdraw_requests_of(side);
         self.stop_resending_to(side);
-        self.lead(side, leg, referral.session);
+        self.lead(side, leg);
     }
 
     /// The ACK to who answered a transfer, with the carrier's answer to its offer.
@@ -200,6 +207,11 @@ impl Turn<'_> {
             return;
         };
         self.tools.forget_tag(referral.leg.local_tag);
+        if referral.offer.is_some() && !referral.left {
+            // It does go on.
+            self.journal_led(side, b"");
+            self.journal_description(side);
+        }
         if referral.leg.progress.up {
             self.acknowledge_target(&referral.leg, None);
             let cseq = referral.leg.next_cseq();

@@ -44,8 +44,6 @@ pub(super) struct Referral {
     pub(super) invite: Option<ClientKey>,
     /// The re-INVITE to the carrier, with the offer of who answered.
     pub(super) offer: Option<ClientKey>,
-    /// What was agreed of the session on the leg.
-    pub(super) session: Option<(u32, bool)>,
     /// The number of the REFER: which subscription its NOTIFYs are of (RFC 3515 §2.4.6).
     id: u32,
     /// The last response that the phone system was told.
@@ -56,18 +54,17 @@ pub(super) struct Referral {
     pub(super) given_up: bool,
 }
 
-/// Where a REFER wants the call to go.
-struct Goal<'m> {
+/// Where a phone system wants its call to go.
+pub(super) struct Goal<'m> {
     /// What would be dialled.
-    uri: &'m [u8],
+    pub(super) uri: &'m [u8],
     /// Which dialog it is to take the place of.
-    replaces: Option<Vec<u8>>,
+    pub(super) replaces: Option<Vec<u8>>,
 }
 
 impl<'m> Goal<'m> {
-    /// `None` if it asks for anything but a call.
-    fn of(message: &'m Message) -> Option<Self> {
-        let text = refer_to(message)?;
+    /// `None` if this URI asks for anything but a call.
+    pub(super) fn of(text: &'m [u8]) -> Option<Self> {
         let (uri, replaces) = match Uri::parse(text).ok()? {
             Uri::Sip(sip) => {
                 let invites = |it: Option<&[u8]>| it.is_some_and(|it| it == b"INVITE");
@@ -137,7 +134,7 @@ impl Calls {
         arrived: &Arrived<'_>,
         out: &mut Outbox,
     ) {
-        let goal = Goal::of(arrived.message);
+        let goal = refer_to(arrived.message).and_then(Goal::of);
         let call = self.calls.get(key).filter(|it| it.may_be_led(side));
         let (Some(goal), Some(call)) = (goal, call) else {
             return self.refuse_transfer(now, (key, side), server, arrived, out);
@@ -197,7 +194,6 @@ impl Turn<'_> {
             leg,
             invite,
             offer: None,
-            session: None,
             id: arrived.essentials.cseq.number,
             told: 0,
             left: false,

@@ -154,7 +154,7 @@ impl Recovered {
             moved.entry(shard).or_default().push(call);
         }
         for (was_shard, mut call) in self.calls {
-            let call_id = call.legs.as_ref().map(|legs| &*legs.caller.call_id);
+            let call_id = call.legs.as_ref().map(|legs| legs.call_id());
             let shard = buckets.bucket(call_id.unwrap_or_default()).shard(shards);
             let was = call.reference;
             if shard != was_shard {

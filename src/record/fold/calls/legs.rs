@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::base::flow::Flow;
+use crate::base::flow::{Flow, Transport};
 use crate::base::time::Wall;
 use crate::record::{self, Led, Record, Session, Side, encode};
 
@@ -131,6 +131,15 @@ impl Legs {
     pub fn is_late(&self) -> bool {
         let answer = self.answer.as_ref();
         answer.is_some_and(|answer| answer.ends_by <= answer.at)
+    }
+
+    /// A Call-ID of the bucket that the call lives in: not that of a leg to another call,
+    /// which may live elsewhere.
+    #[must_use]
+    pub fn call_id(&self) -> &[u8] {
+        let led = self.caller.flow.transport == Transport::Inside;
+        let leg = if led { &self.callee } else { &self.caller };
+        &leg.call_id
     }
 
     /// The leg on this side.

@@ -84,3 +84,26 @@ fn who_is_redirected_may_hang_up() {
     world.send(CARRIER, &answer(&onward, "487 Request Terminated", "b", ""));
     nothing_is_left(&mut world);
 }
+
+/// Back to the number that was called, or to what is no call: nothing is made of it.
+#[test]
+fn a_redirection_in_a_circle_ends_the_call() {
+    for (target, verdict) in [
+        (
+            "sip:0335570005@127.0.0.3",
+            "+81335570005 redirect-not-followed",
+        ),
+        ("sip:+442071838751@127.0.0.3;method=BYE", " no-transfers"),
+    ] {
+        let mut world = world(2);
+        let invite = incoming(&mut world);
+        let contact = format!("Contact: <{target}>\n");
+        let sent = world.send(PBX, &answer(&invite, "302 Moved", "r", &contact));
+        assert_eq!(gist(&sent), ["pbx ACK", "first 603"], "{sent:#?}");
+        let [written] = world.verdicts.as_slice() else {
+            panic!("{:?}", world.verdicts);
+        };
+        assert!(written.contains(verdict), "{written}");
+        nothing_is_left(&mut world);
+    }
+}

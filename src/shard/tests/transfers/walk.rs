@@ -54,6 +54,7 @@ struct Peers {
     /// The last 200 in each, and to whom it goes.
     oks: BTreeMap<(String, String), (String, String)>,
     cseq: u32,
+    crashed: bool,
 }
 
 impl Peers {
@@ -69,6 +70,7 @@ impl Peers {
             dialogs: BTreeMap::new(),
             oks: BTreeMap::new(),
             cseq: 10,
+            crashed: false,
         };
         for call in [first, second] {
             let far = (
@@ -151,7 +153,8 @@ impl Peers {
                         }
                         let mut code = "200 OK";
                         match self.dialogs.get_mut(&dialog) {
-                            Some(it) if method == "BYE" => it.1 = true,
+                            // What a 200 before a restart said nobody knows.
+                            Some(it) if method == "BYE" => *it = (it.0 || self.crashed, true),
                             Some(it) if !it.1 => {}
                             _ => code = "481 Call/Transaction Does Not Exist",
                         }
@@ -260,6 +263,7 @@ impl Peers {
                 self.send(PBX, &text);
             }
             Event::Crash => {
+                self.crashed = true;
                 let sent = self.world.crash(1);
                 self.take(sent);
             }
