@@ -133,7 +133,8 @@ struct Facts<'a> {
 
 fn page(facts: &Facts<'_>) -> String {
     let mut page = Page::new(words::words(facts.language), facts.zone.clone());
-    page.summary(facts.span, facts.told, facts.saved, facts.now);
+    let unsound = facts.report.findings.len() + facts.report.late.len();
+    page.summary((facts.span, unsound), facts.told, facts.saved, facts.now);
     page.timeline(facts.span, facts.told);
     page.tables(facts.told);
     page.events(facts.told);

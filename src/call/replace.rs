@@ -5,9 +5,11 @@
 //! inside the dialog, and once the carrier's offer is answered the leg is the sender's. Only
 //! another call of the same tenant may do so, from inside.
 
+use std::sync::Arc;
+
 use crate::base::time::Now;
 use crate::policy::TenantId;
-use crate::record::Side;
+use crate::record::{Direction, Side};
 use crate::sip::fields::MethodSet;
 use crate::sip::header::HeaderId;
 use crate::sip::line::Method;
@@ -15,7 +17,9 @@ use crate::sip::replaces::Replaces;
 use crate::transaction::ServerKey;
 
 use super::call::{Call, CallKey, Owner, Role};
+use super::elsewhere::{PHONE_SYSTEM, Wish, not_offered};
 use super::inside::Elsewhere;
+use super::judged::clipped;
 use super::leg::Leg;
 use super::topology;
 use super::{Arrived, Calls, Outbox, Turn};
@@ -35,11 +39,36 @@ impl Calls {
             return false;
         };
         let Some((key, side)) = self.replaced(tenant, value) else {
+            self.refuse_replacing(now, tenant, arrived, out);
             self.answer(now, server, 481, out, |_| {});
             return true;
         };
         self.turn(key, now, out, |turn| turn.replace(side, server, arrived));
         true
+    }
+
+    /// Records that a call was to be transferred to one that is not there, or is another's.
+    fn refuse_replacing(
+        &mut self,
+        now: Now,
+        tenant: TenantId,
+        arrived: &Arrived<'_>,
+        out: &mut Outbox,
+    ) {
+        let rules = &self.tools.rules;
+        let tenant = rules.tenant(tenant).map(|it| Arc::clone(&it.name));
+        let wish = Wish {
+            tenant: tenant.unwrap_or_else(|| "".into()),
+            direction: Direction::Outbound,
+            source: arrived.flow.remote,
+            caller: clipped(arrived.essentials.from.uri_text).into(),
+            call_id: arrived.essentials.call_id.into(),
+            target: clipped(arrived.message.uri().unwrap_or_default()).into(),
+            what: "transfer-refused",
+            told: format!("{PHONE_SYSTEM} would transfer a call"),
+        };
+        let refused = not_offered(rules, &wish);
+        self.refuse_wish(now, wish, &refused, out);
     }
 
     /// The call and its leg that a Replaces of this tenant's names.

@@ -228,7 +228,8 @@ def methods(lab):
 
 @case(needs_tollgate=True)
 def transfers(lab):
-    """REFER, in a call and outside one, and a phone system's own 302: refused on record, and nobody else hears of it."""
+    """REFER to nobody, outside a call and by a carrier, and a 302 to whom rules refuse: refused on record, and nobody else
+    hears of it."""
     dear = "Refer-To: <sip:+23276123456@192.0.2.1?Replaces=a%3Bto-tag%3Db%3Bfrom-tag%3Dc>"
     lab.start()
     pbx, carrier = wires(lab)
@@ -240,7 +241,11 @@ def transfers(lab):
         call.answered("d1")
         call.connected()
         pbx.ask("REFER", call.uri, call.dialog, 2, headers=[dear])
-        pbx.response(603, "REFER")
+        pbx.response(202, "REFER")
+        for code in ("100", "481"):
+            notify = pbx.request("NOTIFY")
+            equal(notify.body.split()[1], code, "what becomes of a transfer to a call that is not there")
+            pbx.answer(notify, 200, "OK")
         carrier.ask("REFER", call.invite.target(), call.other_dialog, 1, headers=[dear])
         carrier.response(603, "REFER")
         call.caller_asks("BYE", 3)
@@ -258,7 +263,9 @@ def transfers(lab):
     records = lab.closed(allow=2, refuse=4, answered=1)
     refused = [(it["reason"], it["number"]) for it in records if it.get("decision") == "refuse"]
     # What nobody could dial has no number.
-    equal(refused, [("no-transfers", "")] * 3 + [("no-transfers", "+23276123456")], "what was refused")
+    dear = "+23276123456"
+    equal(refused, [("no-transfers", ""), ("no-transfers", dear), ("no-transfers", ""), ("destination-not-allowed", dear)],
+          "what was refused")
 
 
 @case(needs_tollgate=True)

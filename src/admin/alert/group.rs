@@ -73,6 +73,9 @@ struct Key {
     kind: Kind,
     tenant: String,
     what: String,
+    /// What was ordered, in words; empty for what is no order. Each is told of.
+    #[serde(default)]
+    words: String,
 }
 
 /// Alike events. Times are microseconds since the epoch.
@@ -125,11 +128,16 @@ impl Groups {
             kind,
             tenant: event.tenant,
             what: event.what,
+            words: match kind {
+                Kind::Order => event.sentence.clone(),
+                _ => String::new(),
+            },
         };
         let mut place = self.0.binary_search_by(|it| it.key.cmp(&key));
         if place.is_err() && self.0.len() >= ALERT_GROUPS {
             key.tenant.clear();
             key.what = "others".to_owned();
+            key.words.clear();
             place = self.0.binary_search_by(|it| it.key.cmp(&key));
         }
         let place = place.unwrap_or_else(|place| {

@@ -98,7 +98,7 @@ impl Page {
     /// Who, when, and what came of it.
     pub(super) fn summary(
         &mut self,
-        span: &Span,
+        (span, unsound): (&Span, usize),
         told: &Incident,
         saved: &BTreeMap<String, u64>,
         now: Wall,
@@ -118,6 +118,10 @@ impl Page {
         self.paragraph(&format!("{from} – {to}; {} {zone}", words.zone));
         self.paragraph(&made);
         self.paragraph(words.scope);
+        // Who reads the first page alone is not to take it for more than it is.
+        if unsound > 0 {
+            self.put(&bad(words.unsound, &unsound));
+        }
         self.heading(words.summary);
         if told.first.is_none() {
             self.paragraph(words.nothing);
@@ -314,9 +318,6 @@ impl Page {
     /// Whether the journal is as it was signed.
     fn soundness(&mut self, told: &Incident, report: &Report) {
         let words = self.words;
-        let bad = |what: &str, count: &dyn std::fmt::Display| {
-            format!("<p class=\"bad\">{} {count}</p>\n", escaped(what))
-        };
         if report.findings.is_empty() && report.late.is_empty() {
             self.paragraph(words.sound);
         }
@@ -386,6 +387,11 @@ fn happened(words: &Words, event: &Event) -> String {
 }
 
 /// Text for HTML. What a caller chose stands on the page: nothing of it is markup, and
+/// Something that is not as it should be, with how much there is of it.
+fn bad(what: &str, count: &dyn std::fmt::Display) -> String {
+    format!("<p class=\"bad\">{} {count}</p>\n", escaped(what))
+}
+
 /// no control character gets there.
 fn escaped(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());

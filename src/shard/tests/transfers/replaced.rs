@@ -58,7 +58,9 @@ fn nobody_takes_the_place_of_a_dialog_that_is_not_theirs() {
             "{last}"
         );
     }
-    assert!(world.verdicts.is_empty());
+    // Who named somebody else's is on record.
+    let refused = format!("Refuse {OTHER} no-transfers sip:{OTHER}@127.0.0.1");
+    assert_eq!(world.verdicts, [refused.clone(), refused]);
     let broken = format!("sip:{OTHER}@127.0.0.1?Replaces=x");
     let sent = world.send(PBX, &call.of_pbx("REFER", 5, &refer_to(&broken)));
     assert_eq!(gist(&sent), ["pbx 603"]);
