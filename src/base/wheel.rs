@@ -216,12 +216,7 @@ impl<K: Copy> Wheel<K> {
                 continue;
             }
             let slot = slot(ring, tick >> bits);
-            while let Some(&head) = self.heads.get(slot)
-                && let Some(due) = self.nodes.at(head).map(|node| node.due)
-            {
-                self.unlink(head);
-                self.place(head, due);
-            }
+            while self.move_down(slot) {}
         }
         self.move_ahead();
     }
@@ -231,17 +226,22 @@ impl<K: Copy> Wheel<K> {
     fn move_ahead(&mut self) {
         for ring in 1..RINGS {
             let next = slot(ring, (self.elapsed >> shift(ring)) + 1);
-            for _ in 0..MOVED_AHEAD {
-                let Some(&head) = self.heads.get(next) else {
-                    break;
-                };
-                let Some(due) = self.nodes.at(head).map(|node| node.due) else {
-                    break;
-                };
-                self.unlink(head);
-                self.place(head, due);
+            let mut left = MOVED_AHEAD;
+            while left > 0 && self.move_down(next) {
+                left -= 1;
             }
         }
+    }
+
+    /// Places a slot's first node anew, seen from here. False if there is none.
+    fn move_down(&mut self, slot: usize) -> bool {
+        let head = self.heads.get(slot).copied().unwrap_or(NONE);
+        let Some(due) = self.nodes.at(head).map(|node| node.due) else {
+            return false;
+        };
+        self.unlink(head);
+        self.place(head, due);
+        true
     }
 
     /// Puts a node into the slot that its tick has, seen from here.

@@ -68,6 +68,25 @@ impl Wish {
             told,
         }
     }
+
+    /// Of a request outside a call.
+    pub(super) fn outside(
+        tenant: Option<Arc<str>>,
+        direction: Direction,
+        arrived: &Arrived<'_>,
+        (target, told): (&[u8], String),
+    ) -> Self {
+        Self {
+            tenant: tenant.unwrap_or_else(|| "".into()),
+            direction,
+            source: arrived.flow.remote,
+            caller: clipped(arrived.essentials.from.uri_text).into(),
+            call_id: arrived.essentials.call_id.into(),
+            target: clipped(target).into(),
+            what: "transfer-refused",
+            told,
+        }
+    }
 }
 
 impl Calls {
@@ -170,16 +189,8 @@ impl Calls {
                 (None, Direction::Inbound, name)
             }
         };
-        let wish = Wish {
-            tenant: tenant.unwrap_or_else(|| "".into()),
-            direction,
-            source: arrived.flow.remote,
-            caller: clipped(arrived.essentials.from.uri_text).into(),
-            call_id: arrived.essentials.call_id.into(),
-            target: clipped(target).into(),
-            what: "transfer-refused",
-            told: format!("{by} would have a call made"),
-        };
+        let told = format!("{by} would have a call made");
+        let wish = Wish::outside(tenant, direction, arrived, (target, told));
         let refused = not_offered(rules, &wish);
         self.refuse_wish(now, wish, &refused, out);
         self.answer(now, server, status, out, explain);

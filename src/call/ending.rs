@@ -15,13 +15,18 @@ impl Turn<'_> {
         let told = self.call.told_ending || carrier.is_closed();
         if let Some(ending) = self.call.ending.filter(|_| !told) {
             self.call.told_ending = true;
-            self.out.journal(&Record::Ending {
-                call: self.call.reference,
-                wall: self.now.wall,
-                by: ending.by,
-                cause: ending.cause,
-            });
+            self.journal_not_to_go_on(ending.by, ending.cause);
         }
+    }
+
+    /// Says that the call is not to go on after a restart.
+    pub(super) fn journal_not_to_go_on(&mut self, by: Party, cause: &str) {
+        self.out.journal(&Record::Ending {
+            call: self.call.reference,
+            wall: self.now.wall,
+            by,
+            cause,
+        });
     }
 }
 

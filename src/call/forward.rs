@@ -8,6 +8,7 @@ use crate::base::time::Now;
 use crate::policy::Reason;
 use crate::policy::number::Number;
 use crate::record::{Party, Side};
+use crate::sip::draft::Packet;
 use crate::sip::header::HeaderId;
 use crate::sip::line::Method;
 use crate::sip::message::Message;
@@ -75,7 +76,7 @@ fn called_number(call: &Call) -> Option<Number> {
 
 impl Turn<'_> {
     /// Keeps the INVITE that went to a phone system, until that has answered it.
-    pub(super) fn keep_invite(&mut self, packet: &crate::sip::draft::Packet) {
+    pub(super) fn keep_invite(&mut self, packet: &Packet) {
         if self.call.carrier_side() == Side::Caller {
             let kept = Elsewhere::Invited(packet.clone());
             self.call.elsewhere = Some(Box::new(kept));

@@ -120,7 +120,8 @@ impl Turn<'_> {
         let _untold = transactions.request(now, flow, method, branch, packet, owner, out);
     }
 
-    /// Has the leg on `side` be another one from now on, which is up. Whoever was there before is told good-bye, if it is still there.
+    /// Has the leg on `side` be another one from now on, which is up. Whoever was there before
+    /// is told good-bye, if it is still there.
     pub(super) fn lead(&mut self, side: Side, leg: Leg) {
         if std::mem::take(&mut self.call.leg_mut(side).progress.up) {
             self.aside(side, Method::Bye, |_| {}, b"");
@@ -134,13 +135,12 @@ impl Turn<'_> {
     }
 
     /// Puts another leg in the place of one that nobody is to be told anything on any more.
-    pub(super) fn leave(&mut self, side: Side, leg: Leg) -> Flow {
+    pub(super) fn leave(&mut self, side: Side, leg: Leg) {
         let before = std::mem::replace(self.call.leg_mut(side), leg);
         if let Some(Session { timer, .. }) = before.session {
             self.tools.wheel.cancel(timer);
         }
         self.tools.forget_tag(before.local_tag);
-        before.flow
     }
 
     /// Says which leg there is now, and by which INVITE that opens the call, if one does.
@@ -174,7 +174,7 @@ impl Tools {
             here: self.here.at(leg.flow.listener),
         };
         let mut draft = topology::request(&mut self.scratch, &ends, head);
-        if matches!(head.method, b"INVITE" | b"NOTIFY") {
+        if matches!(head.method, b"INVITE" | b"NOTIFY" | b"UPDATE") {
             let reach = topology::Reach::on(&self.rules, leg);
             topology::put_contact(&mut draft, ends.here, reach);
         }

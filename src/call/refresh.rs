@@ -15,7 +15,7 @@ use crate::transaction::{ClientKey, ServerKey};
 
 use super::call::{Alarm, Exchange, Stage};
 use super::leg::Session;
-use super::topology::{self, Ends, Head};
+use super::topology::{self, Head};
 use super::{Arrived, Turn};
 
 /// The least interval anyone may ask for, in seconds (RFC 4028 §5).
@@ -326,32 +326,28 @@ impl Turn<'_> {
     }
 
     fn refresh_packet(&mut self, side: Side, method: Method, cseq: u32, branch: Token) -> Packet {
-        let leg = self.call.leg(side);
-        let ends = Ends {
-            leg,
-            local_tag: leg.local_tag,
-            far: &leg.far,
-            here: self.tools.here.at(leg.flow.listener),
-        };
         let head = Head {
             method: method.as_str().as_bytes(),
             cseq,
             branch,
             max_forwards: super::MAX_FORWARDS,
         };
-        let mut draft = topology::request(&mut self.tools.scratch, &ends, &head);
-        let reach = topology::Reach::on(&self.tools.rules, leg);
-        topology::put_contact(&mut draft, ends.here, reach);
-        draft.put(HeaderId::Supported, b"timer");
-        put_again(&mut draft, leg.session);
-        match (&leg.description, method) {
-            (Some(description), Method::Invite) => {
-                draft.put(HeaderId::Allow, topology::ALLOW);
-                draft.put(HeaderId::ContentType, b"application/sdp");
-                draft.seal(Some(description))
-            }
-            _ => draft.seal(None),
-        }
+        let leg = self.call.leg(side);
+        let repeated = leg.description.as_deref();
+        let repeated = repeated.filter(|_| method == Method::Invite);
+        self.tools.packet(
+            leg,
+            &head,
+            |draft| {
+                draft.put(HeaderId::Supported, b"timer");
+                put_again(draft, leg.session);
+                if repeated.is_some() {
+                    draft.put(HeaderId::Allow, topology::ALLOW);
+                    draft.put(HeaderId::ContentType, b"application/sdp");
+                }
+            },
+            repeated.unwrap_or_default(),
+        )
     }
 
     /// The connection closed under a refresh of ours: often it is only found out

@@ -19,7 +19,6 @@ use crate::transaction::ServerKey;
 use super::call::{Call, CallKey, Owner, Role};
 use super::elsewhere::{PHONE_SYSTEM, Wish, not_offered};
 use super::inside::Elsewhere;
-use super::judged::clipped;
 use super::leg::Leg;
 use super::topology;
 use super::{Arrived, Calls, Outbox, Turn};
@@ -57,16 +56,9 @@ impl Calls {
     ) {
         let rules = &self.tools.rules;
         let tenant = rules.tenant(tenant).map(|it| Arc::clone(&it.name));
-        let wish = Wish {
-            tenant: tenant.unwrap_or_else(|| "".into()),
-            direction: Direction::Outbound,
-            source: arrived.flow.remote,
-            caller: clipped(arrived.essentials.from.uri_text).into(),
-            call_id: arrived.essentials.call_id.into(),
-            target: clipped(arrived.message.uri().unwrap_or_default()).into(),
-            what: "transfer-refused",
-            told: format!("{PHONE_SYSTEM} would transfer a call"),
-        };
+        let target = arrived.message.uri().unwrap_or_default();
+        let told = format!("{PHONE_SYSTEM} would transfer a call");
+        let wish = Wish::outside(tenant, Direction::Outbound, arrived, (target, told));
         let refused = not_offered(rules, &wish);
         self.refuse_wish(now, wish, &refused, out);
     }

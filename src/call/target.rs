@@ -97,12 +97,7 @@ impl Turn<'_> {
         };
         // With the offer out the call cannot be told from here to be as it was: should there be
         // a restart before its answer, it ends.
-        self.out.journal(&Record::Ending {
-            call: self.call.reference,
-            wall: self.now.wall,
-            by: Party::Tollgate,
-            cause: "transfer-failed",
-        });
+        self.journal_not_to_go_on(Party::Tollgate, "transfer-failed");
         self.send_exchange(exchange, flow, head.branch, packet);
         let sent = self
             .call

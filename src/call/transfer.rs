@@ -20,7 +20,7 @@
 
 use crate::base::limits::RECORDED_TEXT;
 use crate::base::time::Now;
-use crate::record::{Record, Side};
+use crate::record::Side;
 use crate::sip::header::HeaderId;
 use crate::sip::line::{Method, reason_phrase};
 use crate::sip::message::Message;
@@ -249,12 +249,7 @@ impl Turn<'_> {
         self.stop_resending_to(side);
         self.set_session(side, None);
         // If it is not carried out before a restart, the call is over.
-        self.out.journal(&Record::Ending {
-            call: self.call.reference,
-            wall: self.now.wall,
-            by: side.party(),
-            cause: "bye",
-        });
+        self.journal_not_to_go_on(side.party(), "bye");
         true
     }
 

@@ -305,7 +305,8 @@ impl Chain {
             Err(fault) => {
                 if !self.failing {
                     tracing::error!(
-                        "no checkpoint can be written: {fault}. They are signed all the same, and                          written as soon as they can be"
+                        "no checkpoint can be written: {fault}. They are signed all the same, and \
+                         written as soon as they can be"
                     );
                 }
                 self.failing = true;

@@ -255,16 +255,7 @@ fn a_gap_that_is_noted_explains_itself() {
                 false => jump(3_600),
             }
             if noted {
-                let what = crate::record::TIME_GAP;
-                let (wall, detail) = (now().wall, "the clock was set ahead by 3600 s");
-                journal
-                    .begin(&[Record::Note {
-                        wall,
-                        what,
-                        detail,
-                        count: 1,
-                    }])
-                    .unwrap();
+                note_gap(&mut journal, "the clock was set ahead by 3600 s");
             }
             live(&mut journal, 5);
         }
@@ -285,6 +276,17 @@ fn a_gap_that_is_noted_explains_itself() {
     }
 }
 
+/// The journal notes that time went on at once.
+fn note_gap(journal: &mut Journal, detail: &str) {
+    let note = Record::Note {
+        wall: now().wall,
+        what: crate::record::TIME_GAP,
+        detail,
+        count: 1,
+    };
+    journal.begin(&[note]).unwrap();
+}
+
 /// One note does not explain an hour of records, nor do several.
 #[test]
 fn a_gap_explains_nothing_else() {
@@ -299,16 +301,7 @@ fn a_gap_explains_nothing_else() {
         for _ in 0..10 {
             live(&mut journal, 10);
             jump(360);
-            let what = crate::record::TIME_GAP;
-            let (wall, detail) = (now().wall, "the clock was set ahead by 360 s");
-            journal
-                .begin(&[Record::Note {
-                    wall,
-                    what,
-                    detail,
-                    count: 1,
-                }])
-                .unwrap();
+            note_gap(&mut journal, "the clock was set ahead by 360 s");
         }
     }
     wait(100_000);
